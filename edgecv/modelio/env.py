@@ -1,0 +1,47 @@
+"""The one place that imports tensorflow and sets what must be set before it.
+
+tensorflow-model-optimization needs the Keras 2 API, so the toolchain works on tf_keras: `TF_USE_LEGACY_KERAS=1`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import numpy as np
+
+from edgecv.optional import require
+
+
+def _prepare() -> None:
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def tensorflow() -> Any:
+    """Return the tensorflow module. Raises MissingDependencyError when it is not installed."""
+    _prepare()
+    tf = require("tensorflow", why="to train, compress and convert models")
+    tf.get_logger().setLevel("ERROR")
+    return tf
+
+
+def keras() -> Any:
+    """Return the tf_keras module. Raises MissingDependencyError when it is not installed."""
+    tensorflow()
+    return require("tf_keras", why="to train, compress and convert models")
+
+
+def tfmot() -> Any:
+    """Return the tensorflow_model_optimization module. Raises MissingDependencyError when it is not installed."""
+    tensorflow()
+    return require("tensorflow_model_optimization", why="to prune and to train with quantisation")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed python, numpy and tensorflow, and ask tensorflow for deterministic kernels."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    keras().utils.set_random_seed(seed)
+    tensorflow().config.experimental.enable_op_determinism()

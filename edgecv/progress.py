@@ -1,0 +1,39 @@
+"""How long work tells what it is doing: the library calls a Reporter, the CLI draws it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Callable, ContextManager, Iterator, Protocol
+
+Advance = Callable[..., None]
+"""advance(steps=1, note=""): move the bar on; `note` is shown beside it ("val_accuracy 0.981")."""
+
+
+class Reporter(Protocol):
+    """Takes progress and remarks. Implementations never write to stdout."""
+
+    def bar(self, label: str, total: int) -> ContextManager[Advance]:
+        """Open a progress bar of `total` steps."""
+
+    def info(self, message: str) -> None:
+        """Say what was done."""
+
+    def warn(self, message: str) -> None:
+        """Say what the user should know and may act on."""
+
+
+class Quiet:
+    """A Reporter that says nothing: the library's default."""
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Advance]:
+        yield lambda steps=1, note="": None
+
+    def info(self, message: str) -> None:
+        return
+
+    def warn(self, message: str) -> None:
+        return
+
+
+QUIET = Quiet()

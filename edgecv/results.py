@@ -1,0 +1,227 @@
+"""The frozen values that stages hand on: mapping, evaluation, measurement, report.
+
+Every figure carries its kind and they are never mixed in a column; an unknown figure is None, with a warning in the
+report that says why. Field names and nesting are report.json's (schema edgecv.report/1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["measured", "simulated", "predicted"]
+Certainty = Literal["certain", "likely", "unknown", "accelerator"]
+"""How sure a mapping verdict is: "accelerator" means the real accelerator said so; the others grade our op table."""
+
+REPORT_SCHEMA = "edgecv.report/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpVerdict:
+    """What a target does with one operator of a file.
+
+    Attributes:
+        index: Position in the file's first subgraph.
+        op: Builtin name: "CONV_2D".
+        layer: Source layer's name, "" when unknown.
+        status: Short status in the target's own words.
+        mapped: Whether it runs on the accelerator.
+        reason: Why not, or "" when mapped.
+    """
+
+    index: int
+    op: str
+    layer: str
+    status: str
+    mapped: bool
+    certainty: Certainty
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterBytes:
+    """Weights of the mapped part on an Edge TPU: kept on chip, and streamed at each inference. Bytes."""
+
+    on_chip: int | None
+    streamed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """`edgecv inspect FILE --target T --json`."""
+
+    target: str
+    n_ops: int
+    n_mapped: int
+    ops: tuple[OpVerdict, ...]
+    parameter_bytes: ParameterBytes
+    size_bytes: int
+    arena_bytes: int | None
+    kind: Kind
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmapped:
+    """An operator that a target leaves to the CPU, in a report."""
+
+    index: int
+    op: str
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingSummary:
+    """An Inspection, as a report keeps it."""
+
+    target: str
+    n_ops: int
+    n_mapped: int
+    unmapped: tuple[Unmapped, ...]
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How well one file answers on one split.
+
+    Attributes:
+        metric: "top1", …
+        value: 0..1 for accuracies.
+        n: Number of samples.
+        top_k: k as a string to the share of samples whose label is among the k best: {"1": 0.98, "3": 1.0}.
+        confusion: Row = true class, column = predicted class, counts. Empty when the metric has none.
+        correct: Per sample in order, whether it counted as right; what paired statistics need.
+        dataset: Name of the data set; `split` of it; `dataset_sha256` of the samples.
+        engine: Interpreter and version.
+        accelerator: "cpu", "gpu", …
+    """
+
+    metric: str
+    value: float
+    n: int
+    top_k: Mapping[str, float]
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    correct: tuple[bool, ...]
+    dataset: str
+    split: str
+    dataset_sha256: str
+    engine: str
+    accelerator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Baseline minus candidate on the same samples, in the metric's unit, with a paired 95 % interval."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Steady-state time of one inference on one device, in milliseconds, with what it cost to get there.
+
+    Attributes:
+        samples: Milliseconds of each timed block per inference, in order of measurement.
+        ratio_to_baseline: This file's time over the baseline's, interleaved in the same run; None without a baseline.
+        load_ms: Opening the file to a ready interpreter.
+        first_ms: The first inference.
+        peak_rss_bytes: Of the agent process.
+    """
+
+    device: str
+    engine: str
+    accelerator: str
+    threads: int
+    kind: Kind
+    load_ms: float | None
+    first_ms: float | None
+    p50: float
+    p90: float
+    p99: float
+    samples: tuple[float, ...]
+    ratio_to_baseline: float | None = None
+    ratio_ci95: tuple[float, float] | None = None
+    peak_rss_bytes: int | None = None
+    arena_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySummary:
+    """The baseline's latency in a report, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    samples: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The float model everything is compared with: on a GPU, or on the host CPU when there is none."""
+
+    engine: str
+    accelerator: str
+    device: str
+    metric: str | None
+    value: float | None
+    latency_ms: LatencySummary | None
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactResult:
+    """Everything known of one artifact.
+
+    Attributes:
+        path: Relative to the report's folder.
+        mapping: On the target that the artifact was made for; `other_mappings` on further targets.
+    """
+
+    name: str
+    path: str
+    format: str
+    scheme: str
+    method: str
+    sparsity: float | None
+    target: str
+    size_bytes: int
+    sha256: str
+    metric: str | None = None
+    value: float | None = None
+    drop: float | None = None
+    drop_ci95: tuple[float, float] | None = None
+    mapping: MappingSummary | None = None
+    other_mappings: tuple[MappingSummary, ...] = ()
+    latency: tuple[Latency, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    top_k: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """The samples that a report's metrics are about."""
+
+    name: str
+    split: str
+    n: int
+    sha256: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """report.json."""
+
+    created: str
+    host: Mapping[str, Any]
+    dataset: DatasetInfo | None
+    baseline: Baseline | None
+    artifacts: tuple[ArtifactResult, ...]
+    warnings: tuple[str, ...] = ()
+    schema: str = REPORT_SCHEMA
