@@ -1,0 +1,60 @@
+# `make demo` and `make test` need Python 3.11 (or newer) and make; everything else lands in .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+DEMO ?= demo
+BIN := $(VENV)/bin
+# A host with an NVIDIA GPU gets the CUDA build of tensorflow; every other host the CPU build at half the size.
+GPU := $(wildcard /dev/nvidiactl)
+TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format swiftshader clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow; ends with a table and demo/report.html
+	$(BIN)/edgecv demo --out $(DEMO)
+
+test: $(VENV)/.dev lint ## lint, types and every fast test (under 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow --timeout=3000
+
+lint: $(VENV)/.dev ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+swiftshader: ## a software Vulkan driver (Debian's chromium brings it), so that the real GPU accelerator runs without a GPU
+	@ls /usr/lib/chromium/vk_swiftshader_icd.json >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	@echo "SwiftShader: /usr/lib/chromium/vk_swiftshader_icd.json"
+
+clean: ## remove the demo's output and caches, not the environment
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: edgecv's toolchain needs Python 3.11 or newer, and $(PYTHON) is older; try: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "error: $(PYTHON) cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
+
+# The stamp is written last, so an interrupted install is done again.
+$(VENV)/.toolchain: requirements/toolchain.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/toolchain.txt
+ifneq ($(GPU),)
+	$(BIN)/python -m pip uninstall --quiet --yes tensorflow-cpu
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "tensorflow[and-cuda]==$(TENSORFLOW)"
+endif
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.toolchain
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
+	@touch $@

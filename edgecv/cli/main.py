@@ -1,0 +1,57 @@
+"""The entry point: runs the Typer app and turns errors into one clear message and an exit code.
+
+Exit codes: 0 ok, 1 a gate failed, 2 the request or environment is wrong, 3 a device failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from edgecv.errors import EdgecvError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run `edgecv` and exit. `argv` defaults to the process's arguments."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    if sys.version_info < (3, 11):
+        _fail("the command line needs Python 3.11 or newer; `edgecv.runtime` runs on 3.9")
+    try:
+        from edgecv.cli.app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in {"typer", "rich", "click"}:
+            raise
+        _fail(f"the command line needs '{error.name}'\n  hint: pip install 'edgecv[toolchain]'")
+    sys.exit(_run(app, arguments, debug=debug))
+
+
+def _run(app: object, arguments: list[str], *, debug: bool) -> int:
+    # Tool banners and XNNPACK notices would bury the messages that matter.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app(arguments, standalone_mode=True)  # type: ignore[operator]
+        return 0
+    except EdgecvError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: every finished file is whole; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of stdout went away (`edgecv … | head`): not an error, but Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()
