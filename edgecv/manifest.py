@@ -151,12 +151,12 @@ def from_json(text: str, *, where: str) -> Manifest:
         UnsupportedModelError: It is not a manifest, or of a newer schema.
     """
     try:
-        document = json.loads(text)
+        document = dict(json.loads(text))
         schema = document.pop("schema", None)
         if schema != SCHEMA:
             raise UnsupportedModelError(
                 f"{where}: manifest schema is {schema!r}, expected '{SCHEMA}'", hint="upgrade edgecv"
             )
         return codec.decode(Manifest, document, where=f"manifest of {where}")
-    except (ValueError, AttributeError, ConfigError) as error:
+    except (ValueError, TypeError, ConfigError) as error:
         raise UnsupportedModelError(f"{where}: its edgecv manifest cannot be read: {error}") from error

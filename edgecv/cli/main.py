@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from edgecv.errors import EdgecvError
 
@@ -28,24 +29,43 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(_run(app, arguments, debug=debug))
 
 
-def _run(app: object, arguments: list[str], *, debug: bool) -> int:
+def _run(app: Any, arguments: list[str], *, debug: bool) -> int:
+    import typer
+
     # Tool banners and XNNPACK notices would bury the messages that matter.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        app(arguments, standalone_mode=True)  # type: ignore[operator]
-        return 0
+        command = typer.main.get_command(app)
+        return int(command.main(args=arguments, prog_name="edgecv", standalone_mode=False) or 0)
     except EdgecvError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted: every finished file is whole; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of stdout went away (`edgecv … | head`): not an error, but Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    # Usage errors are click's classes, which some versions of typer carry under a name of their own.
+    if hasattr(error, "show"):
+        error.show()
+        return 2
+    print(f"error: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+    print(
+        "  hint: this is a defect of edgecv; run the command again with --debug and report what it prints",
+        file=sys.stderr,
+    )
+    return 2
 
 
 def _fail(message: str) -> None:

@@ -1,0 +1,68 @@
+"""What measuring leaves behind: raw samples per launch, and the result of a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecv.bench.cases import BenchCase
+from edgecv.results import Kind, Latency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One process that ran one model: a case's or the baseline's half of a launch.
+
+    Attributes:
+        engine: Interpreter and version, as the agent says.
+        cpu: Number of the CPU it was bound to; None when it was free to move.
+        iterations: Inferences in each block.
+        stable: Whether its warm-up ended because it got no faster.
+        wall_ms: Elapsed milliseconds per inference of each block, in order of the rounds.
+        cpu_ms: CPU milliseconds of the process per inference of each block.
+        switches: Involuntary context switches in each block; None where the system cannot say.
+    """
+
+    engine: str
+    accelerator: str
+    kind: Kind
+    cpu: int | None
+    iterations: int
+    load_ms: float
+    first_ms: float
+    peak_rss_bytes: int | None
+    stable: bool
+    wall_ms: tuple[float, ...]
+    cpu_ms: tuple[float, ...]
+    switches: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One launch of a case, with the baseline's process that alternated with it. Round i is index i of both."""
+
+    case: Run
+    baseline: Run | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Everything measured of one case so far.
+
+    Attributes:
+        key: Digest of what was measured: contents of the files, case, baseline, plan and device.
+        complete: Whether no further launch is needed.
+    """
+
+    key: str
+    name: str
+    launches: tuple[Launch, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """A case and its latency."""
+
+    case: BenchCase
+    latency: Latency

@@ -1,0 +1,153 @@
+"""Range observers: each sees an activation batch by batch and says which range to quantise.
+
+`observe(batch)` takes float values of any shape and raises DataError for an empty or non-finite batch. `result()`
+returns (min, max) with min <= 0 <= max, since zero must be exactly representable (padding), in the values' unit;
+it raises ConfigError before the first batch. Memory never depends on how many values are seen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgecv.calibration.clipping import Range, entropy_range, mse_range, percentile_range
+from edgecv.calibration.histogram import StreamingHistogram, finite_range
+from edgecv.errors import ConfigError, unknown_name
+from edgecv.profiles import CalibrationRecipe
+
+Array = np.ndarray[Any, Any]
+ESTIMATORS = ("minmax", "moving_average", "percentile", "mse", "entropy")
+
+
+class RangeObserver(Protocol):
+    """See the module's first lines."""
+
+    def observe(self, batch: Array) -> None:
+        """Take a batch of values, any shape, float."""
+
+    def result(self) -> Range:
+        """Return (min, max), min <= 0 <= max."""
+
+
+class MinMaxObserver:
+    """The smallest and largest value seen.
+
+    Source: Jacob et al. 2018 (arXiv 1712.05877), section 3, and the TensorFlow Lite calibrator's default.
+    """
+
+    def __init__(self) -> None:
+        self._low = math.inf
+        self._high = -math.inf
+
+    def observe(self, batch: Array) -> None:
+        low, high = finite_range(batch)
+        self._low, self._high = min(self._low, low), max(self._high, high)
+
+    def result(self) -> Range:
+        return _around_zero(self._low, self._high)
+
+
+class MovingAverageObserver:
+    """An exponential moving average of each batch's smallest and largest value; the first batch starts it.
+
+    Args:
+        momentum: Share of the old range that a new batch leaves, in 0..1.
+
+    Source: Jacob et al. 2018 (arXiv 1712.05877), section 3.1.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"momentum is {momentum}, expected at least 0 and below 1")
+        self._momentum = momentum
+        self._low = math.inf
+        self._high = -math.inf
+
+    def observe(self, batch: Array) -> None:
+        low, high = finite_range(batch)
+        keep = self._momentum if math.isfinite(self._low) else 0.0
+        self._low = keep * self._low + (1 - keep) * low if keep else low
+        self._high = keep * self._high + (1 - keep) * high if keep else high
+
+    def result(self) -> Range:
+        return _around_zero(self._low, self._high)
+
+
+class PercentileObserver:
+    """Percentiles at both ends, from a streaming histogram; see `clipping.percentile_range` for the source.
+
+    Args:
+        percentile: 50..100.
+    """
+
+    def __init__(self, percentile: float) -> None:
+        if not 50 <= percentile <= 100:
+            raise ConfigError(f"percentile is {percentile}, expected 50 to 100", hint="99.99 clips 0.01 % at each end")
+        self._percentile = percentile
+        self._histogram = StreamingHistogram()
+
+    def observe(self, batch: Array) -> None:
+        self._histogram.add(batch)
+
+    def result(self) -> Range:
+        _require_values(self._histogram.low)
+        return _around_zero(*percentile_range(self._histogram, self._percentile))
+
+
+class MseObserver:
+    """The range with the least squared quantisation error; see `clipping.mse_range` for the source."""
+
+    def __init__(self) -> None:
+        self._histogram = StreamingHistogram()
+
+    def observe(self, batch: Array) -> None:
+        self._histogram.add(batch)
+
+    def result(self) -> Range:
+        _require_values(self._histogram.low)
+        return _around_zero(*mse_range(self._histogram))
+
+
+class EntropyObserver:
+    """The clipping with the least KL divergence; see `clipping.entropy_range` for the source."""
+
+    def __init__(self) -> None:
+        self._histogram = StreamingHistogram()
+
+    def observe(self, batch: Array) -> None:
+        self._histogram.add(batch)
+
+    def result(self) -> Range:
+        _require_values(self._histogram.low)
+        return _around_zero(*entropy_range(self._histogram))
+
+
+def make_observer(recipe: CalibrationRecipe) -> RangeObserver:
+    """Return a fresh observer of the recipe's estimator.
+
+    Raises:
+        ConfigError: The estimator is unknown, or its parameter out of range.
+    """
+    if recipe.estimator == "minmax":
+        return MinMaxObserver()
+    if recipe.estimator == "moving_average":
+        return MovingAverageObserver(recipe.momentum)
+    if recipe.estimator == "percentile":
+        return PercentileObserver(recipe.percentile)
+    if recipe.estimator == "mse":
+        return MseObserver()
+    if recipe.estimator == "entropy":
+        return EntropyObserver()
+    raise unknown_name("range estimator", recipe.estimator, ESTIMATORS)
+
+
+def _require_values(low: float) -> None:
+    if not math.isfinite(low):
+        raise ConfigError("a range observer was asked for its result before it saw a value")
+
+
+def _around_zero(low: float, high: float) -> Range:
+    _require_values(low)
+    return min(low, 0.0), max(high, 0.0)

@@ -1,0 +1,55 @@
+"""The Typer application: every command registered explicitly, in the order of the flow."""
+
+from __future__ import annotations
+
+import typer
+
+from edgecv.cli import assess, compress, files, models
+
+app = typer.Typer(
+    name="edgecv",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a float vision CNN to the fastest file that meets an accuracy budget on its device, with proof.\n\n"
+    "Start with `edgecv demo --out demo`. Every command takes `--help`; `--debug` shows tracebacks.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from edgecv import __version__
+
+        typer.echo(f"edgecv {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    return
+
+
+app.command("demo")(assess.demo)
+zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv builds.")
+zoo.command("list")(models.zoo_list)
+zoo.command("show")(models.zoo_show)
+app.add_typer(zoo, name="zoo")
+data = typer.Typer(no_args_is_help=True, help="Data sets: `digits`, `npz:PATH`, `folder:PATH`.")
+data.command("show")(models.data_show)
+app.add_typer(data, name="data")
+app.command("train")(models.train)
+app.command("prune")(compress.prune)
+app.command("quantize")(compress.quantize)
+app.command("convert")(compress.convert)
+app.command("inspect")(files.inspect)
+app.command("evaluate")(assess.evaluate)
+app.command("bench")(assess.bench)
+app.command("report")(assess.report)
+app.command("check")(assess.check)
+app.command("verify")(files.verify)
+app.command("run")(files.run)
+app.command("targets")(files.targets)

@@ -1,0 +1,124 @@
+"""Commands that measure: accuracy, latency, reports, gates, and the demo that does it all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecv.cli import options as opt
+from edgecv.cli import render
+from edgecv.cli.console import ConsoleReporter, emit_json
+
+Files = Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", help="The float model to compare with: `.keras`, `.tflite` or `.onnx`.")
+]
+Plan = Annotated[str, typer.Option("--plan", help="quick (about 8 s a file) or default (narrower intervals).")]
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; a killed demo goes on from there.")],
+    seed: opt.Seed = 0,
+    json_: opt.Json = False,
+) -> None:
+    """Take LeNet-5 on real digits through the whole flow, to a report.
+
+    Example: `edgecv demo --out demo`
+    """
+    from edgecv.pipeline.demo import run_demo
+
+    finished = run_demo(out, seed=seed, reporter=ConsoleReporter())
+    emit_json(finished.report) if json_ else render.report(finished.report, finished.paths)
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A `.tflite`, `.onnx` or `.keras` file.")],
+    data: opt.OptionalData = None,
+    split: opt.Split = "test",
+    spec: opt.Spec = None,
+    engine: opt.Engine = None,
+    accelerator: opt.Accelerator = "cpu",
+    json_: opt.Json = False,
+) -> None:
+    """Measure accuracy with the same runtime code that ships to devices.
+
+    Example: `edgecv evaluate lenet5-int8.tflite --data digits --json`
+    """
+    from edgecv.pipeline import assess
+
+    request = assess.EvaluationRequest(data=data, split=split, spec=spec, engine=engine, accelerator=accelerator)
+    result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
+    emit_json(result) if json_ else render.evaluation(result)
+
+
+def bench(
+    files: Files,
+    device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
+    baseline: Baseline = None,
+    engine: opt.Engine = None,
+    accelerator: opt.Accelerator = "cpu",
+    threads: opt.Threads = 1,
+    plan: Plan = "default",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Save results here; resumes a killed run.")] = None,
+    seed: opt.Seed = 0,
+    json_: opt.Json = False,
+) -> None:
+    """Measure latency, interleaved with the baseline, with intervals on the ratio.
+
+    Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
+    """
+    from edgecv.pipeline import assess
+
+    request = assess.BenchRequest(
+        device=device, engine=engine, accelerator=accelerator, threads=threads, plan=plan, seed=seed
+    )
+    result = assess.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
+    emit_json(result) if json_ else render.latencies(result)
+
+
+def report(
+    files: Files,
+    out: opt.Out,
+    baseline: Annotated[Path, typer.Option("--baseline", help="The float model to compare with.")],
+    data: opt.OptionalData = None,
+    split: opt.Split = "test",
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Repeatable; default: all.")] = None,
+    plan: Plan = "quick",
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    json_: opt.Json = False,
+) -> None:
+    """Evaluate, inspect and bench files, and write report.json, report.html and report.md.
+
+    Example: `edgecv report lenet5-int8.tflite --baseline lenet5.keras --data digits --out report/`
+    """
+    from edgecv.pipeline import assess
+
+    request = assess.ReportRequest(data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed)
+    made = assess.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made.report) if json_ else render.report(made.report, made.paths)
+
+
+def check(
+    gates: Annotated[Path, typer.Argument(help="A TOML file of gates; with --record, where to write one.")],
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit XML file for CI.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a Markdown summary.")] = None,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="A report.json: write gates from its figures instead of checking.")
+    ] = None,
+    force: opt.Force = False,
+    json_: opt.Json = False,
+) -> None:
+    """Compare a report with references; exit 1 on a regression and on an unexplained gain.
+
+    Example: `edgecv check gates.toml --junit gates.xml`
+    """
+    from edgecv.pipeline import check as gate
+
+    if record is not None:
+        return render.recorded(gate.record(gates, record, force=force))
+    outcome = gate.run(gates, junit=junit, markdown=markdown)
+    emit_json(outcome) if json_ else render.gates(outcome)
+    render.require_passed(outcome)

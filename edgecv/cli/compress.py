@@ -1,0 +1,104 @@
+"""Commands that make a model smaller and turn it into a file for a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecv.cli import options as opt
+from edgecv.cli import render
+from edgecv.cli.console import ConsoleReporter, emit_json
+
+Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="tflite or onnx; default: by the name of --out.")]
+IoType = Annotated[
+    str, typer.Option("--io", help="Of an int8 file's input and output: int8, uint8, or float32 (a float boundary).")
+]
+
+
+def prune(
+    model: Model,
+    out: opt.Out,
+    sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zero weights to reach, between 0 and 1.")],
+    data: opt.OptionalData = None,
+    epochs: opt.Epochs = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Prune weights by magnitude while training on.
+
+    Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
+    """
+    from edgecv.pipeline import models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    plan = models.PrunePlan(sparsity=sparsity, data=data, epochs=epochs, seed=seed)
+    saved = models.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(saved) if json_ else render.saved_model(saved)
+
+
+def quantize(
+    model: Model,
+    out: opt.Out,
+    scheme: Annotated[str, typer.Option("--scheme", help="int8, dynamic or float16.")] = "int8",
+    method: Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")] = "ptq",
+    data: opt.OptionalData = None,
+    calibration: Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`.")] = "minmax",
+    format_: FormatOption = None,
+    target: opt.Target = "cpu",
+    io: IoType = "int8",
+    epochs: opt.Epochs = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Quantise a float model into a checked TFLite or ONNX file.
+
+    Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
+    """
+    from edgecv.pipeline import artifacts, models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    plan = artifacts.Plan(
+        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data,
+        calibration=calibration, epochs=epochs, seed=seed,
+    )  # fmt: skip
+    made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made) if json_ else render.artifact(made)
+
+
+def convert(
+    model: Model,
+    out: opt.Out,
+    format_: FormatOption = None,
+    scheme: Annotated[str, typer.Option("--scheme", help="float32, float16, dynamic or int8.")] = "float32",
+    target: opt.Target = "cpu",
+    data: opt.OptionalData = None,
+    calibration: Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`.")] = "minmax",
+    io: IoType = "int8",
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Convert a keras model into a checked TFLite or ONNX file.
+
+    Example: `edgecv convert lenet5.keras --format tflite --scheme float32 --target cpu --out lenet5.tflite`
+    """
+    from edgecv.pipeline import artifacts, models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    plan = artifacts.Plan(
+        scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
+        calibration=calibration, epochs=None, seed=seed,
+    )  # fmt: skip
+    made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made) if json_ else render.artifact(made)

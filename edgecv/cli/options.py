@@ -1,0 +1,32 @@
+"""Options that several commands share, declared once so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Data = Annotated[
+    str, typer.Option("--data", "-d", help="`digits`, `npz:PATH` or `folder:PATH` (a directory per class).")
+]
+OptionalData = Annotated[
+    str | None, typer.Option("--data", "-d", help="`digits`, `npz:PATH` or `folder:PATH`; default: the training data.")
+]
+Split = Annotated[str, typer.Option("--split", help="train, validation or test.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of every random choice; the same seed gives the same file.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training data.")]
+Unsafe = Annotated[bool, typer.Option("--unsafe", help="Load models with Lambda layers, which can run any code.")]
+Spec = Annotated[
+    Path | None,
+    typer.Option("--spec", help="TOML with the model's contract, for a model that edgecv did not write."),
+]
+Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
+]
+Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu or gpu.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Interpreter threads.")]

@@ -1,0 +1,201 @@
+"""How results look in a terminal. Each function takes one frozen result and prints it to stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgecv.cli.console import emit, emit_table
+from edgecv.errors import GateFailure
+from edgecv.results import Evaluation, Inspection, Latency, Report
+
+
+def zoo_entries(entries: Any) -> None:
+    rows = [(e.name, e.task, _shape(e.input_shape), ", ".join(e.variants), e.title) for e in entries]
+    emit_table("", ("name", "task", "input", "variants", "what it is"), rows)
+
+
+def zoo_entry(shown: Any) -> None:
+    rows = [(key, _plain(value)) for key, value in shown.items() if not isinstance(value, (list, tuple, Mapping))]
+    emit_table(f"{shown['name']} ({shown['variant']})", ("figure", "value"), rows, right=(1,))
+    layers = [(r["name"], r["kind"], _shape(r["output_shape"]), f"{r['parameters']:,}", f"{r['macs']:,}")
+              for r in shown["layers"]]  # fmt: skip
+    emit_table("layers", ("layer", "kind", "output", "parameters", "MACs"), layers, right=(3, 4))
+    for target, note in shown["notes"].items():
+        emit(f"{target}: {note}")
+
+
+def dataset(described: Any) -> None:
+    rows = [(split["name"], str(split["n"]), _balance(split["balance"])) for split in described["splits"]]
+    emit_table(
+        f"{described['name']}: {len(described['labels'])} classes", ("split", "n", "per class"), rows, right=(1,)
+    )
+
+
+def targets(listed: Any) -> None:
+    rows = [(t.name, t.accelerator, ", ".join(t.formats), ", ".join(t.schemes), t.title) for t in listed]
+    emit_table("", ("target", "runs on", "formats", "schemes, best first", "what it is"), rows)
+
+
+def saved_model(saved: Any) -> None:
+    sparsity = "" if saved.sparsity is None else f", {saved.sparsity:.1%} of its prunable weights are zero"
+    emit(f"{saved.path}: {saved.name}, {saved.parameters:,} parameters{sparsity}")
+    emit(f"  {saved.split} {saved.metric} {saved.value:.4f}, best of {saved.epochs} epochs (epoch {saved.best_epoch})")
+
+
+def artifact(made: Any) -> None:
+    emit(f"{made.path}: {made.format} {made.scheme}, {_bytes(made.size_bytes)}, target {made.target}")
+    for note in made.checks:
+        emit(f"  checked: {note}")
+
+
+def inspection(found: Inspection) -> None:
+    rows = [(str(v.index), v.op, v.layer, "yes" if v.mapped else "no", v.certainty, v.reason or v.status)
+            for v in found.ops]  # fmt: skip
+    emit_table(f"on {found.target}, {found.kind}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
+    emit(f"{found.n_mapped} of {found.n_ops} operators mapped; file {_bytes(found.size_bytes)}")
+    if found.arena_bytes is not None:
+        emit(f"activations need {_bytes(found.arena_bytes)}")
+    if found.parameter_bytes.on_chip is not None:
+        on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
+        emit(f"parameters: {_bytes(on_chip)} on chip, {_bytes(streamed)} streamed at each inference")
+    for note in found.notes:
+        emit(f"note: {note}")
+
+
+def require_mapped(found: Inspection, share: float | None) -> None:
+    """Raise GateFailure when fewer than `share` of the operators map."""
+    if share is not None and found.n_mapped < share * found.n_ops:
+        raise GateFailure(f"{found.n_mapped} of {found.n_ops} operators map to {found.target}, --min-mapped is {share}")
+
+
+def golden(result: Any) -> None:
+    verdict = "passed" if result.passed else "FAILED"
+    emit(f"{result.path}: {verdict}, {result.n} golden vectors on {result.engine}")
+    emit(f"  largest difference {result.max_abs_diff:.3g}, allowed {result.tolerance:.3g}")
+
+
+def require_passed(result: Any) -> None:
+    """Raise GateFailure unless `result.passed`."""
+    if not result.passed:
+        raise GateFailure(result.failure)
+
+
+def answer(given: Any) -> None:
+    for row in given["labels"]:
+        emit(f"{row['score']:8.4f}  {row['label']}")
+
+
+def evaluation(result: Evaluation) -> None:
+    emit(f"{result.metric} {result.value:.4f} on {result.n} images of {result.dataset} ({result.split})")
+    emit(
+        f"  top-k: {', '.join(f'{k}: {v:.4f}' for k, v in result.top_k.items())}; {result.engine}, {result.accelerator}"
+    )
+    if len(result.labels) > 20:
+        return
+    rows = [(name, *(str(c) for c in row)) for name, row in zip(result.labels, result.confusion, strict=True)]
+    columns = tuple(range(1, len(result.labels) + 1))
+    emit_table("rows: true class, columns: predicted", ("", *result.labels), rows, right=columns)
+
+
+def latencies(result: Report) -> None:
+    emit(baseline_line(result))
+    rows = [(a.name, *_latency(latency)) for a in result.artifacts for latency in a.latency]
+    header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
+    emit_table("", header, rows, right=tuple(range(2, 9)))
+    for warning in result.warnings:
+        emit(f"warning: {warning}")
+
+
+def report(result: Report, paths: Any) -> None:
+    emit(baseline_line(result))
+    header = ("artifact", "scheme", "size", "accuracy", "drop, 95 % interval", "p50 ms", "× baseline", "mapped", "kind")
+    rows = [_artifact_row(a) for a in result.artifacts]
+    emit_table("", header, rows, right=tuple(range(2, 8)))
+    emit(f"report: {paths.html}")
+    emit(f"        {paths.json}")
+    emit(f"        {paths.markdown}")
+
+
+def gates(outcome: Any) -> None:
+    rows = [("pass" if r.passed else "FAIL", r.artifact, r.check, r.message) for r in outcome.results]
+    emit_table("", ("", "artifact", "check", "what"), rows)
+
+
+def recorded(path: Any) -> None:
+    emit(f"{path}: written; look the tolerances over, and commit it")
+
+
+def baseline_line(result: Report) -> str:
+    """Return the sentence that says what everything is compared with."""
+    base = result.baseline
+    if base is None:
+        return "no baseline: latencies stand alone"
+    place = base.device if base.accelerator == "gpu" else f"{base.device} (no GPU found, so this is the CPU)"
+    value = "" if base.value is None else f", {base.metric} {base.value:.4f}"
+    time = "" if base.latency_ms is None else f", p50 {base.latency_ms.p50:.3f} ms"
+    return f"baseline: float model on {place} with {base.engine}{value}{time}"
+
+
+def _artifact_row(a: Any) -> tuple[str, ...]:
+    latency = a.latency[0] if a.latency else None
+    drop = "unknown" if a.drop is None else f"{a.drop:+.4f} {_interval(a.drop_ci95, 4)}"
+    mapped = "unknown" if a.mapping is None else f"{a.mapping.n_mapped}/{a.mapping.n_ops} {a.target}"
+    return (
+        a.name,
+        a.scheme if a.method == "none" else f"{a.scheme} {a.method}",
+        _bytes(a.size_bytes),
+        "unknown" if a.value is None else f"{a.value:.4f}",
+        drop,
+        "not here" if latency is None else f"{latency.p50:.3f}",
+        "" if latency is None or latency.ratio_to_baseline is None else f"{latency.ratio_to_baseline:.2f}",
+        mapped,
+        "" if latency is None else latency.kind,
+    )
+
+
+def _latency(found: Latency) -> tuple[str, ...]:
+    ratio = "" if found.ratio_to_baseline is None else f"{found.ratio_to_baseline:.3f}"
+    load, first = (_ms(found.load_ms), _ms(found.first_ms))
+    steady = (_ms(found.p50), _ms(found.p90), _ms(found.p99))
+    return (
+        f"{found.engine} {found.accelerator}",
+        load,
+        first,
+        *steady,
+        ratio,
+        _interval(found.ratio_ci95, 3),
+        found.kind,
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def _interval(pair: tuple[float, float] | None, digits: int) -> str:
+    return "" if pair is None else f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
+
+
+def _bytes(count: int | None) -> str:
+    if count is None:
+        return "unknown"
+    return (
+        f"{count:,} B"
+        if count < 10_000
+        else f"{count / 1000:,.1f} kB"
+        if count < 10_000_000
+        else f"{count / 1e6:,.1f} MB"
+    )
+
+
+def _shape(shape: Any) -> str:
+    return "x".join(str(s) for s in shape)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _balance(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{label}: {n}" for label, n in counts.items())

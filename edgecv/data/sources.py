@@ -1,0 +1,70 @@
+"""Where images come from: an array in memory, or files that are decoded when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecv import files
+from edgecv.data.dataset import Image
+from edgecv.errors import ConfigError, DataError
+from edgecv.optional import require
+from edgecv.runtime.image import load_image
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayImages:
+    """Images of one uint8 array, (n, H, W) or (n, H, W, 3); `index` picks and orders them."""
+
+    array: np.ndarray[Any, np.dtype[np.uint8]]
+    index: np.ndarray[Any, np.dtype[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: int) -> Image:
+        image: Image = self.array[self.index[index]]
+        return image
+
+    def digest(self, index: int) -> bytes:
+        image = self[index]
+        return repr(image.shape).encode() + image.tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class FileImages:
+    """Images of files, decoded at each access and never kept."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image:
+        path = self.paths[index]
+        try:
+            return load_image(path)
+        except (ConfigError, DataError) as error:
+            raise DataError(f"image {path} cannot be read: {error.message}", hint="replace or remove it") from error
+
+    def digest(self, index: int) -> bytes:
+        return bytes.fromhex(files.sha256(self.paths[index]))
+
+
+def check_header(path: Path) -> None:
+    """Check that `path` starts like an image. Reads the header only: damage further in shows when it is decoded.
+
+    Raises:
+        DataError: It does not; the message names the file.
+    """
+    pil = require("PIL.Image", why="to read image files")
+    try:
+        with pil.open(path):
+            return
+    except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:
+        raise DataError(f"{path} is not a readable image: {error}", hint="replace or remove the file") from error

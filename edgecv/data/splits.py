@@ -1,0 +1,91 @@
+"""Deterministic stratified splits that never overlap."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgecv.errors import DataError
+
+ORDER = ("train", "validation", "test")
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.15
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def check_classes(labels: Indices, names: Sequence[str], *, where: str) -> None:
+    """Check that there are classes to tell apart and that each has samples.
+
+    Raises:
+        DataError: Fewer than two classes, a label outside 0..n-1, or a class without samples.
+    """
+    if len(names) < 2:
+        raise DataError(
+            f"{where} has a single class ({', '.join(names) or 'none'}), expected at least 2",
+            hint="a classifier needs something to tell apart: add another class",
+        )
+    check_range(labels, names, where=where)
+    counts = np.bincount(labels, minlength=len(names)).tolist()
+    empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"{where}: class {', '.join(map(repr, empty))} has no samples",
+            hint="add samples of it, or remove the class",
+        )
+
+
+def check_range(labels: Indices, names: Sequence[str], *, where: str) -> None:
+    """Check that every label is an index of `names`. Raises DataError for the first that is not."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
+    if wrong.size:
+        at = int(wrong[0])
+        raise DataError(
+            f"{where}: label {int(labels[at])} at index {at} is out of range, expected 0..{len(names) - 1}",
+            hint="number the classes from 0 without gaps, the same in every split",
+        )
+
+
+def stratified(
+    labels: Indices, names: Sequence[str], shares: Mapping[str, float], *, seed: int, where: str
+) -> dict[str, Indices]:
+    """Divide samples class by class.
+
+    Args:
+        labels: int64 (n,), each class present.
+        names: Class names, for messages.
+        shares: Split to the share it takes of what earlier ones left, in 0..1; "train" gets the rest. Shares are
+            rounded up per class, so every split has every class.
+        seed: Another seed gives other splits.
+        where: The data set, for messages.
+
+    Returns:
+        Split to sorted indices; together they hold each sample once.
+
+    Raises:
+        DataError: A class has too few samples to be in every split.
+    """
+    parts: dict[str, list[Indices]] = {"train": [], **{name: [] for name in shares}}
+    for value, class_name in enumerate(names):
+        members = np.flatnonzero(labels == value)
+        if members.size <= len(shares):
+            raise DataError(
+                f"{where}: class '{class_name}' has {members.size} samples, expected at least {len(shares) + 1}",
+                hint=f"each of {', '.join(parts)} needs one: add samples",
+            )
+        rest = members[np.argsort([_rank(seed, int(i)) for i in members])]
+        for position, (name, share) in enumerate(shares.items()):
+            still_needed = len(shares) - position
+            count = min(math.ceil(share * rest.size), rest.size - still_needed)
+            parts[name].append(rest[:count])
+            rest = rest[count:]
+        parts["train"].append(rest)
+    return {name: np.sort(np.concatenate(parts[name])) for name in ORDER if name in parts}
+
+
+def _rank(seed: int, index: int) -> bytes:
+    # A hash, not a generator: numpy does not promise the same random stream in every version.
+    return hashlib.sha256(f"{seed}:{index}".encode()).digest()

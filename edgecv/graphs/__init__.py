@@ -1,0 +1,21 @@
+"""Read-only views of model files: operators, tensors, constants, partitions, memory."""
+
+from edgecv.graphs.arena import arena_bytes
+from edgecv.graphs.ir import Graph, Op, Tensor, constant
+from edgecv.graphs.onnx import read_onnx
+from edgecv.graphs.partition import Subset, partition
+from edgecv.graphs.reading import read_graph
+from edgecv.graphs.tflite import read_tflite
+
+__all__ = [
+    "Graph",
+    "Op",
+    "Subset",
+    "Tensor",
+    "arena_bytes",
+    "constant",
+    "partition",
+    "read_graph",
+    "read_onnx",
+    "read_tflite",
+]

@@ -1,0 +1,261 @@
+"""Keras models on disk: `.keras`, HDF5 and SavedModel in, `.keras` with an embedded manifest out."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecv import files
+from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
+from edgecv.manifest import KEY, Manifest, from_json, to_json
+from edgecv.modelio import env, keras_import
+from edgecv.modelio.provenance import manifest_for
+from edgecv.modelio.safety import refuse_code
+from edgecv.optional import require
+from edgecv.specs import ModelSpec
+
+MEMBER = f"{KEY}.json"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
+HDF5 = frozenset({".h5", ".hdf5"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A keras model and what its file says of it.
+
+    Attributes:
+        model: tf_keras functional or Sequential model, not compiled.
+        manifest: None for a foreign file for which no spec was given.
+        sha256: Of the file, or of the folder's contents.
+    """
+
+    model: Any
+    manifest: Manifest | None
+    path: Path
+    sha256: str
+
+    def require_spec(self) -> ModelSpec:
+        """Return the model's contract. Raises ConfigError when neither the file nor the caller gave one."""
+        if self.manifest is None:
+            raise ConfigError(
+                f"{self.path} carries no edgecv manifest, so its input range and labels are unknown",
+                hint="give a model spec with it: input size, colour order, normalisation, labels",
+            )
+        return self.manifest.spec
+
+
+def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: bool = False) -> Path:
+    """Write a model with its manifest as a `.keras` archive, atomically.
+
+    The optimiser's state is left out. The same model and manifest give the same bytes.
+
+    Args:
+        model: A tf_keras functional or Sequential model.
+        path: Ends in ".keras".
+        manifest: Written as the member `edgecv.json`.
+        force: Whether to replace an existing file.
+
+    Raises:
+        ConfigError: The suffix is another, the file exists, or it cannot be written.
+        UnsupportedModelError: The model is not a graph of layers, or holds one that cannot be saved.
+    """
+    if Path(path).suffix != ".keras":
+        raise ConfigError(
+            f"cannot write {path}: the suffix must be .keras", hint=f"use {Path(path).with_suffix('.keras')}"
+        )
+    out = files.check_output(path, force=force)
+    _check_graph(model, str(out))
+    bare = env.keras().Model(model.inputs, model.outputs, name=model.name)
+    with files.atomic_path(out) as partial:
+        try:
+            bare.save(partial, save_format="keras")
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise UnsupportedModelError(f"model '{model.name}' cannot be saved: {_first_line(error)}") from error
+        partial.write_bytes(_repack(partial.read_bytes(), manifest))
+    return out
+
+
+def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | None = None) -> LoadedModel:
+    """Read a `.keras` archive, an HDF5 file or a SavedModel folder as a tf_keras model.
+
+    Files of Keras 3 are rebuilt in tf_keras, see `edgecv.modelio.keras_import`.
+
+    Args:
+        path: The file or folder.
+        unsafe: Whether to load a file that can run code (Lambda layers, foreign modules).
+        spec: The contract of a foreign model; replaces the one in the file's manifest.
+
+    Raises:
+        ConfigError: The path does not exist, or `spec` does not fit the model.
+        UnsupportedModelError: The file is unreadable or foreign, can run code, or has a dynamic input shape.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise ConfigError(f"model {source} does not exist", hint="check the path")
+    model, embedded = _reader(source)(source, unsafe)
+    _check_graph(model, str(source))
+    check_static(model, where=str(source))
+    digest = files.sha256(source)
+    manifest = _manifest(embedded, spec, source, digest)
+    if manifest is not None:
+        _check_spec(model, manifest.spec, source)
+    return LoadedModel(model=model, manifest=manifest, path=source, sha256=digest)
+
+
+def check_static(model: Any, *, where: str) -> None:
+    """Check that only the batch size of the inputs is open. Raises UnsupportedModelError naming the input."""
+    for tensor in model.inputs:
+        shape = tuple(tensor.shape)
+        if any(size is None for size in shape[1:]):
+            raise UnsupportedModelError(
+                f"{where}: input '{tensor.name}' has the dynamic shape {shape}, expected fixed sizes besides the batch",
+                hint="build the model again with a fixed input, for example Input((224, 224, 3)), and load its weights",
+            )
+
+
+def _reader(source: Path) -> Callable[[Path, bool], tuple[Any, Manifest | None]]:
+    if source.is_dir():
+        return _read_saved_model
+    if source.suffix == ".keras":
+        return _read_archive
+    if source.suffix in HDF5:
+        return _read_hdf5
+    raise UnsupportedModelError(
+        f"{source} is not a keras model: its suffix is '{source.suffix}'",
+        hint="expected .keras, .h5, .hdf5 or a SavedModel folder",
+    )
+
+
+def _read_archive(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
+    with _unreadable(source):
+        with zipfile.ZipFile(source) as archive:
+            damaged = archive.testzip()
+            if damaged:
+                raise UnsupportedModelError(f"{source} is damaged: its member {damaged} has a wrong checksum")
+            config = json.loads(archive.read("config.json"))
+            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+            text = archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
+        return _deserialise(source, config, version, unsafe), from_json(text, where=str(source)) if text else None
+
+
+def _read_hdf5(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
+    h5py = require("h5py", why="to read HDF5 models")
+    with _unreadable(source):
+        with h5py.File(source, "r") as archive:
+            raw, version = archive.attrs.get("model_config"), archive.attrs.get("keras_version", "2")
+        if raw is None:
+            raise UnsupportedModelError(
+                f"{source} holds weights only, without the layers", hint="save the whole model: model.save(path)"
+            )
+        return _deserialise(source, json.loads(raw), str(version), unsafe), None
+
+
+def _read_saved_model(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
+    metadata = source / "keras_metadata.pb"
+    if not metadata.is_file():
+        raise UnsupportedModelError(
+            f"{source} is not a SavedModel folder written by tf_keras: keras_metadata.pb is missing",
+            hint="save the model from Python as a .keras file",
+        )
+    with _unreadable(source):
+        saved = require("tf_keras.protobuf.saved_metadata_pb2").SavedMetadata()
+        saved.ParseFromString(metadata.read_bytes())
+        config = [json.loads(node.metadata) for node in saved.nodes]
+        return _deserialise(source, config, "2", unsafe), None
+
+
+def _deserialise(source: Path, config: Any, version: str, unsafe: bool) -> Any:
+    if not unsafe:
+        refuse_code(config, where=str(source))
+    if version.split(".")[0] == "3":
+        return keras_import.import_keras3(source, unsafe=unsafe)
+    from edgecv.modelio import layers  # noqa: F401 - registers our layer classes with Keras
+
+    options = {} if source.is_dir() else {"safe_mode": not unsafe}
+    with _scopes(config):
+        return env.keras().models.load_model(source, compile=False, **options)
+
+
+@contextmanager
+def _scopes(config: Any) -> Iterator[None]:
+    """Make tfmot's wrapper classes known while a model that holds them is deserialised."""
+    text = json.dumps(config)
+    if "QuantizeWrapper" in text or "QuantizeLayer" in text:
+        with env.tfmot().quantization.keras.quantize_scope():
+            yield
+    elif "PruneLowMagnitude" in text:
+        with env.tfmot().sparsity.keras.prune_scope():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _unreadable(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except EdgecvError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise UnsupportedModelError(
+            f"{source} is not a readable .keras archive: {error}", hint="the file may be cut off, or of another format"
+        ) from error
+    # Keras raises whatever its parts raise; all of it means that this file cannot be read.
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{source} cannot be read as a keras model: {_first_line(error)}",
+            hint="the file may be cut off, of another format, or use layers that edgecv does not know",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]
+
+
+def _check_graph(model: Any, where: str) -> None:
+    if not getattr(model, "_is_graph_network", False):
+        raise UnsupportedModelError(
+            f"{where}: the model is not a graph of layers", hint="build it with the functional API or Sequential"
+        )
+
+
+def _manifest(embedded: Manifest | None, spec: ModelSpec | None, source: Path, digest: str) -> Manifest | None:
+    if spec is None:
+        return embedded
+    if embedded is None:
+        return manifest_for(spec, recipe={"step": "import", "file": source.name}, source_sha256=digest)
+    return dataclasses.replace(embedded, spec=spec)
+
+
+def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
+    shapes = [tuple(tensor.shape)[1:] for tensor in model.inputs]
+    if shapes != [spec.input_shape]:
+        raise ConfigError(f"{source}: the spec's input shape is {spec.input_shape}, the model takes {shapes}")
+    if len(model.outputs) != len(spec.heads):
+        raise ConfigError(f"{source}: the spec has {len(spec.heads)} heads, the model {len(model.outputs)} outputs")
+    for head, tensor in zip(spec.heads, model.outputs, strict=True):
+        if head.labels and tensor.shape[-1] != len(head.labels):
+            raise ConfigError(
+                f"{source}: head '{head.name}' has {len(head.labels)} labels, its output {tensor.shape[-1]}"
+            )
+
+
+def _repack(archive: bytes, manifest: Manifest) -> bytes:
+    """Return the archive with the manifest in it and without the clock: fixed dates, sorted by name."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    metadata = json.loads(members["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
+    members |= {"metadata.json": json.dumps(metadata).encode(), MEMBER: to_json(manifest).encode()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as new:
+        for name in sorted(members):
+            new.writestr(zipfile.ZipInfo(name, EPOCH), members[name])
+    return out.getvalue()

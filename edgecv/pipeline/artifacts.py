@@ -1,0 +1,164 @@
+"""Making artifacts: from a keras model on disk to a checked `.tflite` or `.onnx`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from edgecv import codec, compress, profiles
+from edgecv.convert import Artifact, convert
+from edgecv.data import Dataset
+from edgecv.errors import ConfigError, unknown_name
+from edgecv.files import check_output
+from edgecv.manifest import Manifest
+from edgecv.modelio import LoadedModel, env
+from edgecv.pipeline import models
+from edgecv.progress import QUIET, Reporter
+from edgecv.specs import SCHEMES, Format, Method, Scheme
+
+FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+# Schemes whose activations are quantised, so that their ranges must be found or trained.
+STATIC = ("int8", "int16x8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What file to make.
+
+    Attributes:
+        scheme: "float32", "float16", "dynamic" or "int8".
+        method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
+        format: "tflite" or "onnx"; None goes by the suffix of the output.
+        target: A deployment target's name.
+        io_dtype: Of an int8 file's input and output.
+        data: For calibration and training; None takes the training data when it is a bundled set.
+        calibration: Recipe name or TOML path.
+        epochs: Of quantisation-aware training; None takes the default recipe.
+    """
+
+    scheme: str
+    method: str = "ptq"
+    format: str | None = None
+    target: str = "cpu"
+    io_dtype: str = "int8"
+    data: str | None = None
+    calibration: str = "minmax"
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeArtifact:
+    """An artifact that was written and checked."""
+
+    path: str
+    format: str
+    scheme: str
+    method: str
+    target: str
+    sparsity: float | None
+    size_bytes: int
+    sha256: str
+    checks: tuple[str, ...]
+
+
+def make(
+    source: models.Source, plan: Plan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> MadeArtifact:
+    """Convert, quantise when asked, check, and write one file.
+
+    Raises:
+        ConfigError: An unknown name, a combination that does not exist, no data for int8, or an unwritable `out`.
+        UnsupportedModelError: The model cannot be loaded.
+        ConversionError: A converter failed, or the file did not pass its checks; nothing is written then.
+    """
+    format_ = _format(plan, out)
+    check_plan(plan)
+    check_output(out, force=force)
+    loaded = models.load(source)
+    manifest = models.require_manifest(loaded)
+    dataset = _dataset(plan, manifest)
+    qat = plan.scheme in STATIC and plan.method == "qat"
+    if qat:
+        loaded = quantization_aware(loaded, manifest, dataset, plan, out=out, reporter=reporter)
+    artifact = convert(
+        loaded,
+        format=cast(Format, format_),
+        scheme=cast(Scheme, plan.scheme),
+        method=cast(Method, plan.method if plan.scheme in STATIC else "none"),
+        out=out,
+        target=plan.target,
+        io_dtype=plan.io_dtype if plan.scheme in STATIC else None,
+        calibration=profiles.calibration(plan.calibration) if plan.scheme in STATIC and not qat else None,
+        dataset=dataset,
+        seed=plan.seed,
+        force=force,
+        reporter=reporter,
+    )
+    models.forget_state(out)
+    return _made(artifact)
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise ConfigError, with the nearest match, for a name that a plan has wrong."""
+    if plan.scheme not in SCHEMES:
+        raise unknown_name("scheme", plan.scheme, SCHEMES)
+    if plan.method not in ("ptq", "qat"):
+        raise unknown_name("method", plan.method, ("ptq", "qat"))
+    if plan.io_dtype not in ("int8", "uint8", "float32"):
+        raise unknown_name("io type", plan.io_dtype, ("int8", "uint8", "float32"))
+    profiles.target(plan.target)
+    profiles.calibration(plan.calibration)
+
+
+def quantization_aware(
+    loaded: LoadedModel, manifest: Manifest, dataset: Dataset | None, plan: Plan, *, out: Path, reporter: Reporter
+) -> LoadedModel:
+    """Train a loaded model on with fake quantisation and return it. A killed run resumes beside `out`."""
+    if dataset is None:
+        raise ConfigError("quantisation-aware training needs data", hint="pass --data")
+    recipe = models.with_changes(
+        compress.default_qat_recipe(manifest.spec), epochs=plan.epochs, seed=plan.seed
+    )
+    env.seed_everything(plan.seed)
+    done = compress.quantize_aware(
+        loaded.model, manifest.spec, dataset, recipe, state=models.state_path(out), reporter=reporter
+    )
+    facts = {"step": "qat", "data": dataset.name, **codec.encode(recipe)}
+    return compress.as_loaded(loaded, done, facts)
+
+
+def _format(plan: Plan, out: Path) -> str:
+    by_name = FORMATS.get(out.suffix)
+    chosen = plan.format or by_name
+    if chosen is None:
+        raise ConfigError(f"--out {out} names no format", hint="end it in .tflite or .onnx, or pass --format")
+    if chosen not in get_args(Format) or chosen == "keras":
+        raise unknown_name("format", chosen, FORMATS.values())
+    if by_name is not None and by_name != chosen:
+        raise ConfigError(f"--format {chosen} and --out {out} disagree", hint=f"end --out in .{chosen}")
+    return chosen
+
+
+def _dataset(plan: Plan, manifest: Manifest) -> Dataset | None:
+    """Open the data when int8 needs it; else use what is at hand for the checks, or None."""
+    if plan.data is not None or plan.scheme in STATIC:
+        return models.open_data(plan.data, manifest)
+    recorded: Any = manifest.provenance.recipe.get("data")
+    return models.open_data("digits", manifest) if recorded == "digits" else None
+
+
+def _made(artifact: Artifact) -> MadeArtifact:
+    manifest = artifact.manifest
+    return MadeArtifact(
+        path=str(artifact.path),
+        format=manifest.format,
+        scheme=manifest.scheme,
+        method=manifest.method,
+        target=manifest.target,
+        sparsity=manifest.sparsity,
+        size_bytes=artifact.size_bytes,
+        sha256=artifact.sha256,
+        checks=artifact.checks,
+    )

@@ -1,0 +1,125 @@
+"""Measuring artifacts from paths: accuracy, golden vectors, single images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecv import runtime
+from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.manifest import Manifest
+from edgecv.pipeline import models
+from edgecv.progress import QUIET, Reporter
+from edgecv.results import Evaluation
+from edgecv.runtime import golden
+from edgecv.runtime.container import read_manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data."""
+
+    data: str | None = None
+    split: str = "test"
+    spec: Path | None = None
+    engine: str | None = None
+    accelerator: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Whether a file still answers its golden vectors as it did when it was made.
+
+    Attributes:
+        max_abs_diff: Largest difference of an output, in its real unit; `tolerance` is the largest allowed.
+        failure: The sentence for the user when it did not pass.
+    """
+
+    path: str
+    engine: str
+    n: int
+    max_abs_diff: float
+    tolerance: float
+    passed: bool
+    failure: str
+
+
+def open_predictor(file: Path, request: EvaluationRequest) -> Any:
+    """Open any model file as a predictor: artifacts by the on-device runtime, keras models by tensorflow.
+
+    Raises:
+        ConfigError, UnsupportedModelError: The file cannot be opened.
+        DeviceError: The accelerator cannot take it.
+    """
+    if is_keras(file):
+        return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
+    spec = models.read_spec(request.spec) if request.spec else None
+    return runtime.load(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
+
+
+def is_keras(file: Path) -> bool:
+    """Say whether a path is a keras model by its name: `.keras`, `.h5`, `.hdf5`, or a folder."""
+    return file.suffix in {".keras", ".h5", ".hdf5"} or file.is_dir()
+
+
+def manifest_of(file: Path) -> Manifest | None:
+    """Return the manifest inside a file, None when it has none. Raises as `read_manifest` does."""
+    return None if file.is_dir() or file.suffix in {".h5", ".hdf5"} else read_manifest(file)
+
+
+def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter = QUIET) -> Evaluation:
+    """Evaluate one file on one split of a data set.
+
+    Raises:
+        ConfigError, DataError: The data set is wrong or does not fit the model's labels.
+        UnsupportedModelError, DeviceError: The file cannot be run.
+    """
+    with open_predictor(file, request) as predictor:
+        dataset = models.open_data(request.data, manifest_of(file))
+        return evaluate(predictor, dataset.split(request.split), dataset.name, reporter=reporter)
+
+
+def verify(file: Path, *, engine: str | None = None, accelerator: str = "cpu") -> Verification:
+    """Replay a file's golden vectors.
+
+    Raises:
+        UnsupportedModelError: It holds none, or cannot be read.
+        DeviceError: The accelerator cannot take it.
+    """
+    with runtime.load(file, engine=engine, accelerator=accelerator) as predictor:
+        found = golden.replay(predictor)
+        failure = (
+            f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
+            f"allowed {found.tolerance:.4g} (made with {predictor.manifest.golden_engine}, ran on {predictor.engine})"
+        )
+        return Verification(
+            path=str(file),
+            engine=predictor.engine,
+            n=found.n,
+            max_abs_diff=found.max_abs_diff,
+            tolerance=found.tolerance,
+            passed=found.passed,
+            failure="" if found.passed else failure,
+        )
+
+
+def run(
+    file: Path,
+    image: Path,
+    *,
+    top: int = 5,
+    spec: Path | None = None,
+    engine: str | None = None,
+    accelerator: str = "cpu",
+) -> dict[str, Any]:
+    """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}]}.
+
+    Raises:
+        DataError: The image is missing, corrupt, or has the wrong channels.
+        ConfigError, UnsupportedModelError, DeviceError: The file cannot be run.
+    """
+    with open_predictor(file, EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator)) as predictor:
+        prediction = predictor.predict(image)
+        labels = [{"label": label, "score": float(score)} for label, score in prediction.labels[:top]]
+        return {"file": str(file), "image": str(image), "engine": predictor.engine, "labels": labels}

@@ -1,0 +1,64 @@
+"""What there is to choose from: architectures, data sets, targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv import profiles, zoo
+from edgecv.data import describe, open_dataset
+from edgecv.profiles import TargetProfile
+
+
+def entries() -> list[dict[str, Any]]:
+    """Return name, task, input shape, variants and title of every architecture."""
+    return [_entry(entry) for entry in zoo.entries()]
+
+
+def show(name: str, *, variant: str = "canonical") -> dict[str, Any]:
+    """Return the figures and layers of one architecture.
+
+    Raises:
+        ConfigError: Unknown name or variant.
+        MissingDependencyError: tensorflow is not installed.
+    """
+    entry = zoo.get(name)
+    model, spec = zoo.build(name, variant=variant)
+    profile = zoo.profile(model)
+    return {
+        **_entry(entry),
+        "variant": variant,
+        "parameters": profile.parameters,
+        "trainable": profile.trainable,
+        "macs": profile.macs,
+        "weight_bytes": profile.weight_bytes,
+        "peak_activation_bytes": profile.peak_activation_bytes,
+        "depth": profile.depth,
+        "preprocessing": spec.preprocessing,
+        "layers": profile.layers,
+        "notes": dict(entry.notes),
+        "source": entry.source,
+    }
+
+
+def dataset(uri: str) -> dict[str, Any]:
+    """Return the splits of a data set with the number of samples of each class.
+
+    Raises:
+        ConfigError, DataError: It cannot be opened.
+    """
+    return describe(open_dataset(uri))
+
+
+def targets() -> tuple[TargetProfile, ...]:
+    """Return every deployment target."""
+    return tuple(profiles.target(name) for name in profiles.target_names())
+
+
+def _entry(entry: zoo.ZooEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "task": entry.task,
+        "input_shape": list(entry.input_shape),
+        "variants": list(entry.variants),
+    }

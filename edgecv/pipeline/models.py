@@ -1,0 +1,204 @@
+"""Making keras models: train and prune, from paths to a saved `.keras` with its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgecv import codec, compress, data, train as training, zoo
+from edgecv.data import Dataset
+from edgecv.errors import ConfigError
+from edgecv.files import check_output, remove_partials, sha256
+from edgecv.manifest import Manifest
+from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
+from edgecv.profiles import read_toml
+from edgecv.progress import QUIET, Reporter
+from edgecv.specs import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A keras model on disk.
+
+    Attributes:
+        path: `.keras`, `.h5`, or a SavedModel folder.
+        unsafe: Allow Lambda layers, which can run any code.
+        spec: TOML of a ModelSpec, for a model without a manifest.
+    """
+
+    path: Path
+    unsafe: bool = False
+    spec: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainPlan:
+    """What to train, on what, for how long. `epochs` None takes the architecture's recipe."""
+
+    name: str
+    variant: str = "canonical"
+    data: str = "digits"
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunePlan:
+    """How far to prune, on what data. None takes the defaults; `data` None the data of training."""
+
+    sparsity: float
+    data: str | None = None
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedModel:
+    """A model that was trained or pruned and written.
+
+    Attributes:
+        metric: Of the validation split; `value` on it, at the best epoch.
+        best_epoch: 1-based.
+        sparsity: Share of zeros in the prunable weights; None when not pruned.
+    """
+
+    path: str
+    name: str
+    variant: str
+    parameters: int
+    split: str
+    metric: str
+    value: float
+    epochs: int
+    best_epoch: int
+    sparsity: float | None
+    size_bytes: int
+    sha256: str
+
+
+def load(source: Source) -> LoadedModel:
+    """Load a model with its contract.
+
+    Raises:
+        ConfigError: The path does not exist, or the spec file is wrong.
+        UnsupportedModelError: It is not a keras model, or has Lambda layers and `unsafe` is false.
+    """
+    spec = read_spec(source.spec) if source.spec else None
+    return load_keras(source.path, unsafe=source.unsafe, spec=spec)
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Read a ModelSpec from TOML. Raises ConfigError when a key is unknown, missing or wrong."""
+    return codec.decode(ModelSpec, read_toml(path, what="spec"), where=str(path))
+
+
+def require_manifest(source: LoadedModel) -> Manifest:
+    """Return the model's manifest. Raises ConfigError, saying what to do, when it has none."""
+    if source.manifest is None:
+        raise ConfigError(
+            f"{source.path} says nothing of how it wants its input: edgecv did not write it",
+            hint="describe it with --spec model.toml; docs/specs.md shows how",
+        )
+    return source.manifest
+
+
+def open_data(uri: str | None, manifest: Manifest | None) -> Dataset:
+    """Open a data set; without a `uri`, the bundled one that the model was trained on.
+
+    Raises:
+        ConfigError: No `uri`, and the model was trained on something else.
+    """
+    if uri is None:
+        recorded = str(manifest.provenance.recipe.get("data", "")) if manifest else ""
+        if recorded != "digits":
+            known = f"the model was trained on '{recorded}'" if recorded else "the model does not say what it is about"
+            raise ConfigError(f"--data is needed: {known}", hint="pass --data npz:PATH or --data folder:PATH")
+        uri = recorded
+    return data.open_dataset(uri)
+
+
+def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET) -> SavedModel:
+    """Train an architecture and save it. A killed run goes on from its last finished epoch.
+
+    Raises:
+        ConfigError: Unknown name, variant or data, or `out` cannot be written.
+        DataError: The data set is wrong.
+    """
+    _check_keras(out)
+    check_output(out, force=force)
+    dataset = data.open_dataset(plan.data)
+    model, spec = zoo.build(plan.name, variant=plan.variant, labels=dataset.labels, seed=plan.seed)
+    recipe = with_changes(training.default_recipe(spec), epochs=plan.epochs, seed=plan.seed)
+    done = training.train(model, spec, dataset, recipe, state=state_path(out), reporter=reporter)
+    facts = {"step": "train", "data": dataset.name, **codec.encode(recipe)}
+    manifest = manifest_for(spec, recipe=facts, seed=plan.seed, dataset_sha256=dataset.split("train").sha256)
+    return _save(done.model, out, manifest, done, force=force)
+
+
+def prune(
+    source: Source, plan: PrunePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> SavedModel:
+    """Prune a model while training on, and save it. A killed run goes on from its last finished epoch.
+
+    Raises:
+        ConfigError: A sparsity outside 0..1, no data, or `out` cannot be written.
+        ConversionError: The asked sparsity was not reached.
+    """
+    _check_keras(out)
+    check_output(out, force=force)
+    loaded = load(source)
+    parent = require_manifest(loaded)
+    dataset = open_data(plan.data, parent)
+    recipe = with_changes(compress.default_prune_recipe(parent.spec, plan.sparsity), epochs=plan.epochs, seed=plan.seed)
+    env.seed_everything(plan.seed)
+    done = compress.prune(loaded.model, parent.spec, dataset, recipe, state=state_path(out), reporter=reporter)
+    facts = {"step": "prune", "data": dataset.name, **codec.encode(recipe)}
+    manifest = manifest_for(
+        parent.spec, recipe=facts, seed=plan.seed, dataset_sha256=dataset.split("train").sha256,
+        parent=loaded, sparsity=done.sparsity,
+    )  # fmt: skip
+    return _save(done.model, out, manifest, done, force=force)
+
+
+def state_path(out: Path) -> Path:
+    """Return where a run that writes `out` keeps its resume file."""
+    return out.with_name(f".{out.name}.state")
+
+
+def forget_state(out: Path) -> None:
+    """Remove the resume file of a run whose result is safely written, and partials of killed writers of it."""
+    state = state_path(out)
+    remove_partials(state)
+    state.unlink(missing_ok=True)
+
+
+def _save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) -> SavedModel:
+    save_keras(model, out, manifest, force=force)
+    forget_state(out)
+    return SavedModel(
+        path=str(out),
+        name=manifest.spec.name,
+        variant=manifest.spec.variant,
+        parameters=int(model.count_params()),
+        split="validation",
+        metric=manifest.spec.head.metric,
+        value=done.best_value,
+        epochs=len(done.history),
+        best_epoch=done.best_epoch + 1,
+        sparsity=manifest.sparsity,
+        size_bytes=out.stat().st_size,
+        sha256=sha256(out),
+    )
+
+
+def _check_keras(out: Path) -> None:
+    if out.suffix != ".keras":
+        raise ConfigError(f"--out {out}: keras models are written as .keras files", hint=f"use {out.with_suffix('.keras')}")
+
+
+def with_changes(recipe: Any, **changes: Any) -> Any:
+    """Return `recipe` with the changes that are not None."""
+    given: Mapping[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    return replace(recipe, **given)

@@ -1,0 +1,20 @@
+"""The report of a run: report.json (the contract), and report.html and report.md for people.
+
+report.schema.json beside this file is the JSON Schema of report.json.
+"""
+
+from edgecv.report.build import artifact_result, host_facts
+from edgecv.report.completeness import completed
+from edgecv.report.schema import report_schema, schema_path
+from edgecv.report.store import ReportPaths, read, write
+
+__all__ = [
+    "ReportPaths",
+    "artifact_result",
+    "completed",
+    "host_facts",
+    "read",
+    "report_schema",
+    "schema_path",
+    "write",
+]

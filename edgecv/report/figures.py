@@ -1,0 +1,162 @@
+"""What a report's figures look like to people, and the few that are derived from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecv.results import ArtifactResult, Baseline, Kind, Latency, MappingSummary, Report
+
+UNKNOWN = "unknown"
+_KIND_ORDER: tuple[Kind, ...] = ("measured", "simulated", "predicted")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Setting:
+    """Where latencies come from. Figures of two settings never share a column."""
+
+    rank: int
+    device: str
+    accelerator: str
+    threads: int
+
+    @property
+    def kind(self) -> Kind:
+        """Measured, simulated or predicted."""
+        return _KIND_ORDER[self.rank]
+
+    @property
+    def place(self) -> str:
+        """The device in words."""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{self.device}, {self.accelerator}, {threads}"
+
+
+def setting_of(latency: Latency) -> Setting:
+    """Return the setting that a latency belongs to."""
+    return Setting(_KIND_ORDER.index(latency.kind), latency.device, latency.accelerator, latency.threads)
+
+
+def settings(report: Report) -> tuple[Setting, ...]:
+    """Return all settings of a report, measured ones first."""
+    return tuple(sorted({setting_of(latency) for a in report.artifacts for latency in a.latency}))
+
+
+def latencies_in(artifact: ArtifactResult, setting: Setting) -> tuple[Latency, ...]:
+    """Return the artifact's latencies of one setting: one per engine."""
+    return tuple(latency for latency in artifact.latency if setting_of(latency) == setting)
+
+
+def metrics(report: Report) -> tuple[str, ...]:
+    """Return the names of the metrics in a report, in order of appearance."""
+    return tuple(dict.fromkeys(a.metric for a in report.artifacts if a.metric))
+
+
+def mappings_of(artifact: ArtifactResult) -> tuple[MappingSummary, ...]:
+    """Return the artifact's mappings on all targets, its own first."""
+    return tuple(m for m in (artifact.mapping, *artifact.other_mappings) if m is not None)
+
+
+def mapping_groups(report: Report) -> tuple[tuple[str, Kind], ...]:
+    """Return the (target, kind) pairs that the report has mappings of, in order of appearance."""
+    return tuple(dict.fromkeys((m.target, m.kind) for a in report.artifacts for m in mappings_of(a)))
+
+
+def size_reference(report: Report, artifact: ArtifactResult) -> ArtifactResult | None:
+    """Return the unpruned float32 artifact of the same format, which size ratios are relative to."""
+    return next(
+        (
+            a
+            for a in report.artifacts
+            if a.format == artifact.format and a.scheme == "float32" and a.method == "none" and not a.sparsity
+        ),
+        None,
+    )
+
+
+def size_ratio(report: Report, artifact: ArtifactResult) -> float | None:
+    """Return the artifact's size over that of its `size_reference`."""
+    reference = size_reference(report, artifact)
+    return artifact.size_bytes / reference.size_bytes if reference and reference.size_bytes else None
+
+
+def is_host_cpu(baseline: Baseline) -> bool:
+    """Say whether the baseline ran without a GPU."""
+    return baseline.accelerator == "cpu"
+
+
+def baseline_sentence(report: Report) -> str:
+    """Return the report's first line: what everything is compared with."""
+    baseline = report.baseline
+    if baseline is None:
+        return "Baseline: none was given, so drops and ratios are unknown."
+    if is_host_cpu(baseline):
+        where = f"the host CPU, since no GPU was used ({baseline.device})"
+    else:
+        where = f"{baseline.device} (accelerator: {baseline.accelerator})"
+    return f"Baseline: the float model on {where}, with {baseline.engine}; {_baseline_figures(baseline)}."
+
+
+def baseline_short(report: Report) -> str:
+    """Return the few words that every table says of the baseline."""
+    if report.baseline is None:
+        return "no baseline"
+    where = "the host CPU (no GPU)" if is_host_cpu(report.baseline) else report.baseline.device
+    return f"the float model on {where}"
+
+
+def _baseline_figures(baseline: Baseline) -> str:
+    metric = "its metric is unknown"
+    if baseline.metric is not None and baseline.value is not None:
+        metric = f"{baseline.metric} {decimal(baseline.value)}"
+    if baseline.latency_ms is None:
+        return f"{metric}, its latency is unknown"
+    return f"{metric}, p50 latency {milliseconds(baseline.latency_ms.p50)} ({baseline.kind})"
+
+
+def decimal(value: float | None) -> str:
+    """Return a metric's value with four decimals."""
+    return UNKNOWN if value is None else f"{value:.4f}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign and four decimals."""
+    return UNKNOWN if value is None else f"{value + 0.0:+.4f}"
+
+
+def interval(bounds: tuple[float, float] | None, digits: int) -> str:
+    """Return an interval as "[0.10, 0.20]"."""
+    return UNKNOWN if bounds is None else f"[{bounds[0] + 0.0:.{digits}f}, {bounds[1] + 0.0:.{digits}f}]"
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio with three decimals."""
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return milliseconds with three significant digits and the unit."""
+    if value is None:
+        return UNKNOWN
+    if value == 0:
+        return "0 ms"
+    digits = max(0, 2 - _magnitude(value))
+    return f"{value:.{digits}f} ms"
+
+
+def size(value: int | None) -> str:
+    """Return a number of bytes in the largest binary unit that keeps it at or above 1."""
+    if value is None:
+        return UNKNOWN
+    amount, units = float(value), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount, units = amount / 1024, units[1:]
+    return f"{value} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share as whole percents."""
+    return UNKNOWN if value is None else f"{100 * value:.0f} %"
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):e}".partition("e")[2])

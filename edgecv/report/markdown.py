@@ -1,0 +1,68 @@
+"""report.md: the report as Markdown tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from edgecv.report import figures as show
+from edgecv.report import tables
+from edgecv.results import DatasetInfo, Report
+
+
+def render(report: Report) -> str:
+    """Return the Markdown text; its first line says what the baseline is."""
+    lines = [_text(show.baseline_sentence(report)), "", "# edgecv report", "", *_facts(report), ""]
+    lines += ["## Artifacts", "", *_table(tables.overview(report)), ""]
+    for table in tables.latency_tables(report):
+        lines += ["## Latency", "", *_table(table), ""]
+    for table in tables.mapping_tables(report):
+        lines += ["## Mapping", "", *_table(table), ""]
+    lines += [*_unmapped(report), "## Warnings", "", *_warnings(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(report: Report) -> Iterator[str]:
+    yield f"- Created: {_text(report.created)}"
+    yield f"- Data set: {_text(_dataset(report.dataset))}"
+    for key, value in report.host.items():
+        yield f"- Host {_text(key)}: {_text(show.UNKNOWN if value is None else str(value))}"
+
+
+def _dataset(dataset: DatasetInfo | None) -> str:
+    if dataset is None:
+        return show.UNKNOWN
+    return f"{dataset.name}, {dataset.n} samples of its {dataset.split} split, sha256 {dataset.sha256}"
+
+
+def _table(table: tables.Table) -> Iterator[str]:
+    yield _text(table.caption)
+    notes = [f"{c.title}: {c.help}" for c in table.columns if c.help]
+    if notes:
+        yield ""
+        yield _text("; ".join(notes) + ".")
+    yield ""
+    yield "| " + " | ".join(_text(c.title) for c in table.columns) + " |"
+    yield "|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|"
+    for row in table.rows:
+        yield "| " + " | ".join(_text(cell.text) for cell in row) + " |"
+
+
+def _unmapped(report: Report) -> Iterator[str]:
+    lines = [
+        f"- {_text(a.name)} on {_text(m.target)}: operator {u.index} {_text(u.op)}"
+        f" (layer {_text(u.layer or show.UNKNOWN)}): {_text(u.reason)}"
+        for a in report.artifacts
+        for m in show.mappings_of(a)
+        for u in m.unmapped
+    ]
+    if lines:
+        yield from ("### Operators left to the CPU", "", *lines, "")
+
+
+def _warnings(report: Report) -> list[str]:
+    return [f"- {_text(warning)}" for warning in report.warnings] or ["None."]
+
+
+def _text(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split()))

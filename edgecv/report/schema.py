@@ -1,0 +1,168 @@
+"""The JSON Schema of report.json, generated from the dataclasses so that the two cannot drift apart.
+
+Types and required keys come from edgecv.results; the constraints that types cannot say (ranges, vocabularies) and the
+descriptions stand here. `report.schema.json` beside this file is the published copy.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from edgecv.results import (
+    REPORT_SCHEMA,
+    ArtifactResult,
+    Baseline,
+    DatasetInfo,
+    Latency,
+    LatencySummary,
+    MappingSummary,
+    Report,
+    Unmapped,
+)
+from edgecv.specs import SCHEMES, Format, Method
+
+_SHA256: dict[str, Any] = {"pattern": "^[0-9a-f]{64}$"}
+_SHARE: dict[str, Any] = {"minimum": 0, "maximum": 1}
+_COUNT: dict[str, Any] = {"minimum": 0}
+_MS: dict[str, Any] = {"minimum": 0}
+_NAME: dict[str, Any] = {"minLength": 1}
+
+_Limits = dict[str, dict[str, Any]]
+
+# Per dataclass and field: what the type does not say.
+_LIMITS: dict[type, _Limits] = {
+    Report: {
+        "schema": {"const": REPORT_SCHEMA},
+        "created": {"format": "date-time", "description": "When the report was made, ISO 8601."},
+        "host": {"description": "Facts of the machine that made the report."},
+        "dataset": {"description": "The samples that metrics are about; null when there were none."},
+        "baseline": {"description": "What drops and ratios are against; null when there was none."},
+        "warnings": {"description": "Noise, limits, and why each unknown (null) figure is unknown."},
+    },
+    DatasetInfo: {"name": _NAME, "split": _NAME, "n": {"minimum": 1}, "sha256": _SHA256},
+    Baseline: {"engine": _NAME, "accelerator": _NAME, "device": _NAME},
+    LatencySummary: {"p50": _MS, "p90": _MS, "p99": _MS, "samples": {"description": "Milliseconds."}},
+    ArtifactResult: {
+        "name": {**_NAME, "description": "Unique in the report."},
+        "path": {"pattern": "^[^/]", "description": "Relative to the folder of the report."},
+        "format": {"enum": list(typing.get_args(Format))},
+        "scheme": {"enum": list(SCHEMES)},
+        "method": {"enum": list(typing.get_args(Method))},
+        "sparsity": {**_SHARE, "description": "Share of zeros in the pruned weights; null when not pruned."},
+        "size_bytes": _COUNT,
+        "sha256": _SHA256,
+        "value": {"description": "Of the metric, on every sample of the data set."},
+        "drop": {"description": "Baseline minus artifact, on the same samples."},
+        "drop_ci95": {"description": "Paired 95 % interval of the drop."},
+        "mapping": {"description": "On the target that the artifact was made for."},
+        "other_mappings": {"description": "On further targets."},
+        "latency": {"description": "One entry per device and engine; empty when unknown."},
+        "confusion": {"description": "Counts: row = true class, column = predicted class; empty when unknown."},
+        "top_k": {"description": "k to the share of samples whose label is among the k best."},
+    },
+    MappingSummary: {"target": _NAME, "n_ops": _COUNT, "n_mapped": _COUNT},
+    Unmapped: {"index": _COUNT, "op": _NAME, "layer": {"description": "Source layer, empty when unknown."}},
+    Latency: {
+        "device": _NAME,
+        "engine": _NAME,
+        "accelerator": _NAME,
+        "threads": {"minimum": 1},
+        "load_ms": {**_MS, "description": "From opening the file to a ready interpreter."},
+        "first_ms": {**_MS, "description": "The first inference."},
+        "p50": _MS,
+        "p90": _MS,
+        "p99": _MS,
+        "samples": {"description": "Milliseconds per inference of each timed block, in order."},
+        "ratio_to_baseline": {"exclusiveMinimum": 0, "description": "Latency over the baseline's, same run."},
+        "ratio_ci95": {"description": "95 % interval of the ratio."},
+        "peak_rss_bytes": _COUNT,
+        "arena_bytes": _COUNT,
+    },
+}
+
+# Keys that a report may leave out; all others are there, null when unknown.
+_OPTIONAL: dict[type, frozenset[str]] = {
+    DatasetInfo: frozenset({"labels"}),
+    ArtifactResult: frozenset({"other_mappings", "confusion", "top_k"}),
+    Latency: frozenset({"warnings"}),
+}
+
+_SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+def schema_path() -> Path:
+    """Return the path of the published schema."""
+    return Path(__file__).with_name("report.schema.json")
+
+
+def report_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of report.json."""
+    root = _object(Report)
+    definitions = {cls.__name__: _object(cls) for cls in _LIMITS if cls is not Report}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{REPORT_SCHEMA.replace('/', ':')}",
+        "title": "edgecv report",
+        "description": (
+            "Times are milliseconds, sizes bytes, accuracies 0..1. Every figure says whether it was measured, "
+            "simulated or predicted. Unknown is null, and a warning says why."
+        ),
+        **root,
+        "$defs": definitions,
+    }
+
+
+def schema_text() -> str:
+    """Return the published file's text."""
+    return json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _object(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    fields = [f.name for f in dataclasses.fields(cls)]
+    optional = _OPTIONAL.get(cls, frozenset())
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name in fields if name not in optional],
+        "properties": {name: _property(hints[name], _LIMITS[cls].get(name, {})) for name in fields},
+    }
+
+
+def _property(kind: Any, limits: dict[str, Any]) -> dict[str, Any]:
+    inner = _without_none(kind)
+    if inner is not kind:
+        body = {key: value for key, value in limits.items() if key != "description"}
+        said = {key: value for key, value in limits.items() if key == "description"}
+        return {"anyOf": [{**_type(inner), **body}, {"type": "null"}], **said}
+    return {**_type(kind), **limits}
+
+
+def _without_none(kind: Any) -> Any:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next(arg for arg in typing.get_args(kind) if arg is not type(None))
+    return kind
+
+
+def _type(kind: Any) -> dict[str, Any]:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return {}
+    if origin is typing.Literal:
+        return {"enum": list(args)}
+    if origin is tuple and args[-1] is Ellipsis:
+        return {"type": "array", "items": _type(args[0])}
+    if origin is tuple:
+        pair = [_type(arg) for arg in args]
+        return {"type": "array", "prefixItems": pair, "items": False, "minItems": len(pair)}
+    if origin is collections.abc.Mapping:
+        return {"type": "object", "additionalProperties": _type(args[1])}
+    if dataclasses.is_dataclass(kind):
+        return {"$ref": f"#/$defs/{typing.cast(type, kind).__name__}"}
+    return {"type": _SCALARS[kind]}

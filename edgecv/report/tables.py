@@ -1,0 +1,224 @@
+"""The tables of a report as columns of cells, rendered alike by HTML and Markdown.
+
+Each latency setting and each kind of mapping has columns of its own, so measured, simulated and predicted figures
+never share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgecv.report import figures as show
+from edgecv.results import ArtifactResult, Kind, Latency, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its text, and what to sort by (None sorts last)."""
+
+    text: str
+    sort: float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: title, whether it holds numbers, and the cell of a row; `help` says more where there is room."""
+
+    title: str
+    numeric: bool
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a caption; every row has one cell per column, the first naming the row."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+_CellOf = Callable[[ArtifactResult], Cell]
+
+
+def overview(report: Report) -> Table:
+    """Return the main table: one row per artifact."""
+    pairs = [*_identity(report), *_metric_columns(report), *_latency_columns(report), *_mapped_columns(report)]
+    rows = tuple(tuple(cell(artifact) for _, cell in pairs) for artifact in report.artifacts)
+    caption = f"Artifacts. Drop and latency ratio are against {show.baseline_short(report)}."
+    return Table(caption, tuple(column for column, _ in pairs), rows)
+
+
+def _identity(report: Report) -> list[tuple[Column, _CellOf]]:
+    return [
+        (Column("Artifact", False), lambda a: Cell(a.name, a.name)),
+        (Column("Format", False), lambda a: Cell(a.format, a.format)),
+        (Column("Scheme", False), lambda a: Cell(a.scheme, a.scheme)),
+        (Column("Method", False), lambda a: Cell(a.method, a.method)),
+        (Column("Sparsity", True, "share of zeros in the pruned weights"), _sparsity),
+        (Column("Size", True, "of the file, measured"), lambda a: Cell(show.size(a.size_bytes), a.size_bytes)),
+        (
+            Column("Size ratio", True, "to the unpruned float32 file of the same format"),
+            lambda a: Cell(show.ratio(show.size_ratio(report, a)), show.size_ratio(report, a)),
+        ),
+    ]
+
+
+def _sparsity(artifact: ArtifactResult) -> Cell:
+    return Cell("none" if artifact.sparsity is None else show.percent(artifact.sparsity), artifact.sparsity or 0.0)
+
+
+def _metric_columns(report: Report) -> list[tuple[Column, _CellOf]]:
+    pairs: list[tuple[Column, _CellOf]] = []
+    for metric in show.metrics(report):
+        pairs += [
+            (Column(metric, True, "measured: the file ran on every sample"), _value_cell(metric)),
+            (Column(f"{metric} drop", True, "baseline minus artifact, on the same samples"), _drop_cell(metric)),
+            (Column("95 % interval", True, f"of the {metric} drop, paired"), _drop_interval_cell(metric)),
+        ]
+    return pairs
+
+
+def _value_cell(metric: str) -> _CellOf:
+    return lambda a: Cell(show.decimal(a.value), a.value) if a.metric in (metric, None) else Cell("")
+
+
+def _drop_cell(metric: str) -> _CellOf:
+    return lambda a: Cell(show.signed(a.drop), a.drop) if a.metric in (metric, None) else Cell("")
+
+
+def _drop_interval_cell(metric: str) -> _CellOf:
+    def cell(a: ArtifactResult) -> Cell:
+        if a.metric not in (metric, None):
+            return Cell("")
+        return Cell(show.interval(a.drop_ci95, 4), a.drop_ci95[1] if a.drop_ci95 else None)
+
+    return cell
+
+
+def _latency_columns(report: Report) -> list[tuple[Column, _CellOf]]:
+    pairs: list[tuple[Column, _CellOf]] = []
+    for setting in show.settings(report):
+        kind, place = setting.kind, setting.place
+        pairs += [
+            (Column(f"p50 ({kind})", True, f"median latency on {place}"), _p50_cell(setting)),
+            (Column(f"Ratio ({kind})", True, f"latency over the baseline's, with 95 % interval; {place}"), _ratio_cell(setting)),
+        ]
+    return pairs
+
+
+def _p50_cell(setting: show.Setting) -> _CellOf:
+    return _joined(setting, lambda x: show.milliseconds(x.p50), lambda x: x.p50)
+
+
+def _ratio_cell(setting: show.Setting) -> _CellOf:
+    return _joined(setting, ratio_text, lambda x: x.ratio_to_baseline)
+
+
+def _joined(
+    setting: show.Setting, text: Callable[[Latency], str], sort: Callable[[Latency], float | None]
+) -> _CellOf:
+    def cell(artifact: ArtifactResult) -> Cell:
+        found = show.latencies_in(artifact, setting)
+        if not found:
+            return Cell("" if artifact.latency else show.UNKNOWN)
+        return Cell(", ".join(map(text, found)), sort(found[0]))
+
+    return cell
+
+
+def ratio_text(latency: Latency) -> str:
+    """Return the ratio and its interval."""
+    if latency.ratio_to_baseline is None:
+        return show.UNKNOWN
+    return f"{show.ratio(latency.ratio_to_baseline)} {show.interval(latency.ratio_ci95, 3)}"
+
+
+def _mapped_columns(report: Report) -> list[tuple[Column, _CellOf]]:
+    kinds: tuple[Kind, ...] = ("measured", "simulated", "predicted")
+    present = {a.mapping.kind for a in report.artifacts if a.mapping is not None}
+    shown = [kind for kind in kinds if kind in present]
+    return [
+        (Column(f"Mapped ops ({kind})", True, "on the artifact's own target"), _mapped_cell(kind)) for kind in shown
+    ]
+
+
+def _mapped_cell(kind: Kind) -> _CellOf:
+    def cell(artifact: ArtifactResult) -> Cell:
+        mapping = artifact.mapping
+        if mapping is None:
+            return Cell(show.UNKNOWN)
+        if mapping.kind != kind:
+            return Cell("")
+        share = mapping.n_mapped / mapping.n_ops if mapping.n_ops else None
+        return Cell(f"{mapping.n_mapped}/{mapping.n_ops} {mapping.target}", share)
+
+    return cell
+
+
+_LATENCY_COLUMNS = (
+    Column("Artifact", False),
+    Column("Engine", False),
+    Column("Load", True, "from opening the file to a ready interpreter"),
+    Column("First", True, "the first inference"),
+    Column("p50", True),
+    Column("p90", True),
+    Column("p99", True),
+    Column("Ratio to baseline", True, "with 95 % interval"),
+    Column("Peak RSS", True, "of the process that ran it"),
+    Column("Arena", True, "of the interpreter"),
+)
+
+
+def latency_tables(report: Report) -> tuple[Table, ...]:
+    """Return one table per setting: load, first and steady state apart."""
+    return tuple(_latency_table(report, setting) for setting in show.settings(report))
+
+
+def _latency_table(report: Report, setting: show.Setting) -> Table:
+    rows = tuple(
+        _latency_row(artifact.name, latency)
+        for artifact in report.artifacts
+        for latency in show.latencies_in(artifact, setting)
+    )
+    caption = f"Latency on {setting.place}: {setting.kind}. The baseline is {show.baseline_short(report)}."
+    return Table(caption, _LATENCY_COLUMNS, rows)
+
+
+def _latency_row(name: str, latency: Latency) -> tuple[Cell, ...]:
+    times: Sequence[float | None] = (latency.load_ms, latency.first_ms, latency.p50, latency.p90, latency.p99)
+    return (
+        Cell(name, name),
+        Cell(latency.engine, latency.engine),
+        *(Cell(show.milliseconds(t), t) for t in times),
+        Cell(ratio_text(latency), latency.ratio_to_baseline),
+        Cell(show.size(latency.peak_rss_bytes), latency.peak_rss_bytes),
+        Cell(show.size(latency.arena_bytes), latency.arena_bytes),
+    )
+
+
+def mapping_tables(report: Report) -> tuple[Table, ...]:
+    """Return one table per target and kind: how many operators of each artifact it runs."""
+    columns = (Column("Artifact", False), Column("Mapped", True), Column("Operators", True), Column("Left to the CPU", False))
+    return tuple(
+        Table(f"Mapping on {target}: {kind}.", columns, _mapping_rows(report, target, kind))
+        for target, kind in show.mapping_groups(report)
+    )
+
+
+def _mapping_rows(report: Report, target: str, kind: Kind) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(
+        (Cell(a.name), Cell(str(m.n_mapped), m.n_mapped), Cell(str(m.n_ops), m.n_ops), Cell(_left_out(m.unmapped)))
+        for a in report.artifacts
+        for m in show.mappings_of(a)
+        if (m.target, m.kind) == (target, kind)
+    )
+
+
+def _left_out(unmapped: Sequence[object]) -> str:
+    counts: dict[str, int] = {}
+    for verdict in unmapped:
+        op = str(getattr(verdict, "op", ""))
+        counts[op] = counts.get(op, 0) + 1
+    return ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in counts.items()) or "none"

@@ -1,0 +1,313 @@
+"""What a model file is, and the manifest inside it, read without any package: plain bounds-checked byte readers.
+
+A device that has one interpreter can so read the manifest of its files, and no damaged file gets as far as native code
+that might crash on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import zipfile
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+
+from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
+from edgecv.files import PathLike
+from edgecv.manifest import KEY, Manifest, from_json
+from edgecv.specs import Format
+
+Buffer = Union[bytes, mmap.mmap]
+
+KERAS_MEMBER = "edgecv.json"
+_HINT = "the file is damaged, incomplete, or not a model; copy or convert it again"
+_MANIFEST_LIMIT = 1 << 28  # bytes; far above any manifest, far below what would exhaust a device
+
+
+class _Damaged(Exception):
+    """A byte reader left the file, or met something that its format forbids."""
+
+
+def sniff(path: PathLike) -> Format:
+    """Return the format of a model file, by its content and not its name.
+
+    Raises:
+        ConfigError: It does not exist, is a folder, or cannot be read.
+        UnsupportedModelError: It is empty, truncated, or no .tflite, .onnx or .keras file.
+    """
+    with _mapped(path) as data:
+        return _sniff(data, path)
+
+
+def read_manifest(path: PathLike) -> Optional[Manifest]:
+    """Return the manifest embedded in a .tflite, .onnx or .keras file, or None when it has none.
+
+    Raises:
+        ConfigError: The file does not exist, is a folder, or cannot be read.
+        UnsupportedModelError: The file or its manifest is damaged, or the manifest is of a newer schema.
+    """
+    with _mapped(path) as data:
+        format = _sniff(data, path)
+        text = _keras_entry(path) if format == "keras" else _guard(path, format, _READERS[format], data)
+    return None if text is None else _parse(text, path)
+
+
+def check_tflite(path: PathLike) -> None:
+    """Check that every table, vector and buffer of a .tflite lies inside the file.
+
+    Raises:
+        UnsupportedModelError: One does not: the file is truncated or damaged.
+    """
+    with _mapped(path) as data:
+        _guard(path, "tflite", _walk_tflite, data)
+
+
+def _parse(raw: bytes, path: PathLike) -> Manifest:
+    where = os.fspath(path)
+    try:
+        return from_json(raw.rstrip(b"\0").decode("utf-8"), where=where)
+    except EdgecvError:
+        raise
+    except (UnicodeDecodeError, TypeError, KeyError, RecursionError, OverflowError, MemoryError) as error:
+        raise UnsupportedModelError(f"{where}: its edgecv manifest cannot be read: {error}", hint=_HINT) from error
+
+
+@contextlib.contextmanager
+def _mapped(path: PathLike) -> Iterator[Buffer]:
+    """Map the file, so that a large model is not read for a few kilobytes of manifest."""
+    name = os.fspath(path)
+    if not os.path.exists(name):
+        raise ConfigError(f"model {name} does not exist", hint="check the path")
+    if os.path.isdir(name):
+        raise ConfigError(f"{name} is a folder, expected a model file", hint="a SavedModel must be converted first")
+    try:
+        if os.path.getsize(name) == 0:
+            raise UnsupportedModelError(f"{name} is empty", hint=_HINT)
+        with open(name, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+    except OSError as error:
+        raise ConfigError(f"model {name} cannot be read: {error.strerror}", hint="check its permissions") from error
+
+
+def _sniff(data: Buffer, path: PathLike) -> Format:
+    name = os.fspath(path)
+    if data[4:8] == b"TFL3":
+        return "tflite"
+    if data[:4] == b"PK\x03\x04":
+        _keras_names(path)
+        return "keras"
+    if data[:4] == b"\x89HDF":
+        raise UnsupportedModelError(
+            f"{name} is an HDF5 file, which the runtime does not open",
+            hint="convert it: edgecv convert FILE.h5 --format tflite",
+        )
+    try:
+        fields = {number for number, _ in _fields(data, 0, len(data), _MODEL_WIRES)}
+    except _Damaged as error:
+        raise UnsupportedModelError(
+            f"{name} is not a readable .tflite, .onnx or .keras file: {error}", hint=_HINT
+        ) from error
+    if not {1, 7} <= fields:
+        raise UnsupportedModelError(f"{name} is no ONNX model: it has no graph or no IR version", hint=_HINT)
+    return "onnx"
+
+
+def _guard(path: PathLike, format: str, read: Any, data: Buffer) -> Any:
+    try:
+        return read(data)
+    except (_Damaged, struct.error) as error:
+        raise UnsupportedModelError(
+            f"{os.fspath(path)} is a damaged or truncated {format} file: {error}", hint=_HINT
+        ) from error
+
+
+# --- FlatBuffers (.tflite). Source: the FlatBuffers binary format, https://flatbuffers.dev/internals/, and the
+# field order of TFLite's schema.fbs.
+
+_SUBGRAPHS, _BUFFERS, _METADATA = 2, 4, 6  # fields of Model
+_TENSORS, _OPERATORS = 0, 3  # fields of SubGraph
+
+
+def _u32(data: Buffer, at: int) -> int:
+    return int(struct.unpack("<I", _slice(data, at, 4))[0])
+
+
+def _slice(data: Buffer, at: int, size: int) -> bytes:
+    if at < 0 or size < 0 or at + size > len(data):
+        raise _Damaged(f"bytes {at}..{at + size} lie beyond its end at {len(data)}")
+    return data[at : at + size]
+
+
+def _field(data: Buffer, table: int, index: int) -> Optional[int]:
+    """Return where a table's field stands, or None when it is left at its default."""
+    vtable = table - int(struct.unpack("<i", _slice(data, table, 4))[0])
+    size, table_size = struct.unpack("<HH", _slice(data, vtable, 4))
+    _slice(data, vtable, size)
+    _slice(data, table, table_size)
+    entry = 4 + 2 * index
+    if entry + 2 > size:
+        return None
+    offset = int(struct.unpack("<H", _slice(data, vtable + entry, 2))[0])
+    return table + offset if offset else None
+
+
+def _vector(data: Buffer, table: int, index: int, item: int) -> Tuple[int, int]:
+    """Return start and length of a table's vector field of `item`-byte elements; (0, 0) when absent."""
+    at = _field(data, table, index)
+    if at is None:
+        return 0, 0
+    start = at + _u32(data, at)
+    count = _u32(data, start)
+    if count * item > len(data) - start - 4:
+        raise _Damaged(f"a vector of {count} elements at byte {start} lies beyond its end at {len(data)}")
+    return start + 4, count
+
+
+def _tables(data: Buffer, table: int, index: int) -> List[int]:
+    start, count = _vector(data, table, index, 4)
+    return [at + _u32(data, at) for at in range(start, start + 4 * count, 4)]
+
+
+def _bytes(data: Buffer, table: int, index: int) -> bytes:
+    start, count = _vector(data, table, index, 1)
+    return _slice(data, start, count)
+
+
+def _tflite_entry(data: Buffer) -> Optional[bytes]:
+    root = _u32(data, 0)
+    for entry in _tables(data, root, _METADATA):
+        if _bytes(data, entry, 0) == KEY.encode():
+            at = _field(data, entry, 1)
+            return _buffer(data, root, 0 if at is None else _u32(data, at))
+    return None
+
+
+def _buffer(data: Buffer, root: int, index: int) -> bytes:
+    buffers = _tables(data, root, _BUFFERS)
+    if index >= len(buffers):
+        raise _Damaged(f"buffer {index} of {len(buffers)} is asked for")
+    outside = _outside(data, buffers[index])
+    return _slice(data, *outside) if outside[1] else _bytes(data, buffers[index], 0)
+
+
+def _outside(data: Buffer, table: int) -> Tuple[int, int]:
+    """Return offset and size of a buffer kept after the flatbuffer, as files above 2 GB have; (0, 0) for none."""
+    found = [_field(data, table, index) for index in (1, 2)]
+    offset, size = (0 if at is None else int(struct.unpack("<Q", _slice(data, at, 8))[0]) for at in found)
+    return (offset, size) if offset > 1 else (0, 0)
+
+
+def _walk_tflite(data: Buffer) -> None:
+    root = _u32(data, 0)
+    for buffer in _tables(data, root, _BUFFERS):
+        _vector(data, buffer, 0, 1)
+        offset, size = _outside(data, buffer)
+        if offset + size > len(data):
+            raise _Damaged(f"a buffer at byte {offset} lies beyond its end at {len(data)}")
+    for graph in _tables(data, root, _SUBGRAPHS):
+        for tensor in _tables(data, graph, _TENSORS):
+            _vector(data, tensor, 0, 4)
+            _vector(data, tensor, 3, 1)
+        for operator in _tables(data, graph, _OPERATORS):
+            _vector(data, operator, 1, 4)
+            _vector(data, operator, 2, 4)
+
+
+# --- Protocol buffers (.onnx). Source: the protobuf wire format, https://protobuf.dev/programming-guides/encoding/,
+# and the field numbers of onnx.proto.
+
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+# Fields of ModelProto. A text file that happens to parse as protobuf has others, or these with another wire type.
+_MODEL_WIRES: Dict[int, int] = {
+    1: _VARINT,  # ir_version
+    2: _LENGTH,  # producer_name
+    3: _LENGTH,  # producer_version
+    4: _LENGTH,  # domain
+    5: _VARINT,  # model_version
+    6: _LENGTH,  # doc_string
+    7: _LENGTH,  # graph
+    8: _LENGTH,  # opset_import
+    14: _LENGTH,  # metadata_props
+    20: _LENGTH,  # training_info
+    25: _LENGTH,  # functions
+    26: _LENGTH,  # configuration
+}
+
+
+def _varint(data: Buffer, at: int, end: int) -> Tuple[int, int]:
+    """Return a base-128 number and the position after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            raise _Damaged(f"a number at byte {at} lies beyond its end at {end}")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise _Damaged(f"the number before byte {at} has more than 10 bytes")
+
+
+def _fields(data: Buffer, at: int, end: int, wires: Dict[int, int]) -> Iterator[Tuple[int, Tuple[int, int]]]:
+    """Yield each field's number and the span of its content, checking its wire type against `wires`."""
+    while at < end:
+        key, start = _varint(data, at, end)
+        number, wire = key >> 3, key & 7
+        if wires.get(number) != wire:
+            raise _Damaged(f"byte {at} starts no field of the format")
+        if wire == _LENGTH:
+            size, start = _varint(data, start, end)
+            stop = start + size
+        else:
+            _, stop = _varint(data, start, end)
+        if stop > end:
+            raise _Damaged(f"a field at byte {at} ends at {stop}, beyond its end at {end}")
+        yield number, (start, stop)
+        at = stop
+
+
+def _onnx_entry(data: Buffer) -> Optional[bytes]:
+    for number, span in _fields(data, 0, len(data), _MODEL_WIRES):
+        if number == 14:
+            found = dict(_fields(data, span[0], span[1], {1: _LENGTH, 2: _LENGTH}))
+            entry = {key: data[start:stop] for key, (start, stop) in found.items()}
+            if entry.get(1) == KEY.encode():
+                return entry.get(2, b"")
+    return None
+
+
+# --- Zip archives (.keras)
+
+
+def _keras_names(path: PathLike) -> List[str]:
+    names = _zip(path, lambda archive: archive.namelist())
+    if "config.json" not in names:
+        raise UnsupportedModelError(f"{os.fspath(path)} is a zip archive without a Keras model", hint=_HINT)
+    return list(names)
+
+
+def _keras_entry(path: PathLike) -> Optional[bytes]:
+    if KERAS_MEMBER not in _keras_names(path):
+        return None
+    return bytes(_zip(path, _read_member))
+
+
+def _read_member(archive: zipfile.ZipFile) -> bytes:
+    if archive.getinfo(KERAS_MEMBER).file_size > _MANIFEST_LIMIT:
+        raise _Damaged(f"its member {KERAS_MEMBER} is larger than {_MANIFEST_LIMIT} bytes")
+    return archive.read(KERAS_MEMBER)
+
+
+def _zip(path: PathLike, use: Any) -> Any:
+    try:
+        with zipfile.ZipFile(os.fspath(path)) as archive:
+            return use(archive)
+    # zipfile and zlib answer damage with some ten kinds of exceptions.
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{os.fspath(path)} is a damaged or truncated keras archive: {error}", hint=_HINT
+        ) from error
+
+
+_READERS: Dict[str, Any] = {"tflite": _tflite_entry, "onnx": _onnx_entry}

@@ -1,0 +1,108 @@
+"""TFLite interpreters: ai-edge-litert and, on older devices, tflite-runtime. Both have the same Python interface."""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
+from edgecv.manifest import TensorInfo
+from edgecv.optional import require
+from edgecv.runtime.engines.session import Session, batch_of_one, package_version
+
+Array = NDArray[Any]
+
+
+def open_litert(path: str, threads: int, strict: bool) -> Session:
+    """Open a .tflite with ai-edge-litert on the CPU (XNNPACK). `strict` has no meaning there."""
+    module = require("ai_edge_litert.interpreter", why="to run .tflite files")
+    return TfliteSession(module, package_version("ai-edge-litert", module), path, threads)
+
+
+def open_tflite_runtime(path: str, threads: int, strict: bool) -> Session:
+    """Open a .tflite with tflite-runtime on the CPU. `strict` has no meaning there."""
+    module = require("tflite_runtime.interpreter", why="to run .tflite files")
+    return TfliteSession(module, package_version("tflite-runtime", module), path, threads)
+
+
+class TfliteSession(Session):
+    """A TFLite interpreter with its tensors allocated.
+
+    Raises:
+        UnsupportedModelError: The interpreter refuses the file; chained from its reason.
+    """
+
+    def __init__(self, module: Any, engine: str, path: str, threads: int) -> None:
+        self._interpreter = open_interpreter(module, path, threads)
+        try:
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _refused(path, error) from error
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        super().__init__(engine, threads, describe(inputs, path), describe(outputs))
+        self._inputs = [details["index"] for details in inputs]
+        self._outputs = [details["index"] for details in outputs]
+
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        for index, array in zip(self._inputs, arrays):
+            self._opened().set_tensor(index, array)
+
+    def invoke(self) -> None:
+        try:
+            self._opened().invoke()
+        except (ValueError, RuntimeError) as error:
+            raise DeviceError(f"{self.engine} failed to run the model: {error}") from error
+
+    def get_outputs(self) -> List[Array]:
+        return [self._opened().get_tensor(index) for index in self._outputs]
+
+    def close(self) -> None:
+        self._interpreter = None
+
+    def _opened(self) -> Any:
+        if self._interpreter is None:
+            raise ConfigError("the model was closed", hint="load it again")
+        return self._interpreter
+
+
+def open_interpreter(module: Any, path: str, threads: int) -> Any:
+    """Return an interpreter whose tensors are not allocated yet; it verifies the file's structure.
+
+    Raises:
+        UnsupportedModelError: It refuses the file.
+    """
+    try:
+        return module.Interpreter(model_path=path, num_threads=threads)
+    except (ValueError, RuntimeError) as error:
+        raise _refused(path, error) from error
+
+
+def describe(details: Sequence[Mapping[str, Any]], path: str = "") -> Tuple[TensorInfo, ...]:
+    """Return an interpreter's tensor details as TensorInfo; with `path`, refuse dynamic shapes (see `batch_of_one`)."""
+    return tuple(_tensor(entry, path) for entry in details)
+
+
+def _tensor(entry: Mapping[str, Any], path: str) -> TensorInfo:
+    shape = tuple(int(size) for size in entry["shape"])
+    if path:
+        # Interpreters set variable axes to 1, so that only the signature tells a dynamic model.
+        signature = entry.get("shape_signature")
+        batch_of_one(entry["name"], shape if signature is None else [int(size) for size in signature], path)
+    scale, zero_point = entry["quantization"]
+    quantised = scale != 0.0
+    return TensorInfo(
+        name=entry["name"],
+        shape=shape,
+        dtype=np.dtype(entry["dtype"]).name,
+        scale=float(scale) if quantised else None,
+        zero_point=int(zero_point) if quantised else None,
+    )
+
+
+def _refused(path: str, error: Exception) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{path} cannot be run by the TFLite interpreter: {error}",
+        hint="it may be damaged, or hold operators of another compiler; edgecv inspect lists them",
+    )

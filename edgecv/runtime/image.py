@@ -1,0 +1,279 @@
+"""From an image to the float input tensor: the one preprocessing that everything uses, on the host and on devices.
+
+Pure numpy. Training, calibration, evaluation, benchmark and the runtime all call `preprocess`, so a model never sees
+pixels on a device that differ from those it was made with.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any, Callable, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.errors import ConfigError, DataError
+from edgecv.optional import require
+from edgecv.specs import ModelSpec, Preprocessing
+
+Array = NDArray[Any]
+
+# R, G, B weights of luma. Source: ITU-R Recommendation BT.601-7, section 2.5.1.
+LUMA = (0.299, 0.587, 0.114)
+
+
+def preprocess(image: Any, spec: ModelSpec) -> Array:
+    """Return the input tensor of one image.
+
+    Args:
+        image: uint8 (H, W), (H, W, 1) or (H, W, 3), RGB, 0..255. For a spec without preprocessing: numbers of the
+            model's input shape, which are only cast.
+        spec: The model's contract.
+
+    Returns:
+        float32 (1, H, W, C) of the spec's input shape, normalised to `(pixel - mean) / std`.
+
+    Raises:
+        DataError: The image is empty, not uint8, not finite, has 2 or 4 channels, or is too large for "pad".
+    """
+    return preprocess_batch([image], spec)
+
+
+def preprocess_batch(images: Sequence[Any], spec: ModelSpec) -> Array:
+    """Return the input tensors of several images, which may differ in size and channels: float32 (N, H, W, C).
+
+    Each row is bitwise what `preprocess` gives for that image. Raises DataError as `preprocess` does.
+    """
+    settings = spec.preprocessing
+    if settings is None:
+        return np.stack([_features(image, spec) for image in images])
+    arrays = [check_image(image) for image in images]
+    if not arrays:
+        return np.zeros((0,) + tuple(spec.input_shape), np.float32)
+    height, width, _ = spec.input_shape
+    if len({array.shape for array in arrays}) == 1:
+        return _transform(np.stack(arrays), settings, height, width)
+    return np.concatenate([_transform(array[None], settings, height, width) for array in arrays])
+
+
+def check_image(image: Any) -> Array:
+    """Return `image` as uint8 (H, W, 1) or (H, W, 3).
+
+    Raises:
+        DataError: It is neither; the message names the property that is wrong.
+    """
+    array = np.asarray(image)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError("the image holds NaN or infinite pixels", hint="pass uint8 pixels, 0..255")
+    if array.dtype != np.uint8:
+        raise DataError(
+            f"expected an image of dtype uint8, got {array.dtype}",
+            hint="pass the pixels as 0..255 integers: the model's own scaling is applied for you",
+        )
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3:
+        raise DataError(f"expected an image of shape (H, W) or (H, W, C), got {array.shape}")
+    if array.size == 0:
+        raise DataError(f"the image is empty: its shape is {array.shape}")
+    if array.shape[2] not in (1, 3):
+        raise DataError(
+            f"expected an image of 1 or 3 channels, got {array.shape[2]} (shape {array.shape})",
+            hint="drop or blend an alpha channel first: image[:, :, :3] for RGBA; layout is height, width, channels",
+        )
+    return array
+
+
+def load_image(source: Any) -> Array:
+    """Return an image as uint8 (H, W) or (H, W, 3), RGB.
+
+    Args:
+        source: A path (".npy" needs numpy only, everything else Pillow), an array, or a PIL image. EXIF orientation
+            is applied, palettes become RGB. An alpha channel is dropped when it is opaque everywhere.
+
+    Raises:
+        ConfigError: The path does not exist, or is a folder.
+        DataError: The file is corrupt or no image; or it has transparency, more than 8 bits, or wrong channels.
+        MissingDependencyError: Pillow is needed and not installed.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _load_path(os.fspath(source))
+    if hasattr(source, "convert") and hasattr(source, "getbands"):
+        return _from_pil(source, "image")
+    return _squeeze(check_image(source))
+
+
+def resize(stack: Array, height: int, width: int, interpolation: str) -> Array:
+    """Resize a stack of images (N, H, W, C) to (N, height, width, C), float32; half-pixel centres, no antialiasing.
+
+    The value range is kept: bilinear never overshoots. Samples outside the image repeat its edge.
+
+    Raises:
+        ConfigError: Unknown interpolation.
+    """
+    if interpolation == "nearest":
+        rows, columns = _nearest(stack.shape[1], height), _nearest(stack.shape[2], width)
+        return np.take(np.take(stack, rows, axis=1), columns, axis=2).astype(np.float32)
+    if interpolation != "bilinear":
+        raise ConfigError(f"unknown interpolation '{interpolation}'", hint="known: bilinear, nearest")
+    if stack.shape[1:3] == (height, width):
+        return stack.astype(np.float32)
+    top, bottom, down = _bilinear(stack.shape[1], height)
+    left, right, along = _bilinear(stack.shape[2], width)
+    # Gather the four neighbours as uint8, so that only pixels of the result become floats.
+    upper, lower = np.take(stack, top, axis=1), np.take(stack, bottom, axis=1)
+    along, down = along[:, None], down[:, None, None]
+    first = _mix(np.take(upper, left, axis=2), np.take(upper, right, axis=2), along)
+    second = _mix(np.take(lower, left, axis=2), np.take(lower, right, axis=2), along)
+    return _mix(first, second, down)
+
+
+def _mix(a: Array, b: Array, weight: Array) -> Array:
+    base = a.astype(np.float32)
+    step = b.astype(np.float32)
+    step -= base
+    step *= weight
+    step += base
+    return step
+
+
+@lru_cache(maxsize=128)
+def _nearest(size: int, wanted: int) -> Array:
+    """Source indices: the pixel that holds the centre of each wanted pixel."""
+    index = (2 * np.arange(wanted) + 1) * size // (2 * wanted)
+    return np.minimum(index, size - 1)
+
+
+@lru_cache(maxsize=128)
+def _bilinear(size: int, wanted: int) -> Tuple[Array, Array, Array]:
+    """Lower and upper source indices, and the weight of the upper (0..1, float32)."""
+    centre = (np.arange(wanted) + 0.5) * (size / wanted) - 0.5
+    lower = np.floor(centre)
+    weight = (centre - lower).astype(np.float32)
+    low = np.clip(lower, 0, size - 1).astype(np.intp)
+    high = np.clip(lower + 1, 0, size - 1).astype(np.intp)
+    return low, high, weight
+
+
+def _transform(stack: Array, settings: Preprocessing, height: int, width: int) -> Array:
+    placed = _fit(stack, settings, height, width)
+    # Colour comes after the resize: both are linear, and the result has fewer pixels than the photo.
+    coloured = _recolour(placed, settings.color)
+    coloured = coloured - np.asarray(settings.mean, np.float32)
+    coloured /= np.asarray(settings.std, np.float32)
+    return coloured
+
+
+def _recolour(stack: Array, color: str) -> Array:
+    channels = stack.shape[3]
+    if color == "gray":
+        return stack if channels == 1 else stack @ np.asarray(LUMA, np.float32)[:, None]
+    rgb = stack if channels == 3 else np.repeat(stack, 3, axis=3)
+    return rgb if color == "rgb" else rgb[..., ::-1]
+
+
+def _fit(stack: Array, settings: Preprocessing, height: int, width: int) -> Array:
+    if settings.resize == "stretch":
+        return resize(stack, height, width, settings.interpolation)
+    if settings.resize == "center_crop":
+        return resize(_crop(stack, height, width), height, width, settings.interpolation)
+    if settings.resize == "letterbox":
+        size = _inside(stack.shape[1], stack.shape[2], height, width)
+        return _centre(resize(stack, size[0], size[1], settings.interpolation), height, width, settings.pad_value)
+    if stack.shape[1] > height or stack.shape[2] > width:
+        raise DataError(
+            f"an image of {stack.shape[1]}x{stack.shape[2]} does not fit the model's {height}x{width} input, "
+            "and its resize rule 'pad' never scales",
+            hint="resize the image first, or make the model with another resize rule",
+        )
+    return _centre(stack.astype(np.float32), height, width, settings.pad_value)
+
+
+def _crop(stack: Array, height: int, width: int) -> Array:
+    """Cut the largest centred window of the wanted aspect. Source: Keras, `smart_resize`."""
+    rows = max(1, min(stack.shape[1], stack.shape[2] * height // width))
+    columns = max(1, min(stack.shape[2], stack.shape[1] * width // height))
+    top, left = (stack.shape[1] - rows) // 2, (stack.shape[2] - columns) // 2
+    return stack[:, top : top + rows, left : left + columns]
+
+
+def _inside(rows: int, columns: int, height: int, width: int) -> Tuple[int, int]:
+    """Largest size of the image's aspect within the wanted one, rounded to whole pixels, half up."""
+    if rows * width >= columns * height:
+        return height, max(1, (2 * columns * height + rows) // (2 * rows))
+    return max(1, (2 * rows * width + columns) // (2 * columns)), width
+
+
+def _centre(stack: Array, height: int, width: int, pad_value: int) -> Array:
+    if stack.shape[1:3] == (height, width):
+        return stack
+    out = np.full((stack.shape[0], height, width, stack.shape[3]), pad_value, np.float32)
+    top, left = (height - stack.shape[1]) // 2, (width - stack.shape[2]) // 2
+    out[:, top : top + stack.shape[1], left : left + stack.shape[2]] = stack
+    return out
+
+
+def _features(values: Any, spec: ModelSpec) -> Array:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu" or array.shape != tuple(spec.input_shape):
+        raise DataError(
+            f"'{spec.name}' takes numbers of shape {tuple(spec.input_shape)}, got {array.dtype} of shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise DataError(f"the input of '{spec.name}' holds NaN or infinite values")
+    return array.astype(np.float32)
+
+
+def _squeeze(array: Array) -> Array:
+    return array[:, :, 0] if array.shape[2] == 1 else array
+
+
+def _load_path(path: str) -> Array:
+    if not os.path.exists(path):
+        raise ConfigError(f"image {path} does not exist", hint="check the path")
+    if os.path.isdir(path):
+        raise ConfigError(f"image {path} is a folder", hint="name one image file")
+    if path.lower().endswith(".npy"):
+        return _squeeze(_named(path, lambda: check_image(np.load(path, allow_pickle=False))))
+    pil = require("PIL.Image", why=f"to read {path}")
+    return _named(path, lambda: _open(pil, path))
+
+
+def _open(pil: Any, path: str) -> Array:
+    with pil.open(path) as image:
+        return _from_pil(image, path)
+
+
+def _named(path: str, read: Callable[[], Array]) -> Array:
+    """Run `read`, turning whatever a decoder raises on a broken file into a DataError that names the file."""
+    try:
+        return read()
+    except DataError as error:
+        if path in error.message:
+            raise
+        raise DataError(f"{path}: {error.message}", hint=error.hint) from error
+    except Exception as error:
+        raise DataError(
+            f"{path} cannot be read as an image: {error}", hint="the file is corrupt or not an image"
+        ) from error
+
+
+def _from_pil(image: Any, name: str) -> Array:
+    ops = require("PIL.ImageOps", why="to read images")
+    upright = ops.exif_transpose(image)
+    if upright.mode in ("L", "1"):
+        return np.array(upright.convert("L"), np.uint8)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        raise DataError(
+            f"{name} has more than 8 bits per pixel (mode {upright.mode})", hint="convert it to 8 bits first"
+        )
+    if "transparency" in upright.info or upright.getbands()[-1] in ("A", "a"):
+        upright = _opaque(upright.convert("RGBA"), name)
+    return np.array(upright.convert("RGB"), np.uint8)
+
+
+def _opaque(image: Any, name: str) -> Any:
+    if image.getchannel("A").getextrema()[0] < 255:
+        raise DataError(f"{name} has transparent pixels", hint="blend it onto a background first")
+    return image

@@ -1,0 +1,44 @@
+"""Between real numbers and what integer tensors store: real = (stored - zero_point) * scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.errors import DataError
+from edgecv.manifest import TensorInfo
+
+Array = NDArray[Any]
+
+
+def to_stored(values: Array, info: TensorInfo) -> Array:
+    """Return real values as the tensor stores them, saturating at the range of its dtype.
+
+    Halves round to even, as LiteRT's optimised and XNNPACK QUANTIZE kernels do (its reference kernel rounds them away
+    from zero; the two differ only when a value lies exactly between two steps).
+
+    Args:
+        values: Real units, of any shape, finite.
+        info: The tensor. Floating: only cast. Integer without a scale: rounded and saturated.
+
+    Raises:
+        DataError: A value is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        raise DataError(f"the values for tensor '{info.name}' hold NaN or infinity", hint="check the input data")
+    dtype = np.dtype(info.dtype)
+    if dtype.kind == "f":
+        return np.ascontiguousarray(values, dtype)
+    scale, zero_point = info.scale or 1.0, info.zero_point or 0
+    steps = np.rint(values.astype(np.float32) / np.float32(scale)).astype(np.float64) + zero_point
+    limits = np.iinfo(dtype)
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def to_real(stored: Array, info: TensorInfo) -> Array:
+    """Return what a tensor stores as float32 in real units; exact for 8 and 16 bits."""
+    if info.scale is None:
+        return stored.astype(np.float32)
+    return (stored.astype(np.float32) - np.float32(info.zero_point or 0)) * np.float32(info.scale)

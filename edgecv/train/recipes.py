@@ -1,0 +1,81 @@
+"""How a model is trained, as frozen values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Mapping, get_args
+
+from edgecv.errors import ConfigError, unknown_name
+from edgecv.specs import ModelSpec
+
+Optimizer = Literal["adam", "sgd", "rmsprop"]
+Schedule = Literal["constant", "cosine"]
+
+
+def check(field: str, value: object, holds: bool, expected: str) -> None:
+    """Raise ConfigError naming `field` unless `holds`."""
+    if not holds:
+        raise ConfigError(f"{field} must be {expected}, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRecipe:
+    """One training run, complete: the same recipe, data, machine and initial weights give the same weights.
+
+    Attributes:
+        optimizer: "adam", "rmsprop" or "sgd" (Nesterov momentum 0.9).
+        learning_rate: Of the first epoch, > 0.
+        schedule: "constant", or "cosine": `lr * (1 + cos(pi * epoch / epochs)) / 2`.
+            Source: Loshchilov and Hutter 2017, SGDR, eq. 5, without restarts.
+        batch_size: Images per step, >= 1.
+        epochs: Passes over the training split, >= 1.
+        seed: Of shuffling, augmentation and dropout; each epoch's streams follow from (seed, epoch).
+        patience: Epochs without a better validation value before stopping; None never stops early.
+        label_smoothing: Share of the target's mass spread over all classes, 0 <= x < 1.
+        shift: Largest random translation of a training image in pixels of the model's input, both axes, >= 0.
+    """
+
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 1e-3
+    schedule: Schedule = "cosine"
+    batch_size: int = 32
+    epochs: int = 20
+    seed: int = 0
+    patience: int | None = None
+    label_smoothing: float = 0.0
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in get_args(Optimizer):
+            raise unknown_name("optimizer", self.optimizer, get_args(Optimizer))
+        if self.schedule not in get_args(Schedule):
+            raise unknown_name("schedule", self.schedule, get_args(Schedule))
+        check("learning_rate", self.learning_rate, self.learning_rate > 0, "> 0")
+        check("batch_size", self.batch_size, self.batch_size >= 1, ">= 1")
+        check("epochs", self.epochs, self.epochs >= 1, ">= 1")
+        check("seed", self.seed, self.seed >= 0, ">= 0")
+        check("patience", self.patience, self.patience is None or self.patience >= 1, ">= 1 or None")
+        check("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
+        check("shift", self.shift, self.shift >= 0, ">= 0")
+
+
+def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:
+    """Return the learning rate of `epoch` (0-based)."""
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
+
+
+RECIPES: Mapping[str, TrainRecipe] = {
+    "lenet5": TrainRecipe(learning_rate=2e-3, batch_size=32, epochs=25, shift=2),
+    "lenet5/book": TrainRecipe(learning_rate=3e-3, batch_size=32, epochs=25, shift=2),
+    "cnn_fashion": TrainRecipe(learning_rate=1e-3, batch_size=64, epochs=10, shift=1),
+}
+"""By architecture id, or "id/variant" where a variant needs its own."""
+
+
+def default_recipe(spec: ModelSpec) -> TrainRecipe:
+    """Return the recipe for a model: its variant's, else its architecture's, else the defaults of TrainRecipe."""
+    by_name = RECIPES.get(spec.name, TrainRecipe())
+    return RECIPES.get(f"{spec.name}/{spec.variant}", by_name)

@@ -1,0 +1,75 @@
+"""Building blocks of the architectures: stem, learner, head. NHWC, functional tf_keras.
+
+Every block takes a symbolic tensor and returns one. Names are required and never change: they become the map from
+a file's operators to source layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.modelio import env
+
+
+def image_input(shape: tuple[int, int, int], *, name: str = "image") -> Any:
+    """Return the input, (batch, height, width, channels) float32."""
+    return env.keras().Input(shape, name=name)
+
+
+def conv(
+    x: Any,
+    filters: int,
+    kernel: int,
+    *,
+    name: str,
+    strides: int = 1,
+    padding: str = "same",
+    activation: str = "relu",
+) -> Any:
+    """Square convolution with bias and activation."""
+    layer = env.keras().layers.Conv2D(
+        filters, kernel, strides=strides, padding=padding, activation=activation, name=name
+    )
+    return layer(x)
+
+
+def max_pool(x: Any, size: int, *, name: str) -> Any:
+    """Maximum over non-overlapping windows; an incomplete last one is dropped."""
+    return env.keras().layers.MaxPooling2D(size, name=name)(x)
+
+
+def average_pool(x: Any, size: int, *, name: str) -> Any:
+    """Mean over non-overlapping windows; an incomplete last one is dropped."""
+    return env.keras().layers.AveragePooling2D(size, name=name)(x)
+
+
+def conv_learner(x: Any, filters: tuple[int, ...], *, name: str) -> Any:
+    """3x3 convolutions in a row, named name + "a", "b", …, then a 2x2 max pool named "pool" + the stage's digits."""
+    for letter, width in zip("abcdefgh", filters, strict=False):
+        x = conv(x, width, 3, name=f"{name}{letter}")
+    return max_pool(x, 2, name=name.replace("conv", "pool"))
+
+
+def flatten(x: Any, *, name: str = "flatten") -> Any:
+    """(batch, h, w, c) to (batch, h * w * c), in C order."""
+    return env.keras().layers.Flatten(name=name)(x)
+
+
+def dense(x: Any, units: int, *, name: str, activation: str = "relu") -> Any:
+    """Fully connected layer with bias and activation."""
+    return env.keras().layers.Dense(units, activation=activation, name=name)(x)
+
+
+def dropout(x: Any, rate: float, *, name: str) -> Any:
+    """Zero a share of the values while training; nothing in inference."""
+    return env.keras().layers.Dropout(rate, name=name)(x)
+
+
+def classifier(x: Any, labels: int, *, name: str = "output") -> Any:
+    """Dense layer with softmax: probabilities, (batch, labels)."""
+    return dense(x, labels, activation="softmax", name=name)
+
+
+def model(inputs: Any, outputs: Any, *, name: str) -> Any:
+    """Return the functional model from `inputs` to `outputs`."""
+    return env.keras().Model(inputs, outputs, name=name)

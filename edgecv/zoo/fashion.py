@@ -1,0 +1,52 @@
+"""cnn_fashion: a small VGG-like network for 28x28 grey images, with two hidden dense layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.specs import Preprocessing
+from edgecv.zoo import blocks
+from edgecv.zoo.entry import Variant, ZooEntry
+
+INPUT_SHAPE = (28, 28, 1)
+
+
+def build_canonical(labels: int) -> Any:
+    """C64/7-MP2-C128-C128-MP2-C256-C256-MP2-D128-DO-D64-DO-D(labels); feature maps 28, 14, 7, 3."""
+    image = blocks.image_input(INPUT_SHAPE)
+    x = blocks.max_pool(blocks.conv(image, 64, 7, name="conv1"), 2, name="pool1")
+    x = blocks.conv_learner(x, (128, 128), name="conv2")
+    x = blocks.conv_learner(x, (256, 256), name="conv3")
+    x = blocks.flatten(x)
+    x = blocks.dropout(blocks.dense(x, 128, name="fc1"), 0.5, name="drop1")
+    x = blocks.dropout(blocks.dense(x, 64, name="fc2"), 0.5, name="drop2")
+    return blocks.model(image, blocks.classifier(x, labels), name="cnn_fashion")
+
+
+CNN_FASHION = ZooEntry(
+    name="cnn_fashion",
+    title="small VGG-like CNN for 28x28 grey images",
+    task="classification",
+    input_shape=INPUT_SHAPE,
+    labels=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    variants={
+        "canonical": Variant(
+            title="as published",
+            build=build_canonical,
+            preprocessing=Preprocessing(color="gray", mean=(0.0,), std=(255.0,)),
+        )
+    },
+    notes={"": "every operator maps everywhere"},
+    source="A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2nd ed., 2019, chapter 14",
+)

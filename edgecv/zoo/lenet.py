@@ -1,0 +1,84 @@
+"""LeNet-5, as built today and as published in 1998.
+
+Source: LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.specs import Preprocessing
+from edgecv.zoo import blocks
+from edgecv.zoo.codes import digit_codes
+from edgecv.zoo.entry import Variant, ZooEntry
+
+INPUT_SHAPE = (32, 32, 1)
+
+# Table I of the paper: the maps of S2 that each of C3's 16 maps sees.
+C3_TABLE: tuple[tuple[int, ...], ...] = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+
+def build_canonical(labels: int) -> Any:
+    """C6/5-AP2-C16/5-AP2-C120/5-D84-D(labels), tanh, softmax; feature maps 28, 14, 10, 5, 1."""
+    image = blocks.image_input(INPUT_SHAPE)
+    x = _tanh_conv(image, 6, name="c1")
+    x = blocks.average_pool(x, 2, name="s2")
+    x = _tanh_conv(x, 16, name="c3")
+    x = blocks.average_pool(x, 2, name="s4")
+    x = _features(x)
+    return blocks.model(image, blocks.classifier(x, labels), name="lenet5")
+
+
+def build_book(labels: int) -> Any:
+    """The 1998 network: trainable sub-sampling, C3 wired by table I, RBF output with fixed codes (distances)."""
+    from edgecv.modelio import layers
+
+    image = blocks.image_input(INPUT_SHAPE)
+    x = _tanh_conv(image, 6, name="c1")
+    x = layers.Subsampling2D(2, activation="tanh", name="s2")(x)
+    x = layers.SparseConv2D(C3_TABLE, 5, activation="tanh", name="c3")(x)
+    x = layers.Subsampling2D(2, activation="tanh", name="s4")(x)
+    x = layers.RbfOutput(digit_codes()[:labels], name="output")(_features(x))
+    return blocks.model(image, x, name="lenet5_book")
+
+
+def _tanh_conv(x: Any, filters: int, *, name: str) -> Any:
+    return blocks.conv(x, filters, 5, padding="valid", activation="tanh", name=name)
+
+
+def _features(x: Any) -> Any:
+    return blocks.dense(blocks.flatten(_tanh_conv(x, 120, name="c5")), 84, activation="tanh", name="f6")
+
+
+LENET5 = ZooEntry(
+    name="lenet5",
+    title="LeNet-5, digits",
+    task="classification",
+    input_shape=INPUT_SHAPE,
+    labels=tuple(str(digit) for digit in range(10)),
+    variants={
+        "canonical": Variant(
+            title="as built today: dense C3, plain average pooling, softmax",
+            build=build_canonical,
+            preprocessing=Preprocessing(color="gray", mean=(0.0,), std=(255.0,)),
+        ),
+        "book": Variant(
+            title="as of 1998: trainable sub-sampling, sparse C3, RBF output over fixed codes",
+            build=build_book,
+            # Background -0.1, foreground 1.175: section II.B.
+            preprocessing=Preprocessing(color="gray", mean=(20.0,), std=(200.0,)),
+            activation="distances",
+            fixed_labels=10,
+        ),
+    },
+    notes={
+        "gpu": "tanh and average pooling map; the RBF output's squared differences (book) may not",
+        "edgetpu": "the RBF output (book) is coarse in int8 and does not map: prefer the softmax of the canonical one",
+    },
+    source="LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document Recognition, Proc. IEEE, 1998",
+)
