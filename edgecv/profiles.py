@@ -27,11 +27,15 @@ class OpRule:
         since: First version of the target's compiler or runtime that takes it, "" when unknown.
         limits: Names of predicates in edgecv.targets that must hold.
         note: For the user, when a limit fails.
+        max_version: Highest operator version that the target's software reads; None when it has no bound.
+        certainty: How sure the entry is: "certain" when seen on the target, "likely" when only documented.
     """
 
     since: str = ""
     limits: tuple[str, ...] = ()
     note: str = ""
+    max_version: int | None = None
+    certainty: Literal["certain", "likely"] = "likely"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ class BenchCase:
     Attributes:
         name: For tables and messages.
         path: The model file, on this host.
-        engine: "ai-edge-litert", "tflite-runtime" or "onnxruntime"; None: whichever fits the file and is there.
+        engine: "litert", "tflite-runtime" or "onnxruntime"; None: whichever fits the file and is there.
         accelerator: "cpu", "gpu", …
         threads: Of the interpreter on the CPU.
     """
@@ -43,7 +43,8 @@ class BenchPlan:
         max_rounds: Bounds the raw samples kept.
         max_seconds: Budget of one case, starting processes included. `min_launches` are made even beyond it, then
             with as few as three rounds each.
-        block_ms: Length of a timed block: short enough to fit between other processes' time slices.
+        block_ms: Length of a timed block, in whole inferences. The shorter, the closer in time are the two halves of a
+            round, and the fewer blocks are interrupted; but many times the clock's resolution.
         warmup_ms: Shortest warm-up of a process; `max_warmup_ms` the longest.
         pin: Bind single-threaded CPU cases and their baseline to one and the same CPU, the idlest at that moment.
         seed: Of everything random: order, inputs, bootstrap.
@@ -52,12 +53,12 @@ class BenchPlan:
     target_width: float = 0.04
     min_launches: int = 6
     max_launches: int = 24
-    launch_seconds: float = 0.8
+    launch_seconds: float = 0.6
     min_rounds: int = 15
-    max_rounds: int = 400
+    max_rounds: int = 500
     max_seconds: float = 25.0
-    block_ms: float = 2.0
-    warmup_ms: float = 60.0
+    block_ms: float = 0.5
+    warmup_ms: float = 40.0
     max_warmup_ms: float = 600.0
     pin: bool = True
     seed: int = 0
@@ -78,7 +79,7 @@ class BenchPlan:
 
 
 PLANS: dict[str, BenchPlan] = {
-    "quick": BenchPlan(target_width=0.06, min_launches=5, max_launches=12, launch_seconds=0.35, max_seconds=7.0),
+    "quick": BenchPlan(target_width=0.06, min_launches=5, max_launches=12, launch_seconds=0.3, max_seconds=7.0),
     "default": BenchPlan(),
     "thorough": BenchPlan(target_width=0.02, min_launches=10, max_launches=60, launch_seconds=1.0, max_seconds=120.0),
 }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from edgecv import errors
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Channel
 from edgecv.errors import DeviceError, EdgecvError
 from edgecv.results import Kind
+
+T = TypeVar("T")
 
 START_TIMEOUT_S = 60.0
 LOAD_TIMEOUT_S = 300.0
@@ -122,10 +124,14 @@ class AgentLink:
         cls = kind if isinstance(kind, type) and issubclass(kind, EdgecvError) else DeviceError
         return cls(f"{self._label}: while {stage}: {report.get('message')}", hint=str(report.get("hint") or ""))
 
-    def _typed(self, cls: type[Any], answer: Mapping[str, Any]) -> Any:
+    def _typed(self, cls: type[T], answer: Mapping[str, Any]) -> T:
         try:
-            return cls(**{name: answer[name] for name in cls.__dataclass_fields__})
+            return cls(**{name: answer[name] for name in _names(cls)})
         except KeyError as error:
             raise DeviceError(
                 f"{self._label}: the agent's answer lacks {error}", hint="is edgecv on the device as new as here?"
             ) from error
+
+
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))

@@ -75,7 +75,8 @@ def log_ratios(case: Sequence[float], baseline: Sequence[float], disturbed: npt.
     Both halves of a round go together, so what is left out does not depend on which of the two was hit.
 
     Args:
-        case: Time per inference of each round, and `baseline` the same.
+        case: The case's time per inference in each round.
+        baseline: The baseline's, in the same unit.
         disturbed: Whether the kernel took the CPU away in either half of each round.
     """
     ratios = np.log(np.asarray(case, np.float64)) - np.log(np.asarray(baseline, np.float64))

@@ -69,12 +69,12 @@ def bench(
 
     Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
     """
-    from edgecv.pipeline import assess
+    from edgecv.pipeline import measure
 
-    request = assess.BenchRequest(
+    request = measure.BenchRequest(
         device=device, engine=engine, accelerator=accelerator, threads=threads, plan=plan, seed=seed
     )
-    result = assess.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
+    result = measure.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.latencies(result)
 
 
@@ -94,10 +94,10 @@ def report(
 
     Example: `edgecv report lenet5-int8.tflite --baseline lenet5.keras --data digits --out report/`
     """
-    from edgecv.pipeline import assess
+    from edgecv.pipeline import measure
 
-    request = assess.ReportRequest(data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed)
-    made = assess.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
+    request = measure.ReportRequest(data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed)
+    made = measure.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made.report) if json_ else render.report(made.report, made.paths)
 
 

@@ -33,7 +33,9 @@ class ConsoleReporter:
             task = progress.add_task(label, total=total, note="")
 
             def advance(steps: int = 1, note: str = "") -> None:
-                progress.update(task, advance=steps, **({"note": note} if note else {}))
+                if note:
+                    progress.update(task, note=note)
+                progress.update(task, advance=steps)
 
             yield advance
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from edgecv.cli.console import emit, emit_table
@@ -11,25 +10,27 @@ from edgecv.results import Evaluation, Inspection, Latency, Report
 
 
 def zoo_entries(entries: Any) -> None:
-    rows = [(e.name, e.task, _shape(e.input_shape), ", ".join(e.variants), e.title) for e in entries]
+    rows = [(e["name"], e["task"], _shape(e["input_shape"]), ", ".join(e["variants"]), e["title"]) for e in entries]
     emit_table("", ("name", "task", "input", "variants", "what it is"), rows)
 
 
 def zoo_entry(shown: Any) -> None:
-    rows = [(key, _plain(value)) for key, value in shown.items() if not isinstance(value, (list, tuple, Mapping))]
-    emit_table(f"{shown['name']} ({shown['variant']})", ("figure", "value"), rows, right=(1,))
-    layers = [(r["name"], r["kind"], _shape(r["output_shape"]), f"{r['parameters']:,}", f"{r['macs']:,}")
-              for r in shown["layers"]]  # fmt: skip
-    emit_table("layers", ("layer", "kind", "output", "parameters", "MACs"), layers, right=(3, 4))
+    emit(f"{shown['name']} ({shown['variant']}): {shown['title']}")
+    for key in ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth"):
+        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}")
+    emit(f"  source: {shown['source']}")
+    layers = [(r["name"], r["kind"], _shape(r["output_shape"]), f"{r['parameters']:,}") for r in shown["layers"]]
+    emit_table("layers", ("layer", "kind", "output", "parameters"), layers, right=(3,))
     for target, note in shown["notes"].items():
-        emit(f"{target}: {note}")
+        emit(f"{target or 'everywhere'}: {note}")
 
 
 def dataset(described: Any) -> None:
-    rows = [(split["name"], str(split["n"]), _balance(split["balance"])) for split in described["splits"]]
-    emit_table(
-        f"{described['name']}: {len(described['labels'])} classes", ("split", "n", "per class"), rows, right=(1,)
-    )
+    rows = [
+        (name, str(sum(counts)), ", ".join(f"{label}: {n}" for label, n in zip(described.labels, counts, strict=True)))
+        for name, counts in described.counts.items()
+    ]
+    emit_table(f"{described.name}: {len(described.labels)} classes", ("split", "n", "per class"), rows, right=(1,))
 
 
 def targets(listed: Any) -> None:
@@ -118,8 +119,8 @@ def report(result: Report, paths: Any) -> None:
 
 
 def gates(outcome: Any) -> None:
-    rows = [("pass" if r.passed else "FAIL", r.artifact, r.check, r.message) for r in outcome.results]
-    emit_table("", ("", "artifact", "check", "what"), rows)
+    rows = [("pass" if r.passed else "FAIL", r.artifact, r.figure, r.message) for r in outcome.results]
+    emit_table("", ("", "artifact", "figure", "what"), rows)
 
 
 def recorded(path: Any) -> None:
@@ -191,11 +192,3 @@ def _bytes(count: int | None) -> str:
 
 def _shape(shape: Any) -> str:
     return "x".join(str(s) for s in shape)
-
-
-def _plain(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _balance(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{label}: {n}" for label, n in counts.items())

@@ -44,9 +44,10 @@ def _read(path: Path) -> dict[str, Array]:
     if not path.is_file():
         raise ConfigError(f"data set {path} does not exist", hint="check the path after npz:")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{path} holds a single array, expected an .npz archive", hint="use numpy.savez")
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError(f"{path} holds a single array, expected an .npz archive", hint="use numpy.savez")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable .npz file: {error}", hint="write it with numpy.savez") from error

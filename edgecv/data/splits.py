@@ -23,12 +23,12 @@ def check_classes(labels: Indices, names: Sequence[str], *, where: str) -> None:
     Raises:
         DataError: Fewer than two classes, a label outside 0..n-1, or a class without samples.
     """
+    check_range(labels, names, where=where)
     if len(names) < 2:
         raise DataError(
             f"{where} has a single class ({', '.join(names) or 'none'}), expected at least 2",
             hint="a classifier needs something to tell apart: add another class",
         )
-    check_range(labels, names, where=where)
     counts = np.bincount(labels, minlength=len(names)).tolist()
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
     if empty:

@@ -6,16 +6,18 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgecv import files
 from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.manifest import KEY, Manifest, from_json, to_json
-from edgecv.modelio import env, keras_import
+from edgecv.modelio import env, keras_import, wrapped
 from edgecv.modelio.provenance import manifest_for
 from edgecv.modelio.safety import refuse_code
 from edgecv.optional import require
@@ -23,7 +25,9 @@ from edgecv.specs import ModelSpec
 
 MEMBER = f"{KEY}.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
+WEIGHTS = f"{KEY}.weights/"
 HDF5 = frozenset({".h5", ".hdf5"})
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,7 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
             bare.save(partial, save_format="keras")
         except (TypeError, ValueError, NotImplementedError) as error:
             raise UnsupportedModelError(f"model '{model.name}' cannot be saved: {_first_line(error)}") from error
-        partial.write_bytes(_repack(partial.read_bytes(), manifest))
+        partial.write_bytes(_repack(partial.read_bytes(), manifest, bare.get_weights()))
     return out
 
 
@@ -142,7 +146,10 @@ def _read_archive(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
             config = json.loads(archive.read("config.json"))
             version = str(json.loads(archive.read("metadata.json"))["keras_version"])
             text = archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
-        return _deserialise(source, config, version, unsafe), from_json(text, where=str(source)) if text else None
+            names = sorted(name for name in archive.namelist() if name.startswith(WEIGHTS))
+            weights = [np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names]
+        model = _deserialise(source, config, version, unsafe, weights)
+        return model, from_json(text, where=str(source)) if text else None
 
 
 def _read_hdf5(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
@@ -171,30 +178,23 @@ def _read_saved_model(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]
         return _deserialise(source, config, "2", unsafe), None
 
 
-def _deserialise(source: Path, config: Any, version: str, unsafe: bool) -> Any:
+def _deserialise(source: Path, config: Any, version: str, unsafe: bool, weights: Sequence[Array] = ()) -> Any:
     if not unsafe:
         refuse_code(config, where=str(source))
     if version.split(".")[0] == "3":
         return keras_import.import_keras3(source, unsafe=unsafe)
     from edgecv.modelio import layers  # noqa: F401 - registers our layer classes with Keras
 
+    keras = env.keras()
     options = {} if source.is_dir() else {"safe_mode": not unsafe}
-    with _scopes(config):
-        return env.keras().models.load_model(source, compile=False, **options)
-
-
-@contextmanager
-def _scopes(config: Any) -> Iterator[None]:
-    """Make tfmot's wrapper classes known while a model that holds them is deserialised."""
-    text = json.dumps(config)
-    if "QuantizeWrapper" in text or "QuantizeLayer" in text:
-        with env.tfmot().quantization.keras.quantize_scope():
-            yield
-    elif "PruneLowMagnitude" in text:
-        with env.tfmot().sparsity.keras.prune_scope():
-            yield
-    else:
-        yield
+    if not wrapped.is_wrapped(config):
+        return keras.models.load_model(source, compile=False, **options)
+    with wrapped.scopes():
+        if not weights:
+            return keras.models.load_model(source, compile=False, **options)
+        model = keras.saving.deserialize_keras_object(wrapped.without_build(config), **options)
+        model.set_weights(weights)
+        return model
 
 
 @contextmanager
@@ -248,14 +248,22 @@ def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
             )
 
 
-def _repack(archive: bytes, manifest: Manifest) -> bytes:
+def _repack(archive: bytes, manifest: Manifest, weights: Sequence[Array]) -> bytes:
     """Return the archive with the manifest in it and without the clock: fixed dates, sorted by name."""
     with zipfile.ZipFile(io.BytesIO(archive)) as old:
         members = {name: old.read(name) for name in old.namelist()}
     metadata = json.loads(members["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
     members |= {"metadata.json": json.dumps(metadata).encode(), MEMBER: to_json(manifest).encode()}
+    if wrapped.is_wrapped(json.loads(members["config.json"])):
+        members |= {f"{WEIGHTS}{i:05d}.npy": _npy(value) for i, value in enumerate(weights)}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as new:
         for name in sorted(members):
             new.writestr(zipfile.ZipInfo(name, EPOCH), members[name])
+    return out.getvalue()
+
+
+def _npy(array: Array) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array)
     return out.getvalue()

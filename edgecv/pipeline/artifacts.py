@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from edgecv import codec, compress, profiles
+from edgecv import profiles
 from edgecv.convert import Artifact, convert
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, unknown_name
 from edgecv.files import check_output
 from edgecv.manifest import Manifest
-from edgecv.modelio import LoadedModel, env
 from edgecv.pipeline import models
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import SCHEMES, Format, Method, Scheme
@@ -80,8 +79,9 @@ def make(
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
     qat = plan.scheme in STATIC and plan.method == "qat"
-    if qat:
-        loaded = quantization_aware(loaded, manifest, dataset, plan, out=out, reporter=reporter)
+    if qat and manifest.method != "qat":
+        training = models.QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)
+        loaded, _ = models.quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
     artifact = convert(
         loaded,
         format=cast(Format, format_),
@@ -110,23 +110,6 @@ def check_plan(plan: Plan) -> None:
         raise unknown_name("io type", plan.io_dtype, ("int8", "uint8", "float32"))
     profiles.target(plan.target)
     profiles.calibration(plan.calibration)
-
-
-def quantization_aware(
-    loaded: LoadedModel, manifest: Manifest, dataset: Dataset | None, plan: Plan, *, out: Path, reporter: Reporter
-) -> LoadedModel:
-    """Train a loaded model on with fake quantisation and return it. A killed run resumes beside `out`."""
-    if dataset is None:
-        raise ConfigError("quantisation-aware training needs data", hint="pass --data")
-    recipe = models.with_changes(
-        compress.default_qat_recipe(manifest.spec), epochs=plan.epochs, seed=plan.seed
-    )
-    env.seed_everything(plan.seed)
-    done = compress.quantize_aware(
-        loaded.model, manifest.spec, dataset, recipe, state=models.state_path(out), reporter=reporter
-    )
-    facts = {"step": "qat", "data": dataset.name, **codec.encode(recipe)}
-    return compress.as_loaded(loaded, done, facts)
 
 
 def _format(plan: Plan, out: Path) -> str:

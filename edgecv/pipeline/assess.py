@@ -91,7 +91,7 @@ def verify(file: Path, *, engine: str | None = None, accelerator: str = "cpu") -
         found = golden.replay(predictor)
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
-            f"allowed {found.tolerance:.4g} (made with {predictor.manifest.golden_engine}, ran on {predictor.engine})"
+            f"allowed {found.tolerance:.4g} (ran on {predictor.engine} {predictor.accelerator})"
         )
         return Verification(
             path=str(file),

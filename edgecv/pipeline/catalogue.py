@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgecv import profiles, zoo
-from edgecv.data import describe, open_dataset
+from edgecv.data import DatasetSummary, describe, open_dataset
 from edgecv.profiles import TargetProfile
 
 
@@ -34,13 +34,13 @@ def show(name: str, *, variant: str = "canonical") -> dict[str, Any]:
         "peak_activation_bytes": profile.peak_activation_bytes,
         "depth": profile.depth,
         "preprocessing": spec.preprocessing,
-        "layers": profile.layers,
+        "layers": [_layer(layer) for layer in model.layers],
         "notes": dict(entry.notes),
         "source": entry.source,
     }
 
 
-def dataset(uri: str) -> dict[str, Any]:
+def dataset(uri: str) -> DatasetSummary:
     """Return the splits of a data set with the number of samples of each class.
 
     Raises:
@@ -52,6 +52,16 @@ def dataset(uri: str) -> dict[str, Any]:
 def targets() -> tuple[TargetProfile, ...]:
     """Return every deployment target."""
     return tuple(profiles.target(name) for name in profiles.target_names())
+
+
+def _layer(layer: Any) -> dict[str, Any]:
+    shape = layer.output_shape[0] if isinstance(layer.output_shape, list) else layer.output_shape
+    return {
+        "name": layer.name,
+        "kind": type(layer).__name__,
+        "output_shape": list(shape[1:]),
+        "parameters": int(layer.count_params()),
+    }
 
 
 def _entry(entry: zoo.ZooEntry) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def run(path: Path, *, junit: Path | None = None, markdown: Path | None = None) 
     if markdown is not None:
         write_text(markdown, gates.to_markdown(report))
     failed = [result for result in report.results if not result.passed]
-    names = ", ".join(f"{result.artifact} ({result.check})" for result in failed)
+    names = ", ".join(f"{result.artifact} ({result.figure})" for result in failed)
     return Outcome(
         passed=report.passed,
         results=report.results,

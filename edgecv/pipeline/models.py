@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecv import codec, compress, data, train as training, zoo
+from edgecv import codec, compress, data, zoo
+from edgecv import train as training
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError
 from edgecv.files import check_output, remove_partials, sha256
@@ -49,6 +50,15 @@ class PrunePlan:
     """How far to prune, on what data. None takes the defaults; `data` None the data of training."""
 
     sparsity: float
+    data: str | None = None
+    epochs: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QatPlan:
+    """How long to train on with fake quantisation, on what data. None takes the defaults."""
+
     data: str | None = None
     epochs: int | None = None
     seed: int = 0
@@ -137,9 +147,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     return _save(done.model, out, manifest, done, force=force)
 
 
-def prune(
-    source: Source, plan: PrunePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
-) -> SavedModel:
+def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET) -> SavedModel:
     """Prune a model while training on, and save it. A killed run goes on from its last finished epoch.
 
     Raises:
@@ -157,9 +165,49 @@ def prune(
     facts = {"step": "prune", "data": dataset.name, **codec.encode(recipe)}
     manifest = manifest_for(
         parent.spec, recipe=facts, seed=plan.seed, dataset_sha256=dataset.split("train").sha256,
-        parent=loaded, sparsity=done.sparsity,
+        source_sha256=loaded.sha256, parents=ancestry(loaded), sparsity=done.sparsity,
     )  # fmt: skip
     return _save(done.model, out, manifest, done, force=force)
+
+
+def train_quantized(
+    source: Source, plan: QatPlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> SavedModel:
+    """Train a model on with fake quantisation, and save it. A killed run goes on from its last finished epoch.
+
+    Raises:
+        ConfigError: No data, or `out` cannot be written.
+        UnsupportedModelError: The model has layers that cannot be trained with quantisation.
+    """
+    _check_keras(out)
+    check_output(out, force=force)
+    aware, done = quantization_aware(load(source), plan, state=state_path(out), reporter=reporter)
+    return _save(aware.model, out, require_manifest(aware), done, force=force)
+
+
+def quantization_aware(
+    loaded: LoadedModel, plan: QatPlan, *, state: Path, reporter: Reporter = QUIET
+) -> tuple[LoadedModel, compress.QatModel]:
+    """Return a model trained on with fake quantisation, with its manifest, and how the training went."""
+    parent = require_manifest(loaded)
+    dataset = open_data(plan.data, parent)
+    recipe = with_changes(compress.default_qat_recipe(parent.spec), epochs=plan.epochs, seed=plan.seed)
+    env.seed_everything(plan.seed)
+    done = compress.quantize_aware(loaded.model, parent.spec, dataset, recipe, state=state, reporter=reporter)
+    manifest = manifest_for(
+        parent.spec, recipe={"step": "qat", "data": dataset.name, **codec.encode(recipe)}, seed=plan.seed,
+        dataset_sha256=dataset.split("train").sha256, source_sha256=loaded.sha256, parents=ancestry(loaded),
+        method="qat", sparsity=parent.sparsity,
+    )  # fmt: skip
+    return replace(loaded, model=done.model, manifest=manifest), done
+
+
+def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:
+    """Return the stages that led to a model, oldest first, itself included."""
+    if loaded.manifest is None:
+        return ({"step": "foreign", "sha256": loaded.sha256},)
+    step = str(loaded.manifest.provenance.recipe.get("step", "unknown"))
+    return (*loaded.manifest.provenance.parents, {"step": step, "sha256": loaded.sha256})
 
 
 def state_path(out: Path) -> Path:
@@ -195,7 +243,9 @@ def _save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) 
 
 def _check_keras(out: Path) -> None:
     if out.suffix != ".keras":
-        raise ConfigError(f"--out {out}: keras models are written as .keras files", hint=f"use {out.with_suffix('.keras')}")
+        raise ConfigError(
+            f"--out {out}: keras models are written as .keras files", hint=f"use {out.with_suffix('.keras')}"
+        )
 
 
 def with_changes(recipe: Any, **changes: Any) -> Any:

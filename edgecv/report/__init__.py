@@ -3,7 +3,7 @@
 report.schema.json beside this file is the JSON Schema of report.json.
 """
 
-from edgecv.report.build import artifact_result, host_facts
+from edgecv.report.build import artifact_result
 from edgecv.report.completeness import completed
 from edgecv.report.schema import report_schema, schema_path
 from edgecv.report.store import ReportPaths, read, write
@@ -12,7 +12,6 @@ __all__ = [
     "ReportPaths",
     "artifact_result",
     "completed",
-    "host_facts",
     "read",
     "report_schema",
     "schema_path",

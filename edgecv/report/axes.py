@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
+_TINY = 1e-12
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """One axis.
@@ -44,13 +47,18 @@ class Axis:
 def make_axis(
     title: str, values: Sequence[float], *, start: float, end: float, label: Callable[[float], str], log: bool = False
 ) -> Axis:
-    """Return an axis that shows all values with a margin at both ends; logarithmic only if all are positive."""
+    """Return an axis that shows all values with a margin at both ends.
+
+    Logarithmic only where all values are positive and within nine decades.
+    """
     low, high = min(values), max(values)
-    if log and low > 0:
-        margin = max((high / low) ** 0.08, 1.08)
-        return Axis(title, low / margin, high * margin, start, end, True, label)
-    margin_linear = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    return Axis(title, low - margin_linear, high + margin_linear, start, end, False, label)
+    if log and low > max(_TINY, 1e-9 * high):
+        factor = max((high / low) ** 0.08, 1.08)
+        return Axis(title, low / factor, high * factor, start, end, True, label)
+    # Neighbouring floats have no room for ticks between them.
+    span = high - low if high - low > max(_TINY, 1e-9 * abs(high)) else 0.0
+    margin = 0.08 * span or max(0.05 * abs(high), _TINY)
+    return Axis(title, low - margin, high + margin, start, end, False, label)
 
 
 def linear_ticks(low: float, high: float, about: int = 6) -> tuple[float, ...]:
@@ -63,7 +71,8 @@ def linear_ticks(low: float, high: float, about: int = 6) -> tuple[float, ...]:
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return 1, 2, 5 times powers of ten in [low, high]; linear ticks when fewer than three fit."""
+    """Return powers of ten, over few decades also 2 and 5 times them, in [low, high]; linear when fewer than three fit."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = tuple(m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high)
+    multiples = (1, 2, 5) if len(powers) <= 5 else (1,)
+    found = tuple(m * 10.0**p for p in powers for m in multiples if low <= m * 10.0**p <= high)
     return found if len(found) >= 3 else linear_ticks(low, high)

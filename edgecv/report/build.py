@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import edgecv
 from edgecv import files
 from edgecv.errors import ConfigError
 from edgecv.manifest import Manifest
@@ -70,38 +67,3 @@ def artifact_result(
 def relative_path(path: Path, folder: Path) -> str:
     """Return `path` relative to `folder`, with forward slashes; both relative to the working directory or absolute."""
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-
-
-def host_facts() -> dict[str, Any]:
-    """Return what can be told of this machine: system, processor, cores, memory in bytes, Python, edgecv."""
-    return {
-        "system": platform.platform(terse=True),
-        "machine": platform.machine(),
-        "cpu": _cpu_name(),
-        "cores": _usable_cores(),
-        "memory_bytes": _memory_bytes(),
-        "python": platform.python_version(),
-        "edgecv": edgecv.__version__,
-    }
-
-
-def _usable_cores() -> int | None:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def _cpu_name() -> str | None:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or None
-    names = (line.partition(":")[2].strip() for line in lines if line.lower().startswith("model name"))
-    return next(names, platform.processor() or None)
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

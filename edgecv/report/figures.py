@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edgecv.results import ArtifactResult, Baseline, Kind, Latency, MappingSummary, Report
 
@@ -113,6 +115,30 @@ def _baseline_figures(baseline: Baseline) -> str:
     return f"{metric}, p50 latency {milliseconds(baseline.latency_ms.p50)} ({baseline.kind})"
 
 
+def host_rows(report: Report) -> tuple[tuple[str, str], ...]:
+    """Return the host's facts as terms and values in words."""
+    return tuple((_spelled(key), _fact(key, value)) for key, value in report.host.items())
+
+
+def _spelled(key: str) -> str:
+    words = key.removesuffix("_bytes").replace("_", " ")
+    return f"Host {words.upper() if len(words) < 4 else words.replace('cpu', 'CPU')}"
+
+
+def _fact(key: str, value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and key.endswith("_bytes"):
+        return size(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(name, item)}" for name, item in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_fact(key, item) for item in value) or "none"
+    return str(value)
+
+
 def decimal(value: float | None) -> str:
     """Return a metric's value with four decimals."""
     return UNKNOWN if value is None else f"{value:.4f}"
@@ -124,8 +150,8 @@ def signed(value: float | None) -> str:
 
 
 def interval(bounds: tuple[float, float] | None, digits: int) -> str:
-    """Return an interval as "[0.10, 0.20]"."""
-    return UNKNOWN if bounds is None else f"[{bounds[0] + 0.0:.{digits}f}, {bounds[1] + 0.0:.{digits}f}]"
+    """Return an interval as "0.10 to 0.20"."""
+    return UNKNOWN if bounds is None else f"{bounds[0] + 0.0:.{digits}f} to {bounds[1] + 0.0:.{digits}f}"
 
 
 def ratio(value: float | None) -> str:

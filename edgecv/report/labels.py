@@ -31,7 +31,9 @@ class Box:
     def holds(self, other: Box) -> bool:
         """Say whether `other` lies within."""
         right, bottom = other.x + other.width, other.y + other.height
-        return self.x <= other.x and self.y <= other.y and right <= self.x + self.width and bottom <= self.y + self.height
+        return (
+            self.x <= other.x and self.y <= other.y and right <= self.x + self.width and bottom <= self.y + self.height
+        )
 
 
 def place_labels(

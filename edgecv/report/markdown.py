@@ -14,19 +14,24 @@ def render(report: Report) -> str:
     """Return the Markdown text; its first line says what the baseline is."""
     lines = [_text(show.baseline_sentence(report)), "", "# edgecv report", "", *_facts(report), ""]
     lines += ["## Artifacts", "", *_table(tables.overview(report)), ""]
-    for table in tables.latency_tables(report):
-        lines += ["## Latency", "", *_table(table), ""]
-    for table in tables.mapping_tables(report):
-        lines += ["## Mapping", "", *_table(table), ""]
+    lines += [*_section("Latency", tables.latency_tables(report)), *_section("Mapping", tables.mapping_tables(report))]
     lines += [*_unmapped(report), "## Warnings", "", *_warnings(report)]
     return "\n".join(lines) + "\n"
+
+
+def _section(title: str, content: tuple[tables.Table, ...]) -> Iterator[str]:
+    yield from (f"## {title}", "")
+    if not content:
+        yield from (f"{title}: unknown for every artifact; the warnings say why.", "")
+    for table in content:
+        yield from (*_table(table), "")
 
 
 def _facts(report: Report) -> Iterator[str]:
     yield f"- Created: {_text(report.created)}"
     yield f"- Data set: {_text(_dataset(report.dataset))}"
-    for key, value in report.host.items():
-        yield f"- Host {_text(key)}: {_text(show.UNKNOWN if value is None else str(value))}"
+    for term, fact in show.host_rows(report):
+        yield f"- {_text(term)}: {_text(fact)}"
 
 
 def _dataset(dataset: DatasetInfo | None) -> str:

@@ -66,12 +66,14 @@ def scatter(chart: Chart) -> Markup:
     """Return the chart as one SVG element with an accessible name; colours come from the page's CSS."""
     x, y = _axes(chart)
     bars = [_bars(point, x, y) for point in chart.points]
-    body = [_grid(x, y), _guides(chart, x, y), *(el("g", *_bar_lines(b), class_=f"bars {p.tone}") for p, b in zip(chart.points, bars, strict=True))]
+    body = [
+        _grid(x, y),
+        _guides(chart, x, y),
+        *(el("g", *_bar_lines(b), class_=f"bars {p.tone}") for p, b in zip(chart.points, bars, strict=True)),
+    ]
     body += [_labels(chart.points, x, y, bars)]
     body += [_mark(point, x, y) for point in chart.points]
-    return el(
-        "svg", *body, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=chart.title, class_="scatter"
-    )
+    return el("svg", *body, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=chart.title, class_="scatter")
 
 
 def _axes(chart: Chart) -> tuple[Axis, Axis]:

@@ -6,11 +6,12 @@ never share one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecv.report import figures as show
-from edgecv.results import ArtifactResult, Kind, Latency, Report
+from edgecv.results import ArtifactResult, Kind, Latency, Report, Unmapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,12 @@ def _metric_columns(report: Report) -> list[tuple[Column, _CellOf]]:
     for metric in show.metrics(report):
         pairs += [
             (Column(metric, True, "measured: the file ran on every sample"), _value_cell(metric)),
-            (Column(f"{metric} drop", True, "baseline minus artifact, on the same samples"), _drop_cell(metric)),
-            (Column("95 % interval", True, f"of the {metric} drop, paired"), _drop_interval_cell(metric)),
+            (
+                Column(
+                    f"{metric} drop", True, "baseline minus artifact on the same samples, with its paired 95 % interval"
+                ),
+                _drop_cell(metric),
+            ),
         ]
     return pairs
 
@@ -85,16 +90,18 @@ def _value_cell(metric: str) -> _CellOf:
 
 
 def _drop_cell(metric: str) -> _CellOf:
-    return lambda a: Cell(show.signed(a.drop), a.drop) if a.metric in (metric, None) else Cell("")
+    return lambda a: Cell(drop_text(a), a.drop) if a.metric in (metric, None) else Cell("")
 
 
-def _drop_interval_cell(metric: str) -> _CellOf:
-    def cell(a: ArtifactResult) -> Cell:
-        if a.metric not in (metric, None):
-            return Cell("")
-        return Cell(show.interval(a.drop_ci95, 4), a.drop_ci95[1] if a.drop_ci95 else None)
+def drop_text(artifact: ArtifactResult) -> str:
+    """Return the drop and its interval."""
+    if artifact.drop is None:
+        return show.UNKNOWN
+    return f"{show.signed(artifact.drop)} ({_bounds(artifact.drop_ci95, 4)})"
 
-    return cell
+
+def _bounds(bounds: tuple[float, float] | None, digits: int) -> str:
+    return "interval unknown" if bounds is None else show.interval(bounds, digits)
 
 
 def _latency_columns(report: Report) -> list[tuple[Column, _CellOf]]:
@@ -103,7 +110,10 @@ def _latency_columns(report: Report) -> list[tuple[Column, _CellOf]]:
         kind, place = setting.kind, setting.place
         pairs += [
             (Column(f"p50 ({kind})", True, f"median latency on {place}"), _p50_cell(setting)),
-            (Column(f"Ratio ({kind})", True, f"latency over the baseline's, with 95 % interval; {place}"), _ratio_cell(setting)),
+            (
+                Column(f"Ratio ({kind})", True, f"latency over the baseline's, with 95 % interval; {place}"),
+                _ratio_cell(setting),
+            ),
         ]
     return pairs
 
@@ -116,9 +126,7 @@ def _ratio_cell(setting: show.Setting) -> _CellOf:
     return _joined(setting, ratio_text, lambda x: x.ratio_to_baseline)
 
 
-def _joined(
-    setting: show.Setting, text: Callable[[Latency], str], sort: Callable[[Latency], float | None]
-) -> _CellOf:
+def _joined(setting: show.Setting, text: Callable[[Latency], str], sort: Callable[[Latency], float | None]) -> _CellOf:
     def cell(artifact: ArtifactResult) -> Cell:
         found = show.latencies_in(artifact, setting)
         if not found:
@@ -132,7 +140,7 @@ def ratio_text(latency: Latency) -> str:
     """Return the ratio and its interval."""
     if latency.ratio_to_baseline is None:
         return show.UNKNOWN
-    return f"{show.ratio(latency.ratio_to_baseline)} {show.interval(latency.ratio_ci95, 3)}"
+    return f"{show.ratio(latency.ratio_to_baseline)} ({_bounds(latency.ratio_ci95, 3)})"
 
 
 def _mapped_columns(report: Report) -> list[tuple[Column, _CellOf]]:
@@ -200,7 +208,12 @@ def _latency_row(name: str, latency: Latency) -> tuple[Cell, ...]:
 
 def mapping_tables(report: Report) -> tuple[Table, ...]:
     """Return one table per target and kind: how many operators of each artifact it runs."""
-    columns = (Column("Artifact", False), Column("Mapped", True), Column("Operators", True), Column("Left to the CPU", False))
+    columns = (
+        Column("Artifact", False),
+        Column("Mapped", True),
+        Column("Operators", True),
+        Column("Left to the CPU", False),
+    )
     return tuple(
         Table(f"Mapping on {target}: {kind}.", columns, _mapping_rows(report, target, kind))
         for target, kind in show.mapping_groups(report)
@@ -216,9 +229,6 @@ def _mapping_rows(report: Report, target: str, kind: Kind) -> tuple[tuple[Cell, 
     )
 
 
-def _left_out(unmapped: Sequence[object]) -> str:
-    counts: dict[str, int] = {}
-    for verdict in unmapped:
-        op = str(getattr(verdict, "op", ""))
-        counts[op] = counts.get(op, 0) + 1
+def _left_out(unmapped: Sequence[Unmapped]) -> str:
+    counts = Counter(verdict.op for verdict in unmapped)
     return ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in counts.items()) or "none"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
-from edgecv.runtime.engines.session import Session
+from edgecv.runtime.engines.base import Session
 from edgecv.runtime.golden import GoldenDifference, GoldenResult, replay
 from edgecv.runtime.image import load_image, preprocess, preprocess_batch
 from edgecv.runtime.postprocess import Prediction

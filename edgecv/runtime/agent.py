@@ -15,9 +15,11 @@ Commands (`{"command": NAME, ...}`), answered in order:
 A failure is answered with `{"error": {"type", "message", "hint"}}`, a malformed line too; neither ends the process.
 
 What a time is: `time.perf_counter_ns` around calls of the interpreter's invoke, inputs set beforehand to fixed seeded
-values. In: the interpreter's work and, for accelerators, the copies that invoke makes. Out: pre- and post-processing,
-setting inputs, reading outputs, JSON. A block is `iterations` calls under one pair of clock readings, after `settle`
-untimed calls that bring the caches back. Nothing is allocated or parsed by this module within a block.
+values. In: one Python call, the interpreter's work and, for accelerators, the copies and the wait that invoke makes.
+Out: pre- and post-processing, setting inputs, reading outputs, JSON. A block is `iterations` calls under one pair of
+clock readings, after `settle` untimed calls that bring the caches back. Nothing is allocated or parsed by this module
+within a block. `load_ms` runs from the path to an interpreter with its memory planned, importing the interpreter's
+package included; the first inference, in which some accelerators compile, is timed apart.
 
 The process opens no port and starts no other. Native libraries print to stdout, so the real one is kept aside.
 """
@@ -31,11 +33,14 @@ import math
 import os
 import sys
 import time
-from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
+from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 import edgecv
 from edgecv.errors import ConfigError, EdgecvError, unknown_name
-from edgecv.runtime import host
+from edgecv.runtime import host, open_session
 from edgecv.runtime.timing import time_block, time_each, warm_up
 
 try:
@@ -44,8 +49,8 @@ except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
 PROTOCOL = 1
-Opener = Callable[[str, Optional[str], str, Optional[int]], Any]
-"""open(path, engine, accelerator, threads) -> something with engine, accelerator, fill(seed), invoke() and close()."""
+Opener = Callable[..., Any]
+"""Called as edgecv.runtime.open_session is, for a Session."""
 
 
 class Agent:
@@ -111,19 +116,19 @@ class Agent:
         self.close()
         self._rss_before = peak_rss_bytes()
         start = time.perf_counter_ns()
-        self._session = self._open_session(path, engine, accelerator, threads)
+        self._session = self._open_session(path, engine=engine, accelerator=accelerator, threads=threads)
         load_ns = time.perf_counter_ns() - start
-        self._session.fill(seed)
+        self._session.set_inputs([seeded_input(info.shape, info.dtype, seed) for info in self._session.inputs])
         # Garbage collection between blocks only, and never over what is loaded by now.
         gc.collect()
         gc.freeze()
         gc.disable()
-        simulated = accelerator == "gpu" and host.gpu_adapter()["kind"] != "real"
         return {
             "load_ms": load_ns / 1e6,
             "engine": self._session.engine,
             "accelerator": self._session.accelerator,
-            "kind": "simulated" if simulated else "measured",
+            "kind": "simulated" if self._session.is_software_adapter else "measured",
+            "adapter": self._session.adapter,
         }
 
     def _warmup(self, request: Dict[str, Any]) -> Dict[str, Any]:
@@ -150,7 +155,7 @@ class Agent:
 
     def _iterations(self, request: Dict[str, Any]) -> int:
         if "iterations" in request:
-                return int(_take(request, "iterations", int))
+            return int(_take(request, "iterations", int))
         if not self._iteration_ns:
             raise ConfigError("run with min_ms needs a warmup first", hint="send warmup, or run with iterations")
         return max(1, math.ceil(_number(request, "min_ms", None) * 1e6 / self._iteration_ns))
@@ -183,6 +188,16 @@ def peak_rss_bytes() -> Optional[int]:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
+def seeded_input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:
+    """Return random values for one input: uniform in 0..1 for floats, over the type's whole range for integers."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        return rng.integers(limits.min, limits.max, size=tuple(shape), dtype=kind, endpoint=True)
+    return rng.random(tuple(shape)).astype(kind)
+
+
 def serve(lines: Iterable[str], out: IO[str], open_session: Opener) -> int:
     """Answer each of `lines` on `out` until close or the end; return the exit status, 0."""
     agent = Agent(open_session)
@@ -198,13 +213,6 @@ def serve(lines: Iterable[str], out: IO[str], open_session: Opener) -> int:
     finally:
         agent.close()
     return 0
-
-
-def open_session(path: str, engine: Optional[str], accelerator: str, threads: Optional[int]) -> Any:
-    """Open a model file with edgecv's runtime, whichever interpreter is there."""
-    from edgecv.runtime.session import open_session as open_file
-
-    return open_file(path, engine=engine, accelerator=accelerator, threads=threads)
 
 
 def main(opener: Opener = open_session) -> int:

@@ -10,7 +10,6 @@ import contextlib
 import mmap
 import os
 import struct
-import zipfile
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
@@ -290,16 +289,19 @@ def _keras_names(path: PathLike) -> List[str]:
 def _keras_entry(path: PathLike) -> Optional[bytes]:
     if KERAS_MEMBER not in _keras_names(path):
         return None
-    return bytes(_zip(path, _read_member))
+    member: bytes = _zip(path, _read_member)
+    return member
 
 
-def _read_member(archive: zipfile.ZipFile) -> bytes:
+def _read_member(archive: Any) -> bytes:
     if archive.getinfo(KERAS_MEMBER).file_size > _MANIFEST_LIMIT:
         raise _Damaged(f"its member {KERAS_MEMBER} is larger than {_MANIFEST_LIMIT} bytes")
-    return archive.read(KERAS_MEMBER)
+    return bytes(archive.read(KERAS_MEMBER))
 
 
 def _zip(path: PathLike, use: Any) -> Any:
+    import zipfile  # here, since devices never open a .keras and would pay for the import
+
     try:
         with zipfile.ZipFile(os.fspath(path)) as archive:
             return use(archive)

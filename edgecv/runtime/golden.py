@@ -1,4 +1,4 @@
-"""Replaying the golden vectors that travel in a file: does this engine, here, answer as it did when the file was made?"""
+"""Replaying a file's golden vectors: does this engine, here, answer as another did when the file was made."""
 
 from __future__ import annotations
 

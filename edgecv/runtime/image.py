@@ -63,7 +63,7 @@ def check_image(image: Any) -> Array:
     Raises:
         DataError: It is neither; the message names the property that is wrong.
     """
-    array = np.asarray(image)
+    array = _as_array(image)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError("the image holds NaN or infinite pixels", hint="pass uint8 pixels, 0..255")
     if array.dtype != np.uint8:
@@ -215,7 +215,7 @@ def _centre(stack: Array, height: int, width: int, pad_value: int) -> Array:
 
 
 def _features(values: Any, spec: ModelSpec) -> Array:
-    array = np.asarray(values)
+    array = _as_array(values)
     if array.dtype.kind not in "fiu" or array.shape != tuple(spec.input_shape):
         raise DataError(
             f"'{spec.name}' takes numbers of shape {tuple(spec.input_shape)}, got {array.dtype} of shape {array.shape}"
@@ -223,6 +223,13 @@ def _features(values: Any, spec: ModelSpec) -> Array:
     if not np.isfinite(array).all():
         raise DataError(f"the input of '{spec.name}' holds NaN or infinite values")
     return array.astype(np.float32)
+
+
+def _as_array(values: Any) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"the input is no rectangular array: {error}") from error
 
 
 def _squeeze(array: Array) -> Array:

@@ -15,7 +15,7 @@ from edgecv.files import PathLike
 from edgecv.manifest import Manifest, TensorInfo
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
-from edgecv.runtime.engines.session import Session
+from edgecv.runtime.engines.base import Session
 from edgecv.runtime.image import load_image, preprocess
 from edgecv.runtime.postprocess import Prediction, read_outputs
 from edgecv.runtime.tensors import to_real, to_stored

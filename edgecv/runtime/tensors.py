@@ -34,11 +34,14 @@ def to_stored(values: Array, info: TensorInfo) -> Array:
     scale, zero_point = info.scale or 1.0, info.zero_point or 0
     steps = np.rint(values.astype(np.float32) / np.float32(scale)).astype(np.float64) + zero_point
     limits = np.iinfo(dtype)
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
+    stored: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return stored
 
 
 def to_real(stored: Array, info: TensorInfo) -> Array:
     """Return what a tensor stores as float32 in real units; exact for 8 and 16 bits."""
     if info.scale is None:
         return stored.astype(np.float32)
-    return (stored.astype(np.float32) - np.float32(info.zero_point or 0)) * np.float32(info.scale)
+    steps = stored.astype(np.float32) - np.float32(info.zero_point or 0)
+    real: Array = steps * np.float32(info.scale)
+    return real

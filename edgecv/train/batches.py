@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgecv.errors import DataError
 from edgecv.runtime.image import preprocess_batch
 from edgecv.specs import ModelSpec
+from edgecv.train.augment import Augmentation, augment
 
 if TYPE_CHECKING:
     from edgecv.data import Split
@@ -65,13 +66,13 @@ def _check_labels(labels: Labels, split: str, spec: ModelSpec) -> None:
         )
 
 
-def training_batches(samples: Samples, *, batch_size: int, shift: int, seed: int, epoch: int) -> Iterator[Batch]:
+def training_batches(samples: Samples, *, batch_size: int, augmentation: Augmentation, seed: int, epoch: int) -> Iterator[Batch]:
     """Yield the shuffled, augmented batches of one epoch; the last one may be smaller."""
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(samples)).astype(np.int64)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        yield shifted(samples.inputs(chosen), shift, rng), samples.labels[chosen]
+        yield augment(samples.inputs(chosen), augmentation, rng), samples.labels[chosen]
 
 
 def ordered_batches(samples: Samples, *, batch_size: int) -> Iterator[Batch]:
@@ -79,24 +80,6 @@ def ordered_batches(samples: Samples, *, batch_size: int) -> Iterator[Batch]:
     for start in range(0, len(samples), batch_size):
         chosen = np.arange(start, min(start + batch_size, len(samples)))
         yield samples.inputs(chosen), samples.labels[chosen]
-
-
-def shifted(images: Floats, shift: int, rng: np.random.Generator) -> Floats:
-    """Move each image by a random whole number of pixels in -shift..shift per axis, repeating its border.
-
-    Args:
-        images: float32 (n, H, W, C).
-        shift: Largest move in pixels; 0 returns `images`.
-        rng: Draws two moves per image.
-    """
-    if shift == 0:
-        return images
-    height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    corners = rng.integers(0, 2 * shift + 1, (len(images), 2))
-    return np.stack(
-        [one[top : top + height, left : left + width] for one, (top, left) in zip(padded, corners, strict=True)]
-    )
 
 
 def steps_per_epoch(samples: Samples, batch_size: int) -> int:

@@ -193,7 +193,7 @@ class _Run:
     def _train(self, epoch: int, samples: Samples) -> float:
         recipe = self.recipe
         batches = training_batches(
-            samples, batch_size=recipe.batch_size, shift=recipe.shift, seed=recipe.seed, epoch=epoch
+            samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=recipe.seed, epoch=epoch
         )
         step = epoch * steps_per_epoch(samples, recipe.batch_size)
         losses = []

@@ -8,6 +8,7 @@ from typing import Literal, Mapping, get_args
 
 from edgecv.errors import ConfigError, unknown_name
 from edgecv.specs import ModelSpec
+from edgecv.train.augment import Augmentation
 
 Optimizer = Literal["adam", "sgd", "rmsprop"]
 Schedule = Literal["constant", "cosine"]
@@ -33,7 +34,7 @@ class TrainRecipe:
         seed: Of shuffling, augmentation and dropout; each epoch's streams follow from (seed, epoch).
         patience: Epochs without a better validation value before stopping; None never stops early.
         label_smoothing: Share of the target's mass spread over all classes, 0 <= x < 1.
-        shift: Largest random translation of a training image in pixels of the model's input, both axes, >= 0.
+        augmentation: Random moves of the training images; none by default.
     """
 
     optimizer: Optimizer = "adam"
@@ -44,7 +45,7 @@ class TrainRecipe:
     seed: int = 0
     patience: int | None = None
     label_smoothing: float = 0.0
-    shift: int = 0
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(Optimizer):
@@ -57,7 +58,6 @@ class TrainRecipe:
         check("seed", self.seed, self.seed >= 0, ">= 0")
         check("patience", self.patience, self.patience is None or self.patience >= 1, ">= 1 or None")
         check("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
-        check("shift", self.shift, self.shift >= 0, ">= 0")
 
 
 def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:
@@ -67,10 +67,12 @@ def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:
     return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
 
 
+_HANDWRITING = Augmentation(shift=2.0, rotation=15.0, zoom=0.15, shear=0.15)
+
 RECIPES: Mapping[str, TrainRecipe] = {
-    "lenet5": TrainRecipe(learning_rate=2e-3, batch_size=32, epochs=25, shift=2),
-    "lenet5/book": TrainRecipe(learning_rate=3e-3, batch_size=32, epochs=25, shift=2),
-    "cnn_fashion": TrainRecipe(learning_rate=1e-3, batch_size=64, epochs=10, shift=1),
+    "lenet5": TrainRecipe(learning_rate=2e-3, epochs=30, label_smoothing=0.1, augmentation=_HANDWRITING),
+    "lenet5/book": TrainRecipe(learning_rate=3e-3, epochs=30, augmentation=_HANDWRITING),
+    "cnn_fashion": TrainRecipe(batch_size=64, epochs=10, augmentation=Augmentation(shift=1.0)),
 }
 """By architecture id, or "id/variant" where a variant needs its own."""
 

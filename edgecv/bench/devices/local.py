@@ -1,4 +1,4 @@
-"""This host as a device: the agent is a child process."""
+"""The host itself as a device: the agent is a child process."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ProcessChannel:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._buffer = b""
         try:
             # A session of its own: Ctrl-C reaches this process alone, which then closes its agents.
@@ -129,7 +129,7 @@ class ProcessChannel:
 
 
 def _environment() -> dict[str, str]:
-    """This environment, with the folder that holds edgecv first on the path: a checkout need not be installed."""
+    """Return our environment with the folder that holds edgecv first on the path: a checkout need not be installed."""
     home = str(Path(edgecv.__file__).resolve().parent.parent)
     rest = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{rest}" if rest else home}

@@ -12,7 +12,7 @@ from edgecv.optional import EXTRAS, available
 from edgecv.registry import Registry
 from edgecv.runtime.container import check_tflite, sniff
 from edgecv.runtime.engines import litert_gpu, onnx, tflite
-from edgecv.runtime.engines.session import Session
+from edgecv.runtime.engines.base import Session
 
 ACCELERATORS = ("cpu", "gpu")
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from edgecv.errors import ConfigError, DeviceError
 from edgecv.manifest import TensorInfo
 from edgecv.optional import require
+from edgecv.runtime.engines.base import Session, package_version
 from edgecv.runtime.engines.native_log import captured
-from edgecv.runtime.engines.session import Session, package_version
 from edgecv.runtime.engines.tflite import describe, open_interpreter
 
 Array = NDArray[Any]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from typing import IO, Callable, Iterator
 
 
@@ -16,6 +15,8 @@ def captured() -> Iterator[Callable[[], str]]:
     A GPU accelerator prints log lines on stdout, which would break a caller's JSON, and says only in its log which
     adapter it took and which operators it refused. Output of other threads meanwhile ends up in the same place.
     """
+    import tempfile  # here, since only GPU sessions need it
+
     with tempfile.TemporaryFile() as log:
         _flush()
         kept = [os.dup(descriptor) for descriptor in (1, 2)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
 from edgecv.manifest import TensorInfo
 from edgecv.optional import require
-from edgecv.runtime.engines.session import Session, batch_of_one
+from edgecv.runtime.engines.base import Session, batch_of_one
 
 Array = NDArray[Any]
 

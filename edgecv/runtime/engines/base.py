@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, List, Optional, Sequence, Tuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
@@ -46,6 +46,11 @@ class Session(ABC):
         self.invoke()
         return self.get_outputs()
 
+    def fill(self, seed: int) -> None:
+        """Set every input to seeded random values: floats in 0..1, integers over the range of their dtype."""
+        generator = np.random.default_rng(seed)
+        self.set_inputs([_random(info, generator) for info in self.inputs])
+
     @abstractmethod
     def set_inputs(self, arrays: Sequence[Array]) -> None:
         """Copy raw arrays, of the inputs' shapes and dtypes, to where `invoke` reads them."""
@@ -67,8 +72,18 @@ class Session(ABC):
         """Release the interpreter. Safe to call twice."""
 
 
+def _random(info: TensorInfo, generator: np.random.Generator) -> Array:
+    dtype = np.dtype(info.dtype)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return generator.integers(limits.min, limits.max, size=info.shape, dtype=dtype, endpoint=True)
+    return generator.random(size=info.shape).astype(dtype)
+
+
 def package_version(distribution: str, module: Any) -> str:
     """Return "name version" of an installed package; of its module where it was installed without metadata."""
+    import importlib.metadata  # here, since it takes as long to import as all of the runtime
+
     try:
         return f"{distribution} {importlib.metadata.version(distribution)}"
     except importlib.metadata.PackageNotFoundError:

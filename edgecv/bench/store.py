@@ -1,0 +1,78 @@
+"""Raw measurements in a file: what a killed run leaves, and what the next one goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from edgecv import codec, files
+from edgecv.bench.cases import BenchCase, BenchPlan
+from edgecv.bench.devices.base import Device
+from edgecv.bench.records import Measurement
+from edgecv.errors import ConfigError
+
+SCHEMA = "edgecv.bench/1"
+
+
+def measurement_key(case: BenchCase, baseline: BenchCase | None, plan: BenchPlan, device: Device) -> str:
+    """Return the digest of all that a measurement depends on; paths and names do not count, contents do."""
+    identity = {
+        "schema": SCHEMA,
+        "case": _content(case),
+        "baseline": None if baseline is None else _content(baseline),
+        "plan": codec.encode(plan),
+        "device": {"name": device.name, "facts": codec.encode(device.facts())},
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _content(case: BenchCase) -> dict[str, Any]:
+    return {
+        "sha256": files.sha256(case.path),
+        "engine": case.engine,
+        "accelerator": case.accelerator,
+        "threads": case.threads,
+    }
+
+
+class ResultsFile:
+    """A JSON file of measurements; `save` fits bench's `save` and keeps what the file had.
+
+    Args:
+        path: Need not exist.
+    """
+
+    def __init__(self, path: files.PathLike) -> None:
+        self.path = Path(path)
+        self._kept: dict[str, Measurement] | None = None
+
+    def read(self) -> tuple[Measurement, ...]:
+        """Return the file's measurements, none when it does not exist.
+
+        Raises:
+            ConfigError: It is not such a file.
+        """
+        if self._kept is None:
+            self._kept = {m.key: m for m in _read(self.path)} if self.path.exists() else {}
+        return tuple(self._kept.values())
+
+    def save(self, measurement: Measurement) -> None:
+        """Add or replace a measurement, atomically. Raises ConfigError when the file cannot be written."""
+        self.read()
+        assert self._kept is not None
+        self._kept[measurement.key] = measurement
+        document = {"schema": SCHEMA, "measurements": codec.encode(tuple(self._kept.values()))}
+        files.write_text(self.path, json.dumps(document, separators=(",", ":")) + "\n")
+
+
+def _read(path: Path) -> tuple[Measurement, ...]:
+    try:
+        document = json.loads(files.read_bytes(path, what="results file"))
+    except ValueError as error:
+        raise ConfigError(f"results file {path} is not JSON: {error}", hint="choose another file") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ConfigError(f"{path} is not a bench results file (schema {SCHEMA})", hint="choose another file")
+    rows = document.get("measurements", [])
+    return tuple(codec.decode(Measurement, row, where=f"{path}: measurement {i}") for i, row in enumerate(rows))

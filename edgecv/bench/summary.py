@@ -1,0 +1,91 @@
+"""From raw launches to latencies: when to stop, the ratio, percentiles, and what to warn of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecv.bench import noise, statistics
+from edgecv.bench.cases import BenchCase, BenchPlan
+from edgecv.bench.devices.base import Device
+from edgecv.bench.records import CaseResult, Launch, Measurement, Run
+from edgecv.results import Latency
+
+
+def results(
+    cases: Sequence[BenchCase],
+    baseline: BenchCase | None,
+    done: Sequence[Measurement],
+    device: Device,
+    plan: BenchPlan,
+) -> tuple[CaseResult, ...]:
+    """Return the baseline's result, pooled over all launches that it took part in, and each case's."""
+    governor = device.facts().get("governor")
+    found = []
+    if baseline is not None:
+        shared = [launch.baseline or launch.case for measurement in done for launch in measurement.launches]
+        found.append(CaseResult(case=baseline, latency=_latency(baseline, shared, device, governor)))
+    for case, measurement in zip(cases, done, strict=False):
+        runs = [launch.case for launch in measurement.launches]
+        latency = _latency(case, runs, device, governor, ratio(measurement.launches, plan), plan)
+        found.append(CaseResult(case=case, latency=latency))
+    return tuple(found)
+
+
+def is_enough(launches: Sequence[Launch], plan: BenchPlan) -> bool:
+    """Say whether a case needs no further launch: narrow enough, or out of launches or seconds."""
+    if len(launches) < plan.min_launches:
+        return False
+    if len(launches) >= plan.max_launches or sum(launch.seconds for launch in launches) >= plan.max_seconds:
+        return True
+    found = ratio(launches, plan)
+    return found is None or found.width <= plan.target_width
+
+
+def ratio(launches: Sequence[Launch], plan: BenchPlan) -> statistics.Ratio | None:
+    """Return the case's time over the baseline's; None when it ran alone."""
+    pairs = [(launch.case, launch.baseline) for launch in launches if launch.baseline is not None]
+    if not pairs:
+        return None
+    logs = [
+        statistics.log_ratios(case.wall_ms, base.wall_ms, _disturbed(case) | _disturbed(base)) for case, base in pairs
+    ]
+    return statistics.ratio_interval(logs, np.random.default_rng((plan.seed, len(logs))))
+
+
+def _disturbed(run: Run) -> npt.NDArray[np.bool_]:
+    """Return for each block whether the kernel gave the CPU to somebody else meanwhile."""
+    return np.array([bool(switches) for switches in run.switches], np.bool_)
+
+
+def _latency(
+    case: BenchCase,
+    runs: Sequence[Run],
+    device: Device,
+    governor: str | None,
+    found: statistics.Ratio | None = None,
+    plan: BenchPlan | None = None,
+) -> Latency:
+    samples = tuple(sample for run in runs for sample in run.wall_ms)
+    p50, p90, p99 = statistics.percentiles(samples)
+    peaks = [run.peak_rss_bytes for run in runs if run.peak_rss_bytes is not None]
+    interval = None if found is None or found.low is None or found.high is None else (found.low, found.high)
+    return Latency(
+        device=device.name,
+        engine=runs[0].engine,
+        accelerator=runs[0].accelerator,
+        threads=case.threads,
+        kind=runs[0].kind,
+        load_ms=float(np.median([run.load_ms for run in runs])),
+        first_ms=float(np.median([run.first_ms for run in runs])),
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        samples=samples,
+        ratio_to_baseline=None if found is None else found.value,
+        ratio_ci95=interval,
+        peak_rss_bytes=max(peaks, default=None),
+        warnings=noise.warnings(runs, governor, found, plan),
+    )

@@ -1,0 +1,50 @@
+"""A converted model before it is checked and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecv.graphs import Graph, read_tflite
+from edgecv.manifest import TensorInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """The bytes of a file and what its boundary is.
+
+    Attributes:
+        data: The file, without a manifest.
+        inputs: As a raw interpreter shows them.
+        outputs: Likewise.
+        steps: Quantisation step of each output, also behind a float boundary; None for float models.
+    """
+
+    data: bytes
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    steps: tuple[float | None, ...]
+
+
+def tensor_info(graph: Graph, index: int) -> TensorInfo:
+    """Return a tensor as the manifest describes it."""
+    tensor = graph.tensors[index]
+    return TensorInfo(
+        name=tensor.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        scale=tensor.scales[0] if tensor.scales else None,
+        zero_point=tensor.zero_points[0] if tensor.scales else None,
+    )
+
+
+def built_tflite(data: bytes) -> Built:
+    """Return a .tflite with its boundary."""
+    from edgecv.convert.verify import output_steps
+
+    graph = read_tflite(data)
+    return Built(
+        data=data,
+        inputs=tuple(tensor_info(graph, i) for i in graph.inputs),
+        outputs=tuple(tensor_info(graph, i) for i in graph.outputs),
+        steps=output_steps(graph),
+    )

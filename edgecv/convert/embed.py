@@ -1,0 +1,60 @@
+"""Putting the manifest into a model file, beside whatever metadata it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgecv.convert import flatbuffer
+from edgecv.errors import UnsupportedModelError
+from edgecv.manifest import KEY, Manifest, to_json
+from edgecv.optional import require
+
+
+def embed_tflite(data: bytes, manifest: Manifest) -> bytes:
+    """Return the .tflite with the manifest as its metadata buffer named `edgecv`; an older one is replaced.
+
+    Args:
+        data: The file.
+        manifest: Written as compact JSON, UTF-8.
+
+    Returns:
+        A file that any TFLite interpreter loads: tensors, operators and other metadata are unchanged.
+
+    Raises:
+        UnsupportedModelError: `data` is not a TFLite file.
+    """
+    model = flatbuffer.unpack(data)
+    _set_metadata(model, KEY, to_json(manifest).encode())
+    return flatbuffer.pack(model)
+
+
+def _set_metadata(model: Any, name: str, content: bytes) -> None:
+    generated = flatbuffer.schema()
+    model.metadata = list(model.metadata or ())
+    entry = next((m for m in model.metadata if m.name == name.encode()), None)
+    if entry is None:
+        entry = generated.MetadataT()
+        entry.name, entry.buffer = name.encode(), len(model.buffers)
+        model.metadata.append(entry)
+        model.buffers.append(generated.BufferT())
+    model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
+
+
+def embed_onnx(data: bytes, manifest: Manifest) -> bytes:
+    """Return the .onnx with the manifest as its `metadata_props` entry `edgecv`; an older one is replaced.
+
+    Raises:
+        UnsupportedModelError: `data` is not an ONNX file.
+    """
+    onnx = require("onnx", why="to write .onnx files")
+    try:
+        model = onnx.load_from_string(data)
+    except Exception as error:
+        raise UnsupportedModelError(f"not an ONNX file: {error}") from error
+    others = [(p.key, p.value) for p in model.metadata_props if p.key != KEY]
+    del model.metadata_props[:]
+    for key, value in [*others, (KEY, to_json(manifest))]:
+        model.metadata_props.add(key=key, value=value)
+    return bytes(model.SerializeToString(deterministic=True))

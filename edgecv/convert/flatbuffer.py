@@ -1,0 +1,72 @@
+"""Reading a .tflite into objects, and writing it back as a file that stock interpreters take.
+
+The generated `Pack` puts buffers wherever they fall; the schema asks for 16-byte alignment, which kernels that read
+weights in place rely on. `pack` keeps it.
+
+Source: tensorflow/compiler/mlir/lite/schema/schema.fbs, table Buffer: `data:[ubyte] (force_align: 16)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecv.errors import UnsupportedModelError
+from edgecv.optional import require
+
+ALIGNMENT = 16
+IDENTIFIER = b"TFL3"
+
+
+def schema() -> Any:
+    """Return the generated classes of the TFLite schema."""
+    return require("ai_edge_litert.schema_py_generated", why="to read and write .tflite files")
+
+
+@dataclass
+class _AlignedBuffer:
+    """A Buffer whose data starts at a multiple of 16 bytes; stands in for the generated BufferT."""
+
+    data: bytes
+
+    def Pack(self, builder: Any) -> Any:
+        generated = schema()
+        builder.StartVector(1, len(self.data), ALIGNMENT)
+        start = int(builder.Head()) - len(self.data)
+        builder.head = start
+        builder.Bytes[start : start + len(self.data)] = self.data
+        vector = builder.EndVector()
+        generated.BufferStart(builder)
+        generated.BufferAddData(builder, vector)
+        return generated.BufferEnd(builder)
+
+
+def unpack(data: bytes) -> Any:
+    """Return the file as a generated ModelT.
+
+    Raises:
+        UnsupportedModelError: It is not a TFLite file.
+    """
+    if data[4:8] != IDENTIFIER:
+        raise UnsupportedModelError("not a TFLite file: its identifier is missing", hint="give a .tflite file")
+    generated = schema()
+    return generated.ModelT.InitFromObj(generated.Model.GetRootAs(data, 0))
+
+
+def pack(model: Any) -> bytes:
+    """Return `model` as the bytes of a file, every buffer aligned to 16 bytes. `model` itself is left as it is."""
+    plain = model.buffers
+    model.buffers = [_aligned(buffer) for buffer in plain]
+    try:
+        builder = require("flatbuffers").Builder(1 << 16)
+        builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+        return bytes(builder.Output())
+    finally:
+        model.buffers = plain
+
+
+def _aligned(buffer: Any) -> Any:
+    data = buffer.data
+    return buffer if data is None or len(data) == 0 else _AlignedBuffer(np.asarray(data, np.uint8).tobytes())

@@ -1,0 +1,117 @@
+"""From a file's operators back to the source's layers, by the names that converters carry along.
+
+TensorFlow names an operation by the path of the layers that call it ("lenet5/c1/Conv2D"); converters keep the names of
+everything they fuse, joined by ";". A layer inside a nested model is told by its path ("backbone/conv1").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgecv.graphs import Graph, Op
+
+_WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
+_QUANTIZERS = ("QuantizeLayer",)
+# The operation that names a fused group: its weights are the group's.
+_KERNELS = ("Conv2D", "depthwise", "MatMul", "conv2d_transpose", "separable_conv2d")
+_OUTPUT = re.compile(r"^(?:Stateful)?(?:PartitionedCall|Identity)(?:[:_](?P<index>\d+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerTree:
+    """The layers of a model by the name that TensorFlow's paths use.
+
+    Attributes:
+        name: The source layer's own name; "" for one that has none (an inserted quantiser).
+        children: Of a nested model, by path component.
+    """
+
+    name: str
+    children: Mapping[str, LayerTree] = field(default_factory=dict)
+
+
+def layer_tree(model: Any) -> LayerTree:
+    """Return the tree of a keras model; wrappers of tfmot stand for the layer they wrap."""
+    return LayerTree(name=model.name, children={layer.name: _node(layer) for layer in model.layers})
+
+
+def _node(layer: Any) -> LayerTree:
+    kind = type(layer).__name__
+    if kind in _QUANTIZERS:
+        return LayerTree(name="")
+    inner = layer.layer if kind in _WRAPPERS else layer
+    nested = getattr(inner, "layers", ())
+    return LayerTree(name=inner.name, children={child.name: _node(child) for child in nested})
+
+
+def output_layers(model: Any) -> tuple[str, ...]:
+    """Return the source layers' names of the model's outputs, in order."""
+    tree = layer_tree(model)
+    return tuple(tree.children[name].name if name in tree.children else name for name in model.output_names)
+
+
+def layer_map(graph: Graph, model: Any) -> tuple[str, ...]:
+    """Return the source layer of every operator of a file, in order; "" where none is known.
+
+    Args:
+        graph: The converted file.
+        model: The keras model that it was made from.
+    """
+    tree, outputs = layer_tree(model), output_layers(model)
+    return tuple(_layer_of(op, graph, tree, outputs) for op in graph.ops)
+
+
+def _layer_of(op: Op, graph: Graph, tree: LayerTree, outputs: tuple[str, ...]) -> str:
+    names = [tensor.name for tensor in graph.outputs_of(op)]
+    for index in op.outputs:
+        if index in graph.outputs:
+            return outputs[graph.outputs.index(index)]
+    for name in names:
+        found = resolve(name, tree)
+        if found:
+            return found
+    return _output_layer(names[0], outputs) if names else ""
+
+
+def _output_layer(name: str, outputs: tuple[str, ...]) -> str:
+    match = _OUTPUT.match(name)
+    index = int(match["index"] or 0) if match else -1
+    return outputs[index] if 0 <= index < len(outputs) else ""
+
+
+def resolve(name: str, tree: LayerTree) -> str:
+    """Return the layer that a tensor name points to, "" when it points to none.
+
+    Args:
+        name: "model/layer/Operation", or several joined by ";", of which the one with weights decides.
+        tree: Of the source model.
+    """
+    parts = [part for part in name.split(";") if part]
+    kernels = [part for part in parts if part.rsplit("/", 1)[-1].startswith(_KERNELS)]
+    for part in kernels + parts:
+        found = _descend(part.split("/"), tree)
+        if found:
+            return found
+    return ""
+
+
+def _descend(components: list[str], tree: LayerTree) -> str:
+    path: list[str] = []
+    node: LayerTree | None = tree
+    if components and components[0] not in tree.children:
+        components = components[1:]
+    for component in components:
+        child = _child(node, component) if node else None
+        if child is None:
+            break
+        path.append(child.name)
+        node = child
+    return "/".join(path) if all(path) else ""
+
+
+def _child(node: LayerTree, component: str) -> LayerTree | None:
+    # A layer that is called again gets "_1", "_2", … in TensorFlow's paths.
+    return node.children.get(component) or node.children.get(re.sub(r"_\d+$", "", component))

@@ -1,0 +1,147 @@
+"""Static int8 from a float .tflite and our own activation ranges: one mechanism for every estimator.
+
+The float file runs over the calibration samples once, sample by sample, with every intermediate tensor kept; a range
+observer per activation streams over them. The ranges are written into the tensors' quantisation records, which is
+where the stock calibrator leaves its own, and TensorFlow Lite's MLIR quantiser does the rest: per-channel or
+per-tensor weights, int32 biases, fixed output scales of tanh, logistic and softmax, one scale through pooling,
+reshape and concatenation.
+
+Why this route, of three that were tried on LeNet-5 (tanh, average pooling, softmax; and its 1998 form with squared
+differences and a sum), a ReLU CNN and MobileNetV2:
+- the stock `representative_dataset` knows no estimator but min/max; with min/max this route's files compute
+  the same outputs as the stock converter's, bit for bit up to one rounding of a range;
+- ai-edge-quantizer has its own quantiser and estimators, so a range of ours would need its private calibration
+  format, and it needs one more dependency;
+- here calibration is 25 ms an image for MobileNetV2-224, memory does not grow with the samples, all estimators and
+  granularities work alike, and a partly quantised QAT file can be completed the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgecv.calibration import RangeObserver, make_observer
+from edgecv.convert import flatbuffer
+from edgecv.convert.chatter import conversion
+from edgecv.errors import ConversionError, DataError
+from edgecv.modelio import env
+from edgecv.optional import require
+from edgecv.profiles import CalibrationRecipe
+from edgecv.progress import Reporter
+
+Array = np.ndarray[Any, Any]
+Range = tuple[float, float]
+
+
+def observe(
+    data: bytes, inputs: Iterable[Array], recipe: CalibrationRecipe, *, reporter: Reporter, total: int
+) -> dict[int, Range]:
+    """Run the samples and return the range of every float activation that has no scale yet.
+
+    Args:
+        data: A .tflite with one float32 input.
+        inputs: Preprocessed samples, float32 of the input's shape, with batch 1.
+        recipe: Says which estimator.
+        reporter: Gets a step per sample.
+        total: Number of samples.
+
+    Returns:
+        Tensor index to (min, max).
+
+    Raises:
+        DataError: There are no samples, or an activation is not finite.
+    """
+    interpreter = _interpreter(data)
+    source = int(interpreter.get_input_details()[0]["index"])
+    observers: dict[int, RangeObserver] = {index: make_observer(recipe) for index in unscaled(data)}
+    seen = 0
+    with reporter.bar("calibrate", total) as advance:
+        for sample in inputs:
+            interpreter.set_tensor(source, sample)
+            interpreter.invoke()
+            for index, observer in observers.items():
+                observer.observe(interpreter.get_tensor(index))
+            seen += 1
+            advance()
+    if not seen:
+        raise DataError("calibration got no samples", hint="raise the recipe's count, or check the data set")
+    return {index: observer.result() for index, observer in observers.items()}
+
+
+def input_index(data: bytes) -> int:
+    """Return the tensor index of the file's first input."""
+    return int(flatbuffer.unpack(data).subgraphs[0].inputs[0])
+
+
+def unscaled(data: bytes, *, boundary: bool = True) -> tuple[int, ...]:
+    """Return the float32 activations whose range the file does not say; what comes out of DEQUANTIZE has one.
+
+    Args:
+        data: A .tflite.
+        boundary: Whether the file's inputs and outputs count.
+    """
+    model = flatbuffer.unpack(data)
+    generated, graph = flatbuffer.schema(), model.subgraphs[0]
+    dequantize = generated.BuiltinOperator.DEQUANTIZE
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    written = [int(i) for op in graph.operators if codes[op.opcodeIndex] != dequantize for i in op.outputs]
+    found = [int(i) for i in graph.inputs] + written
+    left_out = () if boundary else {int(i) for i in (*graph.inputs, *graph.outputs)}
+    return tuple(i for i in found if graph.tensors[i].type == generated.TensorType.FLOAT32 and i not in left_out)
+
+
+def quantize(data: bytes, ranges: Mapping[int, Range], *, io_dtype: str, per_channel: bool, name: str) -> bytes:
+    """Return the int8 file for a float one and its activation ranges.
+
+    Args:
+        data: The float .tflite.
+        ranges: From `observe`; the input's may come from its preprocessing instead.
+        io_dtype: Of inputs and outputs: "int8", "uint8" or "float32".
+        per_channel: One scale per output channel of convolution and dense weights, else one per tensor.
+        name: Of the model, for messages.
+
+    Raises:
+        ConversionError: The quantiser fails.
+    """
+    tf = env.tensorflow()
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    with conversion(f"the int8 quantiser failed on '{name}'"):
+        return bytes(
+            mlir_quantize(
+                _with_ranges(data, ranges),
+                disable_per_channel=not per_channel,
+                disable_per_channel_for_dense_layers=not per_channel,
+                fully_quantize=True,
+                input_data_type=tf.dtypes.as_dtype(io_dtype),
+                output_data_type=tf.dtypes.as_dtype(io_dtype),
+            )
+        )
+
+
+def _with_ranges(data: bytes, ranges: Mapping[int, Range]) -> bytes:
+    model = flatbuffer.unpack(data)
+    generated = flatbuffer.schema()
+    for index, (low, high) in ranges.items():
+        if not low <= 0 <= high:
+            raise ConversionError(f"the range of tensor {index} is {low} to {high}, which does not hold zero")
+        record = generated.QuantizationParametersT()
+        record.min, record.max = [low], [high]
+        model.subgraphs[0].tensors[index].quantization = record
+    return flatbuffer.pack(model)
+
+
+def _interpreter(data: bytes) -> Any:
+    # Delegates fuse operators and drop the tensors between them, so calibration runs on the built-in kernels.
+    litert = require("ai_edge_litert.interpreter", why="to calibrate")
+    interpreter = litert.Interpreter(
+        model_content=data,
+        num_threads=2,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    return interpreter

@@ -1,0 +1,111 @@
+"""What a conversion is asked for, checked before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from edgecv import profiles
+from edgecv.convert import onnx, tflite
+from edgecv.errors import ConfigError, unknown_name
+from edgecv.profiles import CalibrationRecipe
+from edgecv.progress import Reporter
+from edgecv.specs import SCHEMES, Format, Method, Scheme
+
+FORMATS = {"tflite": tflite.SCHEMES, "onnx": onnx.SCHEMES}
+IO_DTYPES = {"tflite": ("int8", "uint8", "float32"), "onnx": ("int8", "float32")}
+# QDQ files of ONNX Runtime's own tools keep a float boundary; TFLite's integer accelerators want int8.
+DEFAULT_IO = {"tflite": "int8", "onnx": "float32"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A conversion that exists.
+
+    Attributes:
+        io_dtype: Of the file's inputs and outputs.
+        method: "none" for float32 and float16, "ptq" for dynamic, "ptq" or "qat" for int8.
+    """
+
+    format: Format
+    scheme: Scheme
+    method: Method
+    io_dtype: str
+    target: str
+
+
+def check_request(
+    *, format: str, scheme: str, method: str, io_dtype: str | None, target: str, reporter: Reporter
+) -> Request:
+    """Return the request with its defaults filled in.
+
+    Raises:
+        ConfigError: A name is unknown, or the combination does not exist; the hint lists those that do.
+    """
+    if format not in FORMATS:
+        raise unknown_name("output format", format, FORMATS)
+    if scheme not in SCHEMES:
+        raise unknown_name("scheme", scheme, SCHEMES)
+    if scheme not in FORMATS[format]:
+        known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
+        raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
+    _check_target(target, format, scheme, reporter)
+    return Request(
+        format=cast(Format, format),
+        scheme=cast(Scheme, scheme),
+        method=_method(scheme, method),
+        io_dtype=_io_dtype(format, scheme, io_dtype),
+        target=target,
+    )
+
+
+def _check_target(target: str, format: str, scheme: str, reporter: Reporter) -> None:
+    profile = profiles.target(target)
+    if format not in profile.formats:
+        raise ConfigError(f"target '{target}' does not take {format}", hint=f"it takes: {', '.join(profile.formats)}")
+    if scheme not in profile.schemes:
+        reporter.warn(f"target '{target}' does not run {scheme} well; it runs {', '.join(profile.schemes)}")
+
+
+def _method(scheme: str, method: str) -> Method:
+    if method not in ("none", "ptq", "qat"):
+        raise unknown_name("method", method, ("none", "ptq", "qat"))
+    if scheme == "int8":
+        if method == "none":
+            raise ConfigError(
+                "int8 needs a method",
+                hint="ptq calibrates a float model; qat converts a model trained with quantisation",
+            )
+        return cast(Method, method)
+    if method == "qat":
+        raise ConfigError(f"method qat makes int8 files, not {scheme}", hint="use --scheme int8, or the float model")
+    return "ptq" if scheme == "dynamic" else "none"
+
+
+def _io_dtype(format: str, scheme: str, io_dtype: str | None) -> str:
+    if scheme != "int8":
+        if io_dtype not in (None, "float32"):
+            raise ConfigError(f"inputs and outputs of a {scheme} file are float32, got '{io_dtype}'")
+        return "float32"
+    chosen = io_dtype or DEFAULT_IO[format]
+    if chosen not in IO_DTYPES[format]:
+        raise unknown_name(f"io dtype of int8 {format}", chosen, IO_DTYPES[format])
+    return chosen
+
+
+def check_calibration(request: Request, recipe: CalibrationRecipe | None, has_dataset: bool) -> None:
+    """Check that what a static int8 file needs is there.
+
+    Raises:
+        ConfigError: PTQ without a recipe or a data set, or a recipe's wish that QAT cannot honour.
+    """
+    if request.scheme != "int8":
+        return
+    if request.method == "ptq" and (recipe is None or not has_dataset):
+        missing = "a calibration recipe" if recipe is None else "a data set"
+        raise ConfigError(f"int8 by ptq needs {missing}", hint="give --data and --calibration")
+    if request.method == "qat" and recipe is not None and recipe.granularity != "per_channel":
+        raise ConfigError(
+            f"recipe '{recipe.name}' asks for {recipe.granularity} weights, but a QAT model brings its own scales",
+            hint="use a per_channel recipe, or method ptq",
+        )

@@ -1,0 +1,98 @@
+"""keras to TFLite: float32, float16, dynamic and int8, builtin operators only, batch 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgecv.convert import flatbuffer
+from edgecv.convert.chatter import conversion
+from edgecv.convert.freeze import Frozen
+from edgecv.errors import ConfigError
+from edgecv.modelio import env
+
+SCHEMES = ("float32", "float16", "dynamic", "int8")
+SIGNATURE = b"serving_default"
+_FLEX_HINT = "replace the operators that TFLite lacks; custom and TensorFlow operators do not run on devices"
+
+
+def convert_float(frozen: Frozen, scheme: str) -> bytes:
+    """Return the .tflite of a frozen model with float activations.
+
+    Args:
+        frozen: From `freeze`.
+        scheme: "float32"; "float16" (weights stored in half, computed in what the device has); "dynamic" (int8
+            weights of large layers, activations quantised at run time).
+
+    Raises:
+        ConversionError: The converter fails, or an operator is not a TFLite builtin.
+    """
+    tf = env.tensorflow()
+    settings: Mapping[str, tuple[list[Any], list[Any]]] = {
+        "float32": ([], []),
+        "float16": ([tf.lite.Optimize.DEFAULT], [tf.float16]),
+        "dynamic": ([tf.lite.Optimize.DEFAULT], []),
+    }
+    if scheme not in settings:
+        raise ConfigError(f"'{scheme}' is not a float scheme", hint=f"known: {', '.join(settings)}")
+    optimizations, types = settings[scheme]
+    with conversion("the TFLite converter failed", hint=_FLEX_HINT):
+        converter = _converter(tf, frozen)
+        converter.optimizations = optimizations
+        converter.target_spec.supported_types = types
+        return bytes(converter.convert())
+
+
+def convert_fake_quantised(frozen: Frozen, io_dtype: str) -> bytes:
+    """Return the .tflite of a frozen model with fake-quantisation nodes (QAT): int8 wherever these give a range.
+
+    Args:
+        frozen: Of a quantisation-aware model.
+        io_dtype: Of inputs and outputs: "int8", "uint8" or "float32".
+
+    Raises:
+        ConversionError: The converter fails.
+    """
+    tf = env.tensorflow()
+    with conversion("the TFLite converter failed on the fake-quantised model", hint=_FLEX_HINT):
+        converter = _converter(tf, frozen)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(io_dtype)
+        return bytes(converter.convert())
+
+
+def _converter(tf: Any, frozen: Frozen) -> Any:
+    # Without a trackable object the converter takes the function as it is, instead of saving and reloading it.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter
+
+
+def has_fake_quantisation(frozen: Frozen) -> bool:
+    """Say whether the function holds fake-quantisation nodes."""
+    definition = frozen.function.graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    return any(node.op.startswith("FakeQuant") for node in nodes)
+
+
+def name_boundary(data: bytes, input_name: str, output_names: tuple[str, ...]) -> bytes:
+    """Return the file with its input and outputs named as in keras, and with a signature that says so.
+
+    The file's one signature, "serving_default", maps the names to the tensors; some tools ask for one.
+    """
+    model, generated = flatbuffer.unpack(data), flatbuffer.schema()
+    graph = model.subgraphs[0]
+    signature = generated.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
+    signature.inputs = [_named(generated, graph, graph.inputs[0], input_name)]
+    pairs = zip(graph.outputs, output_names, strict=True)
+    signature.outputs = [_named(generated, graph, index, name) for index, name in pairs]
+    model.signatureDefs = [signature]
+    return flatbuffer.pack(model)
+
+
+def _named(generated: Any, graph: Any, index: int, name: str) -> Any:
+    graph.tensors[index].name = name.encode()
+    entry = generated.TensorMapT()
+    entry.name, entry.tensorIndex = name.encode(), int(index)
+    return entry

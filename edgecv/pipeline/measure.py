@@ -1,0 +1,299 @@
+"""Comparing artifacts with the float baseline: latency, accuracy and mapping, put together into a report."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecv import bench, profiles, runtime
+from edgecv import report as reports
+from edgecv.bench import BenchCase, CaseResult, ResultsFile
+from edgecv.data import Dataset
+from edgecv.errors import ConfigError, DeviceError
+from edgecv.evaluate import evaluate, paired_drop
+from edgecv.manifest import Manifest
+from edgecv.pipeline import models
+from edgecv.pipeline.assess import manifest_of
+from edgecv.pipeline.baselines import BaselineFile, open_baseline
+from edgecv.progress import QUIET, Reporter
+from edgecv.results import (
+    ArtifactResult,
+    Baseline,
+    DatasetInfo,
+    Evaluation,
+    Latency,
+    LatencySummary,
+    MappingSummary,
+    Report,
+)
+from edgecv.targets import inspect, summarize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """Where and how to time files."""
+
+    device: str = "local"
+    engine: str | None = None
+    accelerator: str = "cpu"
+    threads: int = 1
+    plan: str = "default"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What to measure for a report; no targets means all of them."""
+
+    data: str | None = None
+    split: str = "test"
+    targets: tuple[str, ...] = ()
+    plan: str = "quick"
+    device: str = "local"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeReport:
+    """A report and where its files are."""
+
+    report: Report
+    paths: reports.ReportPaths
+
+
+def bench_files(
+    files: Sequence[Path],
+    request: BenchRequest,
+    *,
+    baseline: Path | None = None,
+    out: Path | None = None,
+    reporter: Reporter = QUIET,
+) -> Report:
+    """Time files, each interleaved with the baseline.
+
+    Args:
+        files: `.tflite` and `.onnx` files.
+        request: Where and how.
+        baseline: The float model; None gives absolute times only.
+        out: File of raw results, saved after each launch; a killed run goes on from it.
+
+    Returns:
+        A report without metrics: its warnings say so.
+
+    Raises:
+        ConfigError, UnsupportedModelError: A file or option is wrong.
+        DeviceError: A device failed; what was finished is in `out`.
+    """
+    cases = [_case(file, request) for file in _distinct(files)]
+    with contextlib.ExitStack() as held:
+        base = held.enter_context(open_baseline(baseline, seed=request.seed, reporter=reporter)) if baseline else None
+        results = _time(cases, base, request.device, request.plan, request.seed, out, reporter)
+    latencies = {result.case.name: result.latency for result in results}
+    artifacts = tuple(_timed_artifact(file, latencies[_name(file)]) for file in files)
+    return Report(
+        created=_now(),
+        host=reports.host_facts(),
+        dataset=None,
+        baseline=_baseline(base, None, latencies) if base else None,
+        artifacts=artifacts,
+        warnings=_unevaluated(artifacts) + _latency_warnings(artifacts),
+    )
+
+
+def report_files(
+    files: Sequence[Path],
+    request: ReportRequest,
+    *,
+    baseline: Path,
+    out: Path,
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> MadeReport:
+    """Evaluate, inspect and time files against a baseline, and write the report. A killed run goes on.
+
+    Raises:
+        ConfigError, UnsupportedModelError, DataError: A file, option or data set is wrong.
+        DeviceError: A device failed; what was timed is kept beside the report.
+    """
+    for name in ("report.json", "report.html", "report.md"):
+        if (out / name).exists() and not force:
+            raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
+    targets = tuple(profiles.target(name).name for name in request.targets or profiles.target_names())
+    manifests = {file: _manifest(file) for file in _distinct(files)}
+    dataset = models.open_data(request.data, next(iter(manifests.values())))
+    with open_baseline(baseline, seed=request.seed, reporter=reporter) as base:
+        made = _compare(manifests, base, dataset, targets, request, out, reporter)
+    paths = reports.write(made, out, force=force)
+    (out / RAW_RESULTS).unlink(missing_ok=True)
+    return MadeReport(report=made, paths=paths)
+
+
+RAW_RESULTS = ".bench.json"
+"""Raw launches of an unfinished report, beside it."""
+
+
+def _compare(
+    manifests: Mapping[Path, Manifest],
+    base: BaselineFile,
+    dataset: Dataset,
+    targets: tuple[str, ...],
+    request: ReportRequest,
+    out: Path,
+    reporter: Reporter,
+) -> Report:
+    split = dataset.split(request.split)
+    reference, _ = _evaluate(base.path, base.engine.accelerator, dataset, request.split, reporter)
+    notes: list[str] = []
+    evaluations: dict[Path, Evaluation] = {}
+    for file, manifest in manifests.items():
+        evaluations[file], remarks = _evaluate(file, _accelerator(manifest), dataset, request.split, reporter)
+        notes += remarks
+    mappings = {file: _mappings(file, targets, reporter) for file in manifests}
+    cases = [BenchCase(name=_name(f), path=str(f)) for f, m in manifests.items() if _timed_here(m)]
+    results = _time(cases, base, request.device, request.plan, request.seed, out / RAW_RESULTS, reporter)
+    latencies = {result.case.name: result.latency for result in results}
+    artifacts = tuple(
+        reports.artifact_result(
+            file,
+            manifest,
+            folder=out,
+            name=_name(file),
+            evaluation=evaluations[file],
+            drop=paired_drop(reference.correct, evaluations[file].correct),
+            mappings=mappings[file],
+            latency=[latencies[_name(file)]] if _name(file) in latencies else [],
+        )
+        for file, manifest in manifests.items()
+    )
+    untimed = [_why_untimed(_name(f), m) for f, m in manifests.items() if not _timed_here(m)]
+    return Report(
+        created=_now(),
+        host=reports.host_facts(),
+        dataset=DatasetInfo(
+            name=dataset.name, split=request.split, n=len(split), sha256=split.sha256, labels=tuple(dataset.labels)
+        ),
+        baseline=_baseline(base, reference, latencies),
+        artifacts=artifacts,
+        warnings=(*notes, *untimed, *_latency_warnings(artifacts)),
+    )
+
+
+def _evaluate(
+    file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter
+) -> tuple[Evaluation, list[str]]:
+    """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU."""
+    try:
+        predictor = runtime.load(file, accelerator=accelerator)
+    except DeviceError as error:
+        if accelerator == "cpu":
+            raise
+        remark = f"{_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
+        return _evaluate(file, "cpu", dataset, split, reporter)[0], [remark]
+    with predictor:
+        found = evaluate(predictor, dataset.split(split), dataset.name, reporter=reporter)
+        simulated = f"{_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
+        return found, [simulated] if predictor.is_software_adapter else []
+
+
+def _mappings(file: Path, targets: tuple[str, ...], reporter: Reporter) -> tuple[MappingSummary, ...]:
+    return tuple(summarize(inspect(file, name, reporter=reporter)) for name in targets)
+
+
+def _time(
+    cases: Sequence[BenchCase],
+    base: BaselineFile | None,
+    device: str,
+    plan: str,
+    seed: int,
+    out: Path | None,
+    reporter: Reporter,
+) -> tuple[CaseResult, ...]:
+    store = ResultsFile(out) if out else None
+    return bench.bench(
+        cases,
+        baseline=base.case() if base else None,
+        device=bench.open_device(device),
+        plan=bench.plan(plan, seed=seed),
+        save=store.save if store else None,
+        earlier=store.read() if store else (),
+        reporter=reporter,
+    )
+
+
+def _timed_here(manifest: Manifest) -> bool:
+    """Say whether timing a file on this host's CPU tells of its target: a CPU's time is no GPU's or TPU's."""
+    return profiles.target(manifest.target).accelerator == "cpu"
+
+
+def _why_untimed(name: str, manifest: Manifest) -> str:
+    title = profiles.target(manifest.target).title
+    return f"{name}: latency unknown: it is made for {title}, and none is attached here"
+
+
+def _accelerator(manifest: Manifest) -> str:
+    return "gpu" if profiles.target(manifest.target).accelerator == "gpu" else "cpu"
+
+
+def _baseline(base: BaselineFile, found: Evaluation | None, latencies: Mapping[str, Latency]) -> Baseline:
+    latency = latencies.get(base.case().name)
+    return Baseline(
+        engine=latency.engine if latency else base.engine.engine,
+        accelerator=base.engine.accelerator,
+        device=base.engine.device,
+        metric=found.metric if found else None,
+        value=found.value if found else None,
+        latency_ms=_summary(latency) if latency else None,
+        kind="measured",
+    )
+
+
+def _summary(latency: Latency) -> LatencySummary:
+    return LatencySummary(p50=latency.p50, p90=latency.p90, p99=latency.p99, samples=latency.samples)
+
+
+def _timed_artifact(file: Path, latency: Latency) -> ArtifactResult:
+    return reports.artifact_result(file, _manifest(file), folder=Path.cwd(), name=_name(file), latency=[latency])
+
+
+def _unevaluated(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
+    return tuple(f"{a.name}: metric, drop and mapping unknown: bench measures latency only" for a in artifacts)
+
+
+def _latency_warnings(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
+    return tuple(f"{a.name}: {warning}" for a in artifacts for latency in a.latency for warning in latency.warnings)
+
+
+def _case(file: Path, request: BenchRequest) -> BenchCase:
+    return BenchCase(
+        name=_name(file),
+        path=str(file),
+        engine=request.engine,
+        accelerator=request.accelerator,
+        threads=request.threads,
+    )
+
+
+def _manifest(file: Path) -> Manifest:
+    manifest = manifest_of(file)
+    if manifest is None:
+        raise ConfigError(f"{file} carries no manifest: edgecv did not write it", hint="make it with edgecv convert")
+    return manifest
+
+
+def _distinct(files: Sequence[Path]) -> Sequence[Path]:
+    names = [_name(file) for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"two files are called '{twice}'", hint="rename one: reports tell artifacts apart by name")
+    return files
+
+
+def _name(file: Path) -> str:
+    return file.name
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

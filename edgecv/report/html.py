@@ -1,0 +1,71 @@
+"""report.html: one file that works offline, without JavaScript, on a phone, in the dark and on paper."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgecv.manifest import Provenance
+from edgecv.report import figures as show
+from edgecv.report import html_charts, html_details, html_tables, tables
+from edgecv.report.markup import Markup, el, escape, join
+from edgecv.results import Report
+
+
+def render(report: Report, *, provenance: Mapping[str, Provenance] | None = None) -> str:
+    """Return the page.
+
+    Args:
+        report: What to show; everything in it is escaped.
+        provenance: Of artifacts by name, as far as it is known.
+    """
+    template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
+    return string.Template(template).substitute(
+        title=escape(_title(report)),
+        baseline=escape(show.baseline_sentence(report)),
+        facts=_facts(report),
+        overview=html_tables.table(tables.overview(report), links=_links(report)),
+        charts=html_charts.section(report),
+        latency=join(html_tables.table(table) for table in tables.latency_tables(report)) or _no_latency(),
+        mapping=html_tables.mapping(report),
+        details=_details(report, provenance or {}),
+        warnings=_warnings(report),
+    )
+
+
+def _title(report: Report) -> str:
+    return f"edgecv report, {report.dataset.name}" if report.dataset else "edgecv report"
+
+
+def _facts(report: Report) -> Markup:
+    rows = [("Created", report.created)]
+    if report.dataset:
+        data = report.dataset
+        rows += [
+            ("Data set", f"{data.name}, {data.n} samples of the {data.split} split"),
+            ("Data SHA-256", data.sha256),
+        ]
+    rows += show.host_rows(report)
+    return html_details.definitions(rows)
+
+
+def _links(report: Report) -> dict[str, str]:
+    return {artifact.name: f"#artifact-{i}" for i, artifact in enumerate(report.artifacts)}
+
+
+def _no_latency() -> Markup:
+    return el("p", "Latency: unknown for every artifact; the warnings say why.", class_="note")
+
+
+def _details(report: Report, provenance: Mapping[str, Provenance]) -> Markup:
+    return join(
+        html_details.artifact(report, artifact, provenance.get(artifact.name), i)
+        for i, artifact in enumerate(report.artifacts)
+    )
+
+
+def _warnings(report: Report) -> Markup:
+    if not report.warnings:
+        return el("p", "None.")
+    return el("ul", *(el("li", warning) for warning in report.warnings))

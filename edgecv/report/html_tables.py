@@ -1,0 +1,102 @@
+"""Tables of report.html: sortable ones, and the mapping per target."""
+
+from __future__ import annotations
+
+from edgecv.report import figures as show
+from edgecv.report.html_details import badge, definitions
+from edgecv.report.markup import Markup, el, join
+from edgecv.report.tables import Cell, Column, Table
+from edgecv.results import ArtifactResult, Kind, MappingSummary, Report
+
+
+def table(content: Table, *, links: dict[str, str] | None = None) -> Markup:
+    """Return a sortable table in a scrolling frame.
+
+    Args:
+        content: What it shows.
+        links: Text of a first cell to the anchor that it leads to.
+    """
+    head = el("tr", *(_head(column) for column in content.columns))
+    rows = [el("tr", *_row(row, content.columns, links or {})) for row in content.rows]
+    body = el("table", el("caption", content.caption), el("thead", head), el("tbody", *rows), class_="sortable")
+    frame = el("div", body, class_="scroll", tabindex=0, role="group", aria_label=content.caption)
+    return join([frame, _column_help(content.columns)])
+
+
+def _head(column: Column) -> Markup:
+    return el("th", el("span", column.title, class_="title"), scope="col", class_="number" if column.numeric else None)
+
+
+def _column_help(columns: tuple[Column, ...]) -> Markup:
+    rows = [(column.title, column.help) for column in columns if column.help]
+    if not rows:
+        return Markup("")
+    return el("details", el("summary", "What the columns mean"), definitions(rows), class_="aside")
+
+
+def _row(row: tuple[Cell, ...], columns: tuple[Column, ...], links: dict[str, str]) -> list[Markup]:
+    first, rest = row[0], row[1:]
+    anchor = links.get(first.text)
+    name = el("a", first.text, href=anchor) if anchor else first.text
+    cells = [el("th", name, scope="row", data_sort=first.text)]
+    for cell, column in zip(rest, columns[1:], strict=True):
+        class_ = "number" if column.numeric else None
+        cells.append(el("td", cell.text, class_=_muted(cell, class_), data_sort=_sort_key(cell)))
+    return cells
+
+
+def _muted(cell: Cell, class_: str | None) -> str | None:
+    return f"{class_ or ''} unknown".strip() if cell.text == show.UNKNOWN else class_
+
+
+def _sort_key(cell: Cell) -> str | None:
+    if cell.sort is None:
+        return None
+    return cell.sort if isinstance(cell.sort, str) else f"{cell.sort:.17g}"
+
+
+def mapping(report: Report) -> Markup:
+    """Return, per target and kind, a bar per artifact and the operators left to the CPU with their reasons."""
+    groups = show.mapping_groups(report)
+    if not groups:
+        return el("p", "Mapping: unknown for every artifact; the warnings say why.", class_="note")
+    return join(_target(report, target, kind) for target, kind in groups)
+
+
+def _target(report: Report, target: str, kind: Kind) -> Markup:
+    found = [(a, m) for a in report.artifacts for m in show.mappings_of(a) if (m.target, m.kind) == (target, kind)]
+    bars = el("ul", *(_bar(a, m) for a, m in found), class_="bars-list")
+    return el("section", el("h3", target, " ", badge(kind)), bars, _left_out(found), class_="target")
+
+
+def _bar(artifact: ArtifactResult, found: MappingSummary) -> Markup:
+    share = found.n_mapped / found.n_ops if found.n_ops else 0.0
+    fill = el("span", class_="fill", style=f"width:{100 * share:.1f}%")
+    count = f"{found.n_mapped} of {found.n_ops}"
+    return el(
+        "li",
+        el("span", artifact.name, class_="name"),
+        el("span", fill, class_="track", aria_hidden="true"),
+        el("span", count, class_="count"),
+    )
+
+
+def _left_out(found: list[tuple[ArtifactResult, MappingSummary]]) -> Markup:
+    rows = [
+        el(
+            "tr",
+            el("th", a.name, scope="row"),
+            el("td", str(u.index), class_="number"),
+            el("td", u.op),
+            el("td", u.layer or show.UNKNOWN),
+            el("td", u.reason, class_="prose"),
+        )
+        for a, m in found
+        for u in m.unmapped
+    ]
+    if not rows:
+        return el("p", "Every operator of these files runs on the target.", class_="note")
+    head = el("tr", *(el("th", title, scope="col") for title in ("Artifact", "Op", "Operator", "Layer", "Reason")))
+    body = el("table", el("thead", head), el("tbody", *rows))
+    frame = el("div", body, class_="scroll", tabindex=0, role="group", aria_label="Operators left to the CPU")
+    return el("details", el("summary", f"{len(rows)} operators left to the CPU, and why"), frame, class_="aside")

@@ -1,0 +1,148 @@
+"""Predicting what the Edge TPU compiler maps: types, shapes, per-operator conditions, then one part of the graph.
+
+It never promises success: the compiler can still fail on a whole file, for reasons that the file does not show.
+"""
+
+from __future__ import annotations
+
+from edgecv.graphs import Graph, Op, Tensor, partition
+from edgecv.profiles import OpRule, TargetProfile
+from edgecv.targets.edgetpu_memory import parameter_bytes
+from edgecv.targets.edgetpu_rules import (
+    CONDITIONS,
+    LIMITED,
+    MAPPED,
+    OLD_VERSION,
+    SECOND_SUBGRAPH,
+    UNSUPPORTED,
+    WRONG_RANK,
+    WRONG_TYPE,
+    Refusal,
+)
+from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
+
+NOTE = (
+    "predicted from the compiler's table and published logs; it can still fail on the whole file "
+    "(large activations, internal errors), which only compiling shows"
+)
+_ACTIVATION_DIMS = 3
+# Operators whose output shape is a run-time value when the named input is not in the file.
+_SHAPE_INPUTS = {
+    "RESHAPE": 1,
+    "PAD": 1,
+    "TILE": 1,
+    "SLICE": 2,
+    "STRIDED_SLICE": 2,
+    "TRANSPOSE": 1,
+    "RESIZE_BILINEAR": 1,
+    "RESIZE_NEAREST_NEIGHBOR": 1,
+    "TRANSPOSE_CONV": 0,
+    "EXPAND_DIMS": 1,
+    "FILL": 0,
+    "BROADCAST_TO": 1,
+}
+_ALWAYS_DYNAMIC = ("WHERE", "UNIQUE", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5")
+
+
+def judge_on_edgetpu(request: Request) -> Verdict:
+    """Predict the compiler's verdict on a file."""
+    graph, profile = request.graph, request.profile
+    refused = wrong_format(request)
+    if refused is not None:
+        return refused
+    whole = _whole_file(graph, profile)
+    if whole is not None:
+        findings = refuse_all(graph, status=whole.status, reason=whole.reason, certainty=whole.certainty)
+        return Verdict(findings=findings, kind="predicted", notes=(f"the compiler rejects the file: {whole.reason}",))
+    refusals = {op.index: refusal for op in graph.ops if (refusal := refuse(graph, op, profile)) is not None}
+    mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
+    findings = tuple(_finding(op, refusals.get(op.index), op.index in mapped, profile) for op in graph.ops)
+    on_chip = parameter_bytes(graph, [op for op in graph.ops if op.index in mapped], profile)
+    return Verdict(findings=findings, kind="predicted", notes=(NOTE,), parameter_bytes=on_chip)
+
+
+def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
+    """Return why the compiler does not support one operator, or None when it does."""
+    rule = profile.ops.get(op.op)
+    if op.is_custom or op.op == "DEQUANTIZE":
+        return _type_refusal(graph, op, profile) or Refusal(
+            status=WRONG_TYPE, reason=f"{op.op} has no Edge TPU version", certainty="certain"
+        )
+    if rule is None:
+        return Refusal(status=UNSUPPORTED, reason=f"{op.op} is not in the compiler's table of operations")
+    general = _type_refusal(graph, op, profile) or _rank_refusal(graph, op)
+    return general or next((r for name in rule.limits if (r := CONDITIONS.get(name)(graph, op, profile))), None)
+
+
+def _whole_file(graph: Graph, profile: TargetProfile) -> Refusal | None:
+    for op in graph.ops:
+        newest = profile.ops.get(op.op, OpRule()).max_version
+        if newest is not None and op.version > newest and not op.is_custom:
+            reason = f"{op.op} version {op.version} (operator {op.index}) is newer than version {newest}"
+            return Refusal(status=OLD_VERSION, reason=f"{reason}, the last one that the compiler reads")
+        if _is_dynamic(graph, op):
+            reason = f"the shape of the output of {op.op} (operator {op.index}) is only known at run time"
+            return Refusal(reason=f"{reason}; give the model fixed input sizes", certainty="likely")
+    return None
+
+
+def _is_dynamic(graph: Graph, op: Op) -> bool:
+    if op.op in _ALWAYS_DYNAMIC:
+        return True
+    position = _SHAPE_INPUTS.get(op.op)
+    index = op.inputs[position] if position is not None and position < len(op.inputs) else -1
+    return index >= 0 and not graph.tensors[index].is_constant
+
+
+def _type_refusal(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
+    wrong = next((t for t in _activations(graph, op) if not _is_quantised(t, profile)), None)
+    if wrong is None:
+        return None
+    if op.op == "QUANTIZE":
+        return Refusal(
+            status=LIMITED, reason=f"its input '{wrong.name}' is {wrong.dtype}: this conversion runs on the CPU"
+        )
+    if op.op == "DEQUANTIZE":
+        return Refusal(status=WRONG_TYPE, reason=f"its output is {wrong.dtype}: this conversion runs on the CPU")
+    supported = " and ".join(profile.dtypes)
+    reason = f"'{wrong.name}' is {_described(wrong, profile)}; the Edge TPU computes quantised {supported} only"
+    return Refusal(status=WRONG_TYPE, reason=reason)
+
+
+def _described(tensor: Tensor, profile: TargetProfile) -> str:
+    return tensor.dtype if tensor.dtype not in profile.dtypes else f"{tensor.dtype} without a scale"
+
+
+def _is_quantised(tensor: Tensor, profile: TargetProfile) -> bool:
+    return tensor.dtype in profile.dtypes and bool(tensor.scales)
+
+
+def _activations(graph: Graph, op: Op) -> list[Tensor]:
+    tensors = (*graph.inputs_of(op), *graph.outputs_of(op))
+    return [t for t in tensors if not t.is_constant and not t.is_variable]
+
+
+def _rank_refusal(graph: Graph, op: Op) -> Refusal | None:
+    for tensor in _activations(graph, op):
+        if any(size > 1 for size in tensor.shape[:-_ACTIVATION_DIMS]):
+            reason = f"'{tensor.name}' has shape {tensor.shape}; only the 3 innermost sizes may exceed 1"
+            return Refusal(status=WRONG_RANK, reason=reason)
+    return None
+
+
+def _first_part(graph: Graph, supported: set[int]) -> frozenset[int]:
+    # The compiler takes the first supported part, not the largest.
+    parts = (frozenset(part.ops) for part in partition(graph, supported) if part.supported)
+    return next(parts, frozenset())
+
+
+def _finding(op: Op, refusal: Refusal | None, mapped: bool, profile: TargetProfile) -> Finding:
+    if refusal is not None:
+        return Finding(status=refusal.status, mapped=False, certainty=refusal.certainty, reason=refusal.reason)
+    if mapped:
+        return Finding(status=MAPPED, mapped=True, certainty=profile.ops[op.op].certainty)
+    reason = f"{op.op} is supported, but comes after an operator that runs on the CPU; only the first part is compiled"
+    return Finding(status=SECOND_SUBGRAPH, mapped=False, certainty="likely", reason=reason)
+
+
+PROCEDURES.add("edgetpu", judge_on_edgetpu)

@@ -1,0 +1,97 @@
+"""LiteRT's GPU accelerator: its own verdict where a Vulkan driver is present, else the operator table."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgecv.graphs import Graph, Op, partition
+from edgecv.results import Certainty, Kind
+from edgecv.targets.gpu_probe import Answer, Runner, ask
+from edgecv.targets.table import judge_by_table
+from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
+from edgecv.targets.vulkan import Driver, drivers
+
+SOFTWARE_NOTE = "software adapter: coverage and numerics only, never latency"
+_ON_GPU = Finding(status="Runs on the GPU", mapped=True, certainty="accelerator")
+
+
+def judge_on_gpu(request: Request, *, found: tuple[Driver, ...] | None = None, run: Runner = subprocess.run) -> Verdict:
+    """Judge a file by loading it on the GPU in a process of its own; by the table when no adapter opens.
+
+    Args:
+        request: The file.
+        found: Vulkan drivers to try in order; those of this host by default.
+        run: Starts processes, as subprocess.run.
+    """
+    refused = wrong_format(request)
+    if refused is not None:
+        return refused
+    available = drivers() if found is None else found
+    answer = _first_answer(request, available, run)
+    if answer is None or answer.failure:
+        why = answer.failure if answer else "no Vulkan driver was found"
+        by_table = judge_by_table(request)
+        note = f"judged by the operator table: the accelerator was not asked, because {why}"
+        return Verdict(findings=by_table.findings, kind="predicted", notes=(note,))
+    return verdict_of(request.graph, answer)
+
+
+def _first_answer(request: Request, available: tuple[Driver, ...], run: Runner) -> Answer | None:
+    answer = None
+    for driver in available:
+        request.reporter.info(f"asking the GPU accelerator, with {driver.origin}")
+        answer = ask(Path(request.path), driver, run=run)
+        if not answer.failure:
+            break
+    return answer
+
+
+def verdict_of(graph: Graph, answer: Answer) -> Verdict:
+    """Turn the accelerator's answer into findings: it names kinds of operators, and counts those it takes."""
+    kind: Kind = "simulated" if answer.software else "measured"
+    notes = [f"GPU adapter: {answer.adapter}"] + ([SOFTWARE_NOTE] if answer.software else [])
+    notes += [f"the accelerator's log: {line}" for line in answer.errors]
+    if answer.dynamic:
+        reason = "the accelerator takes static shapes only, and the file has dynamic-sized tensors"
+        findings = refuse_all(graph, status="Dynamic shapes", reason=reason, certainty="accelerator")
+    elif answer.fully:
+        findings = (_ON_GPU,) * len(graph.ops)
+    else:
+        findings, doubt = _partly(graph, answer)
+        notes += [doubt] if doubt else []
+    return Verdict(findings=findings, kind=kind, notes=tuple(notes))
+
+
+def _partly(graph: Graph, answer: Answer) -> tuple[tuple[Finding, ...], str]:
+    refused = {op.index: _reason(op, answer.refused) for op in graph.ops if _reason(op, answer.refused)}
+    taken = _largest_subset(graph, {op.index for op in graph.ops} - set(refused))
+    exact = answer.n_gpu == len(taken)
+    findings = tuple(_finding(op, refused.get(op.index, ""), op.index in taken, exact) for op in graph.ops)
+    doubt = f"the accelerator counts {answer.n_gpu} operators on the GPU, but names only kinds, not which ones"
+    return findings, "" if exact else doubt
+
+
+def _largest_subset(graph: Graph, supported: set[int]) -> frozenset[int]:
+    # The delegate takes one part of the graph, the one with the most operators (the first of equals).
+    # Source: GetFirstNLargestPartitions, tensorflow/lite/delegates/utils.cc, with max_delegated_partitions = 1.
+    parts = [frozenset(part.ops) for part in partition(graph, supported) if part.supported]
+    return max(parts, key=len, default=frozenset())
+
+
+def _reason(op: Op, refused: Mapping[str, str]) -> str:
+    return refused.get(op.op, "")
+
+
+def _finding(op: Op, reason: str, on_gpu: bool, exact: bool) -> Finding:
+    certainty: Certainty = "accelerator" if exact else "unknown"
+    if on_gpu:
+        return Finding(status="Runs on the GPU", mapped=True, certainty=certainty)
+    if reason:
+        return Finding(status="Not supported by the GPU delegate", mapped=False, certainty=certainty, reason=reason)
+    apart = f"{op.op} is supported, but outside the one part of the graph that the GPU takes"
+    return Finding(status="Not in the delegated part", mapped=False, certainty=certainty, reason=apart)
+
+
+PROCEDURES.add("litert_gpu", judge_on_gpu)

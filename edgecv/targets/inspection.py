@@ -1,0 +1,86 @@
+"""`edgecv inspect`: what a target does with each operator of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecv import files, profiles
+from edgecv.graphs import Graph, arena_bytes, read_graph
+from edgecv.progress import QUIET, Reporter
+from edgecv.results import Inspection, MappingSummary, OpVerdict, Unmapped
+from edgecv.runtime.container import read_manifest
+from edgecv.targets.layers import layer_names
+from edgecv.targets.verdict import PROCEDURES, Request, Verdict
+
+
+def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIET) -> Inspection:
+    """Say which operators of a model file a target runs on its accelerator, and why not the others.
+
+    Args:
+        path: A `.tflite` or `.onnx` file.
+        target_name: Name of a target, or path of a target's TOML file.
+        reporter: Is told what is asked of slow accelerators.
+
+    Raises:
+        ConfigError: The target is unknown, or the file is missing.
+        UnsupportedModelError: The file cannot be read as a model.
+    """
+    profile = profiles.target(target_name)
+    source = Path(path)
+    graph = read_graph(source)
+    procedure = PROCEDURES.get(profile.verdict)
+    verdict = procedure(Request(path=source, graph=graph, profile=profile, reporter=reporter))
+    return _inspection(profile.name, graph, verdict, _layers(source, graph))
+
+
+def summarize(inspection: Inspection) -> MappingSummary:
+    """Return what a report keeps of an inspection."""
+    unmapped = tuple(
+        Unmapped(index=v.index, op=v.op, layer=v.layer, reason=v.reason or v.status)
+        for v in inspection.ops
+        if not v.mapped
+    )
+    return MappingSummary(
+        target=inspection.target,
+        n_ops=inspection.n_ops,
+        n_mapped=inspection.n_mapped,
+        unmapped=unmapped,
+        kind=inspection.kind,
+    )
+
+
+def _layers(source: Path, graph: Graph) -> tuple[str, ...]:
+    manifest = read_manifest(source)
+    return layer_names(graph, manifest.layer_map if manifest else ())
+
+
+def _inspection(target: str, graph: Graph, verdict: Verdict, layers: tuple[str, ...]) -> Inspection:
+    ops = tuple(
+        OpVerdict(
+            index=op.index,
+            op=op.op,
+            layer=layer,
+            status=found.status,
+            mapped=found.mapped,
+            certainty=found.certainty,
+            reason=found.reason,
+        )
+        for op, found, layer in zip(graph.ops, verdict.findings, layers, strict=True)
+    )
+    return Inspection(
+        target=target,
+        n_ops=len(ops),
+        n_mapped=sum(op.mapped for op in ops),
+        ops=ops,
+        parameter_bytes=verdict.parameter_bytes,
+        size_bytes=graph.size_bytes,
+        arena_bytes=arena_bytes(graph),
+        kind=verdict.kind,
+        notes=verdict.notes + _graph_notes(graph),
+    )
+
+
+def _graph_notes(graph: Graph) -> tuple[str, ...]:
+    if graph.n_subgraphs == 1:
+        return ()
+    return (f"the file has {graph.n_subgraphs} subgraphs; only the first one is judged",)

@@ -1,0 +1,77 @@
+"""What a verdict procedure takes and returns, and the registry that a target profile's `verdict` names one of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecv.graphs import Graph
+from edgecv.profiles import TargetProfile
+from edgecv.progress import QUIET, Reporter
+from edgecv.registry import Registry
+from edgecv.results import Certainty, Kind, ParameterBytes
+
+UNKNOWN_BYTES = ParameterBytes(on_chip=None, streamed=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One file and the target it is inspected for."""
+
+    path: Path
+    graph: Graph
+    profile: TargetProfile
+    reporter: Reporter = QUIET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a target does with one operator; the fields are OpVerdict's."""
+
+    status: str
+    mapped: bool
+    certainty: Certainty
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a target does with a file.
+
+    Attributes:
+        findings: One per operator, in the file's order.
+        notes: Remarks on the whole file.
+    """
+
+    findings: tuple[Finding, ...]
+    kind: Kind
+    notes: tuple[str, ...] = ()
+    parameter_bytes: ParameterBytes = UNKNOWN_BYTES
+
+
+Procedure = Callable[[Request], Verdict]
+
+PROCEDURES: Registry[Procedure] = Registry("verdict procedure")
+
+
+def refuse_all(graph: Graph, *, status: str, reason: str, certainty: Certainty) -> tuple[Finding, ...]:
+    """Return the findings of a file that the target does not take at all."""
+    refusal = Finding(status=status, mapped=False, certainty=certainty, reason=reason)
+    return (refusal,) * len(graph.ops)
+
+
+def wrong_format(request: Request) -> Verdict | None:
+    """Return the verdict on a file in a format that the target does not take, or None when it takes it."""
+    taken = request.profile.formats
+    if request.graph.format in taken:
+        return None
+    formats = " or ".join(f".{name}" for name in taken)
+    reason = f"{request.profile.title} takes {formats} files, not .{request.graph.format}"
+    refused = refuse_all(request.graph, status="Model format not supported", reason=reason, certainty="certain")
+    return Verdict(findings=refused, kind="predicted", notes=(reason,))
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Return names once each, sorted, as prose."""
+    return ", ".join(sorted(set(names)))

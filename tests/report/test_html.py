@@ -1,0 +1,148 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from edgecv.manifest import Provenance
+from edgecv.report import html
+from edgecv.report.html_charts import _shared_prefix
+from edgecv.results import Unmapped
+
+EVIL = "<script>alert(1)</script>\"'&]]>${title}"
+VOID = {"meta", "input", "br", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects tags, and fails where they are not balanced."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="session")
+def page(report):
+    return Page(html.render(report))
+
+
+def test_the_page_refers_to_nothing_outside(report, page):
+    for _, attrs in page.tags:
+        for name in ("src", "href", "xlink:href", "data", "action"):
+            assert attrs.get(name, "#").startswith("#")
+    text = html.render(report)
+    assert not re.search(r"https?:|url\(|@import", text)
+    policy = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy[0].startswith("default-src 'none'")
+
+
+def test_anchors_lead_somewhere_and_ids_are_unique(page):
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for a in page.all("a")} <= set(ids)
+    labelled = {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs}
+    assert labelled <= set(ids)
+
+
+def test_the_page_is_accessible(page):
+    assert page.all("html")[0]["lang"] == "en"
+    assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
+    drawings = [svg for svg in page.all("svg") if svg.get("aria-hidden") != "true"]
+    assert drawings
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in drawings)
+    assert {label["for"] for label in page.all("label")} == {i["id"] for i in page.all("input")}
+
+
+def test_everything_of_the_report_is_there(report, page):
+    words = " ".join(page.words)
+    for artifact in report.artifacts:
+        for fact in (artifact.name, artifact.sha256, artifact.path, f"{artifact.size_bytes:,} bytes"):
+            assert fact in words
+    assert "Baseline: the float model on the host CPU" in words
+    assert report.warnings[0] in words
+    assert report.dataset.sha256 in words
+    assert "its input is float32" in words
+
+
+def test_every_point_of_the_scatter_is_drawn_and_labelled(report):
+    text = html.render(report)
+    for view in re.findall(r"<svg[^>]*scatter.*?</svg>", text, re.S):
+        assert view.count('class="mark ') == len(report.artifacts)
+    assert text.count(">int8-qat-tflite</text>") == 2
+
+
+def test_everything_is_escaped(report):
+    first = report.artifacts[0]
+    mapping = dataclasses.replace(
+        first.mapping, target=EVIL, unmapped=(Unmapped(index=0, op=EVIL, layer=EVIL, reason=EVIL),)
+    )
+    latency = dataclasses.replace(first.latency[0], device=EVIL, engine=EVIL, accelerator=EVIL)
+    evil = dataclasses.replace(
+        first, name=EVIL, path=EVIL, format=EVIL, scheme=EVIL, method=EVIL, target=EVIL, sha256=EVIL, metric=EVIL,
+        mapping=mapping, other_mappings=(mapping,), latency=(latency,), top_k={EVIL: 1.0},
+    )  # fmt: skip
+    dataset = dataclasses.replace(report.dataset, name=EVIL, split=EVIL, sha256=EVIL, labels=(EVIL,) * 10)
+    baseline = dataclasses.replace(report.baseline, engine=EVIL, accelerator=EVIL, device=EVIL, metric=EVIL)
+    bad = dataclasses.replace(
+        report, created=EVIL, host={EVIL: EVIL}, dataset=dataset, baseline=baseline, artifacts=(evil,), warnings=(EVIL,)
+    )
+    provenance = Provenance(recipe={EVIL: EVIL}, tools={EVIL: EVIL}, parents=({EVIL: EVIL},))
+    page = Page(html.render(bad, provenance={EVIL: provenance}))
+    assert len(page.all("script")) == 1
+    assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+    assert any(EVIL in word for word in page.words)
+
+
+def test_measured_and_predicted_are_marked(page):
+    badges = {attrs["class"] for attrs in page.all("span") if "badge" in (attrs.get("class") or "")}
+    assert badges == {"badge measured", "badge predicted"}
+
+
+def test_a_report_of_unknowns_renders(report):
+    artifact = dataclasses.replace(
+        report.artifacts[0], metric=None, value=None, drop=None, drop_ci95=None, mapping=None, other_mappings=(),
+        latency=(), confusion=(), top_k={},
+    )  # fmt: skip
+    empty = dataclasses.replace(report, artifacts=(artifact,), baseline=None, dataset=None, host={}, warnings=())
+    words = " ".join(Page(html.render(empty)).words)
+    assert "There is nothing to draw" in words
+    assert "Mapping: unknown" in words
+    Page(html.render(dataclasses.replace(empty, artifacts=())))
+
+
+def test_extreme_figures_render(report):
+    first = report.artifacts[0]
+    flat = dataclasses.replace(first.latency[0], samples=(0.0,), p50=0.0, p90=0.0, p99=0.0, ratio_to_baseline=1e-9)
+    same = dataclasses.replace(first, value=0.0, drop=0.0, drop_ci95=(0.0, 0.0), size_bytes=0, latency=(flat,))
+    huge = dataclasses.replace(first, name="huge", size_bytes=10**12, confusion=((1,) * 100,) * 100)
+    Page(html.render(dataclasses.replace(report, artifacts=(same, huge))))
+
+
+def test_shared_prefix():
+    assert _shared_prefix(["lenet5-int8", "lenet5-int8-qat"]) == "lenet5-"
+    assert _shared_prefix(["a", "b"]) == ""
+    assert _shared_prefix(["only-one"]) == ""
+
+
+def test_provenance_is_shown(report):
+    provenance = Provenance(recipe={"step": "convert"}, tools={"tensorflow": "2.21.0"}, seed=7)
+    words = " ".join(Page(html.render(report, provenance={report.artifacts[0].name: provenance})).words)
+    assert "step: convert" in words
+    assert "tensorflow 2.21.0" in words

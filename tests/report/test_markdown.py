@@ -1,0 +1,68 @@
+import dataclasses
+
+from edgecv.report import markdown
+
+
+def test_the_first_line_says_that_the_baseline_is_the_cpu(report):
+    first = markdown.render(report).splitlines()[0]
+    assert first.startswith("Baseline: the float model on the host CPU, since no GPU was used")
+    assert "top1 0.9861" in first
+    assert "0.400 ms (measured)" in first
+
+
+def test_the_first_line_names_the_gpu(report):
+    baseline = dataclasses.replace(report.baseline, accelerator="gpu", device="Example GPU 9", kind="measured")
+    first = markdown.render(dataclasses.replace(report, baseline=baseline)).splitlines()[0]
+    assert "Example GPU 9" in first
+    assert "CPU" not in first
+
+
+def test_the_first_line_without_a_baseline(report):
+    first = markdown.render(dataclasses.replace(report, baseline=None)).splitlines()[0]
+    assert first == "Baseline: none was given, so drops and ratios are unknown."
+
+
+def table_rows(text, heading):
+    section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+
+
+def test_every_artifact_has_a_row_with_its_figures(report):
+    rows = table_rows(markdown.render(report), "Artifacts")
+    assert len(rows) == 1 + len(report.artifacts)
+    by_title = dict(zip(rows[0], rows[4], strict=True))
+    assert by_title["Artifact"] == "lenet5-int8-ptq-tflite"
+    assert by_title["Size ratio"] == "0.280"
+    assert by_title["Ratio (measured)"] == "0.410 (0.400 to 0.418)"
+    assert by_title["Mapped ops (measured)"] == "9/9 cpu"
+
+
+def test_kinds_never_share_a_column(report):
+    latency = dataclasses.replace(report.artifacts[0].latency[0], kind="simulated")
+    other = dataclasses.replace(report.artifacts[0], latency=(latency,))
+    rows = table_rows(markdown.render(dataclasses.replace(report, artifacts=(other, report.artifacts[1]))), "Artifacts")
+    measured, simulated = rows[0].index("p50 (measured)"), rows[0].index("p50 (simulated)")
+    assert rows[1][measured].strip() == ""
+    assert rows[1][simulated].endswith("ms")
+    assert rows[2][simulated].strip() == ""
+    assert rows[2][measured].endswith("ms")
+
+
+def test_unknown_is_a_word_and_never_zero(report):
+    artifact = dataclasses.replace(report.artifacts[0], value=None, metric=None, drop=None, drop_ci95=None, latency=())
+    rows = table_rows(
+        markdown.render(dataclasses.replace(report, artifacts=(artifact, report.artifacts[1]))), "Artifacts"
+    )
+    by_title = dict(zip(rows[0], rows[1], strict=True))
+    assert {by_title[t] for t in ("top1", "top1 drop", "p50 (measured)", "Ratio (measured)")} == {"unknown"}
+
+
+def test_warnings_come_last(report):
+    assert markdown.render(report).endswith(f"## Warnings\n\n- {report.warnings[0]}\n")
+
+
+def test_names_cannot_break_the_table(report):
+    artifact = dataclasses.replace(report.artifacts[0], name="a|b\n<script>[x](y)")
+    text = markdown.render(dataclasses.replace(report, artifacts=(artifact,)))
+    assert "a\\|b \\<script\\>\\[x\\](y)" in text
+    assert "<script>" not in text
