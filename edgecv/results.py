@@ -180,6 +180,7 @@ class ArtifactResult:
 
     Attributes:
         path: Relative to the report's folder.
+        metric_kind: Of `value` and `drop`: "simulated" when a software renderer stood in for the accelerator.
         mapping: On the target that the artifact was made for; `other_mappings` on further targets.
     """
 
@@ -201,6 +202,7 @@ class ArtifactResult:
     latency: tuple[Latency, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     top_k: Mapping[str, float] = field(default_factory=dict)
+    metric_kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ class BenchPlan:
         launch_seconds: Time of the rounds of one launch.
         min_rounds: Rounds of one launch, also when they take longer than `launch_seconds`.
         max_rounds: Bounds the raw samples kept.
-        max_seconds: Budget of one case, starting processes included. `min_launches` are made even beyond it, then
-            with as few as three rounds each.
+        max_seconds: Budget of one case, starting processes included. `min_launches` are made even beyond it; rounds
+            stop at an equal share of it, so that slow models get as few as three each.
         block_ms: Length of a timed block, in whole inferences. The shorter, the closer in time are the two halves of a
             round, and the fewer blocks are interrupted; but many times the clock's resolution.
         warmup_ms: Shortest warm-up of a process; `max_warmup_ms` the longest.

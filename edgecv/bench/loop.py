@@ -122,7 +122,7 @@ def _launch(job: _Job, index: int) -> Launch:
             if case is not None
         ]
         _prepare(sides, job.plan, rng)
-        _rounds(sides, job, start, rng)
+        _rounds(sides, job, rng)
         runs = [side.run() for side in sides]
     return Launch(case=runs[0], baseline=runs[1] if job.baseline else None, seconds=job.clock() - start)
 
@@ -178,14 +178,14 @@ def _prepare(sides: list[_Side], plan: BenchPlan, rng: np.random.Generator) -> N
         side.iterations = max(1, round(plan.block_ms * 1e6 / max(1.0, side.warm.iteration_ns)))
 
 
-def _rounds(sides: list[_Side], job: _Job, launched: float, rng: np.random.Generator) -> None:
+def _rounds(sides: list[_Side], job: _Job, rng: np.random.Generator) -> None:
     plan, start = job.plan, job.clock()
     settle = 1 if min(side.warm.iteration_ns for side in sides) < SETTLE_BELOW_NS else 0
     fair_share = plan.max_seconds / plan.min_launches
     for done in range(plan.max_rounds):
         now = job.clock()
         satisfied = done >= plan.min_rounds and now - start >= plan.launch_seconds
-        if satisfied or (done >= MIN_ROUNDS and now - launched >= fair_share):
+        if satisfied or (done >= MIN_ROUNDS and now - start >= fair_share):
             return
         for side in _shuffled(sides, rng):
             side.blocks.append(side.agent.run(side.iterations, settle))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecv.convert.verify import output_steps
 from edgecv.graphs import Graph, read_tflite
 from edgecv.manifest import TensorInfo
 
@@ -17,12 +18,14 @@ class Built:
         inputs: As a raw interpreter shows them.
         outputs: Likewise.
         steps: Quantisation step of each output, also behind a float boundary; None for float models.
+        op_names: What the converter called each operator, in order: the trace to the source's layers.
     """
 
     data: bytes
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     steps: tuple[float | None, ...]
+    op_names: tuple[str, ...]
 
 
 def tensor_info(graph: Graph, index: int) -> TensorInfo:
@@ -39,12 +42,11 @@ def tensor_info(graph: Graph, index: int) -> TensorInfo:
 
 def built_tflite(data: bytes) -> Built:
     """Return a .tflite with its boundary."""
-    from edgecv.convert.verify import output_steps
-
     graph = read_tflite(data)
     return Built(
         data=data,
         inputs=tuple(tensor_info(graph, i) for i in graph.inputs),
         outputs=tuple(tensor_info(graph, i) for i in graph.outputs),
         steps=output_steps(graph),
+        op_names=tuple(graph.outputs_of(op)[0].name for op in graph.ops),
     )

@@ -7,17 +7,17 @@ everything they fuse, joined by ";". A layer inside a nested model is told by it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecv.graphs import Graph, Op
+from edgecv.graphs import Graph
 
 _WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
 _QUANTIZERS = ("QuantizeLayer",)
 # The operation that names a fused group: its weights are the group's.
 _KERNELS = ("Conv2D", "depthwise", "MatMul", "conv2d_transpose", "separable_conv2d")
-_OUTPUT = re.compile(r"^(?:Stateful)?(?:PartitionedCall|Identity)(?:[:_](?P<index>\d+))?")
+_BOUNDARY = ("QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "Cast")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,33 +53,30 @@ def output_layers(model: Any) -> tuple[str, ...]:
     return tuple(tree.children[name].name if name in tree.children else name for name in model.output_names)
 
 
-def layer_map(graph: Graph, model: Any) -> tuple[str, ...]:
+def layer_map(graph: Graph, names: Sequence[str], model: Any) -> tuple[str, ...]:
     """Return the source layer of every operator of a file, in order; "" where none is known.
+
+    The operators that compute an output belong to the output's layer, a conversion at the boundary included.
 
     Args:
         graph: The converted file.
+        names: For each operator, what its converter called it.
         model: The keras model that it was made from.
     """
     tree, outputs = layer_tree(model), output_layers(model)
-    return tuple(_layer_of(op, graph, tree, outputs) for op in graph.ops)
+    ends = _ends(graph, outputs)
+    return tuple(ends.get(op.index) or resolve(name, tree) for op, name in zip(graph.ops, names, strict=True))
 
 
-def _layer_of(op: Op, graph: Graph, tree: LayerTree, outputs: tuple[str, ...]) -> str:
-    names = [tensor.name for tensor in graph.outputs_of(op)]
-    for index in op.outputs:
-        if index in graph.outputs:
-            return outputs[graph.outputs.index(index)]
-    for name in names:
-        found = resolve(name, tree)
-        if found:
-            return found
-    return _output_layer(names[0], outputs) if names else ""
-
-
-def _output_layer(name: str, outputs: tuple[str, ...]) -> str:
-    match = _OUTPUT.match(name)
-    index = int(match["index"] or 0) if match else -1
-    return outputs[index] if 0 <= index < len(outputs) else ""
+def _ends(graph: Graph, outputs: tuple[str, ...]) -> dict[int, str]:
+    made_by = {index: op for op in graph.ops for index in op.outputs}
+    found: dict[int, str] = {}
+    for index, layer in zip(graph.outputs, outputs, strict=True):
+        op = made_by.get(index)
+        while op is not None:
+            found[op.index] = layer
+            op = made_by.get(op.inputs[0]) if op.op in _BOUNDARY else None
+    return found
 
 
 def resolve(name: str, tree: LayerTree) -> str:

@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgecv import codec, files
-from edgecv.convert import onnx, ranges, samples, tflite, verify
+from edgecv import files
+from edgecv.convert import onnx, ranges, samples, tflite
+from edgecv.convert.artifact import Artifact, Job, write
 from edgecv.convert.built import Built, built_tflite
-from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.freeze import Frozen, freeze, static_input
-from edgecv.convert.layers import layer_map, output_layers
-from edgecv.convert.request import Request, check_calibration, check_request
+from edgecv.convert.layers import output_layers
+from edgecv.convert.request import check_calibration, check_request
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, ConversionError
-from edgecv.graphs import read_graph
-from edgecv.manifest import Golden, Manifest, Provenance, pack_array
-from edgecv.modelio import LoadedModel, tool_versions
+from edgecv.modelio import LoadedModel
 from edgecv.profiles import CalibrationRecipe
 from edgecv.progress import QUIET, Reporter
-from edgecv.runtime import Predictor, load, preprocess
 from edgecv.specs import ModelSpec
-
-Array = np.ndarray[Any, Any]
-
-_TOOLS: Mapping[str, tuple[str, ...]] = {
-    "tflite": ("tensorflow", "tensorflow-cpu", "tf-keras", "ai-edge-litert"),
-    "onnx": ("tensorflow", "tensorflow-cpu", "tf-keras", "tf2onnx", "onnx", "onnxruntime"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """One model file for a device, checked.
-
-    Attributes:
-        path: The file.
-        manifest: What is embedded in it.
-        size_bytes: Of the file.
-        sha256: Of the file.
-        check: How its answers compare with the source model's.
-    """
-
-    path: Path
-    manifest: Manifest
-    size_bytes: int
-    sha256: str
-    check: verify.Check
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """Everything one conversion works from."""
-
-    source: LoadedModel
-    spec: ModelSpec
-    request: Request
-    recipe: CalibrationRecipe | None
-    dataset: Dataset | None
-    seed: int
-    reporter: Reporter
 
 
 def convert(
@@ -111,7 +65,7 @@ def convert(
         format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter
     )
     check_calibration(request, calibration, dataset is not None)
-    job = _Job(
+    job = Job(
         source=source,
         spec=_contract(source, spec),
         request=request,
@@ -121,7 +75,7 @@ def convert(
         reporter=reporter,
     )
     destination = files.check_output(_suffixed(out, format), force=force)
-    return _write(_build(job), job, destination)
+    return write(_build(job), job, destination)
 
 
 def quantize(
@@ -168,7 +122,7 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
     return chosen
 
 
-def _build(job: _Job) -> Built:
+def _build(job: Job) -> Built:
     request, model = job.request, job.source.model
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme == "int8":
@@ -180,7 +134,7 @@ def _build(job: _Job) -> Built:
     return built_tflite(_named(tflite.convert_float(frozen, request.scheme), frozen, model))
 
 
-def _frozen(job: _Job) -> Frozen:
+def _frozen(job: Job) -> Frozen:
     frozen = freeze(job.source.model)
     fake, wanted = tflite.has_fake_quantisation(frozen), job.request.method == "qat"
     if fake and not wanted:
@@ -197,7 +151,7 @@ def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
     return tflite.name_boundary(data, frozen.input_name, output_layers(model))
 
 
-def _int8(job: _Job) -> bytes:
+def _int8(job: Job) -> bytes:
     frozen, io_dtype, name = _frozen(job), job.request.io_dtype, job.spec.name
     if job.request.method == "qat":
         data = tflite.convert_fake_quantised(frozen, "float32")
@@ -217,7 +171,7 @@ def _int8(job: _Job) -> bytes:
     return _named(quantised, frozen, job.source.model)
 
 
-def _ranges(data: bytes, job: _Job) -> dict[int, ranges.Range]:
+def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     if job.recipe is None or job.dataset is None:
         raise ConfigError("calibration needs a recipe and a data set")
     inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
@@ -227,91 +181,3 @@ def _ranges(data: bytes, job: _Job) -> dict[int, ranges.Range]:
     if known is not None and source in found:
         found[source] = known
     return found
-
-
-def _write(built: Built, job: _Job, out: Path) -> Artifact:
-    request = job.request
-    embed = embed_tflite if request.format == "tflite" else embed_onnx
-    with files.atomic_path(out) as partial:
-        partial.write_bytes(embed(built.data, _manifest(built, job)))
-        manifest, check = _checked(partial, built, job)
-        partial.write_bytes(embed(built.data, manifest))
-    job.reporter.info(f"wrote {out}: {out.stat().st_size} bytes")
-    return Artifact(path=out, manifest=manifest, size_bytes=out.stat().st_size, sha256=files.sha256(out), check=check)
-
-
-def _checked(path: Path, built: Built, job: _Job) -> tuple[Manifest, verify.Check]:
-    request, model = job.request, job.source.model
-    graph = read_graph(path)
-    verify.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
-    images = samples.check_images(job.dataset, job.spec, job.seed)
-    with load(path) as predictor:
-        check = verify.check_answers(
-            _keras_answers(model, images, job.spec),
-            _file_answers(predictor, images, job.spec),
-            names=output_layers(model),
-            scheme=request.scheme,
-            method=request.method,
-            steps=built.steps,
-        )
-        golden = _golden(predictor, samples.golden_images(images, len(built.data)), job.spec)
-        answers = [output for vector in golden for output in vector[1]]
-        manifest = replace(
-            _manifest(built, job),
-            layer_map=layer_map(graph, model),
-            golden=tuple(_pack(image, outputs) for image, outputs in golden),
-            golden_engine=predictor.engine,
-            golden_tolerance=verify.golden_tolerance(request.scheme, answers, built.steps),
-        )
-    return manifest, check
-
-
-def _keras_answers(model: Any, images: list[Array], spec: ModelSpec) -> list[Array]:
-    answers = model(np.concatenate([preprocess(image, spec) for image in images]), training=False)
-    return [np.asarray(answer) for answer in (answers if isinstance(answers, (list, tuple)) else [answers])]
-
-
-def _file_answers(predictor: Predictor, images: list[Array], spec: ModelSpec) -> list[Array]:
-    rows = [predictor.run([preprocess(image, spec)]) for image in images]
-    return [np.concatenate(column) for column in zip(*rows, strict=True)]
-
-
-def _golden(predictor: Predictor, images: list[Array], spec: ModelSpec) -> list[tuple[Array, list[Array]]]:
-    return [(image, [out[0] for out in predictor.run([preprocess(image, spec)])]) for image in images]
-
-
-def _pack(image: Array, outputs: list[Array]) -> Golden:
-    return Golden(image=pack_array(image), outputs=tuple(pack_array(output) for output in outputs))
-
-
-def _manifest(built: Built, job: _Job) -> Manifest:
-    request, earlier = job.request, job.source.manifest
-    return Manifest(
-        spec=job.spec,
-        format=request.format,
-        scheme=request.scheme,
-        method=request.method,
-        target=request.target,
-        sparsity=earlier.sparsity if earlier else None,
-        inputs=built.inputs,
-        outputs=built.outputs,
-        provenance=_provenance(job, earlier),
-    )
-
-
-def _provenance(job: _Job, earlier: Manifest | None) -> Provenance:
-    recipe: dict[str, Any] = {"step": "convert", "io_dtype": job.request.io_dtype}
-    if job.recipe is not None and job.request.scheme == "int8":
-        recipe["calibration"] = codec.encode(job.recipe)
-    parents: tuple[Mapping[str, str], ...] = ()
-    if earlier is not None:
-        step = {"sha256": job.source.sha256, "step": str(earlier.provenance.recipe.get("step", ""))}
-        parents = (*earlier.provenance.parents, step)
-    return Provenance(
-        recipe=recipe,
-        tools=tool_versions(_TOOLS[job.request.format]),
-        seed=job.seed,
-        source_sha256=job.source.sha256,
-        dataset_sha256=job.dataset.split("train").sha256 if job.dataset and "calibration" in recipe else None,
-        parents=parents,
-    )

@@ -115,7 +115,8 @@ def quantize(data: bytes, ranges: Mapping[int, Range], *, io_dtype: str, per_cha
                 _with_ranges(data, ranges),
                 disable_per_channel=not per_channel,
                 disable_per_channel_for_dense_layers=not per_channel,
-                fully_quantize=True,
+                # True would quantise the boundary too, whatever dtype is asked for there.
+                fully_quantize=False,
                 input_data_type=tf.dtypes.as_dtype(io_dtype),
                 output_data_type=tf.dtypes.as_dtype(io_dtype),
             )

@@ -90,9 +90,9 @@ def _images(array: Array, where: str) -> Array:
     if np.issubdtype(array.dtype, np.floating):
         wrong = np.argwhere(~np.isfinite(array))
         if wrong.size:
-            value = array[tuple(wrong[0])]
-            raise DataError(f"{where} holds {'NaN' if np.isnan(value) else value} at index {tuple(wrong[0].tolist())}",
-                            hint=STORE_UINT8)  # fmt: skip
+            at = tuple(wrong[0].tolist())
+            value = "NaN" if np.isnan(array[at]) else "an infinite value"
+            raise DataError(f"{where} holds {value} at index {at}", hint=STORE_UINT8)
     if array.dtype != np.uint8:
         raise DataError(f"{where} is {array.dtype}, expected uint8", hint=STORE_UINT8)
     if array.ndim == 4 and array.shape[3] == 1:

@@ -7,11 +7,13 @@ from edgecv.report.build import artifact_result
 from edgecv.report.completeness import completed
 from edgecv.report.schema import report_schema, schema_path
 from edgecv.report.store import ReportPaths, read, write
+from edgecv.runtime.host import host_facts
 
 __all__ = [
     "ReportPaths",
     "artifact_result",
     "completed",
+    "host_facts",
     "read",
     "report_schema",
     "schema_path",

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-
 _TINY = 1e-12
 
 
@@ -71,7 +70,10 @@ def linear_ticks(low: float, high: float, about: int = 6) -> tuple[float, ...]:
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return powers of ten, over few decades also 2 and 5 times them, in [low, high]; linear when fewer than three fit."""
+    """Return the powers of ten in [low, high], and 2 and 5 times them where decades are few.
+
+    Where fewer than three fit, the ticks are linear ones.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     multiples = (1, 2, 5) if len(powers) <= 5 else (1,)
     found = tuple(m * 10.0**p for p in powers for m in multiples if low <= m * 10.0**p <= high)

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgecv import files
 from edgecv.errors import ConfigError
 from edgecv.manifest import Manifest
-from edgecv.results import ArtifactResult, Drop, Evaluation, Latency, MappingSummary
+from edgecv.results import ArtifactResult, Drop, Evaluation, Kind, Latency, MappingSummary
 
 
 def artifact_result(
@@ -19,6 +19,7 @@ def artifact_result(
     folder: files.PathLike,
     name: str | None = None,
     evaluation: Evaluation | None = None,
+    metric_kind: Kind = "measured",
     drop: Drop | None = None,
     mappings: Sequence[MappingSummary] = (),
     latency: Sequence[Latency] = (),
@@ -31,6 +32,7 @@ def artifact_result(
         folder: Of the report: the path is stored relative to it.
         name: None takes the file's stem.
         evaluation: On the report's data set.
+        metric_kind: Of the evaluation: "simulated" when a software renderer stood in for the accelerator.
         drop: Against the baseline, on the same samples.
         mappings: On all targets looked at; the one of the manifest's target becomes `mapping`.
         latency: On all devices.
@@ -61,6 +63,7 @@ def artifact_result(
         latency=tuple(latency),
         confusion=evaluation.confusion if evaluation else (),
         top_k=dict(evaluation.top_k) if evaluation else {},
+        metric_kind=metric_kind if evaluation else None,
     )
 
 

@@ -13,6 +13,7 @@ _Unknown = Callable[[ArtifactResult], bool]
 # Figure, as `explanation` knows it, to how it shows that it is unknown.
 _FIGURES: tuple[tuple[str, str, _Unknown], ...] = (
     ("metric", "metric", lambda a: a.metric is None or a.value is None),
+    ("metric_kind", "kind of the metric (metric_kind)", lambda a: a.value is not None and a.metric_kind is None),
     ("drop", "drop against the baseline", lambda a: a.value is not None and (a.drop is None or a.drop_ci95 is None)),
     ("latency", "latency", lambda a: not a.latency),
     (

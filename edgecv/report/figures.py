@@ -48,9 +48,27 @@ def latencies_in(artifact: ArtifactResult, setting: Setting) -> tuple[Latency, .
     return tuple(latency for latency in artifact.latency if setting_of(latency) == setting)
 
 
-def metrics(report: Report) -> tuple[str, ...]:
-    """Return the names of the metrics in a report, in order of appearance."""
-    return tuple(dict.fromkeys(a.metric for a in report.artifacts if a.metric))
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric and the kind of its figures. Two of them never share a column."""
+
+    name: str
+    kind: Kind | None
+
+    @property
+    def title(self) -> str:
+        """The metric in words."""
+        return f"{self.name} ({self.kind or 'kind unknown'})"
+
+
+def metric_of(artifact: ArtifactResult) -> Metric | None:
+    """Return the metric that an artifact has, None when unknown."""
+    return None if artifact.metric is None else Metric(artifact.metric, artifact.metric_kind)
+
+
+def metrics(report: Report) -> tuple[Metric, ...]:
+    """Return the metrics in a report, in order of appearance."""
+    return tuple(dict.fromkeys(m for m in map(metric_of, report.artifacts) if m is not None))
 
 
 def mappings_of(artifact: ArtifactResult) -> tuple[MappingSummary, ...]:

@@ -52,16 +52,16 @@ def _note(report: Report, chart: Chart) -> str:
     return f"{bars}{across}.{lines}{left_out}"
 
 
-def _charts(report: Report, metric: str) -> Iterable[tuple[str, Chart]]:
-    known = [a for a in report.artifacts if a.metric == metric and a.value is not None]
+def _charts(report: Report, metric: show.Metric) -> Iterable[tuple[str, Chart]]:
+    known = [a for a in report.artifacts if show.metric_of(a) == metric and a.value is not None]
     label = _labeller([a.name for a in report.artifacts])
     for setting in show.settings(report):
         pairs = [(a, x) for a in known for x in show.latencies_in(a, setting)]
         if pairs:
-            name = f"{metric} against latency ({setting.kind}, {setting.place})"
-            yield name, _latency_chart(report, metric, name, pairs, label)
+            name = f"{metric.title} against latency ({setting.kind}, {setting.place})"
+            yield name, _latency_chart(report, metric.name, name, pairs, label)
     if known:
-        yield f"{metric} against size", _size_chart(report, metric, known, label)
+        yield f"{metric.title} against size", _size_chart(report, metric.name, known, label)
 
 
 class _labeller:

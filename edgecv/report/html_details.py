@@ -40,17 +40,20 @@ def _facts(report: Report, result: ArtifactResult) -> Markup:
         ("Format, scheme, method", f"{result.format}, {result.scheme}, {result.method}"),
         ("Sparsity", "not pruned" if result.sparsity is None else show.percent(result.sparsity)),
         ("Target", result.target),
-        (
-            result.metric or "Metric",
-            f"{show.decimal(result.value)} (measured)" if result.value is not None else show.UNKNOWN,
-        ),
-        ("Drop, with 95 % interval", tables.drop_text(result)),
+        (result.metric or "Metric", _value(result)),
+        ("Drop, with 95 % interval", tables.drop(result).line),
     ]
     rows += [(f"Top-{k}", show.decimal(share)) for k, share in result.top_k.items()]
     rows += [
         (f"Mapped on {m.target}", f"{m.n_mapped} of {m.n_ops} operators ({m.kind})") for m in show.mappings_of(result)
     ]
     return definitions(rows)
+
+
+def _value(result: ArtifactResult) -> str:
+    if result.value is None:
+        return show.UNKNOWN
+    return f"{show.decimal(result.value)} ({result.metric_kind or 'kind unknown'})"
 
 
 def definitions(rows: Sequence[tuple[str, str]]) -> Markup:
@@ -74,7 +77,7 @@ def _latency(latency: Latency, name: str) -> Markup:
         ("Load", show.milliseconds(latency.load_ms)),
         ("First inference", show.milliseconds(latency.first_ms)),
         ("Steady p50, p90, p99", ", ".join(show.milliseconds(v) for v in (latency.p50, latency.p90, latency.p99))),
-        ("Ratio to baseline", tables.ratio_text(latency)),
+        ("Ratio to baseline", tables.ratio(latency).line),
         ("Peak RSS", show.size(latency.peak_rss_bytes)),
         ("Arena", show.size(latency.arena_bytes)),
     ]

@@ -41,7 +41,8 @@ def _row(row: tuple[Cell, ...], columns: tuple[Column, ...], links: dict[str, st
     cells = [el("th", name, scope="row", data_sort=first.text)]
     for cell, column in zip(rest, columns[1:], strict=True):
         class_ = "number" if column.numeric else None
-        cells.append(el("td", cell.text, class_=_muted(cell, class_), data_sort=_sort_key(cell)))
+        note = el("small", cell.note) if cell.note else Markup("")
+        cells.append(el("td", cell.text, note, class_=_muted(cell, class_), data_sort=_sort_key(cell)))
     return cells
 
 

@@ -67,6 +67,8 @@ def _best(
     width = CHARACTER_WIDTH * len(text) + 4
     best: tuple[float, Box] | None = None
     for radius in _RADII:
+        if best is not None and best[0] <= radius:
+            break
         for angle in _ANGLES:
             box = _at(anchor, radius, angle, width)
             if not frame.holds(box) or any(box.overlap(other) > 0 for other in blocked):

@@ -50,7 +50,7 @@ def _table(table: tables.Table) -> Iterator[str]:
     yield "| " + " | ".join(_text(c.title) for c in table.columns) + " |"
     yield "|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|"
     for row in table.rows:
-        yield "| " + " | ".join(_text(cell.text) for cell in row) + " |"
+        yield "| " + " | ".join(_text(cell.line) for cell in row) + " |"
 
 
 def _unmapped(report: Report) -> Iterator[str]:

@@ -65,6 +65,7 @@ _LIMITS: dict[type, _Limits] = {
         "latency": {"description": "One entry per device and engine; empty when unknown."},
         "confusion": {"description": "Counts: row = true class, column = predicted class; empty when unknown."},
         "top_k": {"description": "k to the share of samples whose label is among the k best."},
+        "metric_kind": {"description": "Of the value and the drop."},
     },
     MappingSummary: {"target": _NAME, "n_ops": _COUNT, "n_mapped": _COUNT},
     Unmapped: {"index": _COUNT, "op": _NAME, "layer": {"description": "Source layer, empty when unknown."}},
@@ -89,7 +90,7 @@ _LIMITS: dict[type, _Limits] = {
 # Keys that a report may leave out; all others are there, null when unknown.
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
-    ArtifactResult: frozenset({"other_mappings", "confusion", "top_k"}),
+    ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind"}),
     Latency: frozenset({"warnings"}),
 }
 
@@ -155,7 +156,7 @@ def _type(kind: Any) -> dict[str, Any]:
     if kind is Any:
         return {}
     if origin is typing.Literal:
-        return {"enum": list(args)}
+        return {"type": "string", "enum": list(args)}
     if origin is tuple and args[-1] is Ellipsis:
         return {"type": "array", "items": _type(args[0])}
     if origin is tuple:

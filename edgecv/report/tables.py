@@ -16,10 +16,16 @@ from edgecv.results import ArtifactResult, Kind, Latency, Report, Unmapped
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its text, and what to sort by (None sorts last)."""
+    """One cell: its text, what to sort by (None sorts last), and a note, which is a figure's interval."""
 
     text: str
     sort: float | str | None = None
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """Text and note in one line."""
+        return f"{self.text} ({self.note})" if self.note else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +79,27 @@ def _sparsity(artifact: ArtifactResult) -> Cell:
 def _metric_columns(report: Report) -> list[tuple[Column, _CellOf]]:
     pairs: list[tuple[Column, _CellOf]] = []
     for metric in show.metrics(report):
+        meaning = "baseline minus artifact on the same samples, with its paired 95 % interval"
         pairs += [
-            (Column(metric, True, "measured: the file ran on every sample"), _value_cell(metric)),
-            (
-                Column(
-                    f"{metric} drop", True, "baseline minus artifact on the same samples, with its paired 95 % interval"
-                ),
-                _drop_cell(metric),
-            ),
+            (Column(metric.title, True, "the file ran on every sample"), _value_cell(metric)),
+            (Column(f"{metric.name} drop ({metric.kind or 'kind unknown'})", True, meaning), _drop_cell(metric)),
         ]
     return pairs
 
 
-def _value_cell(metric: str) -> _CellOf:
-    return lambda a: Cell(show.decimal(a.value), a.value) if a.metric in (metric, None) else Cell("")
+def _value_cell(metric: show.Metric) -> _CellOf:
+    return lambda a: Cell(show.decimal(a.value), a.value) if show.metric_of(a) in (metric, None) else Cell("")
 
 
-def _drop_cell(metric: str) -> _CellOf:
-    return lambda a: Cell(drop_text(a), a.drop) if a.metric in (metric, None) else Cell("")
+def _drop_cell(metric: show.Metric) -> _CellOf:
+    return lambda a: drop(a) if show.metric_of(a) in (metric, None) else Cell("")
 
 
-def drop_text(artifact: ArtifactResult) -> str:
-    """Return the drop and its interval."""
+def drop(artifact: ArtifactResult) -> Cell:
+    """Return the drop with its interval."""
     if artifact.drop is None:
-        return show.UNKNOWN
-    return f"{show.signed(artifact.drop)} ({_bounds(artifact.drop_ci95, 4)})"
+        return Cell(show.UNKNOWN)
+    return Cell(show.signed(artifact.drop), artifact.drop, _bounds(artifact.drop_ci95, 4))
 
 
 def _bounds(bounds: tuple[float, float] | None, digits: int) -> str:
@@ -119,28 +121,27 @@ def _latency_columns(report: Report) -> list[tuple[Column, _CellOf]]:
 
 
 def _p50_cell(setting: show.Setting) -> _CellOf:
-    return _joined(setting, lambda x: show.milliseconds(x.p50), lambda x: x.p50)
+    return _joined(setting, lambda x: Cell(show.milliseconds(x.p50), x.p50))
 
 
 def _ratio_cell(setting: show.Setting) -> _CellOf:
-    return _joined(setting, ratio_text, lambda x: x.ratio_to_baseline)
+    return _joined(setting, ratio)
 
 
-def _joined(setting: show.Setting, text: Callable[[Latency], str], sort: Callable[[Latency], float | None]) -> _CellOf:
+def _joined(setting: show.Setting, of: Callable[[Latency], Cell]) -> _CellOf:
     def cell(artifact: ArtifactResult) -> Cell:
-        found = show.latencies_in(artifact, setting)
+        found = [of(latency) for latency in show.latencies_in(artifact, setting)]
         if not found:
             return Cell("" if artifact.latency else show.UNKNOWN)
-        return Cell(", ".join(map(text, found)), sort(found[0]))
+        return found[0] if len(found) == 1 else Cell(", ".join(c.line for c in found), found[0].sort)
 
     return cell
 
 
-def ratio_text(latency: Latency) -> str:
-    """Return the ratio and its interval."""
-    if latency.ratio_to_baseline is None:
-        return show.UNKNOWN
-    return f"{show.ratio(latency.ratio_to_baseline)} ({_bounds(latency.ratio_ci95, 3)})"
+def ratio(latency: Latency) -> Cell:
+    """Return the ratio to the baseline with its interval."""
+    value = latency.ratio_to_baseline
+    return Cell(show.UNKNOWN) if value is None else Cell(show.ratio(value), value, _bounds(latency.ratio_ci95, 3))
 
 
 def _mapped_columns(report: Report) -> list[tuple[Column, _CellOf]]:
@@ -200,7 +201,7 @@ def _latency_row(name: str, latency: Latency) -> tuple[Cell, ...]:
         Cell(name, name),
         Cell(latency.engine, latency.engine),
         *(Cell(show.milliseconds(t), t) for t in times),
-        Cell(ratio_text(latency), latency.ratio_to_baseline),
+        ratio(latency),
         Cell(show.size(latency.peak_rss_bytes), latency.peak_rss_bytes),
         Cell(show.size(latency.arena_bytes), latency.arena_bytes),
     )

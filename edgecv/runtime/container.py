@@ -124,8 +124,10 @@ def _guard(path: PathLike, format: str, read: Any, data: Buffer) -> Any:
 # --- FlatBuffers (.tflite). Source: the FlatBuffers binary format, https://flatbuffers.dev/internals/, and the
 # field order of TFLite's schema.fbs.
 
-_SUBGRAPHS, _BUFFERS, _METADATA = 2, 4, 6  # fields of Model
-_TENSORS, _OPERATORS = 0, 3  # fields of SubGraph
+_OPERATOR_CODES, _SUBGRAPHS, _BUFFERS, _METADATA = 1, 2, 4, 6  # fields of Model
+_TENSORS, _ENDS, _OPERATORS = 0, (1, 2), 3  # fields of SubGraph; the ends are its inputs and outputs
+_QUANTIZATION = 4  # field of Tensor
+_OPTIONS = 4  # field of Operator
 
 
 def _u32(data: Buffer, at: int) -> int:
@@ -198,19 +200,37 @@ def _outside(data: Buffer, table: int) -> Tuple[int, int]:
 
 
 def _walk_tflite(data: Buffer) -> None:
+    """Touch everything that an interpreter reads to build the graph."""
     root = _u32(data, 0)
     for buffer in _tables(data, root, _BUFFERS):
         _vector(data, buffer, 0, 1)
         offset, size = _outside(data, buffer)
         if offset + size > len(data):
             raise _Damaged(f"a buffer at byte {offset} lies beyond its end at {len(data)}")
+    for code in _tables(data, root, _OPERATOR_CODES):
+        _vector(data, code, 1, 1)
+    for entry in _tables(data, root, _METADATA):
+        _vector(data, entry, 0, 1)
     for graph in _tables(data, root, _SUBGRAPHS):
-        for tensor in _tables(data, graph, _TENSORS):
-            _vector(data, tensor, 0, 4)
-            _vector(data, tensor, 3, 1)
-        for operator in _tables(data, graph, _OPERATORS):
-            _vector(data, operator, 1, 4)
-            _vector(data, operator, 2, 4)
+        _walk_subgraph(data, graph)
+
+
+def _walk_subgraph(data: Buffer, graph: int) -> None:
+    for field in _ENDS:
+        _vector(data, graph, field, 4)
+    for tensor in _tables(data, graph, _TENSORS):
+        _vector(data, tensor, 0, 4)
+        _vector(data, tensor, 3, 1)
+        at = _field(data, tensor, _QUANTIZATION)
+        if at is not None:
+            _vector(data, at + _u32(data, at), 2, 4)
+            _vector(data, at + _u32(data, at), 3, 8)
+    for operator in _tables(data, graph, _OPERATORS):
+        _vector(data, operator, 1, 4)
+        _vector(data, operator, 2, 4)
+        at = _field(data, operator, _OPTIONS)
+        if at is not None:
+            _field(data, at + _u32(data, at), 0)
 
 
 # --- Protocol buffers (.onnx). Source: the protobuf wire format, https://protobuf.dev/programming-guides/encoding/,

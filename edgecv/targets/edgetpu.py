@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from edgecv.graphs import Graph, Op, Tensor, partition
 from edgecv.profiles import OpRule, TargetProfile
+from edgecv.results import Certainty
 from edgecv.targets.edgetpu_memory import parameter_bytes
 from edgecv.targets.edgetpu_rules import (
     CONDITIONS,
@@ -25,6 +26,10 @@ NOTE = (
     "predicted from the compiler's table and published logs; it can still fail on the whole file "
     "(large activations, internal errors), which only compiling shows"
 )
+UNQUANTISED_NOTE = (
+    "no operator works on quantised int8 or uint8 tensors: make an int8 file (scheme int8) for this target"
+)
+COMPILED = "edgetpu-custom-op"  # what the compiler leaves in place of the operators that it compiled
 _ACTIVATION_DIMS = 3
 # Operators whose output shape is a run-time value when the named input is not in the file.
 _SHAPE_INPUTS = {
@@ -57,12 +62,16 @@ def judge_on_edgetpu(request: Request) -> Verdict:
     refusals = {op.index: refusal for op in graph.ops if (refusal := refuse(graph, op, profile)) is not None}
     mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
     findings = tuple(_finding(op, refusals.get(op.index), op.index in mapped, profile) for op in graph.ops)
-    on_chip = parameter_bytes(graph, [op for op in graph.ops if op.index in mapped], profile)
-    return Verdict(findings=findings, kind="predicted", notes=(NOTE,), parameter_bytes=on_chip)
+    memory = parameter_bytes(graph, [op for op in graph.ops if op.index in mapped], profile)
+    floating = bool(refusals) and all(r.status in (WRONG_TYPE, UNSUPPORTED) for r in refusals.values()) and not mapped
+    notes = (UNQUANTISED_NOTE, NOTE) if floating else (NOTE,)
+    return Verdict(findings=findings, kind="predicted", notes=notes, parameter_bytes=memory)
 
 
 def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     """Return why the compiler does not support one operator, or None when it does."""
+    if op.op == COMPILED:
+        return None
     rule = profile.ops.get(op.op)
     if op.is_custom or op.op == "DEQUANTIZE":
         return _type_refusal(graph, op, profile) or Refusal(
@@ -140,7 +149,8 @@ def _finding(op: Op, refusal: Refusal | None, mapped: bool, profile: TargetProfi
     if refusal is not None:
         return Finding(status=refusal.status, mapped=False, certainty=refusal.certainty, reason=refusal.reason)
     if mapped:
-        return Finding(status=MAPPED, mapped=True, certainty=profile.ops[op.op].certainty)
+        certainty: Certainty = "certain" if op.op == COMPILED else profile.ops[op.op].certainty
+        return Finding(status=MAPPED, mapped=True, certainty=certainty)
     reason = f"{op.op} is supported, but comes after an operator that runs on the CPU; only the first part is compiled"
     return Finding(status=SECOND_SUBGRAPH, mapped=False, certainty="likely", reason=reason)
 

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from edgecv.graphs import Graph, Op
 from edgecv.profiles import TargetProfile
 from edgecv.results import ParameterBytes
+from edgecv.targets.table import limit
 
 _CONVOLUTIONS = ("CONV_2D", "TRANSPOSE_CONV")
-_UNCOUNTED = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM")
+_UNCOUNTED = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "edgetpu-custom-op")
 
 
 def parameter_bytes(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> ParameterBytes:
     """Predict the parameter memory of the mapped operators.
 
     Whole operators are cached in order until the memory is full; the rest is streamed, and so is a fully connected
-    layer with very many inputs. Unknown (None) when a recurrent layer is mapped: its layout is not known.
+    layer with very many inputs. Unknown (None) when a recurrent layer or an already compiled part is mapped: their
+    layout is not known.
 
     Source: fitted to the parameter sizes inside published files of compilers with minimum runtime 10 to 14: exact or
     within 3 % where convolutions and fully connected layers hold the weights (benchmarks/edgetpu_score.py shows it).
@@ -26,7 +28,7 @@ def parameter_bytes(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) 
     on_chip = streamed = 0
     for op in mapped:
         size = layer_bytes(graph, op)
-        if _always_streamed(graph, op, profile) or on_chip + size > profile.limits["cache_bytes"]:
+        if _always_streamed(graph, op, profile) or on_chip + size > limit(profile, "cache_bytes"):
             streamed += size
         else:
             on_chip += size
@@ -54,7 +56,7 @@ def layer_bytes(graph: Graph, op: Op) -> int:
 
 def _always_streamed(graph: Graph, op: Op, profile: TargetProfile) -> bool:
     inputs = graph.tensors[op.inputs[1]].shape[-1] if op.op == "FULLY_CONNECTED" else 0
-    return inputs > profile.limits["cached_inputs"]
+    return inputs > limit(profile, "cached_inputs")
 
 
 def _rows(channels: int) -> int:

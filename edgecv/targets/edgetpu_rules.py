@@ -19,6 +19,7 @@ from edgecv.graphs import Graph, Op, Tensor, constant
 from edgecv.profiles import TargetProfile
 from edgecv.registry import Registry
 from edgecv.results import Certainty
+from edgecv.targets.table import limit
 
 # The compiler's own words.
 MAPPED = "Mapped to Edge TPU"
@@ -177,7 +178,7 @@ def mean_depth(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     if len(shape) - 1 in axes and shape[-1] % 4:
         return Refusal(reason=f"a mean over channels needs a multiple of 4 of them; there are {shape[-1]}")
     plane = math.prod(shape[-3:-1])
-    if shape[-1] < 4 and plane > profile.limits["mean_plane_elements"]:
+    if shape[-1] < 4 and plane > limit(profile, "mean_plane_elements"):
         reason = f"a mean over a plane of {plane} elements with {shape[-1]} channels is not mapped"
         return Refusal(reason=reason, certainty="likely")
     return None
@@ -195,26 +196,26 @@ def channel_alpha(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Non
 @condition
 def fits_tile(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     """Tensors without a y extent are not spread over tiles, so each fits the memory of one."""
-    limit = int(profile.limits["tile_bytes"])
-    return _size_refusal(graph, op, limit, "a tensor without height stays in the memory of one tile")
+    most = int(limit(profile, "tile_bytes"))
+    return _size_refusal(graph, op, most, "a tensor without height stays in the memory of one tile")
 
 
 @condition
 def transpose_fits(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     """Both sides of a transposition fit the memory of one tile."""
-    limit = int(profile.limits["transpose_elements"])
+    most = int(limit(profile, "transpose_elements"))
     biggest = max(t.elements for t in (*graph.inputs_of(op)[:1], *graph.outputs_of(op)))
-    if biggest <= limit:
+    if biggest <= most:
         return None
-    return Refusal(reason=f"transposing {biggest} elements; at most about {limit} are mapped", certainty="likely")
+    return Refusal(reason=f"transposing {biggest} elements; at most about {most} are mapped", certainty="likely")
 
 
-def _size_refusal(graph: Graph, op: Op, limit: int, why: str) -> Refusal | None:
+def _size_refusal(graph: Graph, op: Op, most: int, why: str) -> Refusal | None:
     tensors = [t for t in (*graph.inputs_of(op), *graph.outputs_of(op)) if not t.is_constant and _is_flat(t)]
     biggest = max((t.elements for t in tensors), default=0)
-    if biggest <= limit:
+    if biggest <= most:
         return None
-    return Refusal(reason=f"{why}: {biggest} elements, at most {limit} fit", certainty="likely")
+    return Refusal(reason=f"{why}: {biggest} elements, at most {most} fit", certainty="likely")
 
 
 def _is_flat(tensor: Tensor) -> bool:
@@ -226,11 +227,11 @@ def precise_resize(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | No
     """Resizing enlarges by a small factor, and the result fits the chip's memory."""
     before, after = graph.inputs_of(op)[0].shape, graph.outputs_of(op)[0].shape
     factor = max(a / b for a, b in zip(after[1:3], before[1:3], strict=True))
-    limit = profile.limits["resize_factor"]
-    if factor > limit:
-        reason = f"it enlarges {factor:.1f} times; at most about {limit:.0f} times is precise enough"
+    most = limit(profile, "resize_factor")
+    if factor > most:
+        reason = f"it enlarges {factor:.1f} times; at most about {most:.0f} times is precise enough"
         return Refusal(status=IMPRECISE_RESIZE, reason=reason, certainty="likely")
-    size, memory = math.prod(after), int(profile.limits["resize_output_bytes"])
+    size, memory = math.prod(after), int(limit(profile, "resize_output_bytes"))
     if size >= memory:
         return Refusal(reason=f"its output of {size} bytes does not fit into {memory} bytes", certainty="likely")
     return None

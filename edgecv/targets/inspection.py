@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecv import files, profiles
+from edgecv.errors import UnsupportedModelError
 from edgecv.graphs import Graph, arena_bytes, read_graph
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Inspection, MappingSummary, OpVerdict, Unmapped
@@ -29,7 +30,14 @@ def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIE
     source = Path(path)
     graph = read_graph(source)
     procedure = PROCEDURES.get(profile.verdict)
-    verdict = procedure(Request(path=source, graph=graph, profile=profile, reporter=reporter))
+    request = Request(path=source, graph=graph, profile=profile, reporter=reporter)
+    try:
+        verdict = procedure(request)
+    except (IndexError, ZeroDivisionError) as error:  # an operator without the inputs or sizes that it must have
+        raise UnsupportedModelError(
+            f"{source} is corrupt: an operator lacks inputs that every such operator has",
+            hint="convert the model anew",
+        ) from error
     return _inspection(profile.name, graph, verdict, _layers(source, graph))
 
 

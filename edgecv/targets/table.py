@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecv.errors import ConfigError
 from edgecv.graphs import Graph, Op
 from edgecv.profiles import TargetProfile
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, wrong_format
@@ -22,6 +23,15 @@ def judge_op(graph: Graph, op: Op, profile: TargetProfile) -> Finding:
     if reason:
         return Finding(status="Not in the operator table", mapped=False, certainty="likely", reason=reason)
     return Finding(status="In the operator table", mapped=True, certainty="likely")
+
+
+def limit(profile: TargetProfile, name: str) -> float:
+    """Return a number of the profile's `[limits]`. Raises ConfigError when the profile lacks it."""
+    if name not in profile.limits:
+        raise ConfigError(
+            f"target '{profile.name}' has no limit '{name}'", hint=f"add it to [limits] of {profile.name}.toml"
+        )
+    return profile.limits[name]
 
 
 def _objection(graph: Graph, op: Op, profile: TargetProfile) -> str:

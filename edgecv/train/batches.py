@@ -66,7 +66,9 @@ def _check_labels(labels: Labels, split: str, spec: ModelSpec) -> None:
         )
 
 
-def training_batches(samples: Samples, *, batch_size: int, augmentation: Augmentation, seed: int, epoch: int) -> Iterator[Batch]:
+def training_batches(
+    samples: Samples, *, batch_size: int, augmentation: Augmentation, seed: int, epoch: int
+) -> Iterator[Batch]:
     """Yield the shuffled, augmented batches of one epoch; the last one may be smaller."""
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(samples)).astype(np.int64)
@@ -82,6 +84,6 @@ def ordered_batches(samples: Samples, *, batch_size: int) -> Iterator[Batch]:
         yield samples.inputs(chosen), samples.labels[chosen]
 
 
-def steps_per_epoch(samples: Samples, batch_size: int) -> int:
-    """Return the number of batches that `training_batches` yields."""
-    return -(-len(samples) // batch_size)
+def batches_per_epoch(images: int, batch_size: int) -> int:
+    """Return the number of batches that `training_batches` yields for a split of `images`."""
+    return -(-images // batch_size)

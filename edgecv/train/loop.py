@@ -10,10 +10,10 @@ import numpy as np
 
 from edgecv.errors import ConfigError
 from edgecv.modelio.env import keras, tensorflow
-from edgecv.progress import Advance, Reporter
+from edgecv.progress import Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train import state as states
-from edgecv.train.batches import Samples, ordered_batches, steps_per_epoch, training_batches
+from edgecv.train.batches import Samples, ordered_batches, training_batches
 from edgecv.train.losses import is_regression, loss_for
 from edgecv.train.randomness import reseed, reseedable
 from edgecv.train.recipes import TrainRecipe, learning_rate_at
@@ -37,14 +37,12 @@ class Hooks:
     Attributes:
         stage: Shown beside the progress bar, and part of the state's fingerprint.
         facts: JSON-able values that, with the recipe, define the run beyond the weights.
-        before_step: Called with the 0-based number of the step, counted over all epochs.
-        after_step: Called after each optimizer step.
+        after_step: Traced into the training step, after the optimizer's update: keeps masked weights at zero, ….
         eligible: Whether the weights after this epoch (0-based) may be kept as the best.
     """
 
     stage: str
     facts: Mapping[str, object] = field(default_factory=dict)
-    before_step: Callable[[int], None] | None = None
     after_step: Callable[[], None] = _nothing
     eligible: Callable[[int], bool] = _always
 
@@ -169,9 +167,7 @@ class _Run:
 
     def snapshot(self, fingerprint: str, history: tuple[Epoch, ...], best: tuple[Array, ...]) -> State:
         optimizer = tuple(variable.numpy().copy() for variable in self.optimizer.variables)
-        return State(
-            fingerprint=fingerprint, history=history, weights=self.weights(), optimizer=optimizer, best=best
-        )
+        return State(fingerprint=fingerprint, history=history, weights=self.weights(), optimizer=optimizer, best=best)
 
     def epoch(self, index: int, training: Samples, validation: Samples) -> Epoch:
         """Train one epoch and measure it."""
@@ -195,20 +191,12 @@ class _Run:
         batches = training_batches(
             samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=recipe.seed, epoch=epoch
         )
-        step = epoch * steps_per_epoch(samples, recipe.batch_size)
-        losses = []
-        for offset, (inputs, labels) in enumerate(batches):
-            if self.hooks.before_step is not None:
-                self.hooks.before_step(step + offset)
-            losses.append(float(self.train_step(inputs, labels)) * len(labels))
-            self.hooks.after_step()
+        losses = [float(self.train_step(inputs, labels)) * len(labels) for inputs, labels in batches]
         return float(np.sum(losses) / len(samples))
 
     def _validate(self, samples: Samples) -> tuple[float, float]:
         batches = ordered_batches(samples, batch_size=EVALUATION_BATCH)
-        sums = np.sum(
-            [np.multiply([float(v) for v in self.validation_step(x, y)], len(y)) for x, y in batches], axis=0
-        )
+        sums = np.sum([np.multiply([float(v) for v in self.validation_step(x, y)], len(y)) for x, y in batches], axis=0)
         return float(sums[0] / len(samples)), float(sums[1] / len(samples))
 
     def _compile(self, step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -225,6 +213,7 @@ class _Run:
             loss = tf.add_n([self.loss(labels, self.model(inputs, training=True)), *self.model.losses])
         variables = self.model.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        self.hooks.after_step()
         return loss
 
     def _validation_step(self, inputs: Any, labels: Any) -> tuple[Any, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, Mapping, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Mapping, get_args
 
 from edgecv.errors import ConfigError, unknown_name
 from edgecv.specs import ModelSpec
@@ -58,6 +58,13 @@ class TrainRecipe:
         check("seed", self.seed, self.seed >= 0, ">= 0")
         check("patience", self.patience, self.patience is None or self.patience >= 1, ">= 1 or None")
         check("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
+
+
+def fine_tuning(recipe: TrainRecipe, *, rate: float, epochs: float) -> dict[str, Any]:
+    """Return the fields of a recipe that goes on after `recipe`, with its learning rate and epochs scaled."""
+    values = {entry.name: getattr(recipe, entry.name) for entry in fields(TrainRecipe)}
+    scaled = {"learning_rate": recipe.learning_rate * rate, "epochs": max(4, round(recipe.epochs * epochs))}
+    return values | scaled
 
 
 def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:

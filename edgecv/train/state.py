@@ -106,9 +106,5 @@ def _read(path: Path) -> State:
         meta = json.loads(bytes(file["meta"]).decode())
         if meta["schema"] != SCHEMA:
             raise ValueError(f"schema {meta['schema']}, expected {SCHEMA}")
-        groups = {
-            name: tuple(file[f"{name}_{i}"] for i in range(count)) for name, count in meta["counts"].items()
-        }
-    return State(
-        fingerprint=meta["fingerprint"], history=tuple(Epoch(**epoch) for epoch in meta["history"]), **groups
-    )
+        groups = {name: tuple(file[f"{name}_{i}"] for i in range(count)) for name, count in meta["counts"].items()}
+    return State(fingerprint=meta["fingerprint"], history=tuple(Epoch(**epoch) for epoch in meta["history"]), **groups)

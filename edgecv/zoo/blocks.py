@@ -6,6 +6,7 @@ a file's operators to source layers.
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 from edgecv.modelio import env
@@ -43,11 +44,11 @@ def average_pool(x: Any, size: int, *, name: str) -> Any:
     return env.keras().layers.AveragePooling2D(size, name=name)(x)
 
 
-def conv_learner(x: Any, filters: tuple[int, ...], *, name: str) -> Any:
-    """3x3 convolutions in a row, named name + "a", "b", …, then a 2x2 max pool named "pool" + the stage's digits."""
-    for letter, width in zip("abcdefgh", filters, strict=False):
-        x = conv(x, width, 3, name=f"{name}{letter}")
-    return max_pool(x, 2, name=name.replace("conv", "pool"))
+def conv_learner(x: Any, filters: tuple[int, ...], *, stage: int) -> Any:
+    """3x3 convolutions in a row, named conv<stage>a, conv<stage>b, …, then a 2x2 max pool named pool<stage>."""
+    for index, width in enumerate(filters):
+        x = conv(x, width, 3, name=f"conv{stage}{string.ascii_lowercase[index]}")
+    return max_pool(x, 2, name=f"pool{stage}")
 
 
 def flatten(x: Any, *, name: str = "flatten") -> Any:
@@ -68,6 +69,14 @@ def dropout(x: Any, rate: float, *, name: str) -> Any:
 def classifier(x: Any, labels: int, *, name: str = "output") -> Any:
     """Dense layer with softmax: probabilities, (batch, labels)."""
     return dense(x, labels, activation="softmax", name=name)
+
+
+def dense_head(x: Any, hidden: tuple[int, ...], labels: int, *, rate: float) -> Any:
+    """Flatten, then dense layers fc1, fc2, … with a dropout drop1, drop2, … after each, then the classifier."""
+    x = flatten(x)
+    for index, units in enumerate(hidden, start=1):
+        x = dropout(dense(x, units, name=f"fc{index}"), rate, name=f"drop{index}")
+    return classifier(x, labels)
 
 
 def model(inputs: Any, outputs: Any, *, name: str) -> Any:

@@ -15,12 +15,9 @@ def build_canonical(labels: int) -> Any:
     """C64/7-MP2-C128-C128-MP2-C256-C256-MP2-D128-DO-D64-DO-D(labels); feature maps 28, 14, 7, 3."""
     image = blocks.image_input(INPUT_SHAPE)
     x = blocks.max_pool(blocks.conv(image, 64, 7, name="conv1"), 2, name="pool1")
-    x = blocks.conv_learner(x, (128, 128), name="conv2")
-    x = blocks.conv_learner(x, (256, 256), name="conv3")
-    x = blocks.flatten(x)
-    x = blocks.dropout(blocks.dense(x, 128, name="fc1"), 0.5, name="drop1")
-    x = blocks.dropout(blocks.dense(x, 64, name="fc2"), 0.5, name="drop2")
-    return blocks.model(image, blocks.classifier(x, labels), name="cnn_fashion")
+    x = blocks.conv_learner(x, (128, 128), stage=2)
+    x = blocks.conv_learner(x, (256, 256), stage=3)
+    return blocks.model(image, blocks.dense_head(x, (128, 64), labels, rate=0.5), name="cnn_fashion")
 
 
 CNN_FASHION = ZooEntry(

@@ -75,6 +75,7 @@ def make_artifact(rng: Any, format: str, variant: tuple[Any, ...]) -> ArtifactRe
         size_bytes=int(250_000 * share * (1.04 if format == "onnx" else 1.0)),
         sha256=f"{len(parts):064x}",
         metric="top1",
+        metric_kind="measured",
         value=value,
         drop=drop,
         drop_ci95=(drop - 0.006, drop + 0.007),

@@ -48,13 +48,25 @@ def test_kinds_never_share_a_column(report):
     assert rows[2][measured].endswith("ms")
 
 
+def test_a_simulated_metric_has_a_column_of_its_own(report):
+    simulated = dataclasses.replace(report.artifacts[0], metric_kind="simulated")
+    rows = table_rows(
+        markdown.render(dataclasses.replace(report, artifacts=(simulated, report.artifacts[1]))), "Artifacts"
+    )
+    measured, other = rows[0].index("top1 (measured)"), rows[0].index("top1 (simulated)")
+    assert [row[measured].strip() for row in rows[1:]] == ["", "0.9861"]
+    assert [row[other].strip() for row in rows[1:]] == ["0.9889", ""]
+
+
 def test_unknown_is_a_word_and_never_zero(report):
     artifact = dataclasses.replace(report.artifacts[0], value=None, metric=None, drop=None, drop_ci95=None, latency=())
     rows = table_rows(
         markdown.render(dataclasses.replace(report, artifacts=(artifact, report.artifacts[1]))), "Artifacts"
     )
     by_title = dict(zip(rows[0], rows[1], strict=True))
-    assert {by_title[t] for t in ("top1", "top1 drop", "p50 (measured)", "Ratio (measured)")} == {"unknown"}
+    assert {by_title[t] for t in ("top1 (measured)", "top1 drop (measured)", "p50 (measured)", "Ratio (measured)")} == {
+        "unknown"
+    }
 
 
 def test_warnings_come_last(report):

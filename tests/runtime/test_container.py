@@ -3,16 +3,18 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest_helpers import manifest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.manifest import to_json
 from edgecv.runtime.container import check_tflite, read_manifest, sniff
+
+from .conftest import manifest
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ class TestReading:
         assert sniff(tmp_path / "m.onnx") == "tflite"
 
     def test_files_without_a_manifest(self, files, tmp_path):
-        from conftest_helpers import onnx_model
+        from .conftest import onnx_model
 
         (tmp_path / "m.onnx").write_bytes(onnx_model(None))
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as out:
@@ -113,7 +115,8 @@ class TestRefused:
             sniff(tmp_path / "a.keras")
 
     @pytest.mark.parametrize(
-        "content", [b"{", b"[]", b"null", b'{"schema": "edgecv.manifest/99"}', b'{"schema": "edgecv.manifest/1"}', b"\xff"]
+        "content",
+        [b"{", b"[]", b"null", b'{"schema": "edgecv.manifest/99"}', b'{"schema": "edgecv.manifest/1"}', b"\xff"],
     )
     def test_a_bad_manifest(self, archive, tmp_path, content):
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as out:
@@ -130,10 +133,7 @@ class TestRefused:
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as out:
             out.writestr("config.json", "{}")
             out.writestr("edgecv.json", json.dumps(document))
-        try:
-            read_manifest(tmp_path / "m.keras")
-        except UnsupportedModelError as error:
-            assert "manifest" in str(error)
+        assert "m.keras" in attempt(read_manifest, tmp_path / "m.keras")
 
     @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.99])
     def test_truncated_tflite(self, files, tmp_path, share):
@@ -149,6 +149,15 @@ class TestRefused:
             sniff(_put(tmp_path, data[: int(len(data) * share)]))
 
 
+def attempt(read: Callable[[Path], object], path: Path) -> str:
+    """Return our error's message, the file's name when there is none; anything else passes through."""
+    try:
+        read(path)
+    except EdgecvError as error:
+        return str(error)
+    return path.name
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_damage_raises_anything_but_our_errors(files, archive, tmp_path, data):
@@ -158,10 +167,7 @@ def test_no_damage_raises_anything_but_our_errors(files, archive, tmp_path, data
         content[place] = data.draw(st.integers(0, 255))
     path = _put(tmp_path, bytes(content[: data.draw(st.integers(0, len(content)))]))
     for read in (sniff, read_manifest, check_tflite):
-        try:
-            read(path)
-        except EdgecvError as error:
-            assert path.name in str(error)
+        assert path.name in attempt(read, path)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,10 +175,7 @@ def test_no_damage_raises_anything_but_our_errors(files, archive, tmp_path, data
 def test_no_bytes_raise_anything_but_our_errors(tmp_path, content, start):
     path = _put(tmp_path, start + content)
     for read in (sniff, read_manifest, check_tflite):
-        try:
-            read(path)
-        except EdgecvError as error:
-            assert path.name in str(error)
+        assert path.name in attempt(read, path)
 
 
 def _put(folder: Path, data: bytes) -> Path:

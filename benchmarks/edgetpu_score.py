@@ -1,0 +1,93 @@
+"""Score the Edge TPU predictions against files that the real compiler compiled.
+
+    python benchmarks/edgetpu_score.py FOLDER [--json]
+
+FOLDER holds `models/NAME.tflite` (the files before compilation) and `truth.json`: a list of
+`{"model": NAME, "ops": [{"index", "op", "mapped"}, …], "parameter_cache": [{"cached_param_bytes",
+"streamed_param_bytes"}, …]}` with what the compiler did to each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecv.results import Inspection
+from edgecv.targets import inspect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Agreement on one model.
+
+    Attributes:
+        wrong: Indices of the operators that the prediction maps and the compiler does not, or the other way round.
+        parameter_error: |predicted - true| / true of all parameter bytes; None when either is unknown or 0.
+    """
+
+    model: str
+    n_ops: int
+    wrong: tuple[int, ...]
+    parameter_error: float | None
+
+
+def score(folder: Path) -> tuple[Score, ...]:
+    """Score every model that `folder`/truth.json names."""
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    return tuple(_score_model(folder / "models" / entry["model"], entry) for entry in truth)
+
+
+def _score_model(path: Path, entry: dict[str, Any]) -> Score:
+    found = inspect(path, "edgetpu")
+    wrong = [p.index for p, t in zip(found.ops, entry["ops"], strict=True) if p.mapped != t["mapped"]]
+    error = _parameter_error(found, entry.get("parameter_cache") or [])
+    return Score(model=entry["model"], n_ops=found.n_ops, wrong=tuple(wrong), parameter_error=error)
+
+
+def _parameter_error(found: Inspection, packages: list[dict[str, Any]]) -> float | None:
+    on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
+    true = sum(p["cached_param_bytes"] + p["streamed_param_bytes"] for p in packages)
+    if on_chip is None or streamed is None or true == 0:
+        return None
+    return abs(on_chip + streamed - true) / true
+
+
+def summary(scores: tuple[Score, ...]) -> dict[str, Any]:
+    """Return the totals."""
+    errors = sorted(s.parameter_error for s in scores if s.parameter_error is not None)
+    return {
+        "models": len(scores),
+        "models_exact": sum(not s.wrong for s in scores),
+        "ops": sum(s.n_ops for s in scores),
+        "ops_right": sum(s.n_ops - len(s.wrong) for s in scores),
+        "parameter_error_median": errors[len(errors) // 2] if errors else None,
+        "parameter_within_5_percent": sum(e <= 0.05 for e in errors),
+        "parameter_models": len(errors),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print agreement per model and in total."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args(arguments)
+    scores = score(options.folder)
+    totals = summary(scores)
+    if options.json:
+        sys.stdout.write(json.dumps(totals, indent=1) + "\n")
+        return 0
+    for one in scores:
+        error = "-" if one.parameter_error is None else f"{one.parameter_error:.1%}"
+        wrong = f"wrong at {list(one.wrong)}" if one.wrong else "right"
+        sys.stdout.write(f"{one.model:70} {one.n_ops:4} ops  {wrong:24} parameter bytes off by {error}\n")
+    sys.stdout.write("\n".join(f"{name}: {value}" for name, value in totals.items()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""One form for equal ONNX graphs: order, names, and nothing that a reader can infer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from edgecv.errors import ConversionError
+
+_COUNTER = re.compile(r"__\d+")
+_GRAPH_ATTRIBUTES = (5, 10)  # AttributeProto.GRAPH and .GRAPHS
+
+
+def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    """Sort and rename a model in place, so that equal models give equal bytes.
+
+    tf2onnx numbers names with a counter that runs for the life of the process ("scale__31"). Here nodes keep their
+    names without the number, and repeated ones are counted in the graph's order; values between nodes are "v0", "v1",
+    …, constants "c0", "c1", … by first use, which also keeps small files small; inputs and outputs get the names given.
+
+    Args:
+        proto: An onnx ModelProto without control flow.
+        inputs: Names of the graph's inputs, in order.
+        outputs: Names of the graph's outputs, in order.
+
+    Raises:
+        ConversionError: The graph has control flow, a cycle, or another number of inputs or outputs.
+    """
+    graph = proto.graph
+    if any(attribute.type in _GRAPH_ATTRIBUTES for node in graph.node for attribute in node.attribute):
+        raise ConversionError("the converted ONNX model has control flow, which devices do not take")
+    _sort(graph)
+    names = _value_names(graph, inputs, outputs)
+    taken: set[str] = set()
+    for node in graph.node:
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+        node.name = _unique(_COUNTER.sub("", node.name), taken)
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = names[value.name]
+    _reorder(graph.initializer, sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:])))
+    del graph.value_info[:]
+    graph.name, graph.doc_string = "edgecv", ""
+
+
+def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
+    constants = {tensor.name for tensor in graph.initializer}
+    fed = [value.name for value in graph.input if value.name not in constants]
+    made = [value.name for value in graph.output]
+    if len(fed) != len(inputs) or len(made) != len(outputs):
+        raise ConversionError(f"the ONNX model has inputs {fed} and outputs {made}, expected {inputs} and {outputs}")
+    names = {"": "", **dict(zip(fed, inputs, strict=True)), **dict(zip(made, outputs, strict=True))}
+    used = [name for node in graph.node for name in (*node.input, *node.output)]
+    for name in (*used, *sorted(constants)):
+        if name not in names:
+            names[name] = f"{'c' if name in constants else 'v'}{len(names)}"
+    return names
+
+
+def _sort(graph: Any) -> None:
+    """Order nodes by a depth-first walk from the outputs: what a node reads comes before it, in its inputs' order.
+
+    The result depends on the graph alone, not on the order that the converter's passes left.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    ordered: list[Any] = []
+    entered: set[str] = set()
+    left: set[str] = set()
+    stack = [(made_by[value.name], False) for value in reversed(graph.output) if value.name in made_by]
+    while stack:
+        node, finished = stack.pop()
+        key = node.output[0]
+        if finished:
+            left.add(key)
+            ordered.append(node)
+        elif key not in entered:
+            entered.add(key)
+            stack.append((node, True))
+            stack.extend((made_by[name], False) for name in reversed(node.input) if name in made_by)
+        elif key not in left and any(k for _, k in stack):
+            _refuse_cycle(node, stack)
+    _reorder(graph.node, ordered)
+
+
+def _reorder(field: Any, items: Iterable[Any]) -> None:
+    copies = [type(item).FromString(item.SerializeToString()) for item in items]
+    del field[:]
+    field.extend(copies)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, number = name, 0
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    taken.add(candidate)
+    return candidate

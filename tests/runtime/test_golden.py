@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edgecv import runtime
+from edgecv.errors import UnsupportedModelError
+from edgecv.manifest import Golden, pack_array
+from edgecv.runtime.golden import compare
+
+from .conftest import manifest
+
+
+def test_the_file_answers_as_it_did(golden):
+    with runtime.load(golden) as model:
+        result = runtime.replay(model)
+    assert result.passed
+    assert (result.max_abs_diff, result.n, result.tolerance) == (0.0, 1, 1e-6)
+    assert [(detail.vector, detail.output) for detail in result.details] == [(0, 0)]
+
+
+def test_another_file_with_the_same_vectors_fails(golden, files):
+    with runtime.load(golden) as made, runtime.load(files.int8) as other:
+        other.manifest = made.manifest
+        result = runtime.replay(other)
+    assert not result.passed
+    assert 1e-6 < result.max_abs_diff < 0.1
+
+
+def test_without_vectors_there_is_nothing_to_verify(files):
+    with runtime.load(files.float32) as model, pytest.raises(UnsupportedModelError, match="golden"):
+        runtime.replay(model)
+
+
+class TestCompare:
+    EXPECTED = np.array([0.25, 0.75], np.float32)
+    CONTENT = manifest(
+        "tflite",
+        "float32",
+        golden=(Golden(image=pack_array(np.zeros((2, 2), np.uint8)), outputs=(pack_array(EXPECTED),)),),
+        golden_tolerance=0.125,
+    )
+
+    @pytest.mark.parametrize(
+        ("answer", "difference", "passed"),
+        [
+            ([0.25, 0.75], 0.0, True),
+            ([0.125, 0.8], 0.125, True),
+            ([0.0, 0.75], 0.25, False),
+            ([np.nan, 0.75], np.inf, False),
+            ([0.25], np.inf, False),
+        ],
+    )
+    def test_by_hand(self, answer, difference, passed):
+        result = compare(self.CONTENT, [[np.array(answer, np.float32)]])
+        assert (result.max_abs_diff, result.passed) == (difference, passed)
+
+    def test_a_missing_output_fails(self):
+        assert not compare(self.CONTENT, [[]]).passed
+
+    def test_no_vectors_do_not_pass(self):
+        assert not compare(dataclasses.replace(self.CONTENT, golden=()), []).passed

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from edgecv import runtime
+from edgecv.convert.embed import embed_onnx, embed_tflite
+from edgecv.errors import ConfigError, DataError, MissingDependencyError, UnsupportedModelError
+from edgecv.manifest import TensorInfo
+from edgecv.specs import Head
+
+from .conftest import LABELS, SPEC, manifest, onnx_model
+
+
+class TestPredict:
+    @pytest.mark.parametrize("name", ["float32", "int8", "uint8", "int8_float_io", "onnx"])
+    def test_labels_scores_and_units(self, files, image, name):
+        with runtime.load(getattr(files, name)) as model:
+            found = model.predict(image)
+        assert {label for label, _ in found.labels} == set(LABELS)
+        values = [score for _, score in found.labels]
+        assert values == sorted(values, reverse=True)
+        assert sum(values) == pytest.approx(1, abs=0.03)
+        assert found.outputs[0].dtype == np.float32
+
+    def test_matches_keras(self, files, net, image):
+        expected = net(runtime.preprocess(image, SPEC)).numpy()[0]
+        for name, tolerance in (("float32", 1e-5), ("int8", 0.05), ("uint8", 0.05), ("int8_float_io", 0.05)):
+            with runtime.load(getattr(files, name)) as model:
+                np.testing.assert_allclose(model.predict(image).outputs[0], expected, atol=tolerance)
+
+    @pytest.mark.parametrize("name", ["int8", "uint8"])
+    def test_matches_an_interpreter_fed_by_hand(self, files, image, name):
+        """Parity: plain ai-edge-litert and the numbers that the file itself gives."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(str(getattr(files, name)))
+        interpreter.allocate_tensors()
+        source, sink = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        scale, zero_point = source["quantization"]
+        real = image.reshape(1, 8, 8, 1).astype(np.float32) / 255
+        limits = np.iinfo(source["dtype"])
+        stored = np.clip(np.round(real / scale) + zero_point, limits.min, limits.max).astype(source["dtype"])
+        interpreter.set_tensor(source["index"], stored)
+        interpreter.invoke()
+        scale, zero_point = sink["quantization"]
+        expected = (interpreter.get_tensor(sink["index"])[0].astype(np.float64) - zero_point) * scale
+        with runtime.load(getattr(files, name)) as model:
+            np.testing.assert_allclose(model.predict(image).outputs[0], expected, rtol=1e-6)
+
+    def test_takes_files_arrays_and_pil_of_any_size(self, files, tmp_path):
+        from PIL import Image
+
+        pixels = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        with runtime.load(files.float32) as model:
+            answers = [model.predict(x).labels for x in (pixels, tmp_path / "a.png", Image.fromarray(pixels))]
+        assert answers[0] == answers[1] == answers[2]
+
+    @pytest.mark.parametrize("shape", [(8, 8, 4), (0, 8), (8,)])
+    def test_bad_images(self, files, shape):
+        with runtime.load(files.float32) as model, pytest.raises(DataError):
+            model.predict(np.zeros(shape, np.uint8))
+
+
+class TestLoad:
+    def test_what_it_says_of_itself(self, files):
+        with runtime.load(files.int8) as model:
+            assert model.spec == SPEC
+            assert model.manifest == manifest("tflite", "int8")
+            assert model.engine.startswith("ai-edge-litert ")
+            assert (model.accelerator, model.adapter, model.is_software_adapter) == ("cpu", None, False)
+            assert model.session.threads == 1
+            assert (model.inputs[0].dtype, model.inputs[0].shape) == ("int8", (1, 8, 8, 1))
+
+    def test_without_a_manifest_a_spec_is_needed(self, files, image):
+        with pytest.raises(UnsupportedModelError, match=r"spec=ModelSpec"):
+            runtime.load(files.bare)
+        with runtime.load(files.bare, spec=SPEC) as model:
+            assert model.manifest is None
+            assert model.predict(image).label in LABELS
+
+    def test_spec_wins_over_the_manifest(self, files, image):
+        with runtime.load(files.float32, spec=SPEC.with_labels(tuple("vwxyz"))) as model:
+            assert model.predict(image).label in "vwxyz"
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"input_shape": (1, 8, 8)}, "shape"),
+            ({"input_shape": (64,), "preprocessing": None}, "shape"),
+            ({"heads": SPEC.heads * 2}, "2 heads"),
+            ({"heads": (Head("class", "classification", "probabilities", ("a", "b")),)}, "2 labels"),
+        ],
+    )
+    def test_a_spec_that_does_not_fit(self, files, changes, message):
+        values = {"preprocessing": None, **changes} if "input_shape" in changes else changes
+        with pytest.raises(UnsupportedModelError, match=message):
+            runtime.load(files.bare, spec=dataclasses.replace(SPEC, **values))
+
+    def test_integer_onnx_gets_its_quantisation_from_the_manifest(self, tmp_path, image):
+        info = TensorInfo(name="x", shape=(1, 8, 8, 1), dtype="int8", scale=1 / 255, zero_point=-128)
+        content = manifest("onnx", "int8", inputs=(info,))
+        (tmp_path / "i.onnx").write_bytes(embed_onnx(onnx_model(None, io_type=3), content))
+        with runtime.load(tmp_path / "i.onnx") as model:
+            assert model.inputs[0] == info
+
+    def test_closed(self, files, image):
+        for path in (files.float32, files.onnx):
+            model = runtime.load(path)
+            model.close()
+            model.close()
+            with pytest.raises(ConfigError, match="closed"):
+                model.predict(image)
+
+
+class TestRun:
+    def test_checks_its_inputs(self, files):
+        with runtime.load(files.float32) as model:
+            for tensors in ([], [np.zeros((8, 8, 1), np.float32)], [np.full((1, 8, 8, 1), np.nan, np.float32)]):
+                with pytest.raises(DataError):
+                    model.run(tensors)
+
+    def test_results_are_copies(self, files):
+        ones = np.ones((1, 8, 8, 1), np.float32)
+        for path in (files.float32, files.int8, files.onnx):
+            with runtime.load(path) as model:
+                first = model.run([ones])[0]
+                kept = first.copy()
+                model.run([ones * 0])
+                assert np.array_equal(first, kept)
+
+
+class TestEngines:
+    def test_unknown_names(self, files):
+        with pytest.raises(ConfigError, match="litert"):
+            runtime.open_session(files.float32, engine="litret")
+        with pytest.raises(ConfigError, match="gpu"):
+            runtime.open_session(files.float32, accelerator="gpuu")
+        with pytest.raises(ConfigError, match="threads"):
+            runtime.open_session(files.float32, threads=0)
+
+    def test_combinations_that_do_not_exist(self, files, tmp_path):
+        with pytest.raises(ConfigError, match=r"does not open \.onnx"):
+            runtime.open_session(files.onnx, engine="litert")
+        with pytest.raises(ConfigError, match="no 'gpu'"):
+            runtime.open_session(files.float32, engine="tflite-runtime", accelerator="gpu")
+
+    def test_missing_package_names_the_extra(self, files, monkeypatch):
+        monkeypatch.setattr("edgecv.runtime.engines.available", lambda module: False)
+        with pytest.raises(MissingDependencyError, match=r"edgecv\[litert\]"):
+            runtime.open_session(files.float32)
+        with pytest.raises(MissingDependencyError, match=r"edgecv\[onnxruntime\]"):
+            runtime.open_session(files.onnx)
+
+    def test_onnx_on_a_gpu_never_falls_back(self, files):
+        import onnxruntime
+
+        from edgecv.errors import DeviceError
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            pytest.skip("this ONNX Runtime has CUDA")
+        with pytest.raises(DeviceError, match="CUDA"):
+            runtime.load(files.onnx, accelerator="gpu")
+
+    def test_dynamic_shapes(self, tmp_path):
+        (tmp_path / "d.onnx").write_bytes(onnx_model(None, ("batch", "height", "width", 1)))
+        with pytest.raises(UnsupportedModelError, match=r"dynamic shape \(\?, \?, \?, 1\)"):
+            runtime.open_session(tmp_path / "d.onnx")
+
+    def test_a_variable_batch_is_one(self, tmp_path, image):
+        (tmp_path / "b.onnx").write_bytes(onnx_model(manifest("onnx", "float32"), ("batch", 8, 8, 1)))
+        with runtime.load(tmp_path / "b.onnx") as model:
+            assert model.inputs[0].shape == (1, 8, 8, 1)
+            assert model.predict(image).label in LABELS
+
+    def test_onnx_that_its_engine_refuses(self, tmp_path):
+        (tmp_path / "o.onnx").write_bytes(onnx_model(None, op="NoSuchOperator"))
+        with pytest.raises(UnsupportedModelError, match="NoSuchOperator"):
+            runtime.open_session(tmp_path / "o.onnx")
+
+    @pytest.mark.parametrize("place", [0.2, 0.5, 0.8, 0.97])
+    def test_truncated_files_name_themselves(self, files, tmp_path, place):
+        for source in (files.int8, files.onnx):
+            data = source.read_bytes()
+            path = tmp_path / f"cut{source.suffix}"
+            path.write_bytes(data[: int(len(data) * place)])
+            with pytest.raises(UnsupportedModelError, match="cut"):
+                runtime.open_session(path)
+
+    def test_keras_files_are_for_the_toolchain(self, tmp_path):
+        import zipfile
+
+        with zipfile.ZipFile(tmp_path / "m.keras", "w") as out:
+            out.writestr("config.json", "{}")
+        with pytest.raises(ConfigError, match="convert"):
+            runtime.open_session(tmp_path / "m.keras")
+
+    def test_fill_is_seeded(self, files):
+        for path in (files.float32, files.int8, files.onnx):
+            answers = []
+            for seed in (1, 1, 2):
+                session = runtime.open_session(path)
+                session.fill(seed)
+                session.invoke()
+                answers.append(session.get_outputs()[0])
+                session.close()
+            assert np.array_equal(answers[0], answers[1])
+            assert not np.array_equal(answers[0], answers[2])
+
+    def test_an_embedded_manifest_leaves_the_file_runnable(self, files):
+        assert embed_tflite(files.bare.read_bytes(), manifest("tflite", "float32")) == files.float32.read_bytes()
