@@ -25,7 +25,7 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
         outputs: Names of the graph's outputs, in order.
 
     Raises:
-        ConversionError: The graph has control flow, a cycle, or another number of inputs or outputs.
+        ConversionError: The graph has control flow, or another number of inputs or outputs.
     """
     graph = proto.graph
     if any(attribute.type in _GRAPH_ATTRIBUTES for node in graph.node for attribute in node.attribute):
@@ -52,7 +52,7 @@ def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
         raise ConversionError(f"the ONNX model has inputs {fed} and outputs {made}, expected {inputs} and {outputs}")
     names = {"": "", **dict(zip(fed, inputs, strict=True)), **dict(zip(made, outputs, strict=True))}
     used = [name for node in graph.node for name in (*node.input, *node.output)]
-    for name in (*used, *sorted(constants)):
+    for name in used:
         if name not in names:
             names[name] = f"{'c' if name in constants else 'v'}{len(names)}"
     return names
@@ -61,26 +61,23 @@ def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
 def _sort(graph: Any) -> None:
     """Order nodes by a depth-first walk from the outputs: what a node reads comes before it, in its inputs' order.
 
-    The result depends on the graph alone, not on the order that the converter's passes left.
+    The result depends on the graph alone, not on the order that the converter's passes left; what no output needs goes.
     """
     made_by = {name: node for node in graph.node for name in node.output}
     ordered: list[Any] = []
     entered: set[str] = set()
-    left: set[str] = set()
     stack = [(made_by[value.name], False) for value in reversed(graph.output) if value.name in made_by]
     while stack:
-        node, finished = stack.pop()
-        key = node.output[0]
-        if finished:
-            left.add(key)
+        node, inputs_done = stack.pop()
+        if inputs_done:
             ordered.append(node)
-        elif key not in entered:
-            entered.add(key)
+        elif node.output[0] not in entered:
+            entered.add(node.output[0])
             stack.append((node, True))
             stack.extend((made_by[name], False) for name in reversed(node.input) if name in made_by)
-        elif key not in left and any(k for _, k in stack):
-            _refuse_cycle(node, stack)
     _reorder(graph.node, ordered)
+    used = {name for node in graph.node for name in node.input}
+    _reorder(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
 
 
 def _reorder(field: Any, items: Iterable[Any]) -> None:

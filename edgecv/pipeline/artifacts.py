@@ -49,7 +49,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeArtifact:
-    """An artifact that was written and checked."""
+    """An artifact that was written and checked.
+
+    Attributes:
+        max_abs_diff: Largest difference of an output to the source model's on the checked images, in real units.
+        sqnr_db: Signal to quantisation noise of the worst output, decibels; None when the outputs are equal.
+    """
 
     path: str
     format: str
@@ -59,7 +64,9 @@ class MadeArtifact:
     sparsity: float | None
     size_bytes: int
     sha256: str
-    checks: tuple[str, ...]
+    checked_images: int
+    max_abs_diff: float
+    sqnr_db: float | None
 
 
 def make(
@@ -143,5 +150,7 @@ def _made(artifact: Artifact) -> MadeArtifact:
         sparsity=manifest.sparsity,
         size_bytes=artifact.size_bytes,
         sha256=artifact.sha256,
-        checks=artifact.checks,
+        checked_images=artifact.check.samples,
+        max_abs_diff=artifact.check.max_abs_diff,
+        sqnr_db=artifact.check.sqnr_db,
     )

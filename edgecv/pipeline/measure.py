@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecv import bench, profiles, runtime
@@ -24,6 +24,7 @@ from edgecv.results import (
     Baseline,
     DatasetInfo,
     Evaluation,
+    Kind,
     Latency,
     LatencySummary,
     MappingSummary,
@@ -145,12 +146,11 @@ def _compare(
     reporter: Reporter,
 ) -> Report:
     split = dataset.split(request.split)
-    reference, _ = _evaluate(base.path, base.engine.accelerator, dataset, request.split, reporter)
-    notes: list[str] = []
-    evaluations: dict[Path, Evaluation] = {}
-    for file, manifest in manifests.items():
-        evaluations[file], remarks = _evaluate(file, _accelerator(manifest), dataset, request.split, reporter)
-        notes += remarks
+    reference = _evaluate(base.path, base.engine.accelerator, dataset, request.split, reporter).evaluation
+    found = {
+        file: _evaluate(file, _accelerator(manifest), dataset, request.split, reporter)
+        for file, manifest in manifests.items()
+    }
     mappings = {file: _mappings(file, targets, reporter) for file in manifests}
     cases = [BenchCase(name=_name(f), path=str(f)) for f, m in manifests.items() if _timed_here(m)]
     results = _time(cases, base, request.device, request.plan, request.seed, out / RAW_RESULTS, reporter)
@@ -161,13 +161,15 @@ def _compare(
             manifest,
             folder=out,
             name=_name(file),
-            evaluation=evaluations[file],
-            drop=paired_drop(reference.correct, evaluations[file].correct),
+            evaluation=found[file].evaluation,
+            metric_kind=found[file].kind,
+            drop=paired_drop(reference.correct, found[file].evaluation.correct),
             mappings=mappings[file],
             latency=[latencies[_name(file)]] if _name(file) in latencies else [],
         )
         for file, manifest in manifests.items()
     )
+    remarks = [answer.remark for answer in found.values() if answer.remark]
     untimed = [_why_untimed(_name(f), m) for f, m in manifests.items() if not _timed_here(m)]
     return Report(
         created=_now(),
@@ -177,13 +179,24 @@ def _compare(
         ),
         baseline=_baseline(base, reference, latencies),
         artifacts=artifacts,
-        warnings=(*notes, *untimed, *_latency_warnings(artifacts)),
+        warnings=(
+            *(answer.remark for answer in found.values() if answer.remark),
+            *untimed,
+            *_latency_warnings(artifacts),
+        ),
     )
 
 
-def _evaluate(
-    file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter
-) -> tuple[Evaluation, list[str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """An evaluation, how it came about, and what the reader must know of it."""
+
+    evaluation: Evaluation
+    kind: Kind = "measured"
+    remark: str = ""
+
+
+def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
     """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU."""
     try:
         predictor = runtime.load(file, accelerator=accelerator)
@@ -191,11 +204,13 @@ def _evaluate(
         if accelerator == "cpu":
             raise
         remark = f"{_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
-        return _evaluate(file, "cpu", dataset, split, reporter)[0], [remark]
+        return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
-        found = evaluate(predictor, dataset.split(split), dataset.name, reporter=reporter)
-        simulated = f"{_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
-        return found, [simulated] if predictor.is_software_adapter else []
+        evaluation = evaluate(predictor, dataset.split(split), dataset.name, reporter=reporter)
+        if not predictor.is_software_adapter:
+            return _Answer(evaluation=evaluation)
+        remark = f"{_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
+        return _Answer(evaluation=evaluation, kind="simulated", remark=remark)
 
 
 def _mappings(file: Path, targets: tuple[str, ...], reporter: Reporter) -> tuple[MappingSummary, ...]:

@@ -159,13 +159,13 @@ def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, re
     loaded = load(source)
     parent = require_manifest(loaded)
     dataset = open_data(plan.data, parent)
-    recipe = with_changes(compress.default_prune_recipe(parent.spec, plan.sparsity), epochs=plan.epochs, seed=plan.seed)
+    recipe = with_changes(compress.default_prune_recipe(parent.spec, sparsity=plan.sparsity), epochs=plan.epochs, seed=plan.seed)
     env.seed_everything(plan.seed)
     done = compress.prune(loaded.model, parent.spec, dataset, recipe, state=state_path(out), reporter=reporter)
     facts = {"step": "prune", "data": dataset.name, **codec.encode(recipe)}
     manifest = manifest_for(
         parent.spec, recipe=facts, seed=plan.seed, dataset_sha256=dataset.split("train").sha256,
-        source_sha256=loaded.sha256, parents=ancestry(loaded), sparsity=done.sparsity,
+        source_sha256=loaded.sha256, parents=ancestry(loaded), sparsity=done.sparsity.share,
     )  # fmt: skip
     return _save(done.model, out, manifest, done, force=force)
 

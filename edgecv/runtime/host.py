@@ -100,16 +100,22 @@ def gpu_adapter(root: str = "/", environ: Optional[Mapping[str, str]] = None) ->
         Source: Vulkan loader, "Loader and driver interface", sections on driver discovery and VK_DRIVER_FILES.
     """
     base, env = Path(root), os.environ if environ is None else environ
-    forced = env.get("VK_DRIVER_FILES") or env.get("VK_ICD_FILENAMES") or ""
-    chosen = [Path(name).stem for name in forced.split(os.pathsep) if name]
+    chosen = _chosen_drivers(env)
     if chosen and all(_is_software(name) for name in chosen):
         return {"kind": "software", "driver": chosen[0]}
     hardware = _gpu_driver(base)
     if hardware:
         return {"kind": "real", "driver": hardware}
-    installed = chosen or [icd.stem for folder in _ICD_FOLDERS for icd in sorted((base / folder).glob("*.json"))]
+    installed = chosen or _installed_drivers(base)
     software = next((name for name in installed if _is_software(name)), None)
     return {"kind": "software" if software else "none", "driver": software}
+
+
+def has_hardware_vulkan(root: str = "/", environ: Optional[Mapping[str, str]] = None) -> bool:
+    """Say whether a Vulkan driver other than a software renderer is installed and not overridden by one."""
+    env = os.environ if environ is None else environ
+    drivers = _chosen_drivers(env) or _installed_drivers(Path(root))
+    return any(not _is_software(name) for name in drivers)
 
 
 def has_nvidia(root: str = "/") -> bool:
@@ -120,6 +126,15 @@ def has_nvidia(root: str = "/") -> bool:
 def _idle_ticks(base: Path) -> Dict[int, int]:
     rows = [line.split() for line in (_text(base / "proc/stat") or "").splitlines()]
     return {int(row[0][3:]): int(row[4]) for row in rows if row[0].startswith("cpu") and row[0] != "cpu"}
+
+
+def _chosen_drivers(env: Mapping[str, str]) -> List[str]:
+    forced = env.get("VK_DRIVER_FILES") or env.get("VK_ICD_FILENAMES") or ""
+    return [Path(name).stem for name in forced.split(os.pathsep) if name]
+
+
+def _installed_drivers(base: Path) -> List[str]:
+    return [icd.stem for folder in _ICD_FOLDERS for icd in sorted((base / folder).glob("*.json"))]
 
 
 def _is_software(name: str) -> bool:

@@ -124,6 +124,7 @@ def lenet() -> Net:
     kernel = lambda *shape: T(shape, "int8", (0.1,) * shape[0], np.ones(shape, np.int8))  # noqa: E731
     bias = lambda n: T((n,), "int32", (0.01,) * n, np.zeros(n, np.int32))  # noqa: E731
     conv = options("Conv2DOptions", strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1)
+    valid = options("Conv2DOptions", strideW=1, strideH=1, padding=1)
     pool = options("Pool2DOptions", strideW=2, strideH=2, filterWidth=2, filterHeight=2, padding=1)
     dense = options("FullyConnectedOptions")
     tensors = {
@@ -140,7 +141,7 @@ def lenet() -> Net:
         N("CONV_2D", ["x", "k1", "b1"], ["model/c1/BiasAdd"], conv, 3),
         N("TANH", ["model/c1/BiasAdd"], ["model/c1/Tanh"], None, 2),
         N("AVERAGE_POOL_2D", ["model/c1/Tanh"], ["model/s2/AvgPool"], pool, 2),
-        N("CONV_2D", ["model/s2/AvgPool", "k3", "b3"], ["model/c3/BiasAdd"], conv, 3),
+        N("CONV_2D", ["model/s2/AvgPool", "k3", "b3"], ["model/c3/BiasAdd"], valid, 3),
         N("AVERAGE_POOL_2D", ["model/c3/BiasAdd"], ["model/s4/AvgPool"], pool, 2),
         N("RESHAPE", ["model/s4/AvgPool", "shape"], ["model/flatten/Reshape"], options("ReshapeOptions")),
         N("FULLY_CONNECTED", ["model/flatten/Reshape", "k5", "b5"], ["model/f5/Relu;model/f5/BiasAdd"],
