@@ -49,7 +49,8 @@ class Provenance:
         recipe: Name and settings of the step that made it ({"step": "train", "epochs": "20", …}).
         tools: Package name to version.
         seed: Of every random choice in the step.
-        dataset_sha256: Of the data used for training or calibration; None when there was none.
+        dataset: Name of the data set that the model was trained on; None when unknown.
+        dataset_sha256: Of the samples used in the step, for training or calibration; None when there were none.
         parents: sha256 and step of earlier stages, oldest first.
     """
 
@@ -57,6 +58,7 @@ class Provenance:
     tools: Mapping[str, str]
     seed: Optional[int] = None
     source_sha256: Optional[str] = None
+    dataset: Optional[str] = None
     dataset_sha256: Optional[str] = None
     parents: Tuple[Mapping[str, str], ...] = ()
 

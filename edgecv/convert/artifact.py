@@ -153,6 +153,7 @@ def _provenance(job: Job, earlier: Manifest | None) -> Provenance:
         tools=tool_versions(_TOOLS[job.request.format]),
         seed=job.seed,
         source_sha256=job.source.sha256,
+        dataset=earlier.provenance.dataset if earlier else None,
         dataset_sha256=job.dataset.split("train").sha256 if job.dataset and "calibration" in recipe else None,
         parents=parents,
     )

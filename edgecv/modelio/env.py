@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from typing import Any
 
 import numpy as np
 
 from edgecv.optional import require
+from edgecv.runtime.engines.native_log import captured
 
 
 def _prepare() -> None:
@@ -22,7 +24,13 @@ def _prepare() -> None:
 def tensorflow() -> Any:
     """Return the tensorflow module. Raises MissingDependencyError when it is not installed."""
     _prepare()
-    tf = require("tensorflow", why="to train, compress and convert models")
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    # Its C++ libraries announce themselves on stderr before any log level counts.
+    with captured():
+        tf = require("tensorflow", why="to train, compress and convert models")
+        # Importing tf_keras here keeps the announcement of its second plug-in scan inside as well.
+        require("tf_keras", why="to train, compress and convert models")
     tf.get_logger().setLevel("ERROR")
     return tf
 

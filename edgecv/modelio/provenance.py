@@ -31,6 +31,7 @@ def manifest_for(
     recipe: Mapping[str, Any],
     seed: int | None = None,
     source_sha256: str | None = None,
+    dataset: str | None = None,
     dataset_sha256: str | None = None,
     parents: tuple[Mapping[str, str], ...] = (),
     method: Method = "none",
@@ -43,6 +44,7 @@ def manifest_for(
         recipe: Name and settings of the step that made the model: {"step": "train", "epochs": 20}.
         seed: Of every random choice in the step.
         source_sha256: Of the model file that the step started from.
+        dataset: Name of the data set that the model was trained on.
         dataset_sha256: Of the training samples.
         parents: sha256 and step of earlier stages, oldest first.
         method: "qat" for a model that carries fake quantisation.
@@ -53,6 +55,7 @@ def manifest_for(
         tools=tool_versions(),
         seed=seed,
         source_sha256=source_sha256,
+        dataset=dataset,
         dataset_sha256=dataset_sha256,
         parents=parents,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from edgecv import profiles
 from edgecv.convert import Artifact, convert
@@ -132,11 +132,10 @@ def _format(plan: Plan, out: Path) -> str:
 
 
 def _dataset(plan: Plan, manifest: Manifest) -> Dataset | None:
-    """Open the data when int8 needs it; else use what is at hand for the checks, or None."""
-    if plan.data is not None or plan.scheme in STATIC:
-        return models.open_data(plan.data, manifest)
-    recorded: Any = manifest.provenance.recipe.get("data")
-    return models.open_data("digits", manifest) if recorded == "digits" else None
+    """Open the data when int8 needs it; else what is at hand for the checks, or None."""
+    at_hand = manifest.provenance.dataset in models.BUNDLED
+    needed = plan.data is not None or plan.scheme in STATIC
+    return models.open_data(plan.data, manifest) if needed or at_hand else None
 
 
 def _made(artifact: Artifact) -> MadeArtifact:

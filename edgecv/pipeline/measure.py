@@ -179,11 +179,7 @@ def _compare(
         ),
         baseline=_baseline(base, reference, latencies),
         artifacts=artifacts,
-        warnings=(
-            *(answer.remark for answer in found.values() if answer.remark),
-            *untimed,
-            *_latency_warnings(artifacts),
-        ),
+        warnings=(*remarks, *untimed, *_latency_warnings(artifacts)),
     )
 
 

@@ -18,6 +18,9 @@ from edgecv.profiles import read_toml
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
 
+BUNDLED = ("digits",)
+"""Data sets that every installation has, so that a model trained on one needs no --data."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -121,8 +124,8 @@ def open_data(uri: str | None, manifest: Manifest | None) -> Dataset:
         ConfigError: No `uri`, and the model was trained on something else.
     """
     if uri is None:
-        recorded = str(manifest.provenance.recipe.get("data", "")) if manifest else ""
-        if recorded != "digits":
+        recorded = manifest.provenance.dataset if manifest else None
+        if recorded not in BUNDLED:
             known = f"the model was trained on '{recorded}'" if recorded else "the model does not say what it is about"
             raise ConfigError(f"--data is needed: {known}", hint="pass --data npz:PATH or --data folder:PATH")
         uri = recorded
@@ -142,8 +145,10 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     model, spec = zoo.build(plan.name, variant=plan.variant, labels=dataset.labels, seed=plan.seed)
     recipe = with_changes(training.default_recipe(spec), epochs=plan.epochs, seed=plan.seed)
     done = training.train(model, spec, dataset, recipe, state=state_path(out), reporter=reporter)
-    facts = {"step": "train", "data": dataset.name, **codec.encode(recipe)}
-    manifest = manifest_for(spec, recipe=facts, seed=plan.seed, dataset_sha256=dataset.split("train").sha256)
+    facts = {"step": "train", **codec.encode(recipe)}
+    manifest = manifest_for(
+        spec, recipe=facts, seed=plan.seed, dataset=dataset.name, dataset_sha256=dataset.split("train").sha256
+    )
     return _save(done.model, out, manifest, done, force=force)
 
 
@@ -159,12 +164,14 @@ def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, re
     loaded = load(source)
     parent = require_manifest(loaded)
     dataset = open_data(plan.data, parent)
-    recipe = with_changes(compress.default_prune_recipe(parent.spec, sparsity=plan.sparsity), epochs=plan.epochs, seed=plan.seed)
+    recipe = with_changes(
+        compress.default_prune_recipe(parent.spec, sparsity=plan.sparsity), epochs=plan.epochs, seed=plan.seed
+    )
     env.seed_everything(plan.seed)
     done = compress.prune(loaded.model, parent.spec, dataset, recipe, state=state_path(out), reporter=reporter)
-    facts = {"step": "prune", "data": dataset.name, **codec.encode(recipe)}
+    facts = {"step": "prune", **codec.encode(recipe)}
     manifest = manifest_for(
-        parent.spec, recipe=facts, seed=plan.seed, dataset_sha256=dataset.split("train").sha256,
+        parent.spec, recipe=facts, seed=plan.seed, dataset=dataset.name, dataset_sha256=dataset.split("train").sha256,
         source_sha256=loaded.sha256, parents=ancestry(loaded), sparsity=done.sparsity.share,
     )  # fmt: skip
     return _save(done.model, out, manifest, done, force=force)
@@ -195,9 +202,9 @@ def quantization_aware(
     env.seed_everything(plan.seed)
     done = compress.quantize_aware(loaded.model, parent.spec, dataset, recipe, state=state, reporter=reporter)
     manifest = manifest_for(
-        parent.spec, recipe={"step": "qat", "data": dataset.name, **codec.encode(recipe)}, seed=plan.seed,
-        dataset_sha256=dataset.split("train").sha256, source_sha256=loaded.sha256, parents=ancestry(loaded),
-        method="qat", sparsity=parent.sparsity,
+        parent.spec, recipe={"step": "qat", **codec.encode(recipe)}, seed=plan.seed,
+        dataset=dataset.name, dataset_sha256=dataset.split("train").sha256, source_sha256=loaded.sha256,
+        parents=ancestry(loaded), method="qat", sparsity=parent.sparsity,
     )  # fmt: skip
     return replace(loaded, model=done.model, manifest=manifest), done
 

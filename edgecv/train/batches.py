@@ -59,7 +59,7 @@ def _check_labels(labels: Labels, split: str, spec: ModelSpec) -> None:
     if len(labels) == 0:
         raise DataError(f"the {split} split is empty", hint="add images, or use another data set")
     known = len(spec.labels)
-    if spec.head.task == "classification" and known and not (0 <= labels.min() and labels.max() < known):
+    if spec.head.task == "classification" and known and not (labels.min() >= 0 and labels.max() < known):
         raise DataError(
             f"labels of the {split} split lie in {labels.min()}..{labels.max()}, and '{spec.name}' has {known} classes",
             hint="build the model with the data set's labels",

@@ -21,7 +21,7 @@ class T:
     scale: Any = 0.5
     data: Any = None
     signature: tuple[int, ...] | None = None
-    axis: int = 0
+    zero_point: int = 0
 
 
 @dataclass
@@ -93,8 +93,7 @@ def _tensor(name: str, spec: T, buffers: list[Any]) -> Any:
         scales = np.atleast_1d(np.asarray(spec.scale, np.float32))
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.scale = scales
-        tensor.quantization.zeroPoint = np.zeros(len(scales), np.int64)
-        tensor.quantization.quantizedDimension = spec.axis
+        tensor.quantization.zeroPoint = np.full(len(scales), spec.zero_point, np.int64)
     if spec.data is not None:
         tensor.buffer = len(buffers)
         buffers.append(_buffer(spec.data))
@@ -129,13 +128,14 @@ def lenet() -> Net:
     dense = options("FullyConnectedOptions")
     tensors = {
         "x": T((1, 28, 28, 1), signature=(-1, 28, 28, 1)),
-        "k1": kernel(6, 5, 5, 1), "b1": bias(6), "model/c1/BiasAdd": T((1, 28, 28, 6)), "model/c1/Tanh": T((1, 28, 28, 6)),
+        "k1": kernel(6, 5, 5, 1), "b1": bias(6), "model/c1/BiasAdd": T((1, 28, 28, 6)),
+        "model/c1/Tanh": T((1, 28, 28, 6)),
         "model/s2/AvgPool": T((1, 14, 14, 6)),
         "k3": kernel(16, 5, 5, 6), "b3": bias(16), "model/c3/BiasAdd": T((1, 10, 10, 16)),
         "model/s4/AvgPool": T((1, 5, 5, 16)),
         "shape": constant([1, 400]), "model/flatten/Reshape": T((1, 400)),
         "k5": kernel(120, 400), "b5": bias(120), "model/f5/Relu;model/f5/BiasAdd": T((1, 120)),
-        "k6": kernel(10, 120), "model/f6/MatMul": T((1, 10)), "y": T((1, 10)),
+        "k6": kernel(10, 120), "model/f6/MatMul": T((1, 10)), "y": T((1, 10), scale=1 / 256, zero_point=-128),
     }  # fmt: skip
     ops = [
         N("CONV_2D", ["x", "k1", "b1"], ["model/c1/BiasAdd"], conv, 3),

@@ -15,7 +15,7 @@ def captured() -> Iterator[Callable[[], str]]:
     A GPU accelerator prints log lines on stdout, which would break a caller's JSON, and says only in its log which
     adapter it took and which operators it refused. Output of other threads meanwhile ends up in the same place.
     """
-    import tempfile  # here, since only GPU sessions need it
+    import tempfile  # here, since importing the runtime must stay cheap
 
     with tempfile.TemporaryFile() as log:
         _flush()

@@ -11,6 +11,7 @@ from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
 from edgecv.manifest import TensorInfo
 from edgecv.optional import require
 from edgecv.runtime.engines.base import Session, batch_of_one, package_version
+from edgecv.runtime.engines.native_log import captured
 
 Array = NDArray[Any]
 
@@ -35,11 +36,13 @@ class TfliteSession(Session):
     """
 
     def __init__(self, module: Any, engine: str, path: str, threads: int) -> None:
-        self._interpreter = open_interpreter(module, path, threads)
-        try:
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise _refused(path, error) from error
+        # The interpreter announces its CPU delegate on stderr each time; what it refuses, it says in its errors.
+        with captured():
+            self._interpreter = open_interpreter(module, path, threads)
+            try:
+                self._interpreter.allocate_tensors()
+            except (ValueError, RuntimeError) as error:
+                raise _refused(path, error) from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         super().__init__(engine, threads, describe(inputs, path), describe(outputs))
         self._inputs = [details["index"] for details in inputs]
