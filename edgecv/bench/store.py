@@ -46,7 +46,8 @@ class ResultsFile:
 
     def __init__(self, path: files.PathLike) -> None:
         self.path = Path(path)
-        self._kept: dict[str, Measurement] | None = None
+        # Key to JSON: only what has changed is encoded again, since there is a save after each launch.
+        self._encoded: dict[str, str] | None = None
 
     def read(self) -> tuple[Measurement, ...]:
         """Return the file's measurements, none when it does not exist.
@@ -54,17 +55,23 @@ class ResultsFile:
         Raises:
             ConfigError: It is not such a file.
         """
-        if self._kept is None:
-            self._kept = {m.key: m for m in _read(self.path)} if self.path.exists() else {}
-        return tuple(self._kept.values())
+        return _read(self.path) if self.path.exists() else ()
 
     def save(self, measurement: Measurement) -> None:
-        """Add or replace a measurement, atomically. Raises ConfigError when the file cannot be written."""
-        self.read()
-        assert self._kept is not None
-        self._kept[measurement.key] = measurement
-        document = {"schema": SCHEMA, "measurements": codec.encode(tuple(self._kept.values()))}
-        files.write_text(self.path, json.dumps(document, separators=(",", ":")) + "\n")
+        """Add or replace a measurement, atomically.
+
+        Raises:
+            ConfigError: The file cannot be written, or is something else.
+        """
+        if self._encoded is None:
+            self._encoded = {found.key: _encode(found) for found in self.read()}
+        self._encoded[measurement.key] = _encode(measurement)
+        rows = ",\n".join(self._encoded.values())
+        files.write_text(self.path, f'{{"schema":"{SCHEMA}","measurements":[\n{rows}\n]}}\n')
+
+
+def _encode(measurement: Measurement) -> str:
+    return json.dumps(codec.encode(measurement), separators=(",", ":"))
 
 
 def _read(path: Path) -> tuple[Measurement, ...]:

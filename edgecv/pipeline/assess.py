@@ -12,8 +12,10 @@ from edgecv.manifest import Manifest
 from edgecv.pipeline import models
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Evaluation
-from edgecv.runtime import golden
+from edgecv.runtime import Predictor, golden
 from edgecv.runtime.container import read_manifest
+from edgecv.specs import ModelSpec
+from edgecv.targets import vulkan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,23 @@ def open_predictor(file: Path, request: EvaluationRequest) -> Any:
     if is_keras(file):
         return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
-    return runtime.load(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
+    return open_artifact(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
+
+
+def open_artifact(
+    file: Path, *, engine: str | None = None, accelerator: str = "cpu", spec: ModelSpec | None = None
+) -> Predictor:
+    """Open an artifact with the on-device runtime; for the GPU, with the Vulkan driver that this host has.
+
+    That driver may be a software renderer: the predictor says so, and whoever reports its figures labels them.
+
+    Raises:
+        ConfigError, UnsupportedModelError, MissingDependencyError, DeviceError: As `runtime.load`.
+    """
+    if accelerator == "gpu":
+        for driver in vulkan.drivers()[:1]:
+            vulkan.activate(driver)
+    return runtime.load(file, engine=engine, accelerator=accelerator, spec=spec)
 
 
 def is_keras(file: Path) -> bool:
@@ -77,6 +95,8 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     """
     with open_predictor(file, request) as predictor:
         dataset = models.open_data(request.data, manifest_of(file))
+        if getattr(predictor, "is_software_adapter", False):
+            reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
         return evaluate(predictor, dataset.split(request.split), dataset.name, reporter=reporter)
 
 
@@ -87,7 +107,7 @@ def verify(file: Path, *, engine: str | None = None, accelerator: str = "cpu") -
         UnsupportedModelError: It holds none, or cannot be read.
         DeviceError: The accelerator cannot take it.
     """
-    with runtime.load(file, engine=engine, accelerator=accelerator) as predictor:
+    with open_artifact(file, engine=engine, accelerator=accelerator) as predictor:
         found = golden.replay(predictor)
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "

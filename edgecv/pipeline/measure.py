@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgecv import bench, profiles, runtime
+from edgecv import bench, profiles
 from edgecv import report as reports
 from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.data import Dataset
@@ -16,7 +16,7 @@ from edgecv.errors import ConfigError, DeviceError
 from edgecv.evaluate import evaluate, paired_drop
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
-from edgecv.pipeline.assess import manifest_of
+from edgecv.pipeline.assess import manifest_of, open_artifact
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import (
@@ -179,7 +179,7 @@ def _compare(
         ),
         baseline=_baseline(base, reference, latencies),
         artifacts=artifacts,
-        warnings=(*remarks, *untimed, *_latency_warnings(artifacts)),
+        warnings=(*remarks, *untimed),
     )
 
 
@@ -195,7 +195,7 @@ class _Answer:
 def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
     """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU."""
     try:
-        predictor = runtime.load(file, accelerator=accelerator)
+        predictor = open_artifact(file, accelerator=accelerator)
     except DeviceError as error:
         if accelerator == "cpu":
             raise

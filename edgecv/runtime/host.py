@@ -12,7 +12,15 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-PACKAGES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "tensorflow", "tensorflow-cpu", "numpy")
+PACKAGES = (
+    "ai-edge-litert",
+    "tflite-runtime",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorflow",
+    "tensorflow-cpu",
+    "numpy",
+)
 SOFTWARE_RENDERERS = ("swiftshader", "lvp", "llvmpipe", "lavapipe")
 # Kernel display drivers without a GPU behind them, and those of virtual machines whose host may or may not have one.
 _VIRTUAL_DRIVERS = (

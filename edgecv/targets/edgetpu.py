@@ -62,10 +62,27 @@ def judge_on_edgetpu(request: Request) -> Verdict:
     refusals = {op.index: refusal for op in graph.ops if (refusal := refuse(graph, op, profile)) is not None}
     mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
     findings = tuple(_finding(op, refusals.get(op.index), op.index in mapped, profile) for op in graph.ops)
-    memory = parameter_bytes(graph, [op for op in graph.ops if op.index in mapped], profile)
-    floating = bool(refusals) and all(r.status in (WRONG_TYPE, UNSUPPORTED) for r in refusals.values()) and not mapped
-    notes = (UNQUANTISED_NOTE, NOTE) if floating else (NOTE,)
-    return Verdict(findings=findings, kind="predicted", notes=notes, parameter_bytes=memory)
+    parts = [op for op in graph.ops if op.index in mapped]
+    return Verdict(
+        findings=findings,
+        kind="predicted",
+        notes=(*_type_note(refusals, parts), NOTE, *_runtime_note(parts, profile)),
+        parameter_bytes=parameter_bytes(graph, parts, profile),
+    )
+
+
+def _type_note(refusals: dict[int, Refusal], mapped: list[Op]) -> tuple[str, ...]:
+    by_type = all(refusal.status in (WRONG_TYPE, UNSUPPORTED) for refusal in refusals.values())
+    return (UNQUANTISED_NOTE,) if refusals and by_type and not mapped else ()
+
+
+def _runtime_note(mapped: list[Op], profile: TargetProfile) -> tuple[str, ...]:
+    since = {op.op: int(rule.since) for op in mapped if (rule := profile.ops.get(op.op)) is not None and rule.since}
+    if not since:
+        return ()
+    newest = max(since.values())
+    names = ", ".join(sorted(name for name, version in since.items() if version == newest))
+    return (f"needs Edge TPU runtime {newest} or newer, for {names}; older ones leave these to the CPU",)
 
 
 def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
@@ -79,8 +96,11 @@ def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
         )
     if rule is None:
         return Refusal(status=UNSUPPORTED, reason=f"{op.op} is not in the compiler's table of operations")
-    general = _type_refusal(graph, op, profile) or _rank_refusal(graph, op)
-    return general or next((r for name in rule.limits if (r := CONDITIONS.get(name)(graph, op, profile))), None)
+    wrong_type = _type_refusal(graph, op, profile)
+    if wrong_type is not None:
+        return wrong_type
+    checks = (CONDITIONS.get(name)(graph, op, profile) for name in rule.limits)
+    return next((refusal for refusal in checks if refusal is not None), None) or _rank_refusal(graph, op)
 
 
 def _whole_file(graph: Graph, profile: TargetProfile) -> Refusal | None:

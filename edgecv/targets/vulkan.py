@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,22 @@ def drivers(environ: Mapping[str, str] | None = None, root: Path = Path("/")) ->
             environment = {"VK_ICD_FILENAMES": str(manifest), **_loader(manifest, variables)}
             found.append(Driver(origin=str(manifest), environment=environment))
     return tuple(found)
+
+
+def activate(chosen: Driver) -> None:
+    """Make this process use a driver, as if it had been started with the driver's environment.
+
+    The dynamic linker reads LD_LIBRARY_PATH only at start, so a Vulkan loader that is found there is opened here: the
+    accelerator's own look-up by name then finds it.
+    """
+    for name, value in chosen.environment.items():
+        if name != "LD_LIBRARY_PATH":
+            os.environ[name] = value
+    for folder in chosen.environment.get("LD_LIBRARY_PATH", "").split(os.pathsep):
+        loader = Path(folder) / "libvulkan.so.1"
+        if folder and loader.is_file():
+            ctypes.CDLL(str(loader), mode=ctypes.RTLD_GLOBAL)
+            return
 
 
 def _loader(manifest: Path, variables: Mapping[str, str]) -> dict[str, str]:

@@ -74,10 +74,10 @@ def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:
     return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / recipe.epochs))
 
 
-_HANDWRITING = Augmentation(shift=2.0, rotation=15.0, zoom=0.15, shear=0.15)
+_HANDWRITING = Augmentation(shift=2.0, rotation=10.0, zoom=0.1, shear=0.1)
 
 RECIPES: Mapping[str, TrainRecipe] = {
-    "lenet5": TrainRecipe(learning_rate=2e-3, epochs=30, label_smoothing=0.1, augmentation=_HANDWRITING),
+    "lenet5": TrainRecipe(learning_rate=2e-3, epochs=30, label_smoothing=0.05, augmentation=_HANDWRITING),
     "lenet5/book": TrainRecipe(learning_rate=3e-3, epochs=30, augmentation=_HANDWRITING),
     "cnn_fashion": TrainRecipe(batch_size=64, epochs=10, augmentation=Augmentation(shift=1.0)),
 }
