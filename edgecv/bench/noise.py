@@ -12,8 +12,9 @@ import numpy as np
 
 from edgecv.bench import statistics
 from edgecv.bench.cases import BenchPlan
-from edgecv.bench.records import Run
+from edgecv.bench.records import Launch, Run
 
+MOST_INTERRUPTED = 0.5
 INTERRUPTED_SHARE = 0.2
 OUTLIER_SHARE = 0.1
 LAUNCH_SPREAD = 0.1
@@ -21,21 +22,40 @@ UNSTABLE_SHARE = 0.3
 STEADY_GOVERNORS = ("performance", "userspace")
 
 
-def warnings(
-    runs: Sequence[Run], governor: str | None, ratio: statistics.Ratio | None, plan: BenchPlan | None
-) -> tuple[str, ...]:
-    """Return warnings about one case's launches.
+def uses_cpu_time(case: Run, baseline: Run) -> bool:
+    """Say whether a launch's ratio is of CPU times: both halves bound to a CPU, and most rounds interrupted.
+
+    Slow inferences on a busy machine are always interrupted, since the scheduler's slices are a few milliseconds.
+    """
+    hit = [bool(a or b) for a, b in zip(case.switches, baseline.switches, strict=True)]
+    return case.cpu is not None and baseline.cpu is not None and sum(hit) > MOST_INTERRUPTED * len(hit)
+
+
+def run_warnings(runs: Sequence[Run], governor: str | None) -> tuple[str, ...]:
+    """Return warnings about one case's processes.
 
     Args:
-        runs: The case's half of each launch.
+        runs: One per launch.
         governor: Of the device's CPU frequency; None when unknown.
-        ratio: To the baseline; None without one.
-        plan: What was aimed at; None: no warning about the ratio.
     """
-    found = [_interrupted(runs), _outliers(runs), _spread(runs), _unstable(runs), _governor(governor)]
-    if ratio is not None and plan is not None:
-        found.append(_wide(ratio, plan, len(runs)))
+    found = (_interrupted(runs), _outliers(runs), _spread(runs), _unstable(runs), _governor(governor))
     return tuple(text for text in found if text)
+
+
+def ratio_warnings(launches: Sequence[Launch], ratio: statistics.Ratio, plan: BenchPlan) -> tuple[str, ...]:
+    """Return warnings about a case's ratio to its baseline, as `plan` meant it to be."""
+    found = (_cpu_times(launches), _wide(ratio, plan, len(launches)))
+    return tuple(text for text in found if text)
+
+
+def _cpu_times(launches: Sequence[Launch]) -> str:
+    n = sum(uses_cpu_time(launch.case, launch.baseline) for launch in launches if launch.baseline is not None)
+    if n == 0:
+        return ""
+    return (
+        f"the ratio is of CPU times, not elapsed ones, in {n} of {len(launches)} launches: other processes "
+        "interrupted most of their rounds. Close other programs for a ratio of elapsed times"
+    )
 
 
 def _interrupted(runs: Sequence[Run]) -> str:
@@ -45,7 +65,7 @@ def _interrupted(runs: Sequence[Run]) -> str:
         return ""
     return (
         f"{share:.0%} of the timed blocks were interrupted by other processes, which wanted the same CPU; "
-        "p90 and p99 include the waiting, the ratio leaves such rounds out where enough others remain. "
+        "p90 and p99 include the waiting, the ratio leaves it out. "
         "Close other programs and measure again"
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from edgecv.bench import noise, statistics
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Device
+from edgecv.bench.noise import uses_cpu_time
 from edgecv.bench.records import CaseResult, Launch, Measurement, Run
 from edgecv.results import Latency
 
@@ -26,10 +26,15 @@ def results(
     found = []
     if baseline is not None:
         shared = [launch.baseline or launch.case for measurement in done for launch in measurement.launches]
-        found.append(CaseResult(case=baseline, latency=_latency(baseline, shared, device, governor)))
+        latency = _latency(baseline, shared, device, None, noise.run_warnings(shared, governor))
+        found.append(CaseResult(case=baseline, latency=latency))
     for case, measurement in zip(cases, done, strict=False):
         runs = [launch.case for launch in measurement.launches]
-        latency = _latency(case, runs, device, governor, ratio(measurement.launches, plan), plan)
+        compared = ratio(measurement.launches, plan)
+        warnings = noise.run_warnings(runs, governor)
+        if compared is not None:
+            warnings += noise.ratio_warnings(measurement.launches, compared, plan)
+        latency = _latency(case, runs, device, compared, warnings)
         found.append(CaseResult(case=case, latency=latency))
     return tuple(found)
 
@@ -49,24 +54,27 @@ def ratio(launches: Sequence[Launch], plan: BenchPlan) -> statistics.Ratio | Non
     pairs = [(launch.case, launch.baseline) for launch in launches if launch.baseline is not None]
     if not pairs:
         return None
-    logs = [
-        statistics.log_ratios(case.wall_ms, base.wall_ms, _disturbed(case) | _disturbed(base)) for case, base in pairs
-    ]
+    logs = [_log_ratios(case, baseline) for case, baseline in pairs]
     return statistics.ratio_interval(logs, np.random.default_rng((plan.seed, len(logs))))
 
 
-def _disturbed(run: Run) -> npt.NDArray[np.bool_]:
-    """Return for each block whether the kernel gave the CPU to somebody else meanwhile."""
-    return np.array([bool(switches) for switches in run.switches], np.bool_)
+def _log_ratios(case: Run, baseline: Run) -> statistics.Array:
+    """Return the log ratio of each round's elapsed times; of CPU times where most rounds were interrupted.
+
+    A process of one thread that waits for nothing spends its elapsed time on the CPU, but for what others take of it.
+    """
+    hit = np.array([bool(switches) for switches in case.switches]) | np.array([bool(s) for s in baseline.switches])
+    if uses_cpu_time(case, baseline):
+        return statistics.log_ratios(case.cpu_ms, baseline.cpu_ms, np.zeros_like(hit))
+    return statistics.log_ratios(case.wall_ms, baseline.wall_ms, hit)
 
 
 def _latency(
     case: BenchCase,
     runs: Sequence[Run],
     device: Device,
-    governor: str | None,
-    found: statistics.Ratio | None = None,
-    plan: BenchPlan | None = None,
+    found: statistics.Ratio | None,
+    warnings: tuple[str, ...],
 ) -> Latency:
     samples = tuple(sample for run in runs for sample in run.wall_ms)
     p50, p90, p99 = statistics.percentiles(samples)
@@ -87,5 +95,5 @@ def _latency(
         ratio_to_baseline=None if found is None else found.value,
         ratio_ci95=interval,
         peak_rss_bytes=max(peaks, default=None),
-        warnings=noise.warnings(runs, governor, found, plan),
+        warnings=warnings,
     )

@@ -25,7 +25,7 @@ def percentile_range(histogram: StreamingHistogram, percentile: float) -> Range:
         percentile: 50..100. 100 is the full range.
 
     Returns:
-        (min, max), each within one bin width of the percentile of the values themselves.
+        (min, max), each within one bin width of the two samples that its percentile lies between.
 
     Source: Hyndman & Fan 1996, "Sample Quantiles in Statistical Packages", definition 4 on binned counts.
     """

@@ -12,7 +12,6 @@ from edgecv.errors import DataError
 Array = np.ndarray[Any, Any]
 BINS = 4096
 """Bins on each side of zero."""
-# 1 / width must stay finite in float32.
 _LOWEST_EXPONENT = -120
 
 
@@ -70,7 +69,8 @@ class StreamingHistogram:
         low, high = finite_range(batch)
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._fit(max(abs(low), abs(high)))
-        bins = np.floor(np.asarray(batch, np.float32).ravel() * np.float32(1.0 / self.width)).astype(np.int64)
+        # In double, so that even subnormal values keep their sign.
+        bins = np.floor(np.asarray(batch, np.float64).ravel() / self.width).astype(np.int64)
         self.counts += np.bincount(bins + BINS, minlength=2 * BINS)
 
     def _fit(self, magnitude: float) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 
 from edgecv.errors import ConversionError
@@ -73,7 +74,8 @@ def conversion(what: str, *, hint: str = "") -> Iterator[None]:
         ConversionError: The block raised; chained from the cause.
     """
     failure: Exception | None = None
-    with captured() as chatter:
+    with captured() as chatter, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             yield
         except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 from edgecv.errors import ConversionError
 
 _COUNTER = re.compile(r"__\d+")
+_CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _GRAPH_ATTRIBUTES = (5, 10)  # AttributeProto.GRAPH and .GRAPHS
 
 
@@ -16,7 +17,7 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
     """Sort and rename a model in place, so that equal models give equal bytes.
 
     tf2onnx numbers names with a counter that runs for the life of the process ("scale__31"). Here nodes keep their
-    names without the number, and repeated ones are counted in the graph's order; values between nodes are "v0", "v1",
+    names without the number, repeated ones are counted in the graph's order; values between nodes are "v0", "v1",
     …, constants "c0", "c1", … by first use, which also keeps small files small; inputs and outputs get the names given.
 
     Args:
@@ -31,12 +32,11 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
     if any(attribute.type in _GRAPH_ATTRIBUTES for node in graph.node for attribute in node.attribute):
         raise ConversionError("the converted ONNX model has control flow, which devices do not take")
     _sort(graph)
-    names = _value_names(graph, inputs, outputs)
-    taken: set[str] = set()
-    for node in graph.node:
-        node.input[:] = [names[name] for name in node.input]
-        node.output[:] = [names[name] for name in node.output]
-        node.name = _unique(_COUNTER.sub("", node.name), taken)
+    names, called, taken = _value_names(graph, inputs, outputs), _node_names(graph), set[str]()
+    for node, name in zip(graph.node, called, strict=True):
+        node.input[:] = [names[value] for value in node.input]
+        node.output[:] = [names[value] for value in node.output]
+        node.name = _unique(name, taken)
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = names[value.name]
     _reorder(graph.initializer, sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:])))
@@ -56,6 +56,28 @@ def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
         if name not in names:
             names[name] = f"{'c' if name in constants else 'v'}{len(names)}"
     return names
+
+
+def _node_names(graph: Any) -> list[str]:
+    """Return a name for each node, not yet unique.
+
+    tf2onnx merges equal conversions and keeps the name of either, so those are called after the node that makes their
+    value, or, for a constant, the first that takes it.
+    """
+    made_by = {value: node for node in graph.node for value in node.output}
+    taken_by = {value: node for node in reversed(graph.node) for value in node.input}
+
+    def plain(node: Any) -> str:
+        return str(_COUNTER.sub("", node.name))
+
+    def name_of(node: Any) -> str:
+        other = node
+        while other is not None and other.op_type in _CONVERSIONS:
+            other = made_by.get(other.input[0])
+        other = other or taken_by.get(node.output[0], node)
+        return plain(node) if other is node else f"{plain(other)}/{node.op_type}"
+
+    return [name_of(node) for node in graph.node]
 
 
 def _sort(graph: Any) -> None:

@@ -10,7 +10,10 @@ from edgecv.bench import BenchPlan, bench, plan
 from edgecv.bench.devices.fake import FakeDevice, FakeModel
 
 # Few short rounds: the coverage at issue is that of launches.
-QUICK = replace(plan("quick"), min_rounds=10, max_rounds=10)
+QUICK = replace(plan("quick"), min_rounds=8, max_rounds=8)
+
+
+N = 150
 
 
 def intervals(case_of, ratio: float, noise: dict[str, float], n: int, chosen: BenchPlan) -> list[tuple[float, float]]:
@@ -27,8 +30,8 @@ def intervals(case_of, ratio: float, noise: dict[str, float], n: int, chosen: Be
 @pytest.mark.parametrize("launch_sigma", [0.005, 0.015, 0.03])
 def test_the_true_ratio_lies_in_the_interval(case_of, launch_sigma):
     noise = {"launch_sigma": launch_sigma, "block_sigma": 0.03, "interruption_share": 0.1}
-    found = intervals(case_of, 1.3, noise, 200, QUICK)
-    assert sum(low <= 1.3 <= high for low, high in found) >= 0.93 * 200
+    found = intervals(case_of, 1.3, noise, N, QUICK)
+    assert sum(low <= 1.3 <= high for low, high in found) >= 0.93 * N
 
 
 def test_ten_per_cent_are_told_from_nothing(case_of):

@@ -30,7 +30,7 @@ def test_a_steady_device_gives_exact_figures(case_of):
     assert base.latency.peak_rss_bytes == 9
     assert case.latency.kind == "simulated", "a fake device measures nothing"
     assert case.latency.warnings == ()
-    assert len(case.latency.samples) == len(base.latency.samples) == 3 * 12
+    assert len(case.latency.samples) == len(base.latency.samples) == 3 * SHORT.min_rounds
 
 
 def test_results_come_in_order_with_the_baseline_first(case_of):
@@ -127,6 +127,15 @@ def test_interrupted_blocks_do_not_move_the_ratio(case_of):
     assert case.latency.ratio_to_baseline == pytest.approx(1.0)
     assert case.latency.p99 > 0.5, "but percentiles tell of them"
     assert any("interrupted by other processes" in text for text in case.latency.warnings)
+
+
+def test_slow_models_on_a_busy_machine_are_compared_by_cpu_time(case_of):
+    models = {
+        n: FakeModel(median_ms=m, interruption_share=0.9, interruption_ms=9.0) for n, m in (("a", 6.0), ("b", 4.0))
+    }
+    _, case = run(FakeDevice(models), [case_of("a")], case_of("b"))
+    assert case.latency.ratio_to_baseline == pytest.approx(1.5)
+    assert any("the ratio is of CPU times" in text for text in case.latency.warnings)
 
 
 def test_a_device_that_drops_out_leaves_what_is_finished(case_of, tmp_path: Path):

@@ -48,7 +48,7 @@ def test_what_the_file_had_is_kept(tmp_path):
 def test_other_files_are_refused_and_stay(tmp_path, text):
     path = tmp_path / "r.json"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="r.json"):
+    with pytest.raises(ConfigError, match=r"r\.json"):
         ResultsFile(path).save(MEASUREMENT)
     assert path.read_text() == text
 

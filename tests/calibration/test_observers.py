@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -45,6 +45,7 @@ def test_minmax_is_that_of_all_data(data):
     assert run(MinMaxObserver(), data) == (whole.min(), whole.max())
 
 
+@settings(max_examples=30, deadline=None)
 @given(batches, st.sampled_from(ESTIMATORS))
 def test_every_range_holds_zero_and_stays_inside_what_was_seen(data, estimator):
     whole = np.concatenate([np.zeros(1, np.float32), *data])
@@ -52,6 +53,7 @@ def test_every_range_holds_zero_and_stays_inside_what_was_seen(data, estimator):
     assert whole.min() - 1e-4 <= low <= 0 <= high <= whole.max() + 1e-4
 
 
+@settings(deadline=None)
 @given(batches)
 def test_full_percentile_is_minmax(data):
     assert run(PercentileObserver(100), data) == pytest.approx(run(MinMaxObserver(), data), abs=1e-6)

@@ -157,7 +157,8 @@ def test_labels_out_of_range(work: Path) -> None:
 
 
 def test_a_model_evaluated_on_other_classes(made: Made, work: Path) -> None:
-    path = npz(work / "d.npz", x=np.zeros((60, 8, 8), np.uint8), y=np.arange(60) % 3)
+    names = np.array(["cat", "dog", "cow"])
+    path = npz(work / "d.npz", x=np.zeros((60, 8, 8), np.uint8), y=np.arange(60) % 3, class_names=names)
     refused("evaluate", made.int8, "--data", f"npz:{path}", says="class")
 
 
@@ -183,12 +184,18 @@ def test_a_read_only_output_folder(made: Made) -> None:
 
 
 def test_a_full_disk(made: Made, tmp_path: Path) -> None:
-    # A file size limit stops the write as a full disk does, without needing to be root.
+    # A file size limit stops the write as a full disk does, without needing to be root. It is set once the model is
+    # loaded, since unpacking a .keras needs temporary files of its own.
     script = (
         "import resource, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({FILE_LIMIT}, {resource.RLIM_INFINITY}))\n"
         "from edgecv.cli.main import main\n"
+        "from edgecv.pipeline import artifacts\n"
+        "convert = artifacts.convert\n"
+        "def on_a_full_disk(*args, **kwargs):\n"
+        "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"    resource.setrlimit(resource.RLIMIT_FSIZE, ({FILE_LIMIT}, {resource.RLIM_INFINITY}))\n"
+        "    return convert(*args, **kwargs)\n"
+        "artifacts.convert = on_a_full_disk\n"
         "main(sys.argv[1:])\n"
     )
     command = [sys.executable, "-c", script, "convert", str(made.keras), "--out", str(tmp_path / "m.tflite")]

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from edgecv.convert import convert
+from edgecv.convert.onnx_names import canonicalize
+from edgecv.errors import ConfigError, ConversionError
+from edgecv.runtime import load, preprocess, read_manifest, replay
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+
+@pytest.fixture
+def make(tmp_path, source, dataset, spec, minmax):
+    def build(scheme, model=source, **options):
+        settings = {
+            "format": "onnx",
+            "out": tmp_path / f"{scheme}.onnx",
+            "method": "ptq",
+            "calibration": minmax,
+            "dataset": dataset,
+            "spec": spec,
+            "force": True,
+        }
+        return convert(model, scheme=scheme, **{**settings, **options})
+
+    return build
+
+
+def initializers(path):
+    return {onnx.TensorProto.DataType.Name(t.data_type) for t in onnx.load(path).graph.initializer}
+
+
+@pytest.mark.parametrize("scheme", ["float32", "float16", "int8"])
+def test_scheme_converts_and_its_file_is_checked(make, scheme):
+    artifact = make(scheme)
+    onnx.checker.check_model(onnx.load(artifact.path), full_check=True)
+    assert artifact.manifest == read_manifest(artifact.path)
+    session = onnxruntime.InferenceSession(artifact.path)
+    assert [(i.name, i.shape, i.type) for i in session.get_inputs()] == [("image", [1, 12, 12, 1], "tensor(float)")]
+    assert [o.name for o in session.get_outputs()] == ["side"]
+    with load(artifact.path) as predictor:
+        assert replay(predictor).passed
+    assert {"float32": "FLOAT", "float16": "FLOAT16", "int8": "INT8"}[scheme] in initializers(artifact.path)
+    assert {"stem", "inner", "hidden", "side"} <= set(artifact.manifest.layer_map)
+    assert artifact.manifest.layer_map[-1] == "side"
+
+
+@pytest.mark.parametrize("method", ["ptq", "qat"])
+def test_int8_has_the_tflite_files_numbers(make, tmp_path, source, qat_source, dataset, spec, method):
+    model = qat_source if method == "qat" else source
+    ours = make("int8", model, method=method)
+    twin = make("int8", model, method=method, format="tflite", out=tmp_path / "twin.tflite")
+    images = [preprocess(image, spec) for image, _ in dataset.split("test")]
+    with load(ours.path) as left, load(twin.path) as right:
+        differences = [np.abs(left.run([image])[0] - right.run([image])[0]).max() for image in images]
+    assert max(differences) <= 3 / 256 + 1e-6
+
+
+def test_int8_boundary_on_request(make):
+    artifact = make("int8", io_dtype="int8")
+    assert artifact.manifest.inputs[0].dtype == "int8"
+    assert artifact.manifest.inputs[0].scale == pytest.approx(1 / 255, rel=1e-6)
+    with load(artifact.path) as predictor:
+        assert replay(predictor).passed
+
+
+@pytest.mark.parametrize("scheme", ["float32", "float16", "int8"])
+def test_same_arguments_give_the_same_bytes(make, scheme):
+    assert make(scheme).sha256 == make(scheme).sha256
+
+
+def test_what_does_not_exist_says_what_does(make):
+    with pytest.raises(ConfigError, match="no dynamic for onnx") as error:
+        make("dynamic")
+    assert "onnx: float32, float16, int8" in error.value.hint
+    with pytest.raises(ConfigError, match="io dtype of int8 onnx"):
+        make("int8", io_dtype="uint8")
+
+
+def value(name):
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1])
+
+
+def graph_of(nodes, constants=()):
+    tensors = [onnx.numpy_helper.from_array(np.ones(1, np.float32), name) for name in constants]
+    graph = onnx.helper.make_graph(nodes, "anything", [value("in__1")], [value("out__9")], tensors)
+    return onnx.helper.make_model(graph)
+
+
+def diamond(numbers, backwards):
+    a, b, c, k, unused = (f"{name}__{number}" for name, number in zip("abcku", numbers, strict=True))
+    node = onnx.helper.make_node
+    nodes = [
+        node("Relu", ["in__1"], [a], name=f"n/{a}"),
+        node("Add", [a, k], [b], name=f"n/{b}"),
+        node("Neg", [a], [c], name=f"n/{c}"),
+        node("Mul", [b, c], ["out__9"], name="n/out__9"),
+    ]
+    return graph_of(nodes[::-1] if backwards else nodes, (k, unused))
+
+
+def test_equal_graphs_get_one_form():
+    one, other = diamond((1, 2, 3, 4, 5), backwards=False), diamond((61, 25, 8, 7, 6), backwards=True)
+    for proto in (one, other):
+        canonicalize(proto, ("image",), ("side",))
+        onnx.checker.check_model(proto, full_check=True)
+    assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+    assert [n.name for n in one.graph.node] == ["n/a", "n/b", "n/c", "n/out"]
+    assert len(one.graph.initializer) == 1
+
+
+def test_boundary_must_match():
+    with pytest.raises(ConversionError, match="expected"):
+        canonicalize(diamond((1, 2, 3, 4, 5), backwards=False), ("image",), ("a", "b"))
