@@ -42,10 +42,20 @@ def run_warnings(runs: Sequence[Run], governor: str | None) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
-def ratio_warnings(launches: Sequence[Launch], ratio: statistics.Ratio, plan: BenchPlan) -> tuple[str, ...]:
-    """Return warnings about a case's ratio to its baseline, as `plan` meant it to be."""
+def ratio_warnings(launches: Sequence[Launch], ratio: statistics.Ratio | None, plan: BenchPlan) -> tuple[str, ...]:
+    """Return warnings about a case's ratio to its baseline, as `plan` meant it to be; None: there is none."""
+    if ratio is None:
+        return _incomparable(launches)
     found = (_cpu_times(launches), _wide(ratio, plan, len(launches)))
     return tuple(text for text in found if text)
+
+
+def _incomparable(launches: Sequence[Launch]) -> tuple[str, ...]:
+    baseline = launches[0].baseline
+    if baseline is None:
+        return ()
+    kinds = f"{launches[0].case.kind}, and the baseline's is {baseline.kind}"
+    return (f"no ratio to the baseline: this file's time is {kinds}; only figures of one kind compare",)
 
 
 def _cpu_times(launches: Sequence[Launch]) -> str:

@@ -31,9 +31,7 @@ def results(
     for case, measurement in zip(cases, done, strict=False):
         runs = [launch.case for launch in measurement.launches]
         compared = ratio(measurement.launches, plan)
-        warnings = noise.run_warnings(runs, governor)
-        if compared is not None:
-            warnings += noise.ratio_warnings(measurement.launches, compared, plan)
+        warnings = noise.run_warnings(runs, governor) + noise.ratio_warnings(measurement.launches, compared, plan)
         latency = _latency(case, runs, device, compared, warnings)
         found.append(CaseResult(case=case, latency=latency))
     return tuple(found)
@@ -50,9 +48,9 @@ def is_enough(launches: Sequence[Launch], plan: BenchPlan) -> bool:
 
 
 def ratio(launches: Sequence[Launch], plan: BenchPlan) -> statistics.Ratio | None:
-    """Return the case's time over the baseline's; None when it ran alone."""
+    """Return the case's time over the baseline's; None when it ran alone, or only one of the two was measured."""
     pairs = [(launch.case, launch.baseline) for launch in launches if launch.baseline is not None]
-    if not pairs:
+    if not pairs or any(case.kind != base.kind for case, base in pairs):
         return None
     logs = [_log_ratios(case, baseline) for case, baseline in pairs]
     return statistics.ratio_interval(logs, np.random.default_rng((plan.seed, len(logs))))

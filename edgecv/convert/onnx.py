@@ -72,12 +72,12 @@ def convert_int8(twin: Built) -> Built:
 
 
 def _finish(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
-    """Put the graph in its final form, in place; return the operators' names."""
+    """Put the graph in its final form, in place; return what tells the source of each operator."""
     onnx = require("onnx", why="to check ONNX files")
-    canonicalize(proto, inputs, outputs)
+    sources = canonicalize(proto, inputs, outputs)
     with conversion("the ONNX checker refuses the converted model"):
         onnx.checker.check_model(proto, full_check=True)
-    return tuple(node.name for node in proto.graph.node)
+    return sources
 
 
 def _bytes(proto: Any) -> bytes:

@@ -13,17 +13,21 @@ _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 _GRAPH_ATTRIBUTES = (5, 10)  # AttributeProto.GRAPH and .GRAPHS
 
 
-def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
     """Sort and rename a model in place, so that equal models give equal bytes.
 
     tf2onnx numbers names with a counter that runs for the life of the process ("scale__31"). Here nodes keep their
-    names without the number, repeated ones are counted in the graph's order; values between nodes are "v0", "v1",
-    …, constants "c0", "c1", … by first use, which also keeps small files small; inputs and outputs get the names given.
+    names without the number, repeated ones are counted in the graph's order, and
+    conversions have none; values between nodes are "v0", "v1", …, constants "c0", "c1", … by first use, which also
+    keeps small files small; inputs and outputs get the names given.
 
     Args:
         proto: An onnx ModelProto without control flow.
         inputs: Names of the graph's inputs, in order.
         outputs: Names of the graph's outputs, in order.
+
+    Returns:
+        For each node, in order, what tells its source: its name, or, for conversions, that of a neighbour.
 
     Raises:
         ConversionError: The graph has control flow, or another number of inputs or outputs.
@@ -32,16 +36,17 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
     if any(attribute.type in _GRAPH_ATTRIBUTES for node in graph.node for attribute in node.attribute):
         raise ConversionError("the converted ONNX model has control flow, which devices do not take")
     _sort(graph)
-    names, called, taken = _value_names(graph, inputs, outputs), _node_names(graph), set[str]()
-    for node, name in zip(graph.node, called, strict=True):
+    names, called, taken = _value_names(graph, inputs, outputs), _sources(graph), set[str]()
+    for node, source in zip(graph.node, called, strict=True):
         node.input[:] = [names[value] for value in node.input]
         node.output[:] = [names[value] for value in node.output]
-        node.name = _unique(name, taken)
+        node.name = "" if node.op_type in _CONVERSIONS else _unique(source, taken)
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = names[value.name]
     _reorder(graph.initializer, sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:])))
     del graph.value_info[:]
     graph.name, graph.doc_string = "edgecv", ""
+    return called
 
 
 def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
@@ -58,7 +63,7 @@ def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
     return names
 
 
-def _node_names(graph: Any) -> list[str]:
+def _sources(graph: Any) -> tuple[str, ...]:
     """Return a name for each node, not yet unique.
 
     tf2onnx merges equal conversions and keeps the name of either, so those are called after the node that makes their
@@ -67,17 +72,14 @@ def _node_names(graph: Any) -> list[str]:
     made_by = {value: node for node in graph.node for value in node.output}
     taken_by = {value: node for node in reversed(graph.node) for value in node.input}
 
-    def plain(node: Any) -> str:
-        return str(_COUNTER.sub("", node.name))
-
-    def name_of(node: Any) -> str:
+    def source(node: Any) -> str:
         other = node
         while other is not None and other.op_type in _CONVERSIONS:
             other = made_by.get(other.input[0])
         other = other or taken_by.get(node.output[0], node)
-        return plain(node) if other is node else f"{plain(other)}/{node.op_type}"
+        return str(_COUNTER.sub("", other.name))
 
-    return [name_of(node) for node in graph.node]
+    return tuple(source(node) for node in graph.node)
 
 
 def _sort(graph: Any) -> None:

@@ -97,7 +97,8 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         dataset = models.open_data(request.data, manifest_of(file))
         if getattr(predictor, "is_software_adapter", False):
             reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
-        return evaluate(predictor, dataset.split(request.split), dataset.name, reporter=reporter)
+        split = dataset.split(request.split)
+        return evaluate(predictor, split, dataset.name, labels=dataset.labels, reporter=reporter)
 
 
 def verify(file: Path, *, engine: str | None = None, accelerator: str = "cpu") -> Verification:

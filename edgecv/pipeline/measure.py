@@ -202,7 +202,8 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         remark = f"{_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
-        evaluation = evaluate(predictor, dataset.split(split), dataset.name, reporter=reporter)
+        samples = dataset.split(split)
+        evaluation = evaluate(predictor, samples, dataset.name, labels=dataset.labels, reporter=reporter)
         if not predictor.is_software_adapter:
             return _Answer(evaluation=evaluation)
         remark = f"{_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"

@@ -112,6 +112,14 @@ def test_pinning_is_for_single_threaded_cpu_pairs(case_of):
     assert cpus(1, pin=False) == [None, None]
 
 
+def test_a_simulated_time_has_no_ratio_to_a_measured_one(case_of):
+    device = FakeDevice({"a": FakeModel(kind="simulated"), "b": FakeModel()}, kind="measured")
+    base, case = run(device, [case_of("a")], case_of("b"))
+    assert (base.latency.kind, case.latency.kind) == ("measured", "simulated")
+    assert case.latency.ratio_to_baseline is None
+    assert any("no ratio to the baseline" in text for text in case.latency.warnings)
+
+
 def test_the_same_seed_gives_the_same_result(case_of):
     models = {name: FakeModel(launch_sigma=0.02, block_sigma=0.05) for name in "ab"}
     first = run(FakeDevice(models, seed=3), [case_of("a")], case_of("b"))

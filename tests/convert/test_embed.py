@@ -66,6 +66,16 @@ def test_buffers_are_aligned_to_16_bytes(plain, spec):
     assert [start % flatbuffer.ALIGNMENT for start in starts] == [0] * len(starts)
 
 
+def test_packing_shares_what_is_equal(plain):
+    model = flatbuffer.unpack(plain)
+    for tensor in model.subgraphs[0].tensors:
+        tensor.name = b"the same name for every tensor" * 10
+    size = len(flatbuffer.pack(model))
+    for index, tensor in enumerate(model.subgraphs[0].tensors):
+        tensor.name = b"%2d another name for every tensor" % index * 10
+    assert size < len(flatbuffer.pack(model)) - 200 * (len(model.subgraphs[0].tensors) - 1)
+
+
 def test_pack_is_stable_and_leaves_its_argument(plain):
     model = flatbuffer.unpack(plain)
     assert flatbuffer.pack(model) == flatbuffer.pack(model)

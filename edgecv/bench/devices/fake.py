@@ -30,6 +30,7 @@ class FakeModel:
         load_ms: To open it.
         first_factor: The first inference's time over the median.
         peak_rss_bytes: Of its process.
+        kind: What its agent calls its times: "simulated" plays a software renderer.
     """
 
     median_ms: float = 1.0
@@ -40,6 +41,7 @@ class FakeModel:
     load_ms: float = 5.0
     first_factor: float = 3.0
     peak_rss_bytes: int = 50_000_000
+    kind: Kind = "measured"
 
 
 @dataclass
@@ -131,7 +133,7 @@ class FakeChannel:
         self._speed = math.exp(self._rng.normal(0.0, model.launch_sigma)) if model.launch_sigma else 1.0
         self._pass(model.load_ms)
         engine = request["engine"] or "fake"
-        return {"load_ms": model.load_ms, "engine": engine, "accelerator": request["accelerator"], "kind": "measured"}
+        return {"load_ms": model.load_ms, "engine": engine, "accelerator": request["accelerator"], "kind": model.kind}
 
     def _warmup(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._pass(request["min_ms"])

@@ -1,0 +1,67 @@
+"""What the documents say to type works, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from edgecv import codec
+from edgecv.cli.main import main
+from edgecv.profiles import read_toml
+from edgecv.specs import ModelSpec
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), flags=re.DOTALL)
+
+
+def test_the_readmes_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line[2:] for block in blocks(ROOT / "README.md", "console") for line in block.splitlines() if line]
+    assert len(lines) >= 10
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "edgecv"
+        err = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+            with pytest.raises(SystemExit) as stop:
+                main(arguments)
+        assert not stop.value.code, f"{line}\n{err.getvalue()}"
+    assert (tmp_path / "gates.xml").exists()
+    _run_python(ROOT / "README.md", tmp_path)
+    _run_python(ROOT / "docs" / "artifacts.md", tmp_path)
+
+
+def _run_python(document: Path, folder: Path) -> None:
+    """Run a document's Python with what its comments say is given: an image, and it as the model's input."""
+    from edgecv.data import open_dataset
+    from edgecv.runtime import preprocess
+    from edgecv.runtime.container import read_manifest
+
+    manifest = read_manifest(folder / "int8.tflite")
+    assert manifest is not None
+    image = open_dataset("digits").split("test").image(0)
+    with contextlib.redirect_stdout(io.StringIO()):
+        for block in blocks(document, "python"):
+            exec(compile(block, str(document), "exec"), {"image": image, "x": preprocess(image, manifest.spec)})
+
+
+def test_the_spec_of_the_documentation_decodes(tmp_path: Path) -> None:
+    (text,) = blocks(ROOT / "docs" / "specs.md", "toml")
+    (tmp_path / "spec.toml").write_text(text)
+    spec = codec.decode(ModelSpec, read_toml(tmp_path / "spec.toml"), where="docs/specs.md")
+    assert spec.labels == ("cat", "dog")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert "://" in target or (document.parent / target).exists(), f"{document.name} links to {target}"
