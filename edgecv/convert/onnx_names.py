@@ -41,6 +41,11 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
         node.input[:] = [names[value] for value in node.input]
         node.output[:] = [names[value] for value in node.output]
         node.name = "" if node.op_type in _CONVERSIONS else _unique(source, taken)
+        _reorder(node.attribute, sorted(node.attribute, key=lambda attribute: str(attribute.name)))
+        # An empty string that is set takes other bytes than one that is not.
+        for field in ("domain", "doc_string"):
+            if not getattr(node, field):
+                node.ClearField(field)
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = names[value.name]
     _reorder(graph.initializer, sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:])))

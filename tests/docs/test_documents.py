@@ -30,10 +30,9 @@ def test_the_readmes_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "edgecv"
-        err = io.StringIO()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            with pytest.raises(SystemExit) as stop:
-                main(arguments)
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+            main(arguments)
         assert not stop.value.code, f"{line}\n{err.getvalue()}"
     assert (tmp_path / "gates.xml").exists()
     _run_python(ROOT / "README.md", tmp_path)
