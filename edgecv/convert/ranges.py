@@ -8,12 +8,12 @@ reshape and concatenation.
 
 Why this route, of three that were tried on LeNet-5 (tanh, average pooling, softmax; and its 1998 form with squared
 differences and a sum), a ReLU CNN and MobileNetV2:
-- the stock `representative_dataset` knows no estimator but min/max; with min/max this route's files compute
-  the same outputs as the stock converter's, bit for bit up to one rounding of a range;
+- the stock `representative_dataset` knows no estimator but min/max; with min/max this route's files gave the
+  stock converter's outputs, up to the rounding of a scale;
 - ai-edge-quantizer has its own quantiser and estimators, so a range of ours would need its private calibration
   format, and it needs one more dependency;
-- here calibration is 25 ms an image for MobileNetV2-224, memory does not grow with the samples, all estimators and
-  granularities work alike, and a partly quantised QAT file can be completed the same way.
+- here memory does not grow with the samples, all estimators and granularities work alike, and a partly quantised QAT
+  file can be completed the same way.
 """
 
 from __future__ import annotations

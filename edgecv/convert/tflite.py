@@ -40,6 +40,9 @@ def convert_float(frozen: Frozen, scheme: str) -> bytes:
         converter = _converter(tf, frozen)
         converter.optimizations = optimizations
         converter.target_spec.supported_types = types
+        # One scale per dense output channel, quantised at run time, needs FULLY_CONNECTED version 12, which
+        # tflite-runtime 2.14 does not have; static int8 gets it in a version that it has.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         return bytes(converter.convert())
 
 

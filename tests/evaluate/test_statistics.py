@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv.errors import DataError
@@ -51,6 +51,7 @@ class TestPairedDrop:
         assert low == pytest.approx((50 - Z95**2) / (50 + Z95**2))
         assert high == pytest.approx(1)
 
+    @settings(deadline=None)
     @given(COUNTS)
     def test_interval_holds_the_drop_within_the_scale(self, counts):
         drop = paired_drop(*results(*counts))
@@ -58,6 +59,7 @@ class TestPairedDrop:
         assert -1 <= low <= drop.value <= high <= 1
         assert low < high
 
+    @settings(deadline=None)
     @given(COUNTS)
     def test_swapping_the_models_mirrors(self, counts):
         baseline, candidate = results(*counts)
@@ -98,6 +100,7 @@ class TestMcNemar:
         assert mcnemar_p(*results(3, 4, 0, 1)) == pytest.approx(0.125)
         assert mcnemar_p(*results(9, 0, 0, 9)) == 1.0
 
+    @settings(deadline=None)
     @given(COUNTS)
     def test_matches_scipy(self, counts):
         scipy = pytest.importorskip("scipy.stats", reason="scipy is not installed")

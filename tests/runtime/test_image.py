@@ -64,6 +64,7 @@ class TestResize:
             # tensorflow computes the positions in float32, so its weights are a little off.
             np.testing.assert_allclose(resize(image, height, width, method), expected, atol=5e-3)
 
+    @settings(deadline=None)
     @given(st.integers(0, 255), st.integers(1, 9), st.integers(1, 9))
     def test_a_flat_image_stays_flat(self, value, height, width):
         flat = np.full((1, 5, 7, 1), value, np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -42,6 +42,7 @@ class TestTensors:
         interpreter.invoke()
         assert np.array_equal(to_stored(values, info), interpreter.get_tensor(quantised["index"]))
 
+    @settings(deadline=None)
     @given(arrays.arrays(np.float32, 8, elements=FINITE), st.sampled_from(["int8", "uint8", "int16"]))
     def test_the_round_trip_is_within_half_a_step_or_saturates(self, values, dtype):
         info = TensorInfo(name="t", shape=(8,), dtype=dtype, scale=0.125, zero_point=3)
@@ -50,6 +51,7 @@ class TestTensors:
         error = np.abs(to_real(to_stored(values, info), info) - np.clip(values, low, high))
         assert error.max() <= 0.125 / 2
 
+    @settings(deadline=None)
     @given(arrays.arrays(np.int8, 8), st.floats(1e-3, 10), st.integers(-128, 127))
     def test_stored_values_survive_a_round_trip(self, stored, scale, zero_point):
         info = TensorInfo(name="t", shape=(8,), dtype="int8", scale=scale, zero_point=zero_point)
@@ -72,6 +74,7 @@ class TestScores:
         np.testing.assert_allclose(scores(logits, "logits", "multilabel"), [1 / 2, 2 / 3, 5 / 6], rtol=1e-6)
         assert scores(np.array([0.2, 0.7]), "probabilities").tolist() == pytest.approx([0.2, 0.7])
 
+    @settings(deadline=None)
     @given(arrays.arrays(np.float32, (3, 5), elements=st.floats(-(2.0**99), 2.0**99, width=32)))
     def test_softmax_is_a_distribution_and_keeps_the_order(self, values):
         found = scores(values, "logits")
@@ -79,6 +82,7 @@ class TestScores:
         best = values.argmax(axis=-1)
         assert (found[np.arange(3), best] == found.max(axis=-1)).all()
 
+    @settings(deadline=None)
     @given(arrays.arrays(np.float32, 6, elements=st.floats(-50, 50, width=32)))
     def test_matches_tensorflow(self, values):
         import tensorflow as tf
