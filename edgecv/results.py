@@ -15,6 +15,8 @@ Certainty = Literal["certain", "likely", "unknown", "accelerator"]
 """How sure a mapping verdict is: "accelerator" means the real accelerator said so; the others grade our op table."""
 
 REPORT_SCHEMA = "edgecv.report/1"
+UNKNOWN = "unknown"
+"""Scheme, method and target of a file that edgecv did not make and that says nothing of itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,7 @@ class ArtifactResult:
 
     Attributes:
         path: Relative to the report's folder.
+        scheme: As in the manifest, or UNKNOWN; so are `method` and `target`.
         metric_kind: Of `value` and `drop`: "simulated" when a software renderer stood in for the accelerator.
         mapping: On the target that the artifact was made for; `other_mappings` on further targets.
     """

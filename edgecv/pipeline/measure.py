@@ -14,12 +14,14 @@ from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, DeviceError
 from edgecv.evaluate import evaluate, paired_drop
+from edgecv.files import sha256
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
 from edgecv.pipeline.assess import manifest_of, open_artifact
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import (
+    UNKNOWN,
     ArtifactResult,
     Baseline,
     DatasetInfo,
@@ -30,6 +32,7 @@ from edgecv.results import (
     MappingSummary,
     Report,
 )
+from edgecv.runtime.container import sniff
 from edgecv.targets import inspect, summarize
 
 
@@ -267,7 +270,21 @@ def _summary(latency: Latency) -> LatencySummary:
 
 
 def _timed_artifact(file: Path, latency: Latency) -> ArtifactResult:
-    return reports.artifact_result(file, _manifest(file), folder=Path.cwd(), name=_name(file), latency=[latency])
+    manifest = manifest_of(file)
+    if manifest is not None:
+        return reports.artifact_result(file, manifest, folder=Path.cwd(), name=_name(file), latency=[latency])
+    return ArtifactResult(
+        name=_name(file),
+        path=str(file),
+        format=sniff(file),
+        scheme=UNKNOWN,
+        method=UNKNOWN,
+        sparsity=None,
+        target=UNKNOWN,
+        size_bytes=file.stat().st_size,
+        sha256=sha256(file),
+        latency=(latency,),
+    )
 
 
 def _unevaluated(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:

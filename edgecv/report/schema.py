@@ -16,6 +16,7 @@ from typing import Any
 
 from edgecv.results import (
     REPORT_SCHEMA,
+    UNKNOWN,
     ArtifactResult,
     Baseline,
     DatasetInfo,
@@ -52,8 +53,8 @@ _LIMITS: dict[type, _Limits] = {
         "name": {**_NAME, "description": "Unique in the report."},
         "path": {"pattern": "^[^/]", "description": "Relative to the folder of the report."},
         "format": {"enum": list(typing.get_args(Format))},
-        "scheme": {"enum": list(SCHEMES)},
-        "method": {"enum": list(typing.get_args(Method))},
+        "scheme": {"enum": [*SCHEMES, UNKNOWN]},
+        "method": {"enum": [*typing.get_args(Method), UNKNOWN]},
         "sparsity": {**_SHARE, "description": "Share of zeros in the pruned weights; null when not pruned."},
         "size_bytes": _COUNT,
         "sha256": _SHA256,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Mapping
@@ -64,7 +65,7 @@ def activate(chosen: Driver) -> None:
     """Make this process use a driver, as if it had been started with the driver's environment.
 
     The dynamic linker reads LD_LIBRARY_PATH only at start, so a Vulkan loader that is found there is opened here: the
-    accelerator's own look-up by name then finds it.
+    accelerator's own look-up by name then finds it. One that does not open is left to the accelerator to report.
     """
     for name, value in chosen.environment.items():
         if name != "LD_LIBRARY_PATH":
@@ -72,8 +73,9 @@ def activate(chosen: Driver) -> None:
     for folder in chosen.environment.get("LD_LIBRARY_PATH", "").split(os.pathsep):
         loader = Path(folder) / "libvulkan.so.1"
         if folder and loader.is_file():
-            ctypes.CDLL(str(loader), mode=ctypes.RTLD_GLOBAL)
-            return
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(loader), mode=ctypes.RTLD_GLOBAL)
+                return
 
 
 def _loader(manifest: Path, variables: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ class ZooEntry:
         input_shape: (height, width, channels).
         labels: Class names when the caller gives none.
         variants: By name; "canonical" is always there.
-        notes: Target to what is hard for it there; "" as the target when it holds everywhere.
+        notes: Target to what is hard for it there, "" when it holds everywhere; empty when nothing is known.
         source: Where the architecture was published.
     """
 

@@ -44,6 +44,5 @@ CNN_FASHION = ZooEntry(
             preprocessing=Preprocessing(color="gray", mean=(0.0,), std=(255.0,)),
         )
     },
-    notes={"": "every operator maps everywhere"},
     source="A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2nd ed., 2019, chapter 14",
 )

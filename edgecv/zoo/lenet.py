@@ -77,8 +77,8 @@ LENET5 = ZooEntry(
         ),
     },
     notes={
-        "gpu": "tanh and average pooling map; the RBF output's squared differences (book) may not",
-        "edgetpu": "the RBF output (book) is coarse in int8 and does not map: prefer the softmax of the canonical one",
+        "": "int8 is coarse for the RBF output's distances (book): prefer the softmax of the canonical variant",
+        "edgetpu": "the RBF output (book) needs SQUARED_DIFFERENCE and SUM, which older compilers lack",
     },
     source="LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document Recognition, Proc. IEEE, 1998",
 )

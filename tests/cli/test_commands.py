@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
+
+from edgecv.report import report_schema
 
 from .conftest import Made, edgecv
 
@@ -117,3 +120,20 @@ def test_json_is_the_only_thing_on_stdout_even_in_a_real_process(made: Made) -> 
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["target"] == "gpu"
+
+
+def test_bench_times_files_that_edgecv_did_not_make(made: Made, tmp_path: Path) -> None:
+    from edgecv.modelio import env
+
+    keras = env.keras()
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    foreign = tmp_path / "foreign.tflite"
+    foreign.write_bytes(env.tensorflow().lite.TFLiteConverter.from_keras_model(model).convert())
+    timed = document("bench", foreign, made.int8, "--plan", "quick", "--out", tmp_path / "raw.json")
+    jsonschema.validate(timed, report_schema())
+    artifacts = timed["artifacts"]
+    assert isinstance(artifacts, list)
+    assert [a["scheme"] for a in artifacts] == ["unknown", "int8"]
+    assert all(a["latency"][0]["p50"] > 0 for a in artifacts)
+    again = document("bench", foreign, made.int8, "--plan", "quick", "--out", tmp_path / "raw.json")
+    assert [a["latency"] for a in again["artifacts"]] == [a["latency"] for a in artifacts], "finished cases are kept"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from edgecv.targets import inspect
 from edgecv.targets.gpu import SOFTWARE_NOTE, judge_on_gpu
 from edgecv.targets.gpu_probe import ask, parse
 from edgecv.targets.verdict import Request
-from edgecv.targets.vulkan import Driver, drivers
+from edgecv.targets.vulkan import Driver, activate, drivers
 from tests.graphs.tiny import N, Net, T, build, lenet
 
 SOFTWARE = "I0000 00:00 1 environment.cc:532] Selected adapter: SwiftShader Device (Subzero), arch=swiftshader, " \
@@ -173,3 +175,14 @@ def test_real_accelerator_takes_lenet_and_names_what_it_refuses(tmp_path) -> Non
     assert [op.mapped for op in found.ops] == [True, False]
     assert found.ops[1].reason
     assert {op.certainty for op in found.ops} == {"accelerator"}
+
+
+def test_activating_a_driver_sets_its_variables_and_survives_a_loader_that_does_not_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "libvulkan.so.1").write_text("no library")
+    monkeypatch.setenv("VK_ICD_FILENAMES", "before")
+    environment = {"VK_ICD_FILENAMES": "icd.json", "LD_LIBRARY_PATH": str(tmp_path)}
+    activate(Driver(origin="test", environment=environment))
+    assert os.environ["VK_ICD_FILENAMES"] == "icd.json"
+    assert "LD_LIBRARY_PATH" not in os.environ or os.environ["LD_LIBRARY_PATH"] != str(tmp_path)
