@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -275,7 +276,7 @@ def _timed_artifact(file: Path, latency: Latency) -> ArtifactResult:
         return reports.artifact_result(file, manifest, folder=Path.cwd(), name=_name(file), latency=[latency])
     return ArtifactResult(
         name=_name(file),
-        path=str(file),
+        path=Path(os.path.relpath(file)).as_posix(),
         format=sniff(file),
         scheme=UNKNOWN,
         method=UNKNOWN,
@@ -298,7 +299,7 @@ def _latency_warnings(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
 def _case(file: Path, request: BenchRequest) -> BenchCase:
     return BenchCase(
         name=_name(file),
-        path=str(file),
+        path=Path(os.path.relpath(file)).as_posix(),
         engine=request.engine,
         accelerator=request.accelerator,
         threads=request.threads,
