@@ -20,10 +20,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv.convert.chatter import captured
 from edgecv.convert.freeze import freeze
 from edgecv.convert.tflite import convert_float
 from edgecv.modelio import env
+from edgecv.runtime.engines.native_log import captured
 
 MODELS: dict[str, Callable[[Any], Any]] = {
     "mobilenet_v2": lambda keras: keras.applications.MobileNetV2(weights=None),

@@ -136,13 +136,13 @@ def _manifest(built: Built, job: Job) -> Manifest:
         sparsity=earlier.sparsity if earlier else None,
         inputs=built.inputs,
         outputs=built.outputs,
-        provenance=_provenance(job, earlier),
+        provenance=_provenance(job, earlier, calibrated=built.calibrated),
     )
 
 
-def _provenance(job: Job, earlier: Manifest | None) -> Provenance:
+def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Provenance:
     recipe: dict[str, Any] = {"step": "convert", "io_dtype": job.request.io_dtype}
-    if job.recipe is not None and job.request.scheme == "int8":
+    if calibrated:
         recipe["calibration"] = codec.encode(job.recipe)
     parents: tuple[Mapping[str, str], ...] = ()
     if earlier is not None:
@@ -154,6 +154,6 @@ def _provenance(job: Job, earlier: Manifest | None) -> Provenance:
         seed=job.seed,
         source_sha256=job.source.sha256,
         dataset=earlier.provenance.dataset if earlier else None,
-        dataset_sha256=job.dataset.split("train").sha256 if job.dataset and "calibration" in recipe else None,
+        dataset_sha256=job.dataset.split("train").sha256 if job.dataset and calibrated else None,
         parents=parents,
     )

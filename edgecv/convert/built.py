@@ -19,6 +19,7 @@ class Built:
         outputs: Likewise.
         steps: Quantisation step of each output, also behind a float boundary; None for float models.
         op_names: What the converter called each operator, in order: the trace to the source's layers.
+        calibrated: Whether ranges of it were found by calibration.
     """
 
     data: bytes
@@ -26,6 +27,7 @@ class Built:
     outputs: tuple[TensorInfo, ...]
     steps: tuple[float | None, ...]
     op_names: tuple[str, ...]
+    calibrated: bool = False
 
 
 def tensor_info(graph: Graph, index: int) -> TensorInfo:

@@ -1,65 +1,14 @@
-"""Converters write notes to the process's standard error from C++; here they are caught, and shown when they matter."""
+"""Converters write notes to the process's standard error from C++; they are kept back, and quoted when one fails."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import tempfile
-import warnings
 from collections.abc import Iterator
 
 from edgecv.errors import ConversionError
+from edgecv.runtime.engines.native_log import captured
 
-_STDERR = 2
 _TELLING = ("error:", "Error", "not supported", "failed")
-
-
-class Chatter:
-    """What was written to standard error while a converter ran.
-
-    Attributes:
-        text: All of it; empty until the block ends.
-    """
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def reason(self, error: BaseException) -> str:
-        """Return the most telling line of what was written and of the exception, at most 300 characters."""
-        lines = [line.strip() for line in f"{self.text}\n{error}".splitlines() if line.strip()]
-        telling = [line for line in lines if any(word in line for word in _TELLING)]
-        return (telling or lines or [type(error).__name__])[0][:300]
-
-
-@contextlib.contextmanager
-def captured() -> Iterator[Chatter]:
-    """Send standard error, at the level of the file descriptor, to a Chatter for the length of the block.
-
-    Where it cannot be redirected (it is closed), the block runs as it is.
-    """
-    chatter = Chatter()
-    try:
-        saved = os.dup(_STDERR)
-    except OSError:
-        yield chatter
-        return
-    with tempfile.TemporaryFile() as sink:
-        _flush()
-        os.dup2(sink.fileno(), _STDERR)
-        try:
-            yield chatter
-        finally:
-            _flush()
-            os.dup2(saved, _STDERR)
-            os.close(saved)
-            sink.seek(0)
-            chatter.text = sink.read().decode("utf-8", "replace")
-
-
-def _flush() -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -73,14 +22,17 @@ def conversion(what: str, *, hint: str = "") -> Iterator[None]:
     Raises:
         ConversionError: The block raised; chained from the cause.
     """
-    failure: Exception | None = None
-    with captured() as chatter, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with captured() as log:
         try:
             yield
+        except ConversionError:
+            raise
         except Exception as error:
-            failure = error
-    if failure is not None:
-        if isinstance(failure, ConversionError):
-            raise failure
-        raise ConversionError(f"{what}: {chatter.reason(failure)}", hint=hint) from failure
+            raise ConversionError(f"{what}: {_reason(log(), error)}", hint=hint) from error
+
+
+def _reason(log: str, error: Exception) -> str:
+    """Return the most telling line of what was written and of the exception, at most 300 characters."""
+    lines = [line.strip() for line in f"{log}\n{error}".splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in _TELLING)]
+    return (telling or lines or [type(error).__name__])[0][:300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,9 @@ def _build(job: Job) -> Built:
     request, model = job.request, job.source.model
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme == "int8":
-        twin = built_tflite(_int8(job))
-        return twin if request.format == "tflite" else onnx.convert_int8(twin)
+        data, calibrated = _int8(job)
+        twin = built_tflite(data)
+        return replace(twin if request.format == "tflite" else onnx.convert_int8(twin), calibrated=calibrated)
     if request.format == "onnx":
         return onnx.convert_float(model, request.scheme, output_layers(model))
     frozen = _frozen(job)
@@ -151,13 +153,14 @@ def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
     return tflite.name_boundary(data, frozen.input_name, output_layers(model))
 
 
-def _int8(job: Job) -> bytes:
+def _int8(job: Job) -> tuple[bytes, bool]:
+    """Return the int8 .tflite, and whether calibration found ranges of it: always by ptq, where some lack by qat."""
     frozen, io_dtype, name = _frozen(job), job.request.io_dtype, job.spec.name
     if job.request.method == "qat":
         data = tflite.convert_fake_quantised(frozen, "float32")
         left = ranges.unscaled(data, boundary=False)
         if not left:
-            return _named(tflite.convert_fake_quantised(frozen, io_dtype), frozen, job.source.model)
+            return _named(tflite.convert_fake_quantised(frozen, io_dtype), frozen, job.source.model), False
         if job.recipe is None or job.dataset is None:
             raise ConversionError(
                 f"{len(left)} activations of the quantisation-aware model have no range",
@@ -168,7 +171,7 @@ def _int8(job: Job) -> bytes:
     found = _ranges(data, job)
     per_channel = job.recipe is None or job.recipe.granularity == "per_channel"
     quantised = ranges.quantize(data, found, io_dtype=io_dtype, per_channel=per_channel, name=name)
-    return _named(quantised, frozen, job.source.model)
+    return _named(quantised, frozen, job.source.model), True
 
 
 def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:

@@ -6,8 +6,8 @@ where the stock calibrator leaves its own, and TensorFlow Lite's MLIR quantiser 
 per-tensor weights, int32 biases, fixed output scales of tanh, logistic and softmax, one scale through pooling,
 reshape and concatenation.
 
-Why this route, of three that were tried on LeNet-5 (tanh, average pooling, softmax; and its 1998 form with squared
-differences and a sum), a ReLU CNN and MobileNetV2:
+Why this route, of three considered; it was tried on LeNet-5 (tanh, average pooling, softmax; and its 1998 form with
+squared differences and a sum), a ReLU CNN and MobileNetV2:
 - the stock `representative_dataset` knows no estimator but min/max; with min/max this route's files gave the
   stock converter's outputs, up to the rounding of a scale;
 - ai-edge-quantizer has its own quantiser and estimators, so a range of ours would need its private calibration

@@ -97,7 +97,7 @@ def make(
         out=out,
         target=plan.target,
         io_dtype=plan.io_dtype if plan.scheme in STATIC else None,
-        calibration=profiles.calibration(plan.calibration) if plan.scheme in STATIC and not qat else None,
+        calibration=profiles.calibration(plan.calibration) if plan.scheme in STATIC else None,
         dataset=dataset,
         seed=plan.seed,
         force=force,

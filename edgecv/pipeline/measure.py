@@ -299,7 +299,7 @@ def _latency_warnings(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
 def _case(file: Path, request: BenchRequest) -> BenchCase:
     return BenchCase(
         name=_name(file),
-        path=Path(os.path.relpath(file)).as_posix(),
+        path=str(file),
         engine=request.engine,
         accelerator=request.accelerator,
         threads=request.threads,

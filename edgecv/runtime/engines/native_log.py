@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import IO, Callable, Iterator
+from typing import IO, Callable, Iterator, Optional, Tuple
 
 
 @contextlib.contextmanager
@@ -19,21 +19,28 @@ def captured() -> Iterator[Callable[[], str]]:
 
     with tempfile.TemporaryFile() as log:
         _flush()
-        kept = [os.dup(descriptor) for descriptor in (1, 2)]
+        kept = {descriptor: original for descriptor, original in map(_copy, (1, 2)) if original is not None}
         try:
-            for descriptor in (1, 2):
+            for descriptor in kept:
                 os.dup2(log.fileno(), descriptor)
             yield lambda: _text(log)
         finally:
             _flush()
-            for descriptor, original in zip((1, 2), kept):
+            for descriptor, original in kept.items():
                 os.dup2(original, descriptor)
                 os.close(original)
 
 
+def _copy(descriptor: int) -> Tuple[int, Optional[int]]:
+    try:
+        return descriptor, os.dup(descriptor)
+    except OSError:
+        return descriptor, None  # it is closed, as in a daemon
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
 
 
