@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 a gate failed, 2 the request or environment is wrong, 3 a de
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
@@ -26,7 +27,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         if (error.name or "").split(".")[0] not in {"typer", "rich", "click"}:
             raise
         _fail(f"the command line needs '{error.name}'\n  hint: pip install 'edgecv[toolchain]'")
+    atexit.register(_mute)
     sys.exit(_run(app, arguments, debug=debug))
+
+
+def _mute() -> None:
+    # The GPU accelerator's library logs while the process is torn down, after the last word of the command.
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _run(app: Any, arguments: list[str], *, debug: bool) -> int:

@@ -104,13 +104,23 @@ def latencies(result: Report) -> None:
     rows = [(a.name, *_latency(latency)) for a in result.artifacts for latency in a.latency]
     header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
     emit_table("", header, rows, right=tuple(range(2, 9)))
-    for warning in result.warnings:
-        emit(f"warning: {warning}")
+    for name, warning in ((a.name, w) for a in result.artifacts for latency in a.latency for w in latency.warnings):
+        emit(f"{name}: {warning}")
 
 
 def report(result: Report, paths: Any) -> None:
     emit(baseline_line(result))
-    header = ("artifact", "scheme", "size", "accuracy", "drop, 95 % interval", "p50 ms", "× baseline", "mapped", "kind")
+    header = (
+        "artifact",
+        "scheme",
+        "size",
+        "accuracy",
+        "drop, 95 % interval",
+        "p50 ms",
+        "ratio",
+        "mapped on",
+        "latency is",
+    )
     rows = [_artifact_row(a) for a in result.artifacts]
     emit_table("", header, rows, right=tuple(range(2, 8)))
     emit(f"report: {paths.html}")

@@ -60,6 +60,7 @@ def evaluate(
     dataset_name: str,
     *,
     labels: Sequence[str] | None = None,
+    name: str | None = None,
     reporter: Reporter = QUIET,
 ) -> Evaluation:
     """Ask the model about every sample and count.
@@ -69,6 +70,7 @@ def evaluate(
         split: The samples; labels are indices into the data set's class names.
         dataset_name: For the result.
         labels: Class names of the data set, in order; checked against the model's. None skips that check.
+        name: What to call the model in progress; None takes its spec's name.
         reporter: Told of each sample.
 
     Returns:
@@ -87,17 +89,17 @@ def evaluate(
         _check_names(head.labels, tuple(labels), dataset_name)
     if len(split) == 0:
         raise DataError(f"split '{split.name}' of '{dataset_name}' is empty")
-    values = np.concatenate(list(_scores(predictor, split, reporter)))
+    values = np.concatenate(list(_scores(predictor, split, name or predictor.spec.name, reporter)))
     truth = np.asarray(split.labels, np.int64)
     _check_range(truth, values.shape[1], split.name, dataset_name)
     names = head.labels or tuple(str(index) for index in range(values.shape[1]))
     return _count(predictor, split, dataset_name, names, truth, values)
 
 
-def _scores(predictor: Evaluable, split: Samples, reporter: Reporter) -> Iterator[Array]:
+def _scores(predictor: Evaluable, split: Samples, name: str, reporter: Reporter) -> Iterator[Array]:
     """Yield float32 (n, classes) for each batch of samples."""
     head = predictor.spec.head
-    with reporter.bar(f"evaluate on {split.name}", len(split)) as advance:
+    with reporter.bar(f"evaluate {name} on {split.name}", len(split)) as advance:
         for start in range(0, len(split), predictor.batch):
             chosen = range(start, min(start + predictor.batch, len(split)))
             images = preprocess_batch([split.image(index) for index in chosen], predictor.spec)

@@ -71,8 +71,7 @@ def open_artifact(
         ConfigError, UnsupportedModelError, MissingDependencyError, DeviceError: As `runtime.load`.
     """
     if accelerator == "gpu":
-        for driver in vulkan.drivers()[:1]:
-            vulkan.activate(driver)
+        vulkan.activate_first()
     return runtime.load(file, engine=engine, accelerator=accelerator, spec=spec)
 
 
@@ -98,7 +97,7 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         if getattr(predictor, "is_software_adapter", False):
             reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
         split = dataset.split(request.split)
-        return evaluate(predictor, split, dataset.name, labels=dataset.labels, reporter=reporter)
+        return evaluate(predictor, split, dataset.name, labels=dataset.labels, name=file.name, reporter=reporter)
 
 
 def verify(file: Path, *, engine: str | None = None, accelerator: str = "cpu") -> Verification:

@@ -34,7 +34,7 @@ from edgecv.results import (
     Report,
 )
 from edgecv.runtime.container import sniff
-from edgecv.targets import inspect, summarize
+from edgecv.targets import inspect, summarize, vulkan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,8 @@ def bench_files(
         ConfigError, UnsupportedModelError: A file or option is wrong.
         DeviceError: A device failed; what was finished is in `out`.
     """
+    if request.accelerator == "gpu":
+        vulkan.activate_first()
     cases = [_case(file, request) for file in _distinct(files)]
     with contextlib.ExitStack() as held:
         base = held.enter_context(open_baseline(baseline, seed=request.seed, reporter=reporter)) if baseline else None
@@ -207,7 +209,9 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
         samples = dataset.split(split)
-        evaluation = evaluate(predictor, samples, dataset.name, labels=dataset.labels, reporter=reporter)
+        evaluation = evaluate(
+            predictor, samples, dataset.name, labels=dataset.labels, name=_name(file), reporter=reporter
+        )
         if not predictor.is_software_adapter:
             return _Answer(evaluation=evaluation)
         remark = f"{_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"

@@ -62,20 +62,24 @@ def drivers(environ: Mapping[str, str] | None = None, root: Path = Path("/")) ->
 
 
 def activate(chosen: Driver) -> None:
-    """Make this process use a driver, as if it had been started with the driver's environment.
+    """Make this process, and those that it starts, use a driver.
 
     The dynamic linker reads LD_LIBRARY_PATH only at start, so a Vulkan loader that is found there is opened here: the
     accelerator's own look-up by name then finds it. One that does not open is left to the accelerator to report.
     """
-    for name, value in chosen.environment.items():
-        if name != "LD_LIBRARY_PATH":
-            os.environ[name] = value
+    os.environ.update(chosen.environment)
     for folder in chosen.environment.get("LD_LIBRARY_PATH", "").split(os.pathsep):
         loader = Path(folder) / "libvulkan.so.1"
         if folder and loader.is_file():
             with contextlib.suppress(OSError):
                 ctypes.CDLL(str(loader), mode=ctypes.RTLD_GLOBAL)
                 return
+
+
+def activate_first() -> None:
+    """Activate the first driver of this host, where it has one."""
+    for driver in drivers()[:1]:
+        activate(driver)
 
 
 def _loader(manifest: Path, variables: Mapping[str, str]) -> dict[str, str]:

@@ -182,7 +182,8 @@ def test_activating_a_driver_sets_its_variables_and_survives_a_loader_that_does_
 ) -> None:
     (tmp_path / "libvulkan.so.1").write_text("no library")
     monkeypatch.setenv("VK_ICD_FILENAMES", "before")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "before")
     environment = {"VK_ICD_FILENAMES": "icd.json", "LD_LIBRARY_PATH": str(tmp_path)}
     activate(Driver(origin="test", environment=environment))
     assert os.environ["VK_ICD_FILENAMES"] == "icd.json"
-    assert "LD_LIBRARY_PATH" not in os.environ or os.environ["LD_LIBRARY_PATH"] != str(tmp_path)
+    assert os.environ["LD_LIBRARY_PATH"] == str(tmp_path)

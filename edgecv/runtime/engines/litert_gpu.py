@@ -88,6 +88,9 @@ class LitertGpuSession(Session):
         self._sources = self._model.create_input_buffers(0)
         self._sinks = self._model.create_output_buffers(0)
         self._results: List[Array] = []
+        with captured():
+            # The first access to a buffer starts a second environment, which announces itself too.
+            self.set_inputs([np.zeros(info.shape, info.dtype) for info in self.inputs])
 
     def _signature(self, plain: Any, path: str) -> Tuple[Tuple[TensorInfo, ...], Tuple[TensorInfo, ...]]:
         """Describe inputs and outputs, and note their places in the file's order: signatures sort theirs by name."""
@@ -120,7 +123,8 @@ class LitertGpuSession(Session):
         return list(self._results)
 
     def close(self) -> None:
-        self._sources, self._sinks, self._model = [], [], None
+        with captured():
+            self._sources, self._sinks, self._model = [], [], None
 
     def _opened(self) -> Any:
         if self._model is None:
