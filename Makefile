@@ -8,7 +8,11 @@ GPU := $(wildcard /dev/nvidiactl)
 TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format swiftshader clean
+# An interpreter for old devices needs an old numpy, so it lives in an environment of its own; see `make tflite-runtime`.
+DEVICE_VENV ?= $(VENV)-tflite-runtime
+export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
+
+.PHONY: help demo test test-slow lint format swiftshader tflite-runtime clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -34,6 +38,11 @@ format: $(VENV)/.dev ## let ruff rewrite what it can
 swiftshader: ## a software Vulkan driver (Debian's chromium brings it), so that the real GPU accelerator runs without a GPU
 	@ls /usr/lib/chromium/vk_swiftshader_icd.json >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 	@echo "SwiftShader: /usr/lib/chromium/vk_swiftshader_icd.json"
+
+tflite-runtime: $(VENV)/bin/python ## an environment with tflite-runtime, so that tests run artifacts on it as old devices do
+	@test -f $(DEVICE_VENV)/.installed || { rm -rf $(DEVICE_VENV) && "$(PYTHON)" -m venv $(DEVICE_VENV) \
+	  && $(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/tflite-runtime.txt \
+	  && touch $(DEVICE_VENV)/.installed; }
 
 clean: ## remove the demo's output and caches, not the environment
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -109,7 +109,7 @@ def test_a_read_only_folder_is_explained(tmp_path: Path) -> None:
     folder.mkdir()
     folder.chmod(0o555)
     if os.geteuid() == 0:
-        pytest.skip("root writes to read-only folders; the command line's test mounts one read-only instead")
+        pytest.skip("root writes to read-only folders; tests/cli refuses one that not even root can write")
     with pytest.raises(ConfigError, match="permission denied"):
         files.check_output(folder / "m.bin", force=False)
 
