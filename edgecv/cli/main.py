@@ -13,6 +13,8 @@ from typing import Any
 
 from edgecv.errors import EdgecvError
 
+INTERRUPTED = 130
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `edgecv` and exit. `argv` defaults to the process's arguments."""
@@ -44,15 +46,16 @@ def _run(app: Any, arguments: list[str], *, debug: bool) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         command = typer.main.get_command(app)
-        return int(command.main(args=arguments, prog_name="edgecv", standalone_mode=False) or 0)
+        code = int(command.main(args=arguments, prog_name="edgecv", standalone_mode=False) or 0)
+        # Some versions of typer turn Ctrl-C into this code, others into an exception.
+        return _interrupted() if code == INTERRUPTED else code
     except EdgecvError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted: every finished file is whole; run the same command again to go on", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         # The reader of stdout went away (`edgecv … | head`): not an error, but Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,6 +64,11 @@ def _run(app: Any, arguments: list[str], *, debug: bool) -> int:
         if debug:
             raise
         return _unexpected(error)
+
+
+def _interrupted() -> int:
+    print("interrupted: every finished file is whole; run the same command again to go on", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _unexpected(error: Exception) -> int:

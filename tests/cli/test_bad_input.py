@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -251,3 +252,17 @@ def test_a_killed_conversion_leaves_whole_files_only(made: Made, tmp_path: Path)
             break
     assert edgecv("convert", made.keras, "--out", out, "--force").code == 0
     assert [p.name for p in tmp_path.iterdir()] == ["m.tflite"]
+
+
+def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgecv.cli.main", "train", "lenet5", "--out", str(tmp_path / "m.keras")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / ".m.keras.state").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert [p.name for p in tmp_path.iterdir()] == [".m.keras.state"]
