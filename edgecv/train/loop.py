@@ -129,7 +129,8 @@ def _fingerprint(run: _Run, data_sha256: tuple[str, ...]) -> str:
         "recipe": asdict(run.recipe),
         "spec": asdict(run.spec),
         "data": data_sha256,
-        "layers": [[type(layer).__name__, layer.name] for layer in run.model.layers],
+        # Not their names: keras numbers those it makes up, from the start of each process.
+        "layers": [type(layer).__name__ for layer in run.model.layers],
         "tensorflow": tensorflow().__version__,
     }
     return states.fingerprint(facts, run.weights())

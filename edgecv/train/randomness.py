@@ -1,4 +1,4 @@
-"""Dropout and its kin, made to follow from (seed, epoch), so that a resumed run draws what an uninterrupted one does."""
+"""Dropout and its kin, made to follow from (seed, epoch): a resumed run draws what an uninterrupted one does."""
 
 from __future__ import annotations
 

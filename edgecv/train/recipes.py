@@ -10,6 +10,8 @@ from edgecv.errors import ConfigError, unknown_name
 from edgecv.specs import ModelSpec
 from edgecv.train.augment import Augmentation
 
+NO_AUGMENTATION = Augmentation()
+
 Optimizer = Literal["adam", "sgd", "rmsprop"]
 Schedule = Literal["constant", "cosine"]
 
@@ -45,7 +47,7 @@ class TrainRecipe:
     seed: int = 0
     patience: int | None = None
     label_smoothing: float = 0.0
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = NO_AUGMENTATION
 
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(Optimizer):

@@ -74,7 +74,7 @@ def save(path: Path, state: State) -> None:
         for i, array in enumerate(getattr(state, name))
     }
     with atomic_path(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        np.savez(stream, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
 
 
 def resume(path: Path | None, expected: str, reporter: Reporter) -> State | None:

@@ -21,6 +21,8 @@ from edgecv.report import report_schema
 from edgecv.runtime.container import read_manifest
 
 COMMAND = [sys.executable, "-m", "edgecv.cli.main", "demo", "--out"]
+pytestmark = pytest.mark.timeout(900)
+
 MODELS = {".keras", ".tflite", ".onnx"}
 
 
@@ -54,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         after = whole(folder)
         assert {name: after[name] for name in kept} == kept, "a finished file was made again"
         kept = after
-    done = subprocess.run([*COMMAND, str(folder)], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([*COMMAND, str(folder)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "demo" not in done.stderr or "kept: " in done.stderr
     after = whole(folder)

@@ -1,0 +1,92 @@
+"""Pruning reaches the share of zeros that was asked for, and leaves a plain model of the same layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecv.compress import PruneRecipe, measure, prune
+from edgecv.data import Dataset
+from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.modelio import env
+from edgecv.train import train
+from tests.train.small import RECIPE, SPEC, Listener, dataset, model
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return dataset(tmp_path_factory.mktemp("data"))
+
+
+def recipe(**changes: object) -> PruneRecipe:
+    values = {"sparsity": 0.75, "epochs": 4, "learning_rate": 2e-3, "seed": 1}
+    return PruneRecipe(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_the_asked_share_is_zero_and_accuracy_is_kept(digits: Dataset) -> None:
+    source = train(model(), SPEC, digits, RECIPE)
+    before = [w.copy() for w in source.model.get_weights()]
+    done = prune(source.model, SPEC, digits, recipe())
+    assert done.sparsity.share == pytest.approx(0.75, abs=0.01)
+    assert measure(done.model).share == done.sparsity.share
+    assert done.best_value > source.best_value - 0.15
+    assert all(np.array_equal(a, b) for a, b in zip(before, source.model.get_weights(), strict=True))
+
+
+def test_the_result_is_plain_and_named_like_its_source(digits: Dataset) -> None:
+    source = model()
+    done = prune(source, SPEC, digits, recipe(epochs=2))
+    assert [layer.name for layer in done.model.layers] == [layer.name for layer in source.layers]
+    assert [type(layer) for layer in done.model.layers] == [type(layer) for layer in source.layers]
+
+
+def test_the_largest_weights_of_the_source_survive(digits: Dataset) -> None:
+    source = train(model(), SPEC, digits, RECIPE).model
+    done = prune(source, SPEC, digits, recipe(epochs=2, learning_rate=1e-6))
+    before, after = source.get_layer("output").get_weights()[0], done.model.get_layer("output").get_weights()[0]
+    assert np.abs(before[after != 0]).min() >= np.abs(before[after == 0]).max() - 1e-3
+
+
+def test_excluded_layers_keep_their_weights_and_are_reported(digits: Dataset) -> None:
+    listener = Listener()
+    done = prune(model(), SPEC, digits, recipe(epochs=2, exclude=("output",)), reporter=listener)
+    assert done.untouched == ("output",)
+    assert "output" in listener.warnings[0]
+    assert done.sparsity.zeros_by_layer["output"] == 0
+    assert done.sparsity.by_layer["c1"] == pytest.approx(0.75, abs=0.02)
+
+
+def test_only_fully_pruned_epochs_may_be_the_best(digits: Dataset) -> None:
+    done = prune(model(), SPEC, digits, recipe(epochs=4, ramp=0.5))
+    assert done.history[0].eligible is False
+    assert done.history[done.best_epoch].eligible
+
+
+@pytest.mark.parametrize("change", [{"sparsity": 0.0}, {"sparsity": 1.0}, {"ramp": 0.0}])
+def test_bad_recipes_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        recipe(**change)
+
+
+def test_an_unknown_layer_is_named(digits: Dataset) -> None:
+    with pytest.raises(ConfigError, match="c9"):
+        prune(model(), SPEC, digits, recipe(exclude=("c9",)))
+
+
+def test_a_model_without_kernels_is_refused(digits: Dataset) -> None:
+    keras = env.keras()
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D()(inputs))
+    with pytest.raises(UnsupportedModelError, match="no layer to prune"):
+        prune(keras.Model(inputs, outputs), SPEC, digits, recipe())
+
+
+def test_it_resumes(digits: Dataset, tmp_path: Path) -> None:
+    first = prune(model(), SPEC, digits, recipe(epochs=2), state=tmp_path / "state")
+    listener = Listener()
+    again = prune(model(), SPEC, digits, recipe(epochs=2), state=tmp_path / "state", reporter=listener)
+    assert any("resuming after epoch 2" in remark for remark in listener.remarks)
+    for a, b in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        assert np.array_equal(a, b)
