@@ -46,6 +46,7 @@ def inspect(
 
 def verify(
     file: File,
+    device: Annotated[str, typer.Option("--device", help="Where to replay them: local.")] = "local",
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     json_: opt.Json = False,
@@ -56,7 +57,7 @@ def verify(
     """
     from edgecv.pipeline import assess
 
-    result = assess.verify(file, engine=engine, accelerator=accelerator)
+    result = assess.verify(file, device=device, engine=engine, accelerator=accelerator)
     emit_json(result) if json_ else render.golden(result)
     render.require_passed(result)
 

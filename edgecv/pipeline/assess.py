@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edgecv import runtime
+from edgecv.bench.devices import DEVICES
+from edgecv.errors import unknown_name
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
@@ -100,13 +102,16 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         return evaluate(predictor, split, dataset.name, labels=dataset.labels, name=file.name, reporter=reporter)
 
 
-def verify(file: Path, *, engine: str | None = None, accelerator: str = "cpu") -> Verification:
-    """Replay a file's golden vectors.
+def verify(file: Path, *, device: str = "local", engine: str | None = None, accelerator: str = "cpu") -> Verification:
+    """Replay a file's golden vectors on a device.
 
     Raises:
+        ConfigError: The device is unknown.
         UnsupportedModelError: It holds none, or cannot be read.
         DeviceError: The accelerator cannot take it.
     """
+    if device not in DEVICES:
+        raise unknown_name("device", device, DEVICES.names())
     with open_artifact(file, engine=engine, accelerator=accelerator) as predictor:
         found = golden.replay(predictor)
         failure = (

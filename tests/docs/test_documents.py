@@ -6,6 +6,8 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,21 @@ def test_the_spec_of_the_documentation_decodes(tmp_path: Path) -> None:
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         assert "://" in target or (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_example_labels_an_image(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from edgecv.data import open_dataset
+
+    model, image = tmp_path / "m.keras", tmp_path / "digit.png"
+    Image.fromarray(open_dataset("digits").split("test").image(0)).save(image)
+    for command in (("train", "lenet5", "--epochs", "2", "--out", str(model)),
+                    ("convert", str(model), "--out", str(tmp_path / "m.tflite"))):  # fmt: skip
+        with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(io.StringIO()):
+            main(list(command))
+        assert not stop.value.code
+    example = [sys.executable, str(ROOT / "examples" / "classify.py"), str(tmp_path / "m.tflite"), str(image)]
+    done = subprocess.run(example, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r".*digit\.png: \d \(\d+\.\d%\)\n", done.stdout)
