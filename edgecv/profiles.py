@@ -126,7 +126,23 @@ def _load(kind: Literal["targets", "calibration"], what: str, cls: type[T], name
         source = data_folder(kind) / f"{name}.toml"
     else:
         raise unknown_name(what, name, _names(kind))
-    return codec.decode(cls, {"name": source.stem, **read_toml(source, what=what)}, where=str(source))
+    return codec.decode(cls, {"name": source.stem, **_extended(kind, source, what)}, where=str(source))
+
+
+def _extended(kind: Literal["targets", "calibration"], source: Path, what: str) -> dict[str, Any]:
+    """Read a profile; one that `extends` a shipped profile takes that one's keys, table by table, where it has none."""
+    own = read_toml(source, what=what)
+    parent = own.pop("extends", None)
+    if parent is None:
+        return own
+    if parent not in _names(kind):
+        raise unknown_name(what, str(parent), _names(kind))
+    base = read_toml(data_folder(kind) / f"{parent}.toml", what=what)
+    return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
+
+
+def _merged(base: Any, own: Any) -> Any:
+    return {**base, **own} if isinstance(base, dict) and isinstance(own, dict) else own
 
 
 def target_names() -> tuple[str, ...]:

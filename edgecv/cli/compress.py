@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,11 +11,16 @@ from edgecv.cli import options as opt
 from edgecv.cli import render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
+if TYPE_CHECKING:
+    from edgecv.pipeline.artifacts import Plan
+
 Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help="tflite or onnx; default: by the name of --out.")]
 IoType = Annotated[
-    str, typer.Option("--io", help="Of an int8 file's input and output: int8, uint8, or float32 (a float boundary).")
+    str | None,
+    typer.Option("--io", help="An int8 file's input and output: int8 (default; onnx: float32), uint8, or float32."),
 ]
+Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
 
 
 def prune(
@@ -48,10 +53,10 @@ def quantize(
     scheme: Annotated[str, typer.Option("--scheme", help="int8, dynamic or float16.")] = "int8",
     method: Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")] = "ptq",
     data: opt.OptionalData = None,
-    calibration: Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`.")] = "minmax",
+    calibration: Calibration = "minmax",
     format_: FormatOption = None,
     target: opt.Target = "cpu",
-    io: IoType = "int8",
+    io: IoType = None,
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
@@ -63,15 +68,13 @@ def quantize(
 
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
     """
-    from edgecv.pipeline import artifacts, models
+    from edgecv.pipeline import artifacts
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data,
         calibration=calibration, epochs=epochs, seed=seed,
     )  # fmt: skip
-    made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
-    emit_json(made) if json_ else render.artifact(made)
+    _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 
 
 def convert(
@@ -81,8 +84,8 @@ def convert(
     scheme: Annotated[str, typer.Option("--scheme", help="float32, float16, dynamic or int8.")] = "float32",
     target: opt.Target = "cpu",
     data: opt.OptionalData = None,
-    calibration: Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`.")] = "minmax",
-    io: IoType = "int8",
+    calibration: Calibration = "minmax",
+    io: IoType = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
@@ -93,12 +96,18 @@ def convert(
 
     Example: `edgecv convert lenet5.keras --format tflite --scheme float32 --target cpu --out lenet5.tflite`
     """
-    from edgecv.pipeline import artifacts, models
+    from edgecv.pipeline import artifacts
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
         calibration=calibration, epochs=None, seed=seed,
     )  # fmt: skip
+    _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+
+
+def _make(model: Path, plan: Plan, out: Path, *, unsafe: bool, spec: Path | None, force: bool, json_: bool) -> None:
+    from edgecv.pipeline import artifacts, models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
     made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.artifact(made)

@@ -30,7 +30,7 @@ class Plan:
         method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name.
-        io_dtype: Of an int8 file's input and output.
+        io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
         data: For calibration and training; None takes the training data when it is a bundled set.
         calibration: Recipe name or TOML path.
         epochs: Of quantisation-aware training; None takes the default recipe.
@@ -40,7 +40,7 @@ class Plan:
     method: str = "ptq"
     format: str | None = None
     target: str = "cpu"
-    io_dtype: str = "int8"
+    io_dtype: str | None = None
     data: str | None = None
     calibration: str = "minmax"
     epochs: int | None = None
@@ -113,7 +113,7 @@ def check_plan(plan: Plan) -> None:
         raise unknown_name("scheme", plan.scheme, SCHEMES)
     if plan.method not in ("ptq", "qat"):
         raise unknown_name("method", plan.method, ("ptq", "qat"))
-    if plan.io_dtype not in ("int8", "uint8", "float32"):
+    if plan.io_dtype not in (None, "int8", "uint8", "float32"):
         raise unknown_name("io type", plan.io_dtype, ("int8", "uint8", "float32"))
     profiles.target(plan.target)
     profiles.calibration(plan.calibration)

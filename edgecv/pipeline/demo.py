@@ -12,6 +12,7 @@ from edgecv.progress import QUIET, Reporter
 
 DATA = "digits"
 SPARSITY = 0.5
+TARGETS = ("cpu", "gpu", "edgetpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def run_demo(out: Path, *, seed: int = 0, reporter: Reporter = QUIET) -> measure
     _train(out, journal, seed, reporter)
     for item in ITEMS:
         _make(item, out, journal, seed, reporter)
-    request = measure.ReportRequest(data=DATA, plan="quick", seed=seed)
+    request = measure.ReportRequest(data=DATA, targets=TARGETS, plan="quick", seed=seed)
     files = [out / item.file for item in ITEMS]
     made = measure.report_files(files, request, baseline=out / DENSE, out=out, force=True, reporter=reporter)
     check.record(out / "gates.toml", made.paths.json, force=True)

@@ -5,6 +5,8 @@ It never promises success: the compiler can still fail on a whole file, for reas
 
 from __future__ import annotations
 
+import math
+
 from edgecv.graphs import Graph, Op, Tensor, partition
 from edgecv.profiles import OpRule, TargetProfile
 from edgecv.results import Certainty
@@ -99,6 +101,9 @@ def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     wrong_type = _type_refusal(graph, op, profile)
     if wrong_type is not None:
         return wrong_type
+    if rule.since and int(rule.since) > profile.limits.get("runtime", math.inf):
+        reason = f"{op.op} needs Edge TPU runtime {rule.since}, the target has {profile.limits['runtime']:.0f}"
+        return Refusal(status=UNSUPPORTED, reason=reason, certainty=rule.certainty)
     checks = (CONDITIONS.get(name)(graph, op, profile) for name in rule.limits)
     return next((refusal for refusal in checks if refusal is not None), None) or _rank_refusal(graph, op)
 

@@ -29,7 +29,7 @@ def work(tmp_path: Path) -> Iterator[Path]:
     assert all(p.read_bytes() == content for p, content in before.items())
 
 
-def refused(*arguments: object, says: str) -> None:
+def check_refused(*arguments: object, says: str) -> None:
     result = edgecv(*arguments)
     assert result.code == 2, result.err
     assert says in result.err, result.err
@@ -55,11 +55,11 @@ def npz(path: Path, **arrays: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "evaluate", "bench"])
 def test_a_missing_model(command: str, work: Path) -> None:
-    refused(command, work / "nothing.tflite", says="does not exist")
+    check_refused(command, work / "nothing.tflite", says="does not exist")
 
 
 def test_a_missing_keras_model(work: Path) -> None:
-    refused("convert", work / "nothing.keras", "--out", work / "m.tflite", says="does not exist")
+    check_refused("convert", work / "nothing.keras", "--out", work / "m.tflite", says="does not exist")
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "evaluate", "bench"])
@@ -68,21 +68,21 @@ def test_a_truncated_tflite(command: str, keep: float, made: Made, work: Path) -
     data = made.int8.read_bytes()
     cut = work / "cut.tflite"
     cut.write_bytes(data[: int(keep * len(data))])
-    refused(command, cut, says="cut.tflite")
+    check_refused(command, cut, says="cut.tflite")
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "evaluate", "bench"])
 def test_a_text_file_named_onnx(command: str, work: Path) -> None:
     text = work / "model.onnx"
     text.write_text("this is no model\n")
-    refused(command, text, says="model.onnx")
+    check_refused(command, text, says="model.onnx")
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
 def test_a_text_file_named_keras(name: str, work: Path) -> None:
     text = work / name
     text.write_text("this is no model\n")
-    refused("convert", text, "--out", work / "m.tflite", says=name)
+    check_refused("convert", text, "--out", work / "m.tflite", says=name)
 
 
 def test_a_model_with_dynamic_shapes(work: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_model_with_dynamic_shapes(work: Path) -> None:
     inputs = keras.Input((None, None, 1))
     outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
     keras.Model(inputs, outputs).save(work / "dynamic.keras")
-    refused("convert", work / "dynamic.keras", "--out", work / "m.tflite", says="dynamic.keras")
+    check_refused("convert", work / "dynamic.keras", "--out", work / "m.tflite", says="dynamic.keras")
 
 
 @pytest.mark.parametrize(
@@ -107,73 +107,73 @@ def test_a_model_with_dynamic_shapes(work: Path) -> None:
     ],
 )
 def test_an_unknown_name_gets_the_nearest_match(change: tuple[str, str], says: str, made: Made, work: Path) -> None:
-    refused("quantize", made.keras, "--out", work / "m.tflite", *change, says=says)
+    check_refused("quantize", made.keras, "--out", work / "m.tflite", *change, says=says)
     assert list(work.iterdir()) == []
 
 
 def test_an_unknown_architecture(work: Path) -> None:
-    refused("train", "lenet6", "--out", work / "m.keras", says="did you mean 'lenet5'")
-    refused("zoo", "show", "lenet6", says="did you mean 'lenet5'")
-    refused("zoo", "show", "lenet5", "--variant", "boook", says="did you mean 'book'")
+    check_refused("train", "lenet6", "--out", work / "m.keras", says="did you mean 'lenet5'")
+    check_refused("zoo", "show", "lenet6", says="did you mean 'lenet5'")
+    check_refused("zoo", "show", "lenet5", "--variant", "boook", says="did you mean 'book'")
 
 
 def test_a_gates_file_with_an_unknown_key(work: Path) -> None:
     gates = work / "gates.toml"
     gates.write_text('report = "report.json"\n[[gate]]\nartefact = "m"\n')
-    refused("check", gates, says="did you mean 'artifact'")
+    check_refused("check", gates, says="did you mean 'artifact'")
 
 
 @pytest.mark.parametrize(("mode", "shape"), [("RGBA", (9, 9, 4)), ("LA", (9, 9, 2))])
 def test_an_image_of_wrong_channels(mode: str, shape: tuple[int, ...], made: Made, work: Path) -> None:
     Image.fromarray(np.zeros(shape, np.uint8), mode).save(work / "image.png")
-    refused("run", made.int8, work / "image.png", says="channel")
+    check_refused("run", made.int8, work / "image.png", says="channel")
 
 
 def test_a_corrupt_image_and_a_missing_one(made: Made, work: Path) -> None:
     (work / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    refused("run", made.int8, work / "image.png", says="image.png")
-    refused("run", made.int8, work / "nothing.png", says="nothing.png")
+    check_refused("run", made.int8, work / "image.png", says="image.png")
+    check_refused("run", made.int8, work / "nothing.png", says="nothing.png")
 
 
 def test_a_folder_data_set_with_an_empty_class(work: Path) -> None:
     images(work / "data", {"a": 8, "b": 8, "c": 0})
-    refused("data", "show", f"folder:{work / 'data'}", says="'c'")
+    check_refused("data", "show", f"folder:{work / 'data'}", says="'c'")
 
 
 def test_a_folder_data_set_with_a_corrupt_image(work: Path) -> None:
     images(work / "data", {"a": 12, "b": 12})
     (work / "data" / "a" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    refused("train", "lenet5", "--data", f"folder:{work / 'data'}", "--out", work / "m.keras", says="3.png")
+    check_refused("train", "lenet5", "--data", f"folder:{work / 'data'}", "--out", work / "m.keras", says="3.png")
 
 
 def test_a_folder_data_set_with_a_single_class(work: Path) -> None:
     images(work / "data", {"a": 8})
-    refused("data", "show", f"folder:{work / 'data'}", says="class")
+    check_refused("data", "show", f"folder:{work / 'data'}", says="class")
 
 
 def test_labels_out_of_range(work: Path) -> None:
     x = np.zeros((40, 8, 8), np.uint8)
     path = npz(work / "d.npz", x=x, y=np.arange(40) % 4 - 1)
-    refused("data", "show", f"npz:{path}", says="label")
+    check_refused("data", "show", f"npz:{path}", says="label")
 
 
 def test_a_model_evaluated_on_other_classes(made: Made, work: Path) -> None:
     names = np.array(["cat", "dog", "cow"])
     path = npz(work / "d.npz", x=np.zeros((60, 8, 8), np.uint8), y=np.arange(60) % 3, class_names=names)
-    refused("evaluate", made.int8, "--data", f"npz:{path}", says="class")
+    check_refused("evaluate", made.int8, "--data", f"npz:{path}", says="class")
 
 
 def test_nan_pixels(work: Path) -> None:
     x = np.zeros((40, 8, 8), np.float32)
     x[7, 3, 3] = np.nan
     path = npz(work / "d.npz", x=x, y=np.arange(40) % 4)
-    refused("data", "show", f"npz:{path}", says="NaN")
+    check_refused("data", "show", f"npz:{path}", says="NaN")
 
 
 def test_an_output_that_exists_is_kept(made: Made, work: Path) -> None:
     out = work / "m.tflite"
     out.write_bytes(b"precious")
-    refused("convert", made.keras, "--out", out, says="--force")
+    check_refused("convert", made.keras, "--out", out, says="--force")
     assert out.read_bytes() == b"precious"
     assert edgecv("convert", made.keras, "--out", out, "--force").code == 0
     assert out.read_bytes()[4:8] == b"TFL3"
@@ -181,7 +181,7 @@ def test_an_output_that_exists_is_kept(made: Made, work: Path) -> None:
 
 def test_a_read_only_output_folder(made: Made) -> None:
     # /proc takes no new files whoever asks, root included.
-    refused("convert", made.keras, "--out", "/proc/edgecv/m.tflite", says="/proc/edgecv")
+    check_refused("convert", made.keras, "--out", "/proc/edgecv/m.tflite", says="/proc/edgecv")
 
 
 def test_a_full_disk(made: Made, tmp_path: Path) -> None:
@@ -215,7 +215,13 @@ def test_a_lambda_layer_is_refused_unless_unsafe(name: str, work: Path) -> None:
     inputs = keras.Input((8, 8, 1))
     hidden = keras.layers.Lambda(lambda x: x * 2)(inputs)
     keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(hidden))).save(work / name)
-    refused("convert", work / name, "--out", work / "m.tflite", says="--unsafe")
+    check_refused("convert", work / name, "--out", work / "m.tflite", says="--unsafe")
+    (work / "spec.toml").write_text(
+        'name = "evil"\ninput_shape = [8, 8, 1]\n[preprocessing]\ncolor = "gray"\n'
+        '[[heads]]\nname = "class"\ntask = "classification"\nactivation = "logits"\nlabels = ["a", "b"]\n'
+    )
+    allowed = edgecv("convert", work / name, "--unsafe", "--spec", work / "spec.toml", "--out", work / "m.tflite")
+    assert allowed.code == 0, allowed.err
 
 
 def test_a_foreign_model_needs_its_contract(work: Path) -> None:
@@ -224,17 +230,17 @@ def test_a_foreign_model_needs_its_contract(work: Path) -> None:
     keras = env.keras()
     inputs = keras.Input((8, 8, 1))
     keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs))).save(work / "foreign.keras")
-    refused("convert", work / "foreign.keras", "--out", work / "m.tflite", says="--spec")
+    check_refused("convert", work / "foreign.keras", "--out", work / "m.tflite", says="--spec")
 
 
 @pytest.mark.parametrize("value", ["0", "1", "-0.5", "1.5", "nan"])
 def test_a_sparsity_outside_its_range(value: str, made: Made, work: Path) -> None:
-    refused("prune", made.keras, "--sparsity", value, "--out", work / "p.keras", says="sparsity")
+    check_refused("prune", made.keras, "--sparsity", value, "--out", work / "p.keras", says="sparsity")
 
 
 def test_format_and_suffix_that_disagree(made: Made, work: Path) -> None:
-    refused("convert", made.keras, "--format", "onnx", "--out", work / "m.tflite", says="disagree")
-    refused("convert", made.keras, "--out", work / "m.bin", says="names no format")
+    check_refused("convert", made.keras, "--format", "onnx", "--out", work / "m.tflite", says="disagree")
+    check_refused("convert", made.keras, "--out", work / "m.bin", says="names no format")
 
 
 def test_a_killed_conversion_leaves_whole_files_only(made: Made, tmp_path: Path) -> None:

@@ -137,3 +137,25 @@ def test_bench_times_files_that_edgecv_did_not_make(made: Made, tmp_path: Path) 
     assert all(a["latency"][0]["p50"] > 0 for a in artifacts)
     again = document("bench", foreign, made.int8, "--plan", "quick", "--out", tmp_path / "raw.json")
     assert [a["latency"] for a in again["artifacts"]] == [a["latency"] for a in artifacts], "finished cases are kept"
+
+
+def test_a_float_boundary_is_all_that_the_edge_tpu_leaves_to_the_cpu(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "boundary.tflite"
+    assert edgecv("quantize", made.keras, "--io", "float32", "--out", out).code == 0
+    found = document("inspect", out, "--target", "edgetpu")
+    ops = found["ops"]
+    assert isinstance(ops, list)
+    assert [op["op"] for op in ops if not op["mapped"]] == ["QUANTIZE", "DEQUANTIZE"]
+
+
+def test_the_historical_lenet_shows_what_an_older_edge_tpu_leaves_out(tmp_path: Path) -> None:
+    book, out = tmp_path / "book.keras", tmp_path / "book.tflite"
+    assert edgecv("train", "lenet5", "--variant", "book", "--epochs", 1, "--out", book).code == 0
+    assert edgecv("quantize", book, "--out", out).code == 0
+    found = document("inspect", out, "--target", "edgetpu-runtime13")
+    ops = found["ops"]
+    assert isinstance(ops, list)
+    left = {op["op"]: op["reason"] for op in ops if not op["mapped"]}
+    assert set(left) == {"SQUARED_DIFFERENCE", "SUM"}
+    assert "runtime 14" in left["SQUARED_DIFFERENCE"]
+    assert "only the first part" in left["SUM"]

@@ -15,14 +15,16 @@ import jsonschema
 import numpy as np
 import pytest
 
+from edgecv import gates
 from edgecv.data import open_dataset
 from edgecv.pipeline.demo import ITEMS
-from edgecv.report import report_schema
+from edgecv.report import read, report_schema
 from edgecv.runtime.container import read_manifest
 
 COMMAND = [sys.executable, "-m", "edgecv.cli.main", "demo", "--out"]
 pytestmark = pytest.mark.timeout(900)
 
+ROOT = Path(__file__).parents[2]
 MODELS = {".keras", ".tflite", ".onnx"}
 
 
@@ -142,6 +144,11 @@ def test_its_gates_pass_on_its_own_report(demo: Path) -> None:
     command = [sys.executable, "-m", "edgecv.cli.main", "check", str(demo / "gates.toml")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=os.sep)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_committed_gates_hold(demo: Path) -> None:
+    outcome = gates.check(ROOT / "tests" / "conformance" / "demo.toml", report=read(demo / "report.json"))
+    assert outcome.passed, "\n".join(result.message for result in outcome.results if not result.passed)
 
 
 def bilinear(image: np.ndarray, size: int) -> np.ndarray:

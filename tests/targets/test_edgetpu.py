@@ -279,3 +279,14 @@ def test_sizes_in_the_data_are_consistent() -> None:
     assert limits["tile_bytes"] == 192 * 1024
     assert limits["cache_bytes"] < limits["resize_output_bytes"] == 8 * 2**20
     assert all(math.isfinite(v) and v > 0 for v in limits.values())
+
+
+def test_an_older_runtime_leaves_newer_operators_to_the_cpu(tmp_path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(build(MAPPING["squared difference"]))
+    (verdict,) = inspect(path, "edgetpu-runtime13").ops
+    assert not verdict.mapped
+    assert "runtime 14" in verdict.reason
+    assert verdict.certainty == "likely"
+    (newer,) = inspect(path, "edgetpu").ops
+    assert newer.mapped

@@ -68,3 +68,15 @@ def test_errors_show_their_hint_and_code() -> None:
     error = EdgecvError("wrong", hint="do this")
     assert str(error) == "wrong\n  hint: do this"
     assert error.exit_code == 2
+
+
+def test_a_profile_that_extends_another_takes_its_keys_table_by_table(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "edgetpu"\ntitle = "mine"\n[limits]\nresize_factor = 4\n')
+    own, base = profiles.target(str(mine)), profiles.target("edgetpu")
+    assert own.title == "mine"
+    assert own.ops == base.ops
+    assert own.limits == {**base.limits, "resize_factor": 4.0}
+    mine.write_text('extends = "edgetup"\ntitle = "mine"\n')
+    with pytest.raises(ConfigError, match="did you mean 'edgetpu'"):
+        profiles.target(str(mine))
