@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -209,6 +211,11 @@ def _unreadable(source: Path) -> Iterator[None]:
         ) from error
     # Keras raises whatever its parts raise; all of it means that this file cannot be read.
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ConfigError(
+                f"{source} cannot be unpacked in {tempfile.gettempdir()}: {error.strerror}",
+                hint="free some space there, or set TMPDIR to a folder that has some",
+            ) from error
         raise UnsupportedModelError(
             f"{source} cannot be read as a keras model: {_first_line(error)}",
             hint="the file may be cut off, of another format, or use layers that edgecv does not know",

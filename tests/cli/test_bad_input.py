@@ -207,6 +207,22 @@ def test_a_full_disk(made: Made, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_room_to_unpack_a_model_is_not_the_models_fault(made: Made, tmp_path: Path) -> None:
+    script = (
+        "import resource, signal, sys\n"
+        "from edgecv.cli.main import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({FILE_LIMIT}, {resource.RLIM_INFINITY}))\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", script, "convert", str(made.keras), "--out", str(tmp_path / "m.tflite")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be unpacked" in done.stderr
+    assert "TMPDIR" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["evil.keras", "evil.h5"])
 def test_a_lambda_layer_is_refused_unless_unsafe(name: str, work: Path) -> None:
     from edgecv.modelio import env
