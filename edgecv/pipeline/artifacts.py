@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from edgecv import profiles
+from edgecv.convert import FORMATS as CONVERTED
 from edgecv.convert import Artifact, convert
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, unknown_name
@@ -14,11 +15,11 @@ from edgecv.files import check_output
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
 from edgecv.progress import QUIET, Reporter
-from edgecv.specs import SCHEMES, Format, Method, Scheme
+from edgecv.specs import Format, Method, Scheme
 
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 # Schemes whose activations are quantised, so that their ranges must be found or trained.
-STATIC = ("int8", "int16x8")
+STATIC = ("int8",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,9 @@ def make(
 
 def check_plan(plan: Plan) -> None:
     """Raise ConfigError, with the nearest match, for a name that a plan has wrong."""
-    if plan.scheme not in SCHEMES:
-        raise unknown_name("scheme", plan.scheme, SCHEMES)
+    made = {scheme for schemes in CONVERTED.values() for scheme in schemes}
+    if plan.scheme not in made:
+        raise unknown_name("scheme", plan.scheme, made)
     if plan.method not in ("ptq", "qat"):
         raise unknown_name("method", plan.method, ("ptq", "qat"))
     if plan.io_dtype not in (None, "int8", "uint8", "float32"):
