@@ -12,8 +12,8 @@ from typing import Any
 from edgecv.modelio import env
 
 
-def image_input(shape: tuple[int, int, int], *, name: str = "image") -> Any:
-    """Return the input, (batch, height, width, channels) float32."""
+def image_input(shape: tuple[int, ...], *, name: str = "image") -> Any:
+    """Return the input, (batch, *shape) float32."""
     return env.keras().Input(shape, name=name)
 
 

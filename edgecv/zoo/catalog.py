@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.errors import ConfigError
 from edgecv.modelio import env
 from edgecv.registry import Registry
 from edgecv.specs import ModelSpec
-from edgecv.zoo import fashion, lenet
-from edgecv.zoo.entry import ZooEntry
+from edgecv.zoo.entry import Build, ZooEntry
+from edgecv.zoo.families import fashion, lenet
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-for _entry in (lenet.LENET5, fashion.CNN_FASHION):
-    _ENTRIES.add(_entry.name, _entry)
+for _family in (lenet, fashion):
+    for _entry in _family.ENTRIES:
+        _ENTRIES.add(_entry.name, _entry)
 
 
 def names() -> tuple[str, ...]:
@@ -31,23 +33,70 @@ def get(name: str) -> ZooEntry:
 
 
 def build(
-    name: str, *, variant: str = "canonical", labels: tuple[str, ...] | None = None, seed: int = 0
+    name: str,
+    *,
+    variant: str = "canonical",
+    labels: tuple[str, ...] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    width: float = 1.0,
+    weights: str | None = None,
+    auxiliary: bool = False,
+    seed: int = 0,
 ) -> tuple[Any, ModelSpec]:
-    """Build an untrained model.
+    """Build a model.
 
     Args:
         name: Of the architecture.
         variant: Of it.
-        labels: One per output unit; None takes the architecture's own.
+        labels: One per unit of the first head; None takes the architecture's own.
+        input_shape: Another height and width than the published ones.
+        width: Multiplier of the channels, for architectures that scale.
+        weights: None for random ones, "imagenet", or a weights file, for architectures that come pretrained.
+        auxiliary: Whether to append the classifiers that only training uses: see `inference`.
         seed: Of the weights: the same seed gives the same ones. Seeds python, numpy and tensorflow.
 
     Returns:
         The tf_keras functional model, not compiled, and its contract.
 
     Raises:
-        ConfigError: Unknown name or variant, or labels that do not fit.
+        ConfigError: Unknown name or variant, labels or a shape that do not fit, or an option that it does not have.
     """
     entry = get(name)
-    spec = entry.spec(variant, labels=labels)
+    spec = entry.spec(variant, labels=labels, input_shape=input_shape)
+    _check_options(entry, width=width, weights=weights, auxiliary=auxiliary)
+    request = Build(
+        input_shape=spec.input_shape,
+        units=tuple(len(head.labels) for head in spec.heads),
+        width=width,
+        weights=weights,
+        auxiliary=auxiliary,
+    )
     env.keras().utils.set_random_seed(seed)
-    return entry.variant(variant).build(len(spec.labels)), spec
+    return entry.variant(variant).build(request), spec
+
+
+def inference(model: Any, spec: ModelSpec) -> Any:
+    """Return the model that ends at the heads of `spec`: the one that came in unless it has auxiliary outputs.
+
+    The weights are shared, so training the one trains the other.
+    """
+    if len(model.outputs) == len(spec.heads):
+        return model
+    return env.keras().Model(model.inputs, model.outputs[: len(spec.heads)], name=model.name)
+
+
+def _check_options(entry: ZooEntry, *, width: float, weights: str | None, auxiliary: bool) -> None:
+    asked = {"width": width != 1.0, "weights": weights is not None, "auxiliary": auxiliary}
+    has = {"width": entry.scalable, "weights": entry.pretrained, "auxiliary": entry.auxiliary}
+    missing = [name for name, wanted in asked.items() if wanted and not has[name]]
+    if missing:
+        able = [other.name for other in entries() if _has(other, missing[0])]
+        raise ConfigError(
+            f"{entry.name} has no option '{missing[0]}'", hint=f"these have it: {', '.join(able) or 'none'}"
+        )
+    if not 0 < width <= 4:
+        raise ConfigError(f"width must be > 0 and <= 4, got {width}")
+
+
+def _has(entry: ZooEntry, option: str) -> bool:
+    return {"width": entry.scalable, "weights": entry.pretrained, "auxiliary": entry.auxiliary}[option]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edgecv.errors import ConfigError
 from edgecv.modelio import env, layers
-from edgecv.zoo.lenet import C3_TABLE
+from edgecv.zoo.families.lenet import C3_TABLE
 
 tf, keras = env.tensorflow(), env.keras()
 

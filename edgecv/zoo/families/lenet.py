@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecv.specs import Preprocessing
+from edgecv.specs import Head, Preprocessing
 from edgecv.zoo import blocks
-from edgecv.zoo.codes import digit_codes
-from edgecv.zoo.entry import Variant, ZooEntry
+from edgecv.zoo.entry import Build, Variant, ZooEntry
+from edgecv.zoo.families.lenet_codes import digit_codes
 
 INPUT_SHAPE = (32, 32, 1)
+DIGITS = tuple(str(digit) for digit in range(10))
 
 # Table I of the paper: the maps of S2 that each of C3's 16 maps sees.
 C3_TABLE: tuple[tuple[int, ...], ...] = (
@@ -23,27 +24,27 @@ C3_TABLE: tuple[tuple[int, ...], ...] = (
 )  # fmt: skip
 
 
-def build_canonical(labels: int) -> Any:
+def build_canonical(request: Build) -> Any:
     """C6/5-AP2-C16/5-AP2-C120/5-D84-D(labels), tanh, softmax; feature maps 28, 14, 10, 5, 1."""
-    image = blocks.image_input(INPUT_SHAPE)
+    image = blocks.image_input(request.input_shape)
     x = _tanh_conv(image, 6, name="c1")
     x = blocks.average_pool(x, 2, name="s2")
     x = _tanh_conv(x, 16, name="c3")
     x = blocks.average_pool(x, 2, name="s4")
     x = _features(x)
-    return blocks.model(image, blocks.classifier(x, labels), name="lenet5")
+    return blocks.model(image, blocks.classifier(x, request.labels), name="lenet5")
 
 
-def build_book(labels: int) -> Any:
+def build_book(request: Build) -> Any:
     """The 1998 network: trainable sub-sampling, C3 wired by table I, RBF output with fixed codes (distances)."""
     from edgecv.modelio import layers
 
-    image = blocks.image_input(INPUT_SHAPE)
+    image = blocks.image_input(request.input_shape)
     x = _tanh_conv(image, 6, name="c1")
     x = layers.Subsampling2D(2, activation="tanh", name="s2")(x)
     x = layers.SparseConv2D(C3_TABLE, 5, activation="tanh", name="c3")(x)
     x = layers.Subsampling2D(2, activation="tanh", name="s4")(x)
-    x = layers.RbfOutput(digit_codes()[:labels], name="output")(_features(x))
+    x = layers.RbfOutput(digit_codes()[: request.labels], name="output")(_features(x))
     return blocks.model(image, x, name="lenet5_book")
 
 
@@ -58,9 +59,9 @@ def _features(x: Any) -> Any:
 LENET5 = ZooEntry(
     name="lenet5",
     title="LeNet-5, digits",
-    task="classification",
     input_shape=INPUT_SHAPE,
-    labels=tuple(str(digit) for digit in range(10)),
+    small_shape=INPUT_SHAPE,
+    heads=(Head(name="output", task="classification", activation="probabilities", labels=DIGITS),),
     variants={
         "canonical": Variant(
             title="as built today: dense C3, plain average pooling, softmax",
@@ -82,3 +83,5 @@ LENET5 = ZooEntry(
     },
     source="LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document Recognition, Proc. IEEE, 1998",
 )
+
+ENTRIES = (LENET5,)

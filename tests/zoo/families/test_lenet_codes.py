@@ -1,6 +1,6 @@
 import numpy as np
 
-from edgecv.zoo.codes import HEIGHT, WIDTH, digit_codes
+from edgecv.zoo.families.lenet_codes import HEIGHT, WIDTH, digit_codes
 
 
 def test_codes_are_ten_distinct_bitmaps_of_plus_and_minus_one():
