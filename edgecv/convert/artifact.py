@@ -85,6 +85,8 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
     request, model = job.request, job.source.model
     graph = read_graph(path)
     verify.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
+    for name in dict.fromkeys(verify.float_islands(graph) if request.scheme == "int8" else ()):
+        job.reporter.warn(f"{name} stays float in the int8 file: {verify.FLOAT_ISLANDS[name]}")
     images = samples.check_images(job.dataset, job.spec, job.seed)
     with load(path) as predictor:
         check = verify.check_answers(

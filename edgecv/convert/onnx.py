@@ -1,4 +1,4 @@
-"""keras to ONNX: float32, float16, and int8 as a QDQ graph; fixed batch 1, NHWC input.
+"""keras to ONNX: float32, float16, dynamic, and int8 as a QDQ graph; fixed batch 1, NHWC input.
 
 int8 is made from the int8 .tflite: every tensor keeps its scale and zero point, so a PTQ or QAT model answers alike in
 both formats (up to one output step: interpreters round differently), and one calibration mechanism serves both.
@@ -19,7 +19,7 @@ from edgecv.manifest import TensorInfo
 from edgecv.modelio import env
 from edgecv.optional import require
 
-SCHEMES = ("float32", "float16", "int8")
+SCHEMES = ("float32", "float16", "dynamic", "int8")
 OPSET = 17
 """Of ONNX 1.12: ONNX Runtime 1.12 and newer run it, and it has everything that these graphs use."""
 
@@ -29,7 +29,8 @@ def convert_float(model: Any, scheme: str, output_names: tuple[str, ...]) -> Bui
 
     Args:
         model: tf_keras, one static float32 input.
-        scheme: "float32", or "float16": weights and computation in half, inputs and outputs float32.
+        scheme: "float32"; "float16" (weights and computation in half); "dynamic" (8-bit weights, activations
+            quantised at run time). Inputs and outputs are float32.
         output_names: The outputs' names in the file.
 
     Raises:
@@ -44,12 +45,29 @@ def convert_float(model: Any, scheme: str, output_names: tuple[str, ...]) -> Bui
         if scheme == "float16":
             half = require("onnxruntime.transformers.float16", why="to convert to float16")
             proto = half.convert_float_to_float16(proto, keep_io_types=True)
+        elif scheme == "dynamic":
+            proto = _dynamic(proto)
     names = _finish(proto, (name,), output_names)
     inputs = (TensorInfo(name=name, shape=shape, dtype="float32"),)
     shapes = [_dims(value) for value in proto.graph.output]
     outputs = tuple(TensorInfo(name=n, shape=s, dtype="float32") for n, s in zip(output_names, shapes, strict=True))
     steps = (None,) * len(outputs)
     return Built(data=_bytes(proto), inputs=inputs, outputs=outputs, steps=steps, op_names=names)
+
+
+def _dynamic(proto: Any) -> Any:
+    """Return the model with 8-bit weights in its convolutions and dense layers.
+
+    The weights are uint8 with a zero point: ONNX Runtime's CPU has no ConvInteger for signed ones.
+    """
+    quantization = require("onnxruntime.quantization", why="to quantise ONNX weights")
+    shapes = require("onnxruntime.quantization.shape_inference", why="to quantise ONNX weights")
+    with tempfile.TemporaryDirectory() as folder:
+        source, prepared, path = (str(Path(folder) / name) for name in ("float.onnx", "prepared.onnx", "dynamic.onnx"))
+        Path(source).write_bytes(proto.SerializeToString())
+        shapes.quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quantization.quantize_dynamic(prepared, path, weight_type=quantization.QuantType.QUInt8)
+        return require("onnx", why="to read ONNX files").load(path)
 
 
 def convert_int8(twin: Built) -> Built:

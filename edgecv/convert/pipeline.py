@@ -44,7 +44,7 @@ def convert(
     Args:
         source: Float model; for method "qat" a fake-quantised one.
         format: "tflite" or "onnx".
-        scheme: "float32", "float16", "dynamic" (tflite only) or "int8".
+        scheme: "float32", "float16", "dynamic" or "int8".
         out: Where the file goes.
         target: A deployment target; it must take the format, and a scheme it does not run well is warned of.
         method: How int8 is reached: "ptq" or "qat".

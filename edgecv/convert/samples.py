@@ -27,7 +27,7 @@ def calibration_inputs(
 ) -> tuple[Iterator[Array], int]:
     """Return the recipe's training images, preprocessed one at a time as float32 with batch 1, and their number."""
     split = dataset.split("train")
-    chosen = select(split.labels, recipe, seed)
+    chosen = select(split.strata, recipe, seed)
     return (preprocess(split.image(int(i)), spec) for i in chosen), len(chosen)
 
 
@@ -52,7 +52,7 @@ def check_images(dataset: Dataset | None, spec: ModelSpec, seed: int) -> list[Ar
     if dataset is None:
         return _noise(spec, seed)
     split = dataset.split("validation" if "validation" in dataset.splits else "train")
-    return [split.image(int(i)) for i in select(split.labels, _CHECK_RECIPE, seed)]
+    return [split.image(int(i)) for i in select(split.strata, _CHECK_RECIPE, seed)]
 
 
 def _noise(spec: ModelSpec, seed: int) -> list[Array]:

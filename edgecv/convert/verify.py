@@ -25,6 +25,12 @@ the reference: below 3 dB. Accuracy is judged by evaluation; this finds broken f
 QUANTISED_STEPS = 3
 """A difference within so many steps of the output's scale passes too: an answer cannot be finer than its scale."""
 
+FLOAT_ISLANDS = {
+    "LOCAL_RESPONSE_NORMALIZATION": "use the variant without it, or replace it by batch normalisation and train on"
+}
+"""Operators without an int8 kernel in TFLite: they compute in float between DEQUANTIZE and QUANTIZE, inside a file that
+is int8 everywhere else, and what to do about it."""
+
 _ONNX_KERNELS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -74,10 +80,10 @@ def _check_dtypes(graph: Graph, scheme: str) -> None:
         left = _float_left(graph) if graph.format == "tflite" else _float_kernels(graph)
         if left:
             _fail(f"{len(left)} tensors stayed float in an int8 file: {', '.join(left[:5])}")
-    wanted = {"float16": "float16", "dynamic": "int8"}.get(scheme)
-    if wanted and not any(t.is_constant and t.dtype == wanted for t in _used(graph)):
+    wanted = {"float16": ("float16",), "dynamic": ("int8", "uint8")}.get(scheme, ())
+    if wanted and not any(t.is_constant and t.dtype in wanted and t.elements > 1 for t in _used(graph)):
         _fail(
-            f"no weights became {wanted}",
+            f"no weights became {wanted[0]}",
             hint="layers of fewer than 1024 weights stay float; use float32 or int8" if scheme == "dynamic" else "",
         )
 
@@ -87,9 +93,20 @@ def _used(graph: Graph) -> tuple[Tensor, ...]:
     return tuple(graph.tensors[i] for i in sorted(used))
 
 
+def float_islands(graph: Graph) -> tuple[str, ...]:
+    """Return the operators of an int8 file that compute in float because TFLite has no int8 kernel for them."""
+    return tuple(op.op for op in graph.ops if op.op in FLOAT_ISLANDS and _touches_float(graph, op))
+
+
+def _touches_float(graph: Graph, op: Op) -> bool:
+    return any(graph.tensors[i].dtype.startswith("float") for i in op.inputs if i >= 0)
+
+
 def _float_left(graph: Graph) -> list[str]:
-    boundary = {graph.tensors[i].name for i in (*graph.inputs, *graph.outputs)}
-    return [t.name for t in _used(graph) if t.dtype.startswith("float") and t.name not in boundary]
+    allowed = {*graph.inputs, *graph.outputs}
+    allowed |= {i for op in graph.ops if op.op in FLOAT_ISLANDS for i in (*op.inputs, *op.outputs)}
+    names = {graph.tensors[i].name for i in allowed if i >= 0}
+    return [t.name for t in _used(graph) if t.dtype.startswith("float") and t.name not in names]
 
 
 def _float_kernels(graph: Graph) -> list[str]:

@@ -8,7 +8,7 @@ pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
 from edgecv import profiles
-from edgecv.data import Dataset
+from edgecv.data import Dataset, Target
 from edgecv.data.dataset import Split
 from edgecv.modelio import LoadedModel, env
 from edgecv.specs import Head, ModelSpec, Preprocessing
@@ -35,13 +35,14 @@ def bars(count, seed):
 
 def split(name, count, seed):
     images, labels = bars(count, seed)
-    return Split(name=name, images=Stored(images), labels=labels)
+    return Split(name=name, images=Stored(images), targets=(labels,))
 
 
 @pytest.fixture(scope="session")
 def dataset():
     splits = {"train": split("train", 90, 0), "validation": split("validation", 30, 1), "test": split("test", 30, 2)}
-    return Dataset(name="bars", uri="test:bars", labels=LABELS, splits=splits)
+    target = Target(name="output", task="classification", labels=LABELS)
+    return Dataset(name="bars", uri="test:bars", targets=(target,), splits=splits)
 
 
 @pytest.fixture(scope="session")

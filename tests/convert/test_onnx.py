@@ -4,6 +4,7 @@ import pytest
 from edgecv.convert import convert
 from edgecv.convert.onnx_names import canonicalize
 from edgecv.errors import ConfigError, ConversionError
+from edgecv.graphs import read_graph
 from edgecv.runtime import load, preprocess, read_manifest, replay
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -66,15 +67,25 @@ def test_int8_boundary_on_request(make):
         assert replay(predictor).passed
 
 
-@pytest.mark.parametrize("scheme", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("scheme", ["float32", "float16", "dynamic", "int8"])
 def test_same_arguments_give_the_same_bytes(make, scheme):
     assert make(scheme).sha256 == make(scheme).sha256
 
 
+def test_dynamic_stores_8_bit_weights(make, dataset, spec):
+    artifact = make("dynamic")
+    graph = read_graph(artifact.path)
+    kernels = {op.op for op in graph.ops}
+    assert {"ConvInteger", "MatMulInteger"} <= kernels
+    assert not kernels & {"Conv", "MatMul", "Gemm"}
+    assert artifact.size_bytes < 0.75 * make("float32").size_bytes
+    assert artifact.check.sqnr_db > 20
+
+
 def test_what_does_not_exist_says_what_does(make):
-    with pytest.raises(ConfigError, match="no dynamic for onnx") as error:
-        make("dynamic")
-    assert "onnx: float32, float16, int8" in error.value.hint
+    with pytest.raises(ConfigError, match="no int4 for onnx") as error:
+        make("int4")
+    assert "onnx: float32, float16, dynamic, int8" in error.value.hint
     with pytest.raises(ConfigError, match="io dtype of int8 onnx"):
         make("int8", io_dtype="uint8")
 

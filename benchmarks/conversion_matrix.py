@@ -1,0 +1,147 @@
+"""Every network of the zoo to every scheme and format, checked, and read by every target.
+
+    python benchmarks/conversion_matrix.py --out benchmarks/reference/conversion_matrix_small.json
+    python benchmarks/conversion_matrix.py --size full --ways float32 int8-ptq --out full.json [--network NAME …]
+
+Weights are random: this shows graphs, converters, checks and op tables, not accuracy. Each network runs in a process of
+its own, and the file is written after each, so the same line goes on after an interruption; `--network` does named ones
+again. With `--readiness FILE` the verdicts per target also go, summed up, to FILE: what `edgecv zoo show` tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from edgecv import codec, zoo
+from edgecv.files import atomic_path
+from edgecv.pipeline import matrix
+
+
+def one(name: str, variant: str, size: str, ways: tuple[str, ...]) -> dict[str, Any]:
+    """Return the cells of one network, computed in this process."""
+    entry = zoo.get(name)
+    shape = entry.small_shape if size == "small" else entry.input_shape
+    start = time.perf_counter()
+    cells = [codec.encode(cell) for cell in matrix.cells(name, variant=variant, input_shape=shape, ways=ways)]
+    return {
+        "network": name,
+        "variant": variant,
+        "input_shape": list(shape),
+        "seconds": round(time.perf_counter() - start, 1),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "cells": [_short(cell) for cell in cells],
+    }
+
+
+def _short(cell: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the network's own record says."""
+    kept = {key: value for key, value in cell.items() if key not in ("network", "variant", "input_shape")}
+    rounded = {key: round(kept[key], 2) for key in ("sqnr_db", "seconds") if kept[key] is not None}
+    return kept | rounded
+
+
+def in_process(name: str, variant: str, size: str, ways: tuple[str, ...], limit: int) -> dict[str, Any]:
+    """Return the cells of one network, computed in a process of its own."""
+    arguments = ["--one", f"{name}/{variant}", "--size", size, "--ways", *ways]
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, *arguments], capture_output=True, text=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"network": name, "variant": variant, "failed": f"no result after {limit} s"}
+    if done.returncode != 0:
+        return {"network": name, "variant": variant, "failed": (done.stderr.strip() or "killed").splitlines()[-1]}
+    record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return record
+
+
+def readiness(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return network -> variant -> target -> way -> what is mapped, in short."""
+    out: dict[str, Any] = {}
+    for record in records:
+        targets: dict[str, Any] = {}
+        for cell in record.get("cells", ()):
+            for reading in cell["targets"]:
+                names = sorted({text.split(":")[0] for text in reading["unmapped"]})
+                targets.setdefault(reading["target"], {})[cell["way"]] = {
+                    "n_ops": reading["n_ops"],
+                    "n_mapped": reading["n_mapped"],
+                    "unmapped": names,
+                }
+        out.setdefault(record["network"], {})[record["variant"]] = targets
+    return out
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="the records, one per network and variant")
+    parser.add_argument("--size", choices=("small", "full"), default="small", help="smallest or published input size")
+    parser.add_argument("--network", action="append", help="only this one, done again; repeatable")
+    parser.add_argument("--ways", nargs="+", choices=matrix.WAYS, default=list(matrix.WAYS))
+    parser.add_argument("--readiness", type=Path, help="write the verdicts per target here as well")
+    parser.add_argument("--limit", type=int, default=1800, help="seconds for one network")
+    parser.add_argument("--json", action="store_true", help="the records on stdout")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    ways = tuple(options.ways)
+    if options.one:
+        name, variant = options.one.split("/")
+        print(json.dumps(one(name, variant, options.size, ways)))
+        return 0
+    records = run(options, ways)
+    if options.readiness:
+        _write(options.readiness, readiness(records))
+    print(json.dumps(records) if options.json else summary(records))
+    return 1 if any(_problems(record) for record in records) else 0
+
+
+def run(options: Any, ways: tuple[str, ...]) -> list[dict[str, Any]]:
+    known = json.loads(options.out.read_text()) if options.out and options.out.exists() else []
+    done = {(record["network"], record["variant"]): record for record in known}
+    asked = options.network or zoo.names()
+    for name in asked:
+        for variant in zoo.get(name).variants:
+            if (name, variant) in done and not options.network:
+                continue
+            print(f"{name}/{variant} …", end=" ", file=sys.stderr, flush=True)
+            record = in_process(name, variant, options.size, ways, options.limit)
+            done[name, variant] = record
+            print(_line(record), file=sys.stderr, flush=True)
+            if options.out:
+                _write(options.out, list(done.values()))
+    return list(done.values())
+
+
+def _write(path: Path, document: Any) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _problems(record: dict[str, Any]) -> list[str]:
+    if "failed" in record:
+        return [record["failed"]]
+    return [f"{cell['way']} {cell['format']}: {cell['error']}" for cell in record["cells"] if cell["error"]]
+
+
+def _line(record: dict[str, Any]) -> str:
+    problems = _problems(record)
+    made = sum(not cell["error"] for cell in record.get("cells", ()))
+    return f"{made} of {len(record.get('cells', ()))} in {record.get('seconds', '?')} s {'; '.join(problems)}"
+
+
+def summary(records: list[dict[str, Any]]) -> str:
+    """Return one line per network, its failures with it."""
+    return "\n".join(f"{record['network']}/{record['variant']}: {_line(record)}" for record in records)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""Turn public image sets, as they are passed around, into the .npz files that `--data npz:PATH` reads.
+
+    python benchmarks/prepare_data.py FOLDER --out data
+
+FOLDER holds one folder per set with one .npz in it, of either form:
+
+- arrays x_train, y_train, x_test, y_test (Keras' form of MNIST and Fashion-MNIST): copied uncompressed;
+- "jpegpack": per split S the arrays S_jpeg (all JPEG files in a row, uint8), S_offsets (int64, n + 1) and y_S, and
+  class_names: each file is decoded to RGB.
+
+Images come out as uint8 (n, height, width) or (n, height, width, 3). A set that is already in --out is left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from edgecv.errors import DataError
+from edgecv.files import atomic_path
+from edgecv.optional import require
+
+Array = np.ndarray[Any, Any]
+SPLITS = ("train", "test")
+CLASS_NAMES = {
+    "fashion_mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+}  # fmt: skip
+
+
+def unpacked(data: Any, split: str) -> Array:
+    """Return the decoded images of one split of a jpegpack, uint8 (n, height, width, 3)."""
+    pil = require("PIL.Image", why="to decode JPEG files")
+    stream, offsets = data[f"{split}_jpeg"], data[f"{split}_offsets"]
+    pairs = zip(offsets[:-1], offsets[1:], strict=True)
+    images = [np.asarray(pil.open(io.BytesIO(stream[start:end].tobytes())).convert("RGB")) for start, end in pairs]
+    return np.stack(images)
+
+
+def arrays(source: Path) -> dict[str, Array]:
+    """Return the arrays of one set in the form that edgecv reads."""
+    with np.load(source, allow_pickle=False) as data:
+        if all(f"{split}_jpeg" in data for split in SPLITS):
+            out = {f"x_{split}": unpacked(data, split) for split in SPLITS}
+        elif "x_train" in data:
+            out = {f"x_{split}": data[f"x_{split}"] for split in SPLITS}
+        else:
+            raise DataError(f"{source} holds {', '.join(data.files)}", hint="expected x_train, … or train_jpeg, …")
+        out |= {f"y_{split}": data[f"y_{split}"].astype(np.int64).reshape(-1) for split in SPLITS}
+        names = data["class_names"] if "class_names" in data else CLASS_NAMES.get(source.parent.name)
+    return out if names is None else out | {"class_names": np.asarray(names)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="holds one folder per set, each with one .npz")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the prepared .npz files")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    found = sorted(path for path in options.folder.glob("*/*.npz"))
+    if not found:
+        print(f"error: no set in {options.folder}: expected SET/FILE.npz", file=sys.stderr)
+        return 2
+    for source in found:
+        target = options.out / f"{source.parent.name}.npz"
+        if target.exists():
+            continue
+        with atomic_path(target) as partial, partial.open("wb") as stream:
+            np.savez(stream, **arrays(source))
+        print(f"{target}: {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
