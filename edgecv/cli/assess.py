@@ -53,6 +53,23 @@ def evaluate(
     emit_json(result) if json_ else render.evaluation(result)
 
 
+def debug(
+    float_file: Annotated[Path, typer.Argument(help="The float32 `.tflite`.")],
+    int8_file: Annotated[Path, typer.Argument(help="The int8 `.tflite` of the same model.")],
+    data: opt.OptionalData = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Of the validation split.")] = 64,
+    json_: opt.Json = False,
+) -> None:
+    """Show the quantisation noise of every layer: where an int8 file loses its accuracy.
+
+    Example: `edgecv debug lenet5-float32.tflite lenet5-int8.tflite --data digits`
+    """
+    from edgecv.pipeline import debug as debugging
+
+    found = debugging.noise(float_file, int8_file, data=data, samples=samples, reporter=ConsoleReporter())
+    emit_json(found) if json_ else render.noise(found)
+
+
 def bench(
     files: Files,
     device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",

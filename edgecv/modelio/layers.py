@@ -189,3 +189,27 @@ class RbfOutput(keras.layers.Layer):  # type: ignore[misc, name-defined]
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = super().get_config()
         return config | {"codes": [list(row) for row in self.codes]}
+
+
+@register
+class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """Divide each value by a power of the energy of its neighbours along the channels.
+
+    `x / (bias + alpha * sum(x_j^2 over 2 * depth_radius + 1 channels)) ^ beta`; TFLite has a builtin for it.
+    Source: Krizhevsky, Sutskever, Hinton 2012, "ImageNet Classification with Deep Convolutional Networks", section 3.3.
+    """
+
+    def __init__(
+        self, depth_radius: int = 2, *, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.depth_radius, self.bias, self.alpha, self.beta = int(depth_radius), bias, alpha, beta
+
+    def call(self, inputs: Any) -> Any:
+        return tf.nn.local_response_normalization(
+            inputs, depth_radius=self.depth_radius, bias=self.bias, alpha=self.alpha, beta=self.beta
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        settings = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
+        return super().get_config() | settings

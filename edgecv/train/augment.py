@@ -22,12 +22,14 @@ class Augmentation:
         rotation: In degrees about the image's centre, 0..180.
         zoom: Relative size change, 0 <= x < 1: 0.1 draws factors from 0.9 to 1.1.
         shear: Horizontal move per vertical pixel, >= 0 (the slant of handwriting).
+        flip: Mirror every second image, on average, left to right. Not for text or digits.
     """
 
     shift: float = 0.0
     rotation: float = 0.0
     zoom: float = 0.0
     shear: float = 0.0
+    flip: bool = False
 
     def __post_init__(self) -> None:
         bounds = {"shift": math.inf, "rotation": 180.0, "zoom": 1.0, "shear": math.inf}
@@ -38,7 +40,7 @@ class Augmentation:
     @property
     def none(self) -> bool:
         """Whether images pass unchanged."""
-        return not (self.shift or self.rotation or self.zoom or self.shear)
+        return not (self.shift or self.rotation or self.zoom or self.shear or self.flip)
 
 
 def augment(images: Floats, how: Augmentation, rng: np.random.Generator) -> Floats:
@@ -47,12 +49,18 @@ def augment(images: Floats, how: Augmentation, rng: np.random.Generator) -> Floa
     Args:
         images: float32 (n, H, W, C), any scale.
         how: Bounds of the moves; all zero returns `images`.
-        rng: Draws five numbers per image.
+        rng: Draws five numbers per image, and a sixth when images flip.
     """
     if how.none:
         return images
     rows, columns = _sources(images.shape, how, rng)
-    return _sample(images, rows, columns)
+    moved = _sample(images, rows, columns)
+    return _flipped(moved, rng) if how.flip else moved
+
+
+def _flipped(images: Floats, rng: np.random.Generator) -> Floats:
+    chosen = rng.random(len(images)) < 0.5
+    return np.where(chosen[:, None, None, None], images[:, :, ::-1], images)
 
 
 def _sources(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -34,9 +34,86 @@ def conv(
     return layer(x)
 
 
+def conv_norm(
+    x: Any,
+    filters: int,
+    kernel: int,
+    *,
+    name: str,
+    strides: int = 1,
+    padding: str = "same",
+    activation: str | None = "relu",
+    bias: bool = False,
+) -> Any:
+    """Square convolution `name`, batch normalisation `name`_bn, activation `name`_act (none when None)."""
+    layers = env.keras().layers
+    x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=bias, name=name)(x)
+    return activate(layers.BatchNormalization(name=f"{name}_bn")(x), activation, name=f"{name}_act")
+
+
+def separable_norm(x: Any, filters: int, *, name: str, strides: int = 1, activation: str | None = "relu") -> Any:
+    """3x3 depthwise `name`_dw, 1x1 convolution `name`_pw, batch normalisation `name`_bn, activation `name`_act."""
+    layers = env.keras().layers
+    x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"{name}_dw")(x)
+    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_pw")(x)
+    return activate(layers.BatchNormalization(name=f"{name}_bn")(x), activation, name=f"{name}_act")
+
+
+def activate(x: Any, activation: str | None, *, name: str) -> Any:
+    """Element-wise activation: "relu", "relu6", … or None for none."""
+    if activation is None:
+        return x
+    layers = env.keras().layers
+    return layers.ReLU(6.0, name=name)(x) if activation == "relu6" else layers.Activation(activation, name=name)(x)
+
+
+def residual(x: Any, shortcut: Any, *, name: str, activation: str | None = "relu") -> Any:
+    """Sum `name`_add of a block and its shortcut, then activation `name`_out."""
+    return activate(env.keras().layers.Add(name=f"{name}_add")([x, shortcut]), activation, name=f"{name}_out")
+
+
+def squeeze_excite(x: Any, *, name: str, ratio: int = 16) -> Any:
+    """Scale each channel by what the means of all channels say of it.
+
+    Two 1x1 convolutions on the kept-dimension mean: as many weights as two dense layers, without reshapes between.
+    Source: Hu, Shen, Sun 2018, "Squeeze-and-Excitation Networks", section 3.
+    """
+    layers, channels = env.keras().layers, int(x.shape[-1])
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    gate = layers.Conv2D(channels // ratio, 1, activation="relu", name=f"{name}_reduce")(gate)
+    gate = layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_expand")(gate)
+    return layers.Multiply(name=f"{name}_scale")([x, gate])
+
+
+def global_average(x: Any, *, name: str = "pool") -> Any:
+    """(batch, h, w, c) to (batch, c): the mean of each map."""
+    return env.keras().layers.GlobalAveragePooling2D(name=name)(x)
+
+
+def concat(parts: list[Any], *, name: str) -> Any:
+    """Join maps along the channels."""
+    return env.keras().layers.Concatenate(name=name)(parts)
+
+
+def scaled(filters: int, width: float) -> int:
+    """Return `filters * width`, rounded to a multiple of 8 that loses at most a tenth.
+
+    Source: Howard et al. 2017, "MobileNets"; the rounding of its reference code.
+    """
+    value = max(8, int(filters * width + 4) // 8 * 8)
+    return value + 8 if value < 0.9 * filters * width else value
+
+
 def max_pool(x: Any, size: int, *, name: str) -> Any:
     """Maximum over non-overlapping windows; an incomplete last one is dropped."""
     return env.keras().layers.MaxPooling2D(size, name=name)(x)
+
+
+def pool(x: Any, size: int, *, strides: int, name: str, kind: str = "max", padding: str = "same") -> Any:
+    """Maximum or mean ("average") over windows that may overlap."""
+    layers = env.keras().layers
+    layer = layers.MaxPooling2D if kind == "max" else layers.AveragePooling2D
+    return layer(size, strides=strides, padding=padding, name=name)(x)
 
 
 def average_pool(x: Any, size: int, *, name: str) -> Any:

@@ -1,0 +1,256 @@
+"""The conversion matrix: whether a network converts to every scheme and format, and what each target takes of it.
+
+The weights are random, with batch normalisation fitted to made-up images: enough to test graphs, converters, checks and
+op tables. Nothing here says how accurate a network is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecv import compress, profiles, zoo
+from edgecv.convert import convert
+from edgecv.data import Dataset
+from edgecv.data.synthetic import synthetic
+from edgecv.errors import EdgecvError
+from edgecv.files import sha256
+from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
+from edgecv.progress import QUIET, Reporter
+from edgecv.runtime.image import preprocess_batch
+from edgecv.specs import ModelSpec
+from edgecv.targets import inspect
+
+FORMATS = ("tflite", "onnx")
+WAYS = ("float32", "float16", "dynamic", "int8-ptq", "int8-qat", "int8-pruned")
+"""What is made of every network: a scheme, for int8 with how it was reached; "pruned" is half zeros, then ptq."""
+
+TARGETS = ("cpu", "gpu", "edgetpu")
+BATCH = 8
+SPARSITY = 0.5
+LOGIT_SPREAD = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetReading:
+    """What one target does with one file.
+
+    Attributes:
+        unmapped: Operators that it leaves to the CPU, with the reason, each once.
+        kind: "predicted", or "simulated" when the real accelerator ran on a software adapter.
+    """
+
+    target: str
+    n_ops: int
+    n_mapped: int
+    unmapped: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One network in one scheme and format.
+
+    Attributes:
+        error: Why there is no file; "" when it was made and passed its checks.
+        warnings: What the stages remarked.
+        sqnr_db: Signal to quantisation noise of the worst output against the keras model; None when equal.
+        seconds: Conversion with its checks, training left out.
+    """
+
+    network: str
+    variant: str
+    input_shape: tuple[int, ...]
+    way: str
+    format: str
+    error: str
+    warnings: tuple[str, ...]
+    size_bytes: int | None
+    sqnr_db: float | None
+    seconds: float
+    targets: tuple[TargetReading, ...]
+
+
+def cells(
+    name: str,
+    *,
+    variant: str = "canonical",
+    input_shape: tuple[int, ...] | None = None,
+    ways: Sequence[str] = WAYS,
+    formats: Sequence[str] = FORMATS,
+    targets: Sequence[str] = TARGETS,
+    reporter: Reporter = QUIET,
+) -> Iterator[Cell]:
+    """Make, check and inspect every file of one network; what fails is a cell with its error, not an exception.
+
+    Args:
+        name: Of the architecture.
+        variant: Of it.
+        input_shape: None takes the published one.
+        ways: Of `WAYS`.
+        formats: Of `FORMATS`.
+        targets: Deployment targets that read each .tflite.
+        reporter: Told of each file.
+
+    Yields:
+        One cell per way and format, in their order.
+
+    Raises:
+        ConfigError: Unknown names, or a shape that the architecture does not take.
+    """
+    model, spec = zoo.build(name, variant=variant, input_shape=input_shape)
+    data = synthetic(spec)
+    _settle(model, spec, data)
+    with tempfile.TemporaryDirectory() as folder:
+        source = _Source(model=model, spec=spec, data=data, folder=Path(folder))
+        for way in ways:
+            yield from _way(source, way, formats, targets, reporter)
+
+
+def _settle(model: Any, spec: ModelSpec, data: Dataset) -> None:
+    """Give an untrained network activations and answers of a trained one's size, on the training samples.
+
+    Batch normalisations get the samples' statistics: theirs are 0 and 1, so that activations vanish or explode with
+    depth. Dense and convolutional outputs are scaled to logits of standard deviation 2: else every answer is the same,
+    and rounding noise is all that a check would see.
+    """
+    split = data.split("train")
+    batch = preprocess_batch([split.image(index) for index in range(min(len(split), 16))], spec)
+    layers = [layer for layer in model.submodules if type(layer).__name__ == "BatchNormalization"]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    model(batch, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    for name in model.output_names:
+        _scale_head(model, model.get_layer(name), batch)
+
+
+def _scale_head(model: Any, head: Any, batch: Any) -> None:
+    if type(head).__name__ not in ("Dense", "Conv2D"):
+        return
+    features = env.keras().Model(model.inputs, head.input)(batch, training=False)
+    activation, head.activation = head.activation, env.keras().activations.linear
+    spread = float(np.std(head(features)))
+    head.activation = activation
+    if spread > 0:
+        head.kernel.assign(head.kernel * (LOGIT_SPREAD / spread))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A float network, what feeds it, and where files go."""
+
+    model: Any
+    spec: ModelSpec
+    data: Dataset
+    folder: Path
+
+
+class _Collector:
+    """A reporter that keeps the warnings."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self._inner = inner
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _way(
+    source: _Source, way: str, formats: Sequence[str], targets: Sequence[str], reporter: Reporter
+) -> Iterator[Cell]:
+    collector = _Collector(reporter)
+    prepare: Callable[[_Source, Any], Any] = {"int8-qat": _aware, "int8-pruned": _pruned}.get(way, _plain)
+    try:
+        model, failure = prepare(source, collector), ""
+    except EdgecvError as error:
+        model, failure = None, f"{type(error).__name__}: {error.message}"
+    for format in formats:
+        yield _cell(source, model, failure, way, format, targets, collector)
+
+
+def _plain(source: _Source, reporter: Any) -> Any:
+    return source.model
+
+
+def _aware(source: _Source, reporter: Any) -> Any:
+    recipe = compress.QatRecipe(epochs=1, batch_size=BATCH, learning_rate=1e-5)
+    return compress.quantize_aware(source.model, source.spec, source.data, recipe, reporter=reporter).model
+
+
+def _pruned(source: _Source, reporter: Any) -> Any:
+    recipe = compress.PruneRecipe(sparsity=SPARSITY, epochs=1, ramp=1.0, batch_size=BATCH, learning_rate=1e-5)
+    return compress.prune(source.model, source.spec, source.data, recipe, reporter=reporter).model
+
+
+def _cell(
+    source: _Source, model: Any, failure: str, way: str, format: str, targets: Sequence[str], collector: _Collector
+) -> Cell:
+    spec, made = source.spec, None
+    readings: tuple[TargetReading, ...] = ()
+    start = time.perf_counter()
+    if not failure:
+        try:
+            made = _convert(source, model, way, format, collector)
+            readings = tuple(_reading(made.path, target) for target in targets) if format == "tflite" else ()
+        except EdgecvError as error:
+            failure = f"{type(error).__name__}: {error.message}"
+    return Cell(
+        network=spec.name,
+        variant=spec.variant,
+        input_shape=spec.input_shape,
+        way=way,
+        format=format,
+        error=failure,
+        warnings=tuple(dict.fromkeys(collector.warnings)),
+        size_bytes=made.size_bytes if made else None,
+        sqnr_db=made.check.sqnr_db if made else None,
+        seconds=time.perf_counter() - start,
+        targets=readings,
+    )
+
+
+def _convert(source: _Source, model: Any, way: str, format: str, reporter: Any) -> Any:
+    scheme, _, method = way.partition("-")
+    qat = method == "qat"
+    keras = source.folder / f"{way}.keras"
+    if not keras.exists():
+        manifest = manifest_for(source.spec, recipe={"step": "matrix"}, method="qat" if qat else "none")
+        save_keras(model, keras, manifest)
+    loaded = LoadedModel(model=model, manifest=None, path=keras, sha256=sha256(keras))
+    return convert(
+        loaded,
+        format=format,
+        scheme=scheme,
+        out=source.folder / f"{way}.{format}",
+        method="qat" if qat else "ptq" if scheme == "int8" else "none",
+        calibration=profiles.calibration("minmax") if scheme == "int8" else None,
+        dataset=source.data,
+        spec=source.spec,
+        force=True,
+        reporter=reporter,
+    )
+
+
+def _reading(path: Path, target: str) -> TargetReading:
+    found = inspect(path, target)
+    left = [f"{op.op}: {op.reason or op.status}" for op in found.ops if not op.mapped]
+    return TargetReading(
+        target=target,
+        n_ops=found.n_ops,
+        n_mapped=found.n_mapped,
+        unmapped=tuple(dict.fromkeys(left)),
+        kind=found.kind,
+    )

@@ -1,0 +1,164 @@
+"""Networks that Keras brings, under the catalogue's interface: with its weights, a file's, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgecv.errors import ConfigError
+from edgecv.modelio import env
+from edgecv.specs import Preprocessing
+from edgecv.zoo.entry import Build, Variant, ZooEntry
+from edgecv.zoo.families import inputs, labels
+
+BIG = "the int8 file is over 8 MB: weights are streamed over the link at each inference; prefer a smaller network"
+DENSE = "most weights sit in the first dense layer: bound by memory; use a global average pool instead"
+DEPTHWISE = "depthwise layers lose most under int8: per-channel weights, and quantisation-aware training if needed"
+PREACTIVATION = "batch normalisation before a convolution does not fold: edgecv makes one 1x1 depthwise operator of it"
+CONCAT = "all inputs of a concatenation share one scale: calibrate on real images"
+GATES = "swish and squeeze-and-excitation collapse under plain int8: train with quantisation"
+
+
+def builder(constructor: str, *, scalable: bool = False) -> Callable[[Build], Any]:
+    """Return what builds `tf_keras.applications.<constructor>` with its softmax classifier."""
+
+    def build(request: Build) -> Any:
+        make = getattr(env.keras().applications, constructor)
+        options = {"alpha": request.width} if scalable else {}
+        weights = _weights(request)
+        try:
+            return make(
+                input_shape=request.input_shape, classes=request.labels, weights=weights, include_top=True, **options
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"{constructor} cannot be built for {request.input_shape} and {request.labels} labels: "
+                f"{str(error).splitlines()[0]}",
+                hint="see edgecv zoo show for its input size; ImageNet weights need its 1000 classes",
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"the weights of {constructor} cannot be had: {error}",
+                hint="without a network, download the file elsewhere and pass its path as weights",
+            ) from error
+
+    return build
+
+
+def _weights(request: Build) -> str | None:
+    if request.weights in (None, "imagenet"):
+        return request.weights
+    if not Path(str(request.weights)).is_file():
+        raise ConfigError(
+            f"weights file {request.weights} does not exist", hint="give a path, 'imagenet', or nothing for random ones"
+        )
+    return request.weights
+
+
+def _entry(
+    name: str,
+    constructor: str,
+    preprocessing: Preprocessing,
+    source: str,
+    *,
+    size: int = 224,
+    small: int = 64,
+    notes: dict[str, str] | None = None,
+    scalable: bool = False,
+    title: str = "",
+) -> ZooEntry:
+    variant = Variant(
+        title=f"tf_keras.applications.{constructor}",
+        build=builder(constructor, scalable=scalable),
+        preprocessing=preprocessing,
+    )
+    return ZooEntry(
+        name=name,
+        title=title or constructor,
+        input_shape=(size, size, 3),
+        small_shape=(small, small, 3),
+        heads=labels.classifier_head(labels.IMAGENET),
+        variants={"canonical": variant},
+        source=source,
+        notes=notes or {},
+        scalable=scalable,
+        pretrained=True,
+    )
+
+
+_VGG = "Simonyan, Zisserman, Very Deep Convolutional Networks, ICLR 2015"
+_RESNET = "He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016"
+_RESNET_V2 = "He, Zhang, Ren, Sun, Identity Mappings in Deep Residual Networks, ECCV 2016"
+_DENSENET = "Huang, Liu, van der Maaten, Weinberger, Densely Connected Convolutional Networks, CVPR 2017"
+_NASNET = "Zoph, Vasudevan, Shlens, Le, Learning Transferable Architectures, CVPR 2018"
+_FC_NOTES = {"": DENSE, "edgetpu": BIG}
+_V2_NOTES = {"": PREACTIVATION, "edgetpu": BIG}
+_DENSE_NOTES = {"": f"{PREACTIVATION}; {CONCAT}"}
+
+ENTRIES = (
+    _entry("vgg16", "VGG16", inputs.CAFFE, _VGG, small=32, notes=_FC_NOTES),
+    _entry("vgg19", "VGG19", inputs.CAFFE, _VGG, small=32, notes=_FC_NOTES),
+    _entry("resnet50_v1", "ResNet50", inputs.CAFFE, _RESNET, notes={"edgetpu": BIG}),
+    _entry("resnet50_v2", "ResNet50V2", inputs.SYMMETRIC, _RESNET_V2, notes=_V2_NOTES),
+    _entry("resnet152", "ResNet152", inputs.CAFFE, _RESNET, notes={"edgetpu": BIG}),
+    _entry("resnet152_v2", "ResNet152V2", inputs.SYMMETRIC, _RESNET_V2, notes=_V2_NOTES),
+    _entry(
+        "inception_v3",
+        "InceptionV3",
+        inputs.SYMMETRIC,
+        "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, Rethinking the Inception Architecture, CVPR 2016",
+        size=299,
+        small=75,
+        notes={"": CONCAT, "edgetpu": BIG},
+    ),
+    _entry(
+        "inception_resnet_v2",
+        "InceptionResNetV2",
+        inputs.SYMMETRIC,
+        "Szegedy, Ioffe, Vanhoucke, Alemi, Inception-v4, Inception-ResNet, AAAI 2017",
+        size=299,
+        small=75,
+        title="Inception-ResNet v2, of the paper that names Inception v4",
+        notes={"": CONCAT, "edgetpu": BIG},
+    ),
+    _entry(
+        "xception",
+        "Xception",
+        inputs.SYMMETRIC,
+        "Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, CVPR 2017",
+        size=299,
+        small=71,
+        notes={"": DEPTHWISE, "edgetpu": BIG},
+    ),
+    _entry("densenet121", "DenseNet121", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES),
+    _entry("densenet169", "DenseNet169", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES | {"edgetpu": BIG}),
+    _entry("densenet201", "DenseNet201", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES | {"edgetpu": BIG}),
+    _entry(
+        "mobilenet_v1",
+        "MobileNet",
+        inputs.SYMMETRIC,
+        "Howard et al., MobileNets: Efficient Convolutional Neural Networks, 2017",
+        small=32,
+        scalable=True,
+        notes={"": DEPTHWISE},
+    ),
+    _entry(
+        "mobilenet_v2",
+        "MobileNetV2",
+        inputs.SYMMETRIC,
+        "Sandler, Howard, Zhu, Zhmoginov, Chen, MobileNetV2, CVPR 2018",
+        small=32,
+        scalable=True,
+        notes={"": DEPTHWISE},
+    ),
+    _entry("nasnet_mobile", "NASNetMobile", inputs.SYMMETRIC, _NASNET, notes={"": f"{DEPTHWISE}; {CONCAT}"}),
+    _entry(
+        "efficientnet_b0",
+        "EfficientNetB0",
+        inputs.RAW,
+        "Tan, Le, EfficientNet: Rethinking Model Scaling, ICML 2019",
+        small=32,
+        notes={"": GATES},
+    ),
+)

@@ -1,0 +1,145 @@
+"""Networks of the mobile, separable and dense families at the size of 32x32 images.
+
+They keep what makes each family hard to quantise (depthwise layers, linear bottlenecks, batch normalisation before the
+convolution, long concatenations) in a network that trains within minutes on a CPU.
+
+Sources: Sandler et al. 2018, "MobileNetV2"; Chollet 2017, "Xception"; Huang et al. 2017, "Densely Connected
+Convolutional Networks" (DenseNet-BC).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.modelio import env
+from edgecv.zoo import blocks
+from edgecv.zoo.entry import Build, Variant, ZooEntry
+from edgecv.zoo.families import inputs, labels
+
+# Expansion, channels, repeats, stride of the first: the ImageNet table with its first two strides left out.
+BOTTLENECKS = ((1, 8, 1, 1), (6, 16, 2, 1), (6, 24, 3, 2), (6, 32, 3, 2), (6, 48, 2, 1))
+GROWTH, DENSE_LAYERS, COMPRESSION = 12, (6, 6, 6), 0.5
+
+
+def build_mobilenet(request: Build) -> Any:
+    """Inverted residuals with linear bottlenecks behind a 3x3 stem of stride 1; maps 32, 16, 8."""
+    image = blocks.image_input(request.input_shape)
+    x = blocks.conv_norm(image, blocks.scaled(16, request.width), 3, name="stem", activation="relu6")
+    for stage, (expansion, filters, repeats, stride) in enumerate(BOTTLENECKS, start=1):
+        for index in range(repeats):
+            width = blocks.scaled(filters, request.width)
+            x = _inverted(x, expansion, width, stride if index == 0 else 1, name=f"block{stage}_{index + 1}")
+    x = blocks.conv_norm(x, blocks.scaled(192, max(1.0, request.width)), 1, name="last", activation="relu6")
+    return blocks.model(image, blocks.classifier(blocks.global_average(x), request.labels), name="mobilenet_v2_small")
+
+
+def _inverted(x: Any, expansion: int, filters: int, strides: int, *, name: str) -> Any:
+    layers, channels, inner = env.keras().layers, int(x.shape[-1]), x
+    if expansion > 1:
+        inner = blocks.conv_norm(inner, expansion * channels, 1, name=f"{name}_expand", activation="relu6")
+    inner = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise")(inner)
+    inner = layers.BatchNormalization(name=f"{name}_depthwise_bn")(inner)
+    inner = blocks.activate(inner, "relu6", name=f"{name}_depthwise_act")
+    inner = blocks.conv_norm(inner, filters, 1, name=f"{name}_project", activation=None)
+    if strides == 1 and channels == filters:
+        return blocks.residual(inner, x, name=name, activation=None)
+    return inner
+
+
+def build_xception(request: Build) -> Any:
+    """Entry, middle and exit flow of separable convolutions with residuals; maps 32, 16, 8."""
+    image = blocks.image_input(request.input_shape)
+    width = request.width
+    x = blocks.conv_norm(image, blocks.scaled(24, width), 3, name="stem")
+    for index, filters in enumerate((48, 96), start=1):
+        x = _entry_block(x, blocks.scaled(filters, width), name=f"entry{index}")
+    for index in range(1, 4):
+        inner = x
+        for step in range(1, 3):
+            inner = blocks.activate(inner, "relu", name=f"middle{index}_relu{step}")
+            inner = blocks.separable_norm(inner, int(x.shape[-1]), name=f"middle{index}_sep{step}", activation=None)
+        x = blocks.residual(inner, x, name=f"middle{index}", activation=None)
+    x = blocks.activate(x, "relu", name="exit_relu")
+    x = blocks.separable_norm(x, blocks.scaled(192, width), name="exit")
+    return blocks.model(image, blocks.classifier(blocks.global_average(x), request.labels), name="xception_small")
+
+
+def _entry_block(x: Any, filters: int, *, name: str) -> Any:
+    shortcut = blocks.conv_norm(x, filters, 1, strides=2, activation=None, name=f"{name}_shortcut")
+    x = blocks.separable_norm(x, filters, name=f"{name}_sep1")
+    x = blocks.separable_norm(x, filters, name=f"{name}_sep2", activation=None)
+    return blocks.residual(blocks.pool(x, 3, strides=2, name=f"{name}_pool"), shortcut, name=name, activation=None)
+
+
+def build_densenet(request: Build) -> Any:
+    """DenseNet-BC: three blocks of growth 12, transitions that halve; maps 32, 16, 8."""
+    layers = env.keras().layers
+    image = blocks.image_input(request.input_shape)
+    x = layers.Conv2D(2 * GROWTH, 3, padding="same", use_bias=False, name="stem")(image)
+    for block, count in enumerate(DENSE_LAYERS, start=1):
+        for index in range(1, count + 1):
+            x = _dense_layer(x, name=f"dense{block}_{index}")
+        if block < len(DENSE_LAYERS):
+            x = _transition(x, name=f"transition{block}")
+    x = layers.Activation("relu", name="last_relu")(layers.BatchNormalization(name="last_bn")(x))
+    return blocks.model(image, blocks.classifier(blocks.global_average(x), request.labels), name="densenet_small")
+
+
+def _norm_conv(x: Any, filters: int, kernel: int, *, name: str) -> Any:
+    layers = env.keras().layers
+    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+    x = layers.Activation("relu", name=f"{name}_relu")(x)
+    return layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=name)(x)
+
+
+def _dense_layer(x: Any, *, name: str) -> Any:
+    grown = _norm_conv(_norm_conv(x, 4 * GROWTH, 1, name=f"{name}_reduce"), GROWTH, 3, name=f"{name}_grow")
+    return blocks.concat([x, grown], name=f"{name}_concat")
+
+
+def _transition(x: Any, *, name: str) -> Any:
+    x = _norm_conv(x, int(int(x.shape[-1]) * COMPRESSION), 1, name=f"{name}_conv")
+    return blocks.average_pool(x, 2, name=f"{name}_pool")
+
+
+def _entry(name: str, title: str, variant: Variant, source: str, note: str, *, scalable: bool) -> ZooEntry:
+    return ZooEntry(
+        name=name,
+        title=f"{title}, 32x32 colour images",
+        input_shape=(32, 32, 3),
+        small_shape=(16, 16, 3),
+        heads=labels.classifier_head(labels.CIFAR10),
+        variants={"canonical": variant},
+        source=source,
+        notes={"": note},
+        scalable=scalable,
+    )
+
+
+DEPTHWISE = "depthwise layers lose most under int8: per-channel weights, and quantisation-aware training if needed"
+ENTRIES = (
+    _entry(
+        "mobilenet_v2_small",
+        "inverted residuals of MobileNetV2",
+        Variant(title="eleven bottlenecks", build=build_mobilenet, preprocessing=inputs.CIFAR10),
+        "Sandler, Howard, Zhu, Zhmoginov, Chen, MobileNetV2, CVPR 2018",
+        DEPTHWISE,
+        scalable=True,
+    ),
+    _entry(
+        "xception_small",
+        "separable convolutions of Xception",
+        Variant(title="two entry blocks, three middle blocks", build=build_xception, preprocessing=inputs.CIFAR10),
+        "Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, CVPR 2017",
+        DEPTHWISE,
+        scalable=True,
+    ),
+    _entry(
+        "densenet_small",
+        "DenseNet-BC with growth 12 and 3 x 6 layers",
+        Variant(title="40 convolutions", build=build_densenet, preprocessing=inputs.CIFAR10),
+        "Huang, Liu, van der Maaten, Weinberger, Densely Connected Convolutional Networks, CVPR 2017",
+        "batch normalisation before a convolution does not fold: edgecv makes one 1x1 depthwise operator of it",
+        scalable=False,
+    ),
+)
