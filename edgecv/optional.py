@@ -25,6 +25,7 @@ EXTRAS: Dict[str, str] = {
     "typer": "toolchain",
     "rich": "toolchain",
     "psutil": "toolchain",
+    "tensorflow_datasets": "tfds",
     "jsonschema": "dev",
 }
 

@@ -14,6 +14,9 @@ Kind = Literal["measured", "simulated", "predicted"]
 Certainty = Literal["certain", "likely", "unknown", "accelerator"]
 """How sure a mapping verdict is: "accelerator" means the real accelerator said so; the others grade our op table."""
 
+LOWER_IS_BETTER: frozenset[str] = frozenset({"mae", "mse", "rmse"})
+"""Metrics that count errors; all others are better when larger."""
+
 REPORT_SCHEMA = "edgecv.report/1"
 UNKNOWN = "unknown"
 """Scheme, method and target of a file that edgecv did not make and that says nothing of itself."""
@@ -86,12 +89,44 @@ class MappingSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """How well one file answers on one split.
+class HeadEvaluation:
+    """How well one head of a file answers on one split.
 
     Attributes:
-        metric: "top1", …
-        value: 0..1 for accuracies.
+        head: Its name.
+        task: "classification", "multilabel" or "regression".
+        metric: "top1"; "exact_match", the share of samples with every label right; "mae", the mean absolute error.
+        value: 0..1 for accuracies; in the labels' own unit for errors, where smaller is better.
+        labels: Classes, labels or values, in the order of the outputs.
+        top_k: Classification: k as a string to the share of samples whose label is among the k best: {"1": 0.98}.
+        confusion: Classification: row = true class, column = predicted class, counts.
+        correct: Per sample in order, whether it counted as right; empty for regression.
+        errors: Regression: per sample in order, the mean over its values of the absolute error; what paired
+            statistics need. Empty for the other tasks.
+        figures: Further figures of the whole head by name: "f1_macro", "rmse", …; None where undefined.
+        per_label: Multilabel and regression: label or value to its own figures by name; None where undefined.
+    """
+
+    head: str
+    task: str
+    metric: str
+    value: float
+    labels: tuple[str, ...]
+    top_k: Mapping[str, float] = field(default_factory=dict)
+    confusion: tuple[tuple[int, ...], ...] = ()
+    correct: tuple[bool, ...] = ()
+    errors: tuple[float, ...] = ()
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How well one file answers on one split. What is said of a head is said of the first; `others` has the rest.
+
+    Attributes:
+        metric: "top1", "exact_match", "mae".
+        value: 0..1 for accuracies; in the labels' own unit for errors, where smaller is better.
         n: Number of samples.
         top_k: k as a string to the share of samples whose label is among the k best: {"1": 0.98, "3": 1.0}.
         confusion: Row = true class, column = predicted class, counts. Empty when the metric has none.
@@ -99,6 +134,8 @@ class Evaluation:
         dataset: Name of the data set; `split` of it; `dataset_sha256` of the samples.
         engine: Interpreter and version.
         accelerator: "cpu", "gpu", …
+        head: Name of the first head; `task` of it, `errors`, `figures` and `per_label` as in `HeadEvaluation`.
+        others: The further heads, in the model's order.
     """
 
     metric: str
@@ -113,11 +150,20 @@ class Evaluation:
     dataset_sha256: str
     engine: str
     accelerator: str
+    head: str = ""
+    task: str = "classification"
+    errors: tuple[float, ...] = ()
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    others: tuple[HeadEvaluation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """Baseline minus candidate on the same samples, in the metric's unit, with a paired 95 % interval."""
+    """How much worse the candidate is on the same samples, in the metric's unit, with a paired 95 % interval.
+
+    Baseline minus candidate for accuracies, candidate minus baseline for errors: above 0 is worse in both cases.
+    """
 
     value: float
     ci95: tuple[float, float]
@@ -177,6 +223,24 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadResult:
+    """One head of an artifact, in a report.
+
+    Attributes:
+        drop: Against the same head of the baseline, as in `Drop`.
+        figures: Further figures by name: "f1_macro", "rmse", …; None where undefined.
+    """
+
+    head: str
+    task: str
+    metric: str
+    value: float
+    drop: float | None = None
+    drop_ci95: tuple[float, float] | None = None
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactResult:
     """Everything known of one artifact.
 
@@ -185,6 +249,8 @@ class ArtifactResult:
         scheme: As in the manifest, or UNKNOWN; so are `method` and `target`.
         metric_kind: Of `value` and `drop`: "simulated" when a software renderer stood in for the accelerator.
         mapping: On the target that the artifact was made for; `other_mappings` on further targets.
+        heads: Every head, when there are several or the only one is no classifier; `metric`, `value` and `drop` are of
+            the first.
     """
 
     name: str
@@ -206,6 +272,7 @@ class ArtifactResult:
     confusion: tuple[tuple[int, ...], ...] = ()
     top_k: Mapping[str, float] = field(default_factory=dict)
     metric_kind: Kind | None = None
+    heads: tuple[HeadResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

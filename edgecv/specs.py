@@ -123,6 +123,18 @@ class ModelSpec:
         """Labels of the first head."""
         return self.head.labels
 
+    @property
+    def input_range(self) -> Optional[Tuple[float, float]]:
+        """Range of the input tensor over all uint8 images, zero included; None for feature vectors.
+
+        It is known, so it is never estimated: pixel 0 and pixel 255 after `(pixel - mean) / std`, widest channel.
+        """
+        if self.preprocessing is None:
+            return None
+        channels = list(zip(self.preprocessing.mean, self.preprocessing.std))
+        low, high = min((0 - m) / s for m, s in channels), max((255 - m) / s for m, s in channels)
+        return min(low, 0.0), max(high, 0.0)
+
     def with_labels(self, labels: Tuple[str, ...]) -> ModelSpec:
         """Return the spec with the first head's labels replaced."""
         return replace(self, heads=(replace(self.head, labels=labels),) + self.heads[1:])

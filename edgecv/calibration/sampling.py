@@ -13,23 +13,23 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 SAMPLERS = ("stratified", "first", "random")
 
 
-def select(labels: np.ndarray[Any, Any], recipe: CalibrationRecipe, seed: int) -> Indices:
+def select(strata: np.ndarray[Any, Any], recipe: CalibrationRecipe, seed: int) -> Indices:
     """Return which samples to run.
 
     Args:
-        labels: Integer class of each sample, (n,).
+        strata: Integer stratum of each sample, (n,): its class, or `data.Split.strata`.
         recipe: Its `sampler` and `count` are used; a count above n selects everything.
         seed: Of the random choices ("stratified" and "random").
 
     Returns:
-        int64 indices without repetition, ascending. "stratified" takes as even a share of every class as the
-        classes' sizes allow: no class has two more than another that still has samples left.
+        int64 indices without repetition, ascending. "stratified" takes as even a share of every stratum as their
+        sizes allow: no stratum has two more than another that still has samples left.
 
     Raises:
         ConfigError: The count is below 1, or the sampler is unknown.
         DataError: There are no samples.
     """
-    labels = np.asarray(labels)
+    labels = np.asarray(strata)
     if recipe.count < 1:
         raise ConfigError(f"calibration recipe '{recipe.name}': count is {recipe.count}, expected at least 1")
     if labels.ndim != 1 or labels.size == 0:

@@ -38,7 +38,9 @@ zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv buil
 zoo.command("list")(models.zoo_list)
 zoo.command("show")(models.zoo_show)
 app.add_typer(zoo, name="zoo")
-data = typer.Typer(no_args_is_help=True, help="Data sets: `digits`, `npz:PATH`, `folder:PATH`.")
+data = typer.Typer(
+    no_args_is_help=True, help="Data sets: `digits`, `npz:PATH`, `folder:PATH`, `keras:NAME`, `tfds:NAME`."
+)
 data.command("show")(models.data_show)
 app.add_typer(data, name="data")
 app.command("train")(models.train)

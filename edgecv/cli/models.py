@@ -38,9 +38,10 @@ def zoo_show(
 
 
 def data_show(
-    uri: Annotated[str, typer.Argument(help="`digits`, `npz:PATH` or `folder:PATH`.")], json_: opt.Json = False
+    uri: Annotated[str, typer.Argument(help="`digits`, `npz:PATH`, `folder:PATH`, `keras:NAME` or `tfds:NAME`.")],
+    json_: opt.Json = False,
 ) -> None:
-    """Show the splits and class balance of a data set.
+    """Show the splits, balance, sizes and duplicates of a data set.
 
     Example: `edgecv data show digits`
     """

@@ -11,10 +11,10 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Data = Annotated[
-    str, typer.Option("--data", "-d", help="`digits`, `npz:PATH` or `folder:PATH` (a directory per class).")
+    str, typer.Option("--data", "-d", help="`digits`, `npz:PATH`, `folder:PATH`, `keras:NAME` or `tfds:NAME`.")
 ]
 OptionalData = Annotated[
-    str | None, typer.Option("--data", "-d", help="`digits`, `npz:PATH` or `folder:PATH`; default: the training data.")
+    str | None, typer.Option("--data", "-d", help="As `edgecv data show` takes it; default: the training data.")
 ]
 Split = Annotated[str, typer.Option("--split", help="train, validation or test.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of every random choice; the same seed gives the same file.")]

@@ -26,11 +26,40 @@ def zoo_entry(shown: Any) -> None:
 
 
 def dataset(described: Any) -> None:
-    rows = [
-        (name, str(sum(counts)), ", ".join(f"{label}: {n}" for label, n in zip(described.labels, counts, strict=True)))
-        for name, counts in described.counts.items()
+    sizes = ", ".join(f"{name} {n:,}" for name, n in described.sizes.items())
+    small, large = _shape(described.smallest), _shape(described.largest)
+    emit(f"{described.name}: {sizes}; samples {small if small == large else f'{small} to {large}'}")
+    for target in described.targets:
+        _target(target)
+    for split, n in described.duplicates_within.items():
+        if n:
+            emit(f"{n:,} samples of {split} repeat another one of it, byte for byte")
+    for pair, n in described.duplicates_across.items():
+        if n:
+            first, second = pair.split("/")
+            emit(
+                f"warning: {n:,} samples of {second} are in {first} too: figures of {second} look better than they are"
+            )
+
+
+def _target(target: Any) -> None:
+    what = {"classification": "classes", "multilabel": "labels", "regression": "values"}[target.task]
+    balance = "" if target.imbalance is None else f", largest over smallest {target.imbalance:.2f}"
+    title = f"{target.name}: {len(target.labels)} {what}{balance}"
+    if target.task == "regression":
+        rows = [
+            (split, label, *(f"{x:.6g}" for x in (s.min, s.mean, s.std, s.max)))
+            for split, spreads in target.spread.items()
+            for label, s in zip(target.labels, spreads, strict=True)
+        ]
+        emit_table(title, ("split", "value", "min", "mean", "std", "max"), rows, right=(2, 3, 4, 5))
+        return
+    per = "per class" if target.task == "classification" else "positive samples per label"
+    lines = [
+        (split, ", ".join(f"{label}: {n}" for label, n in zip(target.labels, counts, strict=True)))
+        for split, counts in target.counts.items()
     ]
-    emit_table(f"{described.name}: {len(described.labels)} classes", ("split", "n", "per class"), rows, right=(1,))
+    emit_table(title, ("split", per), lines)
 
 
 def targets(listed: Any) -> None:
@@ -83,20 +112,41 @@ def require_passed(result: Any) -> None:
 
 
 def answer(given: Any) -> None:
-    for row in given["labels"]:
-        emit(f"{row['score']:8.4f}  {row['label']}")
+    for name, rows in given["heads"].items():
+        if len(given["heads"]) > 1:
+            emit(f"{name}:")
+        for row in rows:
+            emit(f"{row['score']:8.4f}  {row['label']}")
 
 
 def evaluation(result: Evaluation) -> None:
-    emit(f"{result.metric} {result.value:.4f} on {result.n} images of {result.dataset} ({result.split})")
-    emit(
-        f"  top-k: {', '.join(f'{k}: {v:.4f}' for k, v in result.top_k.items())}; {result.engine}, {result.accelerator}"
-    )
+    emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
+    top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
+    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {result.accelerator}")
+    _head_figures(result)
+    for head in result.others:
+        emit(f"head {head.head}: {head.metric} {head.value:.4f}")
+        _head_figures(head)
+
+
+def _head_figures(result: Any) -> None:
+    if result.figures:
+        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in result.figures.items()))
     if len(result.labels) > 20:
+        return
+    if result.per_label:
+        names = list(next(iter(result.per_label.values())))
+        lines = [(label, *(_figure(found[name]) for name in names)) for label, found in result.per_label.items()]
+        emit_table("", ("label", *names), lines, right=tuple(range(1, len(names) + 1)))
+    if not result.confusion:
         return
     rows = [(name, *(str(c) for c in row)) for name, row in zip(result.labels, result.confusion, strict=True)]
     columns = tuple(range(1, len(result.labels) + 1))
     emit_table("rows: true class, columns: predicted", ("", *result.labels), rows, right=columns)
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
 
 
 def latencies(result: Report) -> None:
@@ -110,11 +160,12 @@ def latencies(result: Report) -> None:
 
 def report(result: Report, paths: Any) -> None:
     emit(baseline_line(result))
+    metrics = {a.metric for a in result.artifacts if a.metric} - {"top1"}
     header = (
         "artifact",
         "scheme",
         "size",
-        "accuracy",
+        ", ".join(sorted(metrics)) or "accuracy",
         "drop, 95 % interval",
         "p50 ms",
         "ratio",
@@ -202,3 +253,22 @@ def _bytes(count: int | None) -> str:
 
 def _shape(shape: Any) -> str:
     return "x".join(str(s) for s in shape)
+
+
+def noise(found: Any) -> None:
+    rows = [
+        (
+            layer.layer,
+            layer.op,
+            "equal" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}",
+            "" if layer.lost_db is None else f"{layer.lost_db:.1f}",
+            f"{layer.seen[0]:.4g} … {layer.seen[1]:.4g}",
+            f"{layer.range[0]:.4g} … {layer.range[1]:.4g}",
+        )
+        for layer in found.layers
+    ]
+    columns = ("layer", "op", "signal/noise dB", "lost here dB", "float values", "int8 range")
+    emit_table(f"{found.int8_file} against {found.float_file}, {found.samples} samples", columns, rows, right=(2, 3))
+    worst = max((layer for layer in found.layers if layer.lost_db is not None), key=lambda x: x.lost_db, default=None)
+    if worst is not None:
+        emit(f"most is lost in {worst.layer}: {worst.lost_db:.1f} dB")

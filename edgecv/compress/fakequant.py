@@ -1,52 +1,167 @@
-"""From a float model to the fake-quantised one that QAT trains: rewriting, annotating, and first ranges.
+"""From a canonical float model to the fake-quantised one that QAT trains, and to the one that is converted.
 
-Only tfmot's own configurations end up in the model, so a saved one loads wherever tfmot is installed.
+Every tensor that is int8 in the file is rounded in training, and no other: what an integer kernel computes inside
+(a convolution with its ReLU) or hands on unchanged (a pool, a reshape) has no rounding of its own.
 """
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from edgecv.compress.cloning import clone, copy_layer
-from edgecv.compress.names import QUANT_PREFIX
-from edgecv.errors import UnsupportedModelError
-from edgecv.modelio.env import keras, tfmot
+from edgecv.compress.canonical import KERNEL_KINDS
+from edgecv.compress.layer_graph import Call, LayerGraph, build, read
+from edgecv.compress.names import INPUT_QUANTIZER, QUANT_PREFIX
+from edgecv.modelio.env import keras
 
-# What tfmot's QuantizeAwareActivation and its config for Activation layers take (0.8.1).
-_FUSED_ACTIVATIONS = frozenset({"linear", "relu", "swish", "gelu", "softmax", "sigmoid", "tanh"})
-_ACTIVATION_LAYERS = _FUSED_ACTIVATIONS | {"relu6"}
-_CONFIGS = "tensorflow_model_optimization.python.core.quantization.keras.default_8bit"
+# Operators of TFLite whose output has the input's scale.
+SAME_SCALE = frozenset({
+    "AveragePooling2D", "Cropping2D", "Dropout", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute",
+    "Reshape", "SpatialDropout2D", "UpSampling2D", "ZeroPadding2D",
+})  # fmt: skip
+OWN_SCALE = frozenset({
+    "Activation", "Add", "Average", "Concatenate", "ELU", "GlobalAveragePooling2D", "HardSwish", "LeakyReLU",
+    "Maximum", "Minimum", "Multiply", "PReLU", "ReLU", "Softmax", "Subtract",
+})  # fmt: skip
+# Scales that TFLite prescribes: 1/256 from 0, and 1/128 about 0.
+FIXED = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
+ACTIVATIONS = frozenset({*FIXED, "relu", "relu6", "linear", "elu", "gelu"})
+# What a following ReLU becomes one operator with.
+FUSES_RELU = KERNEL_KINDS | {"Add", "Subtract", "Multiply"}
+TAP_BYTES = 512 * 2**20
+"""Activations held at once while ranges are measured."""
 
 
-def annotated(model: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return `model` with tfmot's fake quantisers, and the names of the layers that got none.
+def annotated(model: Any, *, input_range: tuple[float, float] | None = None) -> tuple[Any, tuple[str, ...]]:
+    """Return a canonical model with fake quantisers, and the names of the layers that got none.
 
-    Layers without quantisers compute in float while training; the converter gives them ranges from the
-    representative data set, as in post-training quantisation.
+    Layers without quantisers compute in float while training; conversion gives them ranges from the calibration data,
+    as in post-training quantisation.
 
     Args:
-        model: Functional or sequential tf_keras model; not changed.
+        model: From `canonical`; not changed.
+        input_range: Of the model's input over all images, zero included; None follows the training data.
 
     Raises:
-        UnsupportedModelError: tfmot refuses the graph; chained from its error.
+        UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
     """
-    skipped: list[str] = []
-    quantization = tfmot().quantization.keras
+    from edgecv.modelio import quantisers
+
+    graph = read(model)
+    unquantised = tuple(dict.fromkeys(call.name for call in graph.calls if not _known(call)))
+    configs = _configs(graph)
+
+    def wrap(call: Call) -> Any:
+        if call.name not in configs:
+            return call.layer
+        return quantisers.wrapped(call.layer, configs[call.name], name=QUANT_PREFIX + call.name)
+
+    def at_input(index: int, tensor: Any) -> Any:
+        name = INPUT_QUANTIZER + (f"_{index}" if index else "")
+        return quantisers.input_quantiser(input_range, name=name)(tensor)
+
+    return build(graph, wrap=wrap, at_input=at_input), unquantised
+
+
+def without_weight_rounding(model: Any) -> Any:
+    """Return a fake-quantised model as the converter wants it: activations rounded, weights in float.
+
+    The converter rounds weights itself, to the same scales: one per output channel, from its largest magnitude. Given
+    rounded ones, it would not see that a depthwise kernel has a scale per channel.
+    """
+    from edgecv.modelio import quantisers
+
+    if not any(isinstance(_config(layer), quantisers.LayerQuantisation) for layer in model.layers):
+        return model  # not of our making: its rounding is the converter's business
 
     def replace(layer: Any) -> Any:
-        fresh = copy_layer(layer)
-        if not _supported(layer):
-            skipped.append(layer.name)
-            return fresh
-        return quantization.quantize_annotate_layer(fresh, quantize_config=_config(layer))
+        config = _config(layer)
+        if not isinstance(config, quantisers.LayerQuantisation):
+            return type(layer).from_config(layer.get_config())
+        inner = type(layer.layer).from_config(layer.layer.get_config())
+        return quantisers.wrapped(inner, quantisers.without_weight_rounding(config), name=layer.name)
 
-    notes = clone(model, replace)
-    notes.set_weights(model.get_weights())
-    with quantization.quantize_scope(), _refusals(model):
-        return quantization.quantize_apply(notes), tuple(skipped)
+    twin = keras().models.clone_model(model, clone_function=replace)
+    for layer in model.layers:
+        values = {_short(weight): weight for weight in layer.weights}
+        for weight in twin.get_layer(layer.name).weights:
+            weight.assign(values[_short(weight)])
+    return twin
+
+
+def _config(layer: Any) -> Any:
+    return getattr(layer, "quantize_config", None)
+
+
+def _short(weight: Any) -> str:
+    return str(weight.name.split("/")[-1])
+
+
+def _known(call: Call) -> bool:
+    if call.kind == "Activation":
+        return _activation(call) in ACTIVATIONS
+    return call.kind in KERNEL_KINDS or call.kind in OWN_SCALE or call.kind in SAME_SCALE
+
+
+def _activation(call: Call) -> str:
+    function = getattr(call.layer, "activation", None)
+    return str(getattr(function, "__name__", "linear"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Uses:
+    """Who takes each tensor of a graph."""
+
+    consumers: dict[int, list[Call]]
+    outputs: frozenset[int]
+
+    def only(self, call: Call) -> Call | None:
+        """Return the one call that takes an output, None when there are more or it leaves the model."""
+        users = self.consumers.get(call.output, [])
+        return users[0] if len(users) == 1 and call.output not in self.outputs else None
+
+
+def _configs(graph: LayerGraph) -> dict[str, Any]:
+    """Return what is rounded in each layer; those that nothing is rounded in are left out."""
+    from edgecv.modelio.quantisers import LayerQuantisation
+
+    uses = _Uses(graph.consumers(), frozenset(graph.outputs))
+    found: dict[str, Any] = {}
+    for call in graph.calls:
+        if not _known(call) or call.kind in SAME_SCALE:
+            continue
+        weights = call.kind in KERNEL_KINDS
+        fixed = FIXED.get("softmax" if call.kind == "Softmax" else _activation(call))
+        shared = call.name in graph.shared
+        if fixed is not None:
+            settings: dict[str, Any] = {"output": "fixed", "low": fixed[0], "high": fixed[1]}
+        else:
+            settings = {"output": "none" if not shared and _next_one_rounds(call, uses) else "moving"}
+        if weights or settings["output"] != "none":
+            found[call.name] = LayerQuantisation(call.kind, weights=weights, **settings)
+    return found
+
+
+def _next_one_rounds(call: Call, uses: _Uses) -> bool:
+    """Say whether an output becomes int8 only behind the next layer: fused with it, or in the scale that it sets."""
+    after = uses.only(call)
+    if after is None:
+        return False
+    if after.kind == "Concatenate":
+        return True
+    return call.kind in FUSES_RELU and _activation(call) == "linear" and _is_relu(after)
+
+
+def _is_relu(call: Call) -> bool:
+    if call.kind == "Activation":
+        return _activation(call) in ("relu", "relu6")
+    if call.kind != "ReLU":
+        return False
+    config = call.layer.get_config()
+    return config["max_value"] in (None, 6.0) and not config["negative_slope"] and not config["threshold"]
 
 
 def set_ranges(quantised: Any, source: Any, batches: Iterable[Any]) -> None:
@@ -57,74 +172,44 @@ def set_ranges(quantised: Any, source: Any, batches: Iterable[Any]) -> None:
 
     Args:
         quantised: From `annotated`; its range variables are assigned.
-        source: The float model that went in.
-        batches: Inputs, float32 (n, H, W, C) each; at least one.
+        source: The canonical model that went in.
+        batches: Inputs, float32 (n, …) each; at least one.
     """
     ranges = list(_range_variables(quantised, source))
     if not ranges:
         return
     taps = keras().Model(source.inputs, [tap for tap, _, _ in ranges])
-    extremes = [_extremes(taps(inputs, training=False)) for inputs in batches]
+    size = sum(int(np.prod(tuple(tap.shape)[1:])) for tap, _, _ in ranges) * 4
+    extremes = [_extremes(taps(part, training=False)) for batch in batches for part in _parts(batch, TAP_BYTES // size)]
     means = np.mean(extremes, axis=0)
     for (_, low, high), (smallest, largest) in zip(ranges, means, strict=True):
         low.assign(min(float(smallest), 0.0))
         high.assign(max(float(largest), 0.0))
 
 
-def _supported(layer: Any) -> bool:
-    registry = _module("default_8bit_quantize_registry").Default8BitQuantizeRegistry()
-    if not registry.supports(layer):
-        return False
-    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    known = _ACTIVATION_LAYERS if type(layer).__name__ == "Activation" else _FUSED_ACTIVATIONS
-    return activation in known
-
-
-def _config(layer: Any) -> Any:
-    """Return the layer's own configuration, or None for tfmot's default.
-
-    An average pool keeps the scale of its input in TFLite; tfmot's output range would add a QUANTIZE before it.
-    """
-    if type(layer).__name__ == "AveragePooling2D":
-        return _module("default_8bit_quantize_configs").NoOpQuantizeConfig()
-    return None
-
-
-def _module(name: str) -> Any:
-    from edgecv.optional import require
-
-    tfmot()
-    return require(f"{_CONFIGS}.{name}", why="to train with quantisation")
-
-
-@contextlib.contextmanager
-def _refusals(model: Any) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
-        raise UnsupportedModelError(
-            f"quantisation-aware training cannot take model '{model.name}': {str(error).splitlines()[0]}",
-            hint="use post-training quantisation (--method ptq) for this model",
-        ) from error
+def _parts(batch: Any, count: int) -> Iterator[Any]:
+    """Yield a batch in parts of at most `count` samples, one at least."""
+    step = max(1, int(count))
+    for start in range(0, len(batch), step):
+        yield batch[start : start + step]
 
 
 def _range_variables(quantised: Any, source: Any) -> Iterator[tuple[Any, Any, Any]]:
     """Yield (symbolic tensor of `source`, min variable, max variable) for every activation range."""
+    wrappers = {layer.name: layer for layer in quantised.layers}
+    for index, tensor in enumerate(source.inputs):
+        yield from _pair(wrappers[INPUT_QUANTIZER + (f"_{index}" if index else "")], tensor)
     for layer in source.layers:
-        wrapper = next((one for one in quantised.layers if one.name == QUANT_PREFIX + layer.name), None)
-        variables = {v.name.split("/")[-1].removesuffix(":0"): v for v in wrapper.weights} if wrapper else {}
-        for kind in ("pre_activation", "post_activation", "output"):
-            if f"{kind}_min" in variables:
-                tap = _before_activation(layer) if kind == "pre_activation" else layer.output
-                yield tap, variables[f"{kind}_min"], variables[f"{kind}_max"]
+        wrapper = wrappers.get(QUANT_PREFIX + layer.name)
+        if wrapper is not None:
+            yield from _pair(wrapper, layer.get_output_at(0))
 
 
-def _before_activation(layer: Any) -> Any:
-    config = layer.get_config()
-    bare = type(layer).from_config(config | {"activation": "linear", "name": f"{layer.name}_before_activation"})
-    output = bare(layer.input)
-    bare.set_weights(layer.get_weights())
-    return output
+def _pair(wrapper: Any, tensor: Any) -> Iterator[tuple[Any, Any, Any]]:
+    variables = {_short(weight).removesuffix(":0"): weight for weight in wrapper.weights}
+    low = next((name for name in variables if name.endswith("_min")), None)
+    if low is not None:
+        yield tensor, variables[low], variables[low.removesuffix("_min") + "_max"]
 
 
 def _extremes(outputs: Any) -> list[tuple[float, float]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 QUANT_PREFIX = "quant_"
 PRUNE_PREFIX = "prune_low_magnitude_"
 INPUT_QUANTIZER = "quantize_layer"
+PART = ".."
+"""Between the name of a source layer and that of a part that it was split into: "output..softmax"."""
 
 
 def source_layer_name(name: str) -> str | None:
@@ -18,6 +20,7 @@ def source_layer_name(name: str) -> str | None:
     """
     if name == INPUT_QUANTIZER or name.startswith(INPUT_QUANTIZER + "_"):
         return None
+    name = name.split(PART)[0]
     for prefix in (QUANT_PREFIX, PRUNE_PREFIX):
         if name.startswith(prefix):
             return name[len(prefix) :]

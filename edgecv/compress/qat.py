@@ -56,7 +56,7 @@ class QatModel:
         model: A new tf_keras model holding tfmot's quantisers; convert it with int8 weights and activations and a
             representative data set, which layers in `unquantised` need.
         sparsity: Zeros in its kernels.
-        unquantised: Layers that tfmot cannot take; they are quantised after training, by calibration.
+        unquantised: Layers without fake quantisation; they are quantised after training, by calibration.
         history: One entry per finished epoch.
         best_epoch: Index of the epoch whose weights were kept.
         best_value: Its validation metric, measured with quantisation simulated.
@@ -90,15 +90,15 @@ def quantize_aware(
 
     Raises:
         ConfigError: As `train` does.
-        UnsupportedModelError: The model is subclassed or nested, or tfmot refuses its graph.
+        UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
         ConversionError: Zeros that had to be preserved were lost.
     """
     seed_everything(recipe.seed)
     source = standardised(model)
-    quantised, unquantised = annotated(source.model)
+    quantised, unquantised = annotated(source.model, input_range=spec.input_range)
     if unquantised:
         reporter.warn(
-            f"no fake quantisation for {', '.join(unquantised)}: tfmot does not know these layers; "
+            f"no fake quantisation for {', '.join(unquantised)}: edgecv has no integer form of these layers; "
             "they will be quantised by calibration, and may lose more accuracy"
         )
     samples = Samples(dataset.split("train"), spec)

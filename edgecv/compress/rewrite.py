@@ -8,6 +8,7 @@ from typing import Any, Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from edgecv.compress.canonical import canonical
 from edgecv.compress.cloning import clone, copy_layer
 from edgecv.compress.sparsity import unwrapped
 from edgecv.modelio.env import keras, tensorflow
@@ -31,7 +32,7 @@ class Rewritten:
 
 
 def standardised(model: Any) -> Rewritten:
-    """Return `model` with edgecv's trainable sub-sampling and sparse convolution as depthwise and dense ones."""
+    """Return `model` in canonical form, with edgecv's own layers as plain convolutions."""
     from edgecv.modelio.layers import SparseConv2D, Subsampling2D, connection_mask
 
     sparse = [layer for layer in model.layers if isinstance(layer, SparseConv2D)]
@@ -43,6 +44,7 @@ def standardised(model: Any) -> Rewritten:
     values |= {layer.name: [_pool_kernel(layer), layer.bias.numpy()] for layer in pools}
     for layer in model.layers:
         twin.get_layer(layer.name).set_weights(values.get(layer.name) or layer.get_weights())
+    twin = canonical(twin)
     masks = {
         layer.name: connection_mask(layer.table, layer.kernel_size, int(layer.input_shape[-1])).astype(np.float32)
         for layer in sparse

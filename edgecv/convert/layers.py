@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgecv.compress.names import PART
 from edgecv.graphs import Graph
 
 _WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
@@ -44,7 +45,7 @@ def _node(layer: Any) -> LayerTree:
         return LayerTree(name="")
     inner = layer.layer if kind in _WRAPPERS else layer
     nested = getattr(inner, "layers", ())
-    return LayerTree(name=inner.name, children={child.name: _node(child) for child in nested})
+    return LayerTree(name=inner.name.split(PART)[0], children={child.name: _node(child) for child in nested})
 
 
 def output_layers(model: Any) -> tuple[str, ...]:

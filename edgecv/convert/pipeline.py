@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecv import files
+from edgecv.compress.fakequant import without_weight_rounding
 from edgecv.convert import onnx, ranges, samples, tflite
 from edgecv.convert.artifact import Artifact, Job, write
 from edgecv.convert.built import Built, built_tflite
@@ -137,8 +138,9 @@ def _build(job: Job) -> Built:
 
 
 def _frozen(job: Job) -> Frozen:
-    frozen = freeze(job.source.model)
-    fake, wanted = tflite.has_fake_quantisation(frozen), job.request.method == "qat"
+    wanted = job.request.method == "qat"
+    frozen = freeze(without_weight_rounding(job.source.model) if wanted else job.source.model)
+    fake = tflite.has_fake_quantisation(frozen)
     if fake and not wanted:
         raise ConfigError(
             "the model carries fake quantisation, so it makes int8 files by method qat only",
@@ -179,7 +181,7 @@ def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
         raise ConfigError("calibration needs a recipe and a data set")
     inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
     found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total)
-    known = samples.input_range(job.spec)
+    known = job.spec.input_range
     source = ranges.input_index(data)
     if known is not None and source in found:
         found[source] = known

@@ -31,19 +31,6 @@ def calibration_inputs(
     return (preprocess(split.image(int(i)), spec) for i in chosen), len(chosen)
 
 
-def input_range(spec: ModelSpec) -> tuple[float, float] | None:
-    """Return the range of the model's input tensor over all uint8 images, zero included; None for feature vectors.
-
-    It is known, so it is not estimated: pixel 0 and pixel 255 after `(pixel - mean) / std`, widest channel.
-    """
-    settings = spec.preprocessing
-    if settings is None:
-        return None
-    channels = list(zip(settings.mean, settings.std, strict=True))
-    low, high = min((0 - m) / s for m, s in channels), max((255 - m) / s for m, s in channels)
-    return min(low, 0.0), max(high, 0.0)
-
-
 def check_images(dataset: Dataset | None, spec: ModelSpec, seed: int) -> list[Array]:
     """Return images that a conversion is checked on, as `preprocess` takes them.
 

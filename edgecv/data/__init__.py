@@ -1,6 +1,19 @@
-"""Data sets as streams of (uint8 image, label); preprocessing lives in the model's spec, not here."""
+"""Data sets as streams of (uint8 image, targets); preprocessing lives in the model's spec, not here."""
 
-from edgecv.data.dataset import Dataset, DatasetSummary, Split, describe
+from edgecv.data.dataset import Dataset, Split, Target
+from edgecv.data.describe import DatasetSummary, Spread, TargetSummary, describe
+from edgecv.data.matching import match_targets
 from edgecv.data.schemes import open_dataset, schemes
 
-__all__ = ["Dataset", "DatasetSummary", "Split", "describe", "open_dataset", "schemes"]
+__all__ = [
+    "Dataset",
+    "DatasetSummary",
+    "Split",
+    "Spread",
+    "Target",
+    "TargetSummary",
+    "describe",
+    "match_targets",
+    "open_dataset",
+    "schemes",
+]

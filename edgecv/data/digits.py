@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecv.data.dataset import Dataset, Split
+from edgecv.data.dataset import Dataset, Split, classes
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, stratified
 from edgecv.optional import require
@@ -25,6 +25,7 @@ def open_digits(seed: int) -> Dataset:
     shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
     parts = stratified(labels, names, shares, seed=seed, where="digits")
     splits = {
-        name: Split(name=name, images=ArrayImages(images, index), labels=labels[index]) for name, index in parts.items()
+        name: Split(name=name, images=ArrayImages(images, index), targets=(labels[index],))
+        for name, index in parts.items()
     }
-    return Dataset(name="digits", uri="digits", labels=names, splits=splits)
+    return Dataset(name="digits", uri="digits", targets=classes(names), splits=splits)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecv.data.dataset import Dataset, Split
+from edgecv.data.dataset import Dataset, Split, classes
+from edgecv.data.grouping import divide
 from edgecv.data.sources import SUFFIXES, FileImages, check_header
-from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, Indices, check_classes, stratified
+from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, Indices, check_classes
 from edgecv.errors import ConfigError, DataError
 
 PARTS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
@@ -37,18 +38,33 @@ def open_folder(root: Path, seed: int) -> Dataset:
     if not root.is_dir():
         raise ConfigError(f"data set folder {root} does not exist", hint="check the path after folder:")
     children = _directories(root)
+    _check_parts(root, children)
     if {"train", "test"} <= children.keys() <= PARTS.keys() and _directories(children["train"]):
         labels, splits = _presplit(root, children, seed)
     else:
         labels, splits = _flat(root, children, seed)
-    return Dataset(name=root.resolve().name, uri=f"folder:{root}", labels=labels, splits=splits)
+    return Dataset(name=root.resolve().name, uri=f"folder:{root}", targets=classes(labels), splits=splits)
 
 
-def _flat(root: Path, classes: Mapping[str, Path], seed: int) -> tuple[tuple[str, ...], dict[str, Split]]:
-    names = tuple(classes)
+def _check_parts(root: Path, children: Mapping[str, Path]) -> None:
+    """Check that folders which are all called like splits are not taken for classes."""
+    there = {PARTS[name] for name in children if name in PARTS and _directories(children[name])}
+    twice = {"val", "validation"} & children.keys()
+    if len(twice) == 2 and children.keys() <= PARTS.keys():
+        raise DataError(f"{root} holds both val and validation", hint="put the images of both in one of them")
+    if there and children.keys() <= PARTS.keys() and not {"train", "test"} <= there:
+        missing = ", ".join(name for name in ("train", "test") if name not in there)
+        raise DataError(
+            f"{root} holds the splits {', '.join(sorted(children))} and no {missing}",
+            hint="add it with the same class directories, or put all classes directly in the folder to have it split",
+        )
+
+
+def _flat(root: Path, children: Mapping[str, Path], seed: int) -> tuple[tuple[str, ...], dict[str, Split]]:
+    names = tuple(children)
     listing = _list(root, names)
     shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
-    parts = stratified(listing.labels, names, shares, seed=seed, where=str(root))
+    parts = _divide(listing, names, shares, seed, root)
     return names, {name: _split(name, listing, index) for name, index in parts.items()}
 
 
@@ -58,9 +74,16 @@ def _presplit(root: Path, children: Mapping[str, Path], seed: int) -> tuple[tupl
     splits = {name: _split(name, listing, np.arange(len(listing.paths))) for name, listing in given.items()}
     if "validation" not in given:
         train = given["train"]
-        parts = stratified(train.labels, names, {"validation": VALIDATION_SHARE}, seed=seed, where=str(root))
+        parts = _divide(train, names, {"validation": VALIDATION_SHARE}, seed, root)
         splits |= {name: _split(name, train, index) for name, index in parts.items()}
     return names, {name: splits[name] for name in ("train", "validation", "test")}
+
+
+def _divide(
+    listing: _Listing, names: tuple[str, ...], shares: Mapping[str, float], seed: int, root: Path
+) -> dict[str, Indices]:
+    images = FileImages(listing.paths)
+    return divide(classes(names), (listing.labels,), images, shares, seed=seed, where=str(root))
 
 
 def _list(folder: Path, names: tuple[str, ...]) -> _Listing:
@@ -104,4 +127,4 @@ def _hidden(name: str) -> bool:
 
 def _split(name: str, listing: _Listing, index: Indices) -> Split:
     images = FileImages(tuple(listing.paths[i] for i in index))
-    return Split(name=name, images=images, labels=listing.labels[index])
+    return Split(name=name, images=images, targets=(listing.labels[index],))

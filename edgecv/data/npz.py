@@ -1,43 +1,75 @@
-"""Data sets in one .npz file: uint8 images and integer labels, split or not."""
+"""Data sets in one .npz file: images or feature vectors, and one or several arrays of answers, split or not."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecv.data.dataset import Dataset, Split
+from edgecv.data.columns import check_finite, read_more, read_target
+from edgecv.data.dataset import ONLY, Dataset, Split, Target
+from edgecv.data.grouping import check_apart, divide
 from edgecv.data.sources import ArrayImages
-from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, Indices, check_classes, check_range, stratified
+from edgecv.data.splits import ORDER, TEST_SHARE, VALIDATION_SHARE, Indices
 from edgecv.errors import ConfigError, DataError
 
 Array = np.ndarray[Any, Any]
-WHOLE, PARTS = ("x", "y"), ("x_train", "y_train", "x_test", "y_test")
 STORE_UINT8 = "store uint8 pixels in 0..255: normalisation belongs to the model's spec"
+SUFFIXES = {"train": "_train", "validation": "_val", "test": "_test"}
+"""Split to what the names of its arrays end in; "x_validation" is read as "x_val"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One set of samples of the file: what goes in, what each head should answer, and which samples belong together."""
+
+    x: Array
+    y: tuple[Array, ...]
+    groups: Array | None
 
 
 def open_npz(path: Path, seed: int) -> Dataset:
-    """Open an .npz with x, y or with x_train, y_train, x_test, y_test, and optionally class_names.
+    """Open an .npz with x and y, or with x_train, y_train, x_test, y_test and, if wished, x_val and y_val.
 
-    Images are uint8 (n, H, W), (n, H, W, 1) or (n, H, W, 3) RGB; labels are integers 0..classes-1, (n,) or (n, 1).
+    x is uint8 (n, H, W), (n, H, W, 1) or (n, H, W, 3) RGB, or floats (n, d): feature vectors, kept as float32.
+    y is integers (n,) for classes, floats (n,) or (n, k) for values, or 0 and 1 of shape (n, k) for several labels.
+    Several targets are y_<head> (y_train_<head>, …) in the order of their names, or of `heads`. `class_names`, or
+    `class_names_<head>`, name what is counted. Samples of one value of `groups` (`groups_train`, …) stay together.
 
     Raises:
         ConfigError: The file is missing.
         DataError: It is no .npz, or its arrays do not hold what is said above.
     """
-    arrays = _read(path)
-    whole = set(WHOLE) <= set(arrays)
-    if not whole and not set(PARTS) <= set(arrays):
-        raise DataError(
-            f"{path} has the arrays {', '.join(sorted(arrays)) or 'none'}, expected x and y, or {', '.join(PARTS)}",
-            hint="save it with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
-        )
-    opened = _whole(path, arrays, seed) if whole else _parts(path, arrays, seed)
-    labels, splits = opened
-    return Dataset(name=path.stem, uri=f"npz:{path}", labels=labels, splits=splits)
+    arrays = {name.replace("_validation", "_val"): array for name, array in _read(path).items()}
+    whole = "x" in arrays
+    needed = ("",) if whole else (SUFFIXES["train"], SUFFIXES["test"])
+    heads = _heads(path, arrays, needed)
+    targets, parts = _parts(path, arrays, heads, needed)
+    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE} if whole else {"validation": VALIDATION_SHARE}
+    splits = _splits(path, targets, parts, shares, seed)
+    ordered = {name: splits[name] for name in ORDER}
+    return Dataset(name=path.stem, uri=f"npz:{path}", targets=targets, splits=ordered)
+
+
+def _splits(
+    path: Path, targets: tuple[Target, ...], parts: Mapping[str, _Part], shares: Mapping[str, float], seed: int
+) -> dict[str, Split]:
+    check_apart({name: part.groups for name, part in parts.items() if part.groups is not None}, where=str(path))
+    given = {name: _split(name, part, np.arange(len(part.x))) for name, part in parts.items()}
+    if "validation" in parts:
+        return given
+    train = parts["train"]
+    images = ArrayImages(train.x, np.arange(len(train.x)))
+    index = divide(targets, train.y, images, shares, seed=seed, where=str(path), groups=train.groups)
+    return given | {name: _split(name, train, chosen) for name, chosen in index.items()}
+
+
+def _split(name: str, part: _Part, index: Indices) -> Split:
+    return Split(name=name, images=ArrayImages(part.x, index), targets=tuple(values[index] for values in part.y))
 
 
 def _read(path: Path) -> dict[str, Array]:
@@ -53,81 +85,122 @@ def _read(path: Path) -> dict[str, Array]:
         raise DataError(f"{path} is not a readable .npz file: {error}", hint="write it with numpy.savez") from error
 
 
-def _whole(path: Path, arrays: Mapping[str, Array], seed: int) -> tuple[tuple[str, ...], dict[str, Split]]:
-    images, values = _pair(path, arrays, "x", "y")
-    names = _names(path, arrays, values)
-    check_classes(values, names, where=f"{path}: y")
-    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
-    parts = stratified(values, names, shares, seed=seed, where=str(path))
-    return names, {name: _split(name, images, values, index) for name, index in parts.items()}
-
-
-def _parts(path: Path, arrays: Mapping[str, Array], seed: int) -> tuple[tuple[str, ...], dict[str, Split]]:
-    images, values = _pair(path, arrays, "x_train", "y_train")
-    test_images, test_values = _pair(path, arrays, "x_test", "y_test")
-    names = _names(path, arrays, values)
-    check_classes(values, names, where=f"{path}: y_train")
-    check_range(test_values, names, where=f"{path}: y_test")
-    parts = stratified(values, names, {"validation": VALIDATION_SHARE}, seed=seed, where=str(path))
-    splits = {name: _split(name, images, values, index) for name, index in parts.items()}
-    return names, splits | {"test": _split("test", test_images, test_values, np.arange(len(test_values)))}
-
-
-def _split(name: str, images: Array, values: Indices, index: Indices) -> Split:
-    return Split(name=name, images=ArrayImages(images, index), labels=values[index])
-
-
-def _pair(path: Path, arrays: Mapping[str, Array], x: str, y: str) -> tuple[Array, Indices]:
-    images, values = _images(arrays[x], f"{path}: {x}"), _labels(arrays[y], f"{path}: {y}")
-    if len(images) != len(values):
+def _heads(path: Path, arrays: Mapping[str, Array], needed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the targets: one that is called `ONLY`, or those after y_ in the wished order."""
+    first = f"y{needed[0]}"
+    named = sorted(name[len(first) + 1 :] for name in arrays if name.startswith(f"{first}_"))
+    found = (ONLY,) if first in arrays else tuple(named)
+    missing = [f"x{suffix}" for suffix in needed if f"x{suffix}" not in arrays]
+    if missing or not found:
         raise DataError(
-            f"{path}: {x} has {len(images)} images and {y} {len(values)} labels", hint="each image needs one label"
+            f"{path} has the arrays {', '.join(sorted(arrays)) or 'none'}, "
+            "expected x and y, or x_train, y_train, x_test, y_test",
+            hint="save it with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
         )
-    return images, values
+    both = sorted(name for name in ("x_train", "x_test", "x_val") if not needed[0] and name in arrays)
+    if both:
+        raise DataError(f"{path} has both x and {both[0]}", hint="save the whole set, or its splits, not both")
+    if first in arrays and named:
+        raise DataError(f"{path} has both {first} and {first}_{named[0]}", hint="name every target, or have just one")
+    if "heads" not in arrays:
+        return found
+    wished = tuple(str(name) for name in arrays["heads"].ravel())
+    if sorted(wished) != sorted(found):
+        raise DataError(f"{path}: heads says {', '.join(wished)}, the targets are {', '.join(found)}")
+    return wished
 
 
-def _images(array: Array, where: str) -> Array:
+def _parts(
+    path: Path, arrays: Mapping[str, Array], heads: tuple[str, ...], needed: tuple[str, ...]
+) -> tuple[tuple[Target, ...], dict[str, _Part]]:
+    first = _inputs(arrays[f"x{needed[0]}"], f"{path}: x{needed[0]}")
+    read = [
+        read_target(head, _answers(path, arrays, needed[0], head), _labels(arrays, head), where=f"{path}: {key}")
+        for head, key in ((head, _key(needed[0], head)) for head in heads)
+    ]
+    targets = tuple(target for target, _ in read)
+    parts = {"train": _part(path, arrays, needed[0], tuple(values for _, values in read), first)}
+    for name, suffix in SUFFIXES.items():
+        if needed[0] == "" or name == "train" or not {f"x{suffix}", _key(suffix, heads[0])} & arrays.keys():
+            continue
+        if f"x{suffix}" not in arrays:
+            raise DataError(f"{path} has y{suffix} without x{suffix}", hint="save both, or neither")
+        x = _inputs(arrays[f"x{suffix}"], f"{path}: x{suffix}")
+        answers = [(target, _answers(path, arrays, suffix, target.name)) for target in targets]
+        values = tuple(read_more(t, y, where=f"{path}: {_key(suffix, t.name)}") for t, y in answers)
+        parts[name] = _part(path, arrays, suffix, values, x)
+    _check_alike(path, parts)
+    return targets, parts
+
+
+def _part(path: Path, arrays: Mapping[str, Array], suffix: str, y: tuple[Array, ...], x: Array) -> _Part:
+    for values in y:
+        if len(values) != len(x):
+            raise DataError(
+                f"{path}: x{suffix} has {len(x)} images and y{suffix} {len(values)} labels",
+                hint="each image needs one label",
+            )
+    groups = arrays.get(f"groups{suffix}")
+    if groups is not None and (groups.shape != (len(x),) or groups.dtype.kind not in "iuUS"):
+        raise DataError(
+            f"{path}: groups{suffix} is {groups.dtype} of shape {groups.shape}, expected integers or strings "
+            f"of shape ({len(x)},)",
+            hint="give each sample the number or name of the group it belongs to",
+        )
+    return _Part(x, y, groups)
+
+
+def _key(suffix: str, head: str) -> str:
+    return f"y{suffix}" if head == ONLY else f"y{suffix}_{head}"
+
+
+def _answers(path: Path, arrays: Mapping[str, Array], suffix: str, head: str) -> Array:
+    key = _key(suffix, head)
+    # A single target may be called "output" in the file as well.
+    found = arrays.get(key, arrays.get(f"y{suffix}_{head}"))
+    if found is None:
+        raise DataError(f"{path} has no {key}", hint="every split needs every target")
+    return found
+
+
+def _labels(arrays: Mapping[str, Array], head: str) -> tuple[str, ...] | None:
+    names = arrays.get("class_names" if head == ONLY else f"class_names_{head}")
+    return None if names is None else tuple(str(name) for name in names.ravel())
+
+
+def _inputs(array: Array, where: str) -> Array:
     if np.issubdtype(array.dtype, np.floating):
-        wrong = np.argwhere(~np.isfinite(array))
-        if wrong.size:
-            at = tuple(wrong[0].tolist())
-            value = "NaN" if np.isnan(array[at]) else "an infinite value"
-            raise DataError(f"{where} holds {value} at index {at}", hint=STORE_UINT8)
+        check_finite(array, where, hint=STORE_UINT8 if array.ndim > 2 else "remove or repair the sample")
+        if array.ndim == 2 and 0 not in array.shape:
+            return _vectors(array, where)
     if array.dtype != np.uint8:
-        raise DataError(f"{where} is {array.dtype}, expected uint8", hint=STORE_UINT8)
+        raise DataError(
+            f"{where} is {array.dtype}, expected uint8", hint=f"{STORE_UINT8}; feature vectors are floats (n, d)"
+        )
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3) or 0 in array.shape:
         raise DataError(
             f"{where} has shape {array.shape}, expected (n, height, width) or (n, height, width, 1 or 3)",
-            hint="channels come last",
+            hint="channels come last; feature vectors are floats (n, d)",
         )
     return array
 
 
-def _labels(array: Array, where: str) -> Indices:
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise DataError(
-            f"{where} is {array.dtype} of shape {array.shape}, expected integers of shape (n,)",
-            hint="store class indices 0..classes-1; for one-hot labels, their argmax",
-        )
-    return array.astype(np.int64)
+def _vectors(array: Array, where: str) -> Array:
+    with np.errstate(over="ignore"):
+        vectors = array.astype(np.float32)
+    check_finite(vectors, f"{where}, as float32,")
+    return vectors
 
 
-def _names(path: Path, arrays: Mapping[str, Array], values: Indices) -> tuple[str, ...]:
-    if "class_names" in arrays:
-        names = tuple(str(name) for name in arrays["class_names"].ravel())
-        if len(set(names)) != len(names):
-            raise DataError(f"{path}: class_names repeats a name", hint="each class needs its own")
-        return names
-    highest = int(values.max()) if values.size else -1
-    # More indices than samples cannot all be classes: say so, instead of listing a million empty ones.
-    if highest >= values.size:
-        at = int(values.argmax())
+def _check_alike(path: Path, parts: Mapping[str, _Part]) -> None:
+    """Check that every split holds images, or every split feature vectors of one length."""
+    kinds = {name: part.x.shape[1:] if part.x.dtype == np.float32 else () for name, part in parts.items()}
+    odd = next((name for name, kind in kinds.items() if kind != kinds["train"]), None)
+    if odd is not None:
         raise DataError(
-            f"{path}: label {highest} at index {at} is out of range for {values.size} samples",
-            hint="number the classes from 0 without gaps, or add class_names",
+            f"{path}: x_train is {parts['train'].x.dtype} of shape {parts['train'].x.shape}, "
+            f"x{SUFFIXES[odd]} {parts[odd].x.dtype} of shape {parts[odd].x.shape}",
+            hint="every split needs samples of one kind",
         )
-    return tuple(str(n) for n in range(highest + 1))

@@ -19,9 +19,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", 
 
 @dataclass(frozen=True, slots=True)
 class ArrayImages:
-    """Images of one uint8 array, (n, H, W) or (n, H, W, 3); `index` picks and orders them."""
+    """Samples of one array: uint8 (n, H, W) or (n, H, W, 3), or float32 (n, d); `index` picks and orders them."""
 
-    array: np.ndarray[Any, np.dtype[np.uint8]]
+    array: np.ndarray[Any, Any]
     index: np.ndarray[Any, np.dtype[np.int64]]
 
     def __len__(self) -> int:
@@ -51,6 +51,13 @@ class FileImages:
             return load_image(path)
         except (ConfigError, DataError) as error:
             raise DataError(f"image {path} cannot be read: {error.message}", hint="replace or remove it") from error
+
+    def length(self, index: int) -> int:
+        """Size of the file in bytes: files of different sizes differ."""
+        try:
+            return self.paths[index].stat().st_size
+        except OSError as error:
+            raise DataError(f"image {self.paths[index]} cannot be read: {error.strerror}") from error
 
     def digest(self, index: int) -> bytes:
         return bytes.fromhex(files.sha256(self.paths[index]))

@@ -76,16 +76,28 @@ def stratified(
                 f"{where}: class '{class_name}' has {members.size} samples, expected at least {len(shares) + 1}",
                 hint=f"each of {', '.join(parts)} needs one: add samples",
             )
-        rest = members[np.argsort([_rank(seed, int(i)) for i in members])]
-        for position, (name, share) in enumerate(shares.items()):
-            still_needed = len(shares) - position
-            count = min(math.ceil(share * rest.size), rest.size - still_needed)
+        rest = members[np.argsort([rank(seed, int(i)) for i in members])]
+        for name, count in shared_out(members.size, shares).items():
             parts[name].append(rest[:count])
             rest = rest[count:]
-        parts["train"].append(rest)
     return {name: np.sort(np.concatenate(parts[name])) for name in ORDER if name in parts}
 
 
-def _rank(seed: int, index: int) -> bytes:
+def shared_out(size: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Return how many of `size` samples each split takes, in the order of `shares`, and "train" last.
+
+    Shares are rounded up, as long as later splits get one sample each.
+    """
+    counts: dict[str, int] = {}
+    rest = size
+    for position, (name, share) in enumerate(shares.items()):
+        still_needed = len(shares) - position
+        counts[name] = max(0, min(math.ceil(share * rest), rest - still_needed))
+        rest -= counts[name]
+    return {**counts, "train": rest}
+
+
+def rank(seed: int, index: int) -> bytes:
+    """Return what shuffles the samples: the order of these for a seed."""
     # A hash, not a generator: numpy does not promise the same random stream in every version.
     return hashlib.sha256(f"{seed}:{index}".encode()).digest()

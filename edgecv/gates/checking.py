@@ -12,13 +12,10 @@ from edgecv import reportfile
 from edgecv.errors import ConfigError, nearest
 from edgecv.files import PathLike
 from edgecv.gates.format import Bound, Gate, RatioBound, load
-from edgecv.results import ArtifactResult, Latency, MappingSummary, Report
+from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Latency, MappingSummary, Report
 
 Status = Literal["pass", "explained", "regression", "gain", "missing", "unknown"]
 PASSING: frozenset[str] = frozenset({"pass", "explained"})
-
-# Metrics that count errors; all others are better when larger.
-LOWER_IS_BETTER: frozenset[str] = frozenset({"mae", "mse", "rmse"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

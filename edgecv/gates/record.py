@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgecv import reportfile
-from edgecv.results import ArtifactResult, Latency, Report
+from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Latency, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +16,15 @@ class Tolerances:
     """How far the figures of a recorded gates file may be off, in both directions.
 
     Attributes:
-        metric: In the metric's unit.
+        metric: In the metric's unit, for accuracies.
+        error: As a share of the metric, for errors, whose unit can be anything.
         size: As a share of the size.
         mapped_ops: Number of operators.
         latency_ratio: As a share of the ratio.
     """
 
     metric: float = 0.006
+    error: float = 0.02
     size: float = 0.02
     mapped_ops: float = 0.0
     latency_ratio: float = 0.25
@@ -52,7 +54,8 @@ def _figures(report: Report, artifact: ArtifactResult, allowed: Tolerances) -> I
     if artifact.value is None:
         yield _unknown(report, artifact, "metric")
     else:
-        yield f"metric = {_bound(artifact.value, allowed.metric)}"
+        is_error = artifact.metric in LOWER_IS_BETTER
+        yield f"metric = {_bound(artifact.value, allowed.error * artifact.value if is_error else allowed.metric)}"
     yield f"size_bytes = {_bound(artifact.size_bytes, round(allowed.size * artifact.size_bytes))}"
     if artifact.mapping is None:
         yield _unknown(report, artifact, "mapping")

@@ -212,4 +212,38 @@ class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc, name
 
     def get_config(self) -> dict[str, Any]:
         settings = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
-        return super().get_config() | settings
+        return {**super().get_config(), **settings}
+
+
+@register
+class HardSigmoid(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """`relu6(x + 3) / 6`, as in Keras 3 and PyTorch; Keras 2's own has another slope.
+
+    Source: Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return tf.nn.relu6(inputs + 3.0) * (1.0 / 6.0)
+
+
+@register
+class HardSwish(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """`x * relu6(x + 3) / 6`, written so that the TFLite converter makes one HARD_SWISH of it.
+
+    Source: Howard et al. 2019, "Searching for MobileNetV3", section 5.2.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * tf.nn.relu6(inputs + 3.0) * (1.0 / 6.0)
+
+
+@register
+class ChannelScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """Multiply each channel by a weight of its own (LayerScale of ConvNeXt)."""
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight(name="scale", shape=(int(input_shape[-1]),), initializer="ones")
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale

@@ -24,7 +24,9 @@ def is_wrapped(config: Any) -> bool:
 
 @contextmanager
 def scopes() -> Iterator[None]:
-    """Make tfmot's classes known to Keras while a config is deserialised."""
+    """Make tfmot's classes and ours known to Keras while a config is deserialised."""
+    from edgecv.modelio import quantisers  # noqa: F401 - registers our classes with Keras
+
     tfmot = env.tfmot()
     with tfmot.quantization.keras.quantize_scope(), tfmot.sparsity.keras.prune_scope():
         yield

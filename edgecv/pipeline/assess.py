@@ -99,7 +99,7 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         if getattr(predictor, "is_software_adapter", False):
             reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
         split = dataset.split(request.split)
-        return evaluate(predictor, split, dataset.name, labels=dataset.labels, name=file.name, reporter=reporter)
+        return evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
 
 
 def verify(file: Path, *, device: str = "local", engine: str | None = None, accelerator: str = "cpu") -> Verification:
@@ -138,7 +138,9 @@ def run(
     engine: str | None = None,
     accelerator: str = "cpu",
 ) -> dict[str, Any]:
-    """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}]}.
+    """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}], "heads"}.
+
+    "heads" maps the name of every head to such a list; "labels" is that of the first.
 
     Raises:
         DataError: The image is missing, corrupt, or has the wrong channels.
@@ -146,5 +148,9 @@ def run(
     """
     with open_predictor(file, EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator)) as predictor:
         prediction = predictor.predict(image)
-        labels = [{"label": label, "score": float(score)} for label, score in prediction.labels[:top]]
-        return {"file": str(file), "image": str(image), "engine": predictor.engine, "labels": labels}
+        heads = {
+            name: [{"label": label, "score": float(score)} for label, score in ranked[:top]]
+            for name, ranked in prediction.heads.items()
+        }
+        first = heads[predictor.spec.head.name]
+        return {"file": str(file), "image": str(image), "engine": predictor.engine, "labels": first, "heads": heads}

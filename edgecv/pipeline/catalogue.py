@@ -41,7 +41,7 @@ def show(name: str, *, variant: str = "canonical") -> dict[str, Any]:
 
 
 def dataset(uri: str) -> DatasetSummary:
-    """Return the splits of a data set with the number of samples of each class.
+    """Return the splits of a data set, the balance of every target, sizes of samples, and duplicates.
 
     Raises:
         ConfigError, DataError: It cannot be opened.

@@ -14,7 +14,7 @@ from edgecv import report as reports
 from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, DeviceError
-from edgecv.evaluate import evaluate, paired_drop
+from edgecv.evaluate import drop_between, evaluate, head_results
 from edgecv.files import sha256
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
@@ -169,7 +169,8 @@ def _compare(
             name=_name(file),
             evaluation=found[file].evaluation,
             metric_kind=found[file].kind,
-            drop=paired_drop(reference.correct, found[file].evaluation.correct),
+            drop=drop_between(reference, found[file].evaluation),
+            heads=head_results(reference, found[file].evaluation),
             mappings=mappings[file],
             latency=[latencies[_name(file)]] if _name(file) in latencies else [],
         )
@@ -210,7 +211,7 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
     with predictor:
         samples = dataset.split(split)
         evaluation = evaluate(
-            predictor, samples, dataset.name, labels=dataset.labels, name=_name(file), reporter=reporter
+            predictor, samples, dataset.name, targets=dataset.targets, name=_name(file), reporter=reporter
         )
         if not predictor.is_software_adapter:
             return _Answer(evaluation=evaluation)

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgecv import files
 from edgecv.errors import ConfigError
 from edgecv.manifest import Manifest
-from edgecv.results import ArtifactResult, Drop, Evaluation, Kind, Latency, MappingSummary
+from edgecv.results import ArtifactResult, Drop, Evaluation, HeadResult, Kind, Latency, MappingSummary
 
 
 def artifact_result(
@@ -21,6 +21,7 @@ def artifact_result(
     evaluation: Evaluation | None = None,
     metric_kind: Kind = "measured",
     drop: Drop | None = None,
+    heads: Sequence[HeadResult] = (),
     mappings: Sequence[MappingSummary] = (),
     latency: Sequence[Latency] = (),
 ) -> ArtifactResult:
@@ -34,6 +35,7 @@ def artifact_result(
         evaluation: On the report's data set.
         metric_kind: Of the evaluation: "simulated" when a software renderer stood in for the accelerator.
         drop: Against the baseline, on the same samples.
+        heads: Every head, when there are several or the only one is no classifier.
         mappings: On all targets looked at; the one of the manifest's target becomes `mapping`.
         latency: On all devices.
 
@@ -64,6 +66,7 @@ def artifact_result(
         confusion=evaluation.confusion if evaluation else (),
         top_k=dict(evaluation.top_k) if evaluation else {},
         metric_kind=metric_kind if evaluation else None,
+        heads=tuple(heads),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from edgecv.report import figures as show
 from edgecv.report.markup import Markup, el
 from edgecv.report.scatter import Chart, Point, Shape, legend_mark, scatter
-from edgecv.results import ArtifactResult, Latency, Report
+from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Latency, Report
 
 SHAPES: dict[str, Shape] = {"tflite": "circle", "onnx": "diamond", "keras": "square"}
 _LONGEST_LABEL = 30
@@ -144,7 +144,11 @@ def _point(artifact: ArtifactResult, label: str, x: float, x_bar: tuple[float, f
     y_bar = None
     if artifact.drop is not None and artifact.drop_ci95 is not None:
         # value + drop is the baseline on the same samples; its distance to the interval's ends is the artifact's.
-        y_bar = (value + artifact.drop - artifact.drop_ci95[1], value + artifact.drop - artifact.drop_ci95[0])
+        # An error's drop is a rise, so there the baseline is value - drop.
+        down = artifact.metric not in LOWER_IS_BETTER
+        low, high = artifact.drop_ci95
+        base = value + artifact.drop if down else value - artifact.drop
+        y_bar = (base - high, base - low) if down else (base + low, base + high)
     return Point(
         label=label,
         title=f"{artifact.name}: {x_words}{artifact.metric} {show.decimal(artifact.value)}",

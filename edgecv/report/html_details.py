@@ -12,7 +12,7 @@ from edgecv.report import figures as show
 from edgecv.report import tables
 from edgecv.report.histogram import histogram
 from edgecv.report.markup import Markup, el, join
-from edgecv.results import ArtifactResult, Latency, Report
+from edgecv.results import ArtifactResult, HeadResult, Latency, Report
 
 # A matrix of more classes is no longer readable; the list of most confused pairs says the same.
 LARGEST_MATRIX = 30
@@ -43,11 +43,21 @@ def _facts(report: Report, result: ArtifactResult) -> Markup:
         (result.metric or "Metric", _value(result)),
         ("Drop, with 95 % interval", tables.drop(result).line),
     ]
+    rows += [row for head in result.heads for row in _head(head)]
     rows += [(f"Top-{k}", show.decimal(share)) for k, share in result.top_k.items()]
     rows += [
         (f"Mapped on {m.target}", f"{m.n_mapped} of {m.n_ops} operators ({m.kind})") for m in show.mappings_of(result)
     ]
     return definitions(rows)
+
+
+def _head(head: HeadResult) -> list[tuple[str, str]]:
+    figures = [(name, show.decimal(value)) for name, value in head.figures.items() if name != head.metric]
+    drop = "" if head.drop is None else f", drop {show.signed(head.drop)}"
+    return [
+        (f"Head {head.head}: {head.metric}", f"{show.decimal(head.value)}{drop}"),
+        *((f"Head {head.head}: {name}", text) for name, text in figures),
+    ]
 
 
 def _value(result: ArtifactResult) -> str:

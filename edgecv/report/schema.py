@@ -20,6 +20,7 @@ from edgecv.results import (
     ArtifactResult,
     Baseline,
     DatasetInfo,
+    HeadResult,
     Latency,
     LatencySummary,
     MappingSummary,
@@ -59,7 +60,7 @@ _LIMITS: dict[type, _Limits] = {
         "size_bytes": _COUNT,
         "sha256": _SHA256,
         "value": {"description": "Of the metric, on every sample of the data set."},
-        "drop": {"description": "Baseline minus artifact, on the same samples."},
+        "drop": {"description": "How much worse than the baseline on the same samples, above 0 for errors too."},
         "drop_ci95": {"description": "Paired 95 % interval of the drop."},
         "mapping": {"description": "On the target that the artifact was made for."},
         "other_mappings": {"description": "On further targets."},
@@ -67,6 +68,13 @@ _LIMITS: dict[type, _Limits] = {
         "confusion": {"description": "Counts: row = true class, column = predicted class; empty when unknown."},
         "top_k": {"description": "k to the share of samples whose label is among the k best."},
         "metric_kind": {"description": "Of the value and the drop."},
+        "heads": {"description": "Every head, when there are several or the only one is no classifier."},
+    },
+    HeadResult: {
+        "head": _NAME,
+        "task": _NAME,
+        "metric": _NAME,
+        "figures": {"description": "Further figures by name; null where undefined."},
     },
     MappingSummary: {"target": _NAME, "n_ops": _COUNT, "n_mapped": _COUNT},
     Unmapped: {"index": _COUNT, "op": _NAME, "layer": {"description": "Source layer, empty when unknown."}},
@@ -91,7 +99,7 @@ _LIMITS: dict[type, _Limits] = {
 # Keys that a report may leave out; all others are there, null when unknown.
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
-    ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind"}),
+    ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind", "heads"}),
     Latency: frozenset({"warnings"}),
 }
 
@@ -164,7 +172,7 @@ def _type(kind: Any) -> dict[str, Any]:
         pair = [_type(arg) for arg in args]
         return {"type": "array", "prefixItems": pair, "items": False, "minItems": len(pair)}
     if origin is collections.abc.Mapping:
-        return {"type": "object", "additionalProperties": _type(args[1])}
+        return {"type": "object", "additionalProperties": _property(args[1], {})}
     if dataclasses.is_dataclass(kind):
         return {"$ref": f"#/$defs/{typing.cast(type, kind).__name__}"}
     return {"type": _SCALARS[kind]}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecv.report import figures as show
-from edgecv.results import ArtifactResult, Kind, Latency, Report, Unmapped
+from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Kind, Latency, Report, Unmapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,12 @@ def _sparsity(artifact: ArtifactResult) -> Cell:
 def _metric_columns(report: Report) -> list[tuple[Column, _CellOf]]:
     pairs: list[tuple[Column, _CellOf]] = []
     for metric in show.metrics(report):
-        meaning = "baseline minus artifact on the same samples, with its paired 95 % interval"
+        meaning = (
+            "artifact minus baseline, since errors are better when small, on the same samples, with its paired "
+            "95 % interval"
+            if metric.name in LOWER_IS_BETTER
+            else "baseline minus artifact on the same samples, with its paired 95 % interval"
+        )
         pairs += [
             (Column(metric.title, True, "the file ran on every sample"), _value_cell(metric)),
             (Column(f"{metric.name} drop ({metric.kind or 'kind unknown'})", True, meaning), _drop_cell(metric)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from edgecv.errors import ConfigError, UnsupportedModelError
 from edgecv.specs import Head, ModelSpec
 
 Array = NDArray[Any]
+Ranked = Tuple[Tuple[str, float], ...]
+
+READABLE = ("classification", "multilabel", "regression")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +22,16 @@ class Prediction:
     """What a model says of one image.
 
     Attributes:
-        labels: (label, score) of the first head, best first. Scores are probabilities (0..1); for regression there is
-            one entry per value, in the label's unit and in the model's order.
+        labels: (label, score) of the first head, best first. Scores are probabilities (0..1), which sum to 1 for
+            classification and stand each for itself for multilabel; for regression there is one entry per value, in
+            the label's unit and in the model's order.
+        heads: Name of each head to what `labels` holds for the first; heads of other tasks are in `outputs` only.
         outputs: Every output of the model, float32 in real units, without the batch.
     """
 
-    labels: Tuple[Tuple[str, float], ...]
+    labels: Ranked
     outputs: Tuple[Array, ...]
+    heads: Mapping[str, Ranked] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -75,24 +81,30 @@ def read_outputs(outputs: Sequence[Array], spec: ModelSpec) -> Prediction:
     """Return the prediction of one image.
 
     Args:
-        outputs: The model's outputs in real units, with batch 1.
-        spec: The model's contract; its first head is read.
+        outputs: The model's outputs in real units, with batch 1; the first ones are the heads'.
+        spec: The model's contract.
 
     Raises:
-        UnsupportedModelError: The head's task has no labels to rank.
+        UnsupportedModelError: The first head's task has no labels to rank.
     """
+    if spec.head.task not in READABLE:
+        raise UnsupportedModelError(
+            f"predict() cannot read the {spec.head.task} head '{spec.head.name}'",
+            hint="use run() and read the raw outputs",
+        )
     single = tuple(output[0] for output in outputs)
-    return Prediction(labels=_ranked(single[0].reshape(-1), spec.head), outputs=single)
+    heads: Dict[str, Ranked] = {
+        head.name: _ranked(values.reshape(-1), head)
+        for head, values in zip(spec.heads, single)
+        if head.task in READABLE
+    }
+    return Prediction(labels=heads[spec.head.name], outputs=single, heads=heads)
 
 
-def _ranked(values: Array, head: Head) -> Tuple[Tuple[str, float], ...]:
+def _ranked(values: Array, head: Head) -> Ranked:
     names = head.labels or tuple(str(index) for index in range(len(values)))
     if head.task == "regression":
         return tuple(zip(names, (float(value) for value in values)))
-    if head.task not in ("classification", "multilabel"):
-        raise UnsupportedModelError(
-            f"predict() cannot read the {head.task} head '{head.name}'", hint="use run() and read the raw outputs"
-        )
     ranked = scores(values, head.activation, head.task)
     # Stable, so that ties, which are common in 8 bits, keep the model's order as argmax does.
     order = np.argsort(-ranked, kind="stable")

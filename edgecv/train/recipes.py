@@ -79,13 +79,19 @@ def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:
 _HANDWRITING = Augmentation(shift=2.0, rotation=10.0, zoom=0.1, shear=0.1)
 
 _OBJECTS = Augmentation(shift=3.0, flip=True)
+_OBJECT_RECIPE = TrainRecipe(batch_size=64, epochs=24, augmentation=_OBJECTS)
 
 RECIPES: Mapping[str, TrainRecipe] = {
     "lenet5": TrainRecipe(learning_rate=2e-3, epochs=30, label_smoothing=0.05, augmentation=_HANDWRITING),
     "lenet5/book": TrainRecipe(learning_rate=3e-3, epochs=30, augmentation=_HANDWRITING),
-    "resnet8": TrainRecipe(batch_size=64, epochs=24, augmentation=_OBJECTS),
-    "resnet20": TrainRecipe(batch_size=64, epochs=24, augmentation=_OBJECTS),
-    "se_resnet20": TrainRecipe(batch_size=64, epochs=24, augmentation=_OBJECTS),
+    "resnet8": _OBJECT_RECIPE,
+    "resnet20": _OBJECT_RECIPE,
+    "se_resnet20": _OBJECT_RECIPE,
+    "mobilenet_v2_small": _OBJECT_RECIPE,
+    "xception_small": _OBJECT_RECIPE,
+    "densenet_small": _OBJECT_RECIPE,
+    "googlenet_small": _OBJECT_RECIPE,
+    "alexnet_quarter": _OBJECT_RECIPE,
     "cnn_fashion": TrainRecipe(batch_size=64, epochs=10, augmentation=Augmentation(shift=1.0)),
 }
 """By architecture id, or "id/variant" where a variant needs its own."""

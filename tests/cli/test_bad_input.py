@@ -159,7 +159,8 @@ def test_labels_out_of_range(work: Path) -> None:
 
 def test_a_model_evaluated_on_other_classes(made: Made, work: Path) -> None:
     names = np.array(["cat", "dog", "cow"])
-    path = npz(work / "d.npz", x=np.zeros((60, 8, 8), np.uint8), y=np.arange(60) % 3, class_names=names)
+    x = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    path = npz(work / "d.npz", x=x, y=np.arange(60) % 3, class_names=names)
     check_refused("evaluate", made.int8, "--data", f"npz:{path}", says="class")
 
 

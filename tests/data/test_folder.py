@@ -92,3 +92,30 @@ def test_splits_with_other_classes(tmp_path):
             fill(tmp_path / part / name, 3)
     with pytest.raises(DataError, match="differ in the classes b, c"):
         open_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(("parts", "missing"), [(("train", "validation"), "test"), (("val", "test"), "train")])
+def test_folders_called_like_splits_are_no_classes(tmp_path, parts, missing):
+    for part in parts:
+        fill(tmp_path / part / "a", 4)
+        fill(tmp_path / part / "b", 4, value=50)
+    with pytest.raises(DataError, match=f"holds the splits {', '.join(sorted(parts))} and no {missing}"):
+        open_dataset(f"folder:{tmp_path}")
+
+
+def test_val_and_validation_together(tmp_path):
+    for part in ("train", "test", "val", "validation"):
+        fill(tmp_path / part / "a", 4)
+        fill(tmp_path / part / "b", 4, value=50)
+    with pytest.raises(DataError, match="both val and validation"):
+        open_dataset(f"folder:{tmp_path}")
+
+
+def test_copies_of_a_file_stay_in_one_split(tmp_path):
+    fill(tmp_path / "a", 20)
+    fill(tmp_path / "b", 20, value=100)
+    for i in range(10):
+        (tmp_path / "a" / f"copy{i}.png").write_bytes((tmp_path / "a" / f"{i}.png").read_bytes())
+    found = describe(open_dataset(f"folder:{tmp_path}"))
+    assert found.leaks == 0
+    assert sum(found.duplicates_within.values()) == 10

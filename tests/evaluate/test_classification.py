@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from edgecv.data import Target
 from edgecv.errors import ConfigError, DataError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.specs import Head, ModelSpec, Preprocessing
@@ -37,26 +38,30 @@ class Echo:
 @dataclasses.dataclass
 class Split:
     images: np.ndarray
-    labels: np.ndarray
+    targets: tuple[np.ndarray, ...]
     name: str = "test"
     sha256: str = "0" * 64
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
     def image(self, index: int) -> np.ndarray:
         return self.images[index]
 
 
+def named(labels: Sequence[str]) -> tuple[Target, ...]:
+    return (Target(name="output", task="classification", labels=tuple(labels)),)
+
+
 def split(rows: Sequence[Sequence[int]], labels: Sequence[int]) -> Split:
-    return Split(np.array(rows, np.uint8).reshape(-1, 1, 4), np.array(labels, np.int64))
+    return Split(np.array(rows, np.uint8).reshape(-1, 1, 4), (np.array(labels, np.int64),))
 
 
 THREE = split([[9, 1, 2, 3], [5, 9, 7, 1], [1, 9, 7, 5]], [0, 2, 0])
 
 
 def test_by_hand():
-    found = evaluate(Echo(), THREE, "toy", labels=LABELS)
+    found = evaluate(Echo(), THREE, "toy", targets=named(LABELS))
     assert (found.metric, found.value, found.n) == ("top1", pytest.approx(1 / 3), 3)
     # Sample 1 has its class second, sample 2 last; 5 of 4 classes would say nothing.
     assert found.top_k == {"1": pytest.approx(1 / 3), "3": pytest.approx(2 / 3)}
@@ -105,7 +110,7 @@ class TestRefused:
     @pytest.mark.parametrize("labels", [("a", "b", "d", "c"), ("a", "b", "c"), ("a", "b", "c", "d", "e")])
     def test_labels_of_another_data_set(self, labels):
         with pytest.raises(ConfigError, match="labels"):
-            evaluate(Echo(), THREE, "toy", labels=labels)
+            evaluate(Echo(), THREE, "toy", targets=named(labels))
 
     def test_empty_split(self):
         with pytest.raises(DataError, match="empty"):

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv.errors import DataError
-from edgecv.evaluate import mcnemar_p, paired_drop
-from edgecv.evaluate.statistics import Z95
+from edgecv.evaluate import drop_between, mcnemar_p, paired_drop, paired_rise
+from edgecv.evaluate.statistics import Z95, t_quantile95
+from edgecv.results import HeadEvaluation
 
 
 def results(both: int, lost: int, won: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -92,6 +93,51 @@ class TestPairedDrop:
         for pair in (([True], [True, False]), ([], [])):
             with pytest.raises(DataError, match="equal length"):
                 paired_drop(*pair)
+
+
+class TestPairedRise:
+    def test_by_hand(self):
+        # Differences 1, 2, 3: mean 2, s = 1, t(0.975, 2) = 4.3027.
+        rise = paired_rise([1.0, 1.0, 1.0], [2.0, 3.0, 4.0])
+        assert rise.value == 2.0
+        assert rise.ci95 == pytest.approx((2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)))
+
+    def test_worse_is_above_zero(self):
+        assert paired_rise([1.0, 2.0], [3.0, 5.0]).value > 0
+        assert paired_rise([3.0, 5.0], [1.0, 2.0]).value < 0
+
+    def test_matches_scipy(self):
+        scipy = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+        random = np.random.default_rng(0)
+        first, second = random.exponential(1, 40), random.exponential(1.2, 40)
+        expected = scipy.ttest_rel(second, first).confidence_interval(0.95)
+        assert paired_rise(first, second).ci95 == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+    @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 30, 199, 200, 201, 5000])
+    def test_t_quantiles_match_scipy(self, freedom):
+        scipy = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+        assert t_quantile95(freedom) == pytest.approx(scipy.t.ppf(0.975, freedom), abs=2e-9)
+
+    def test_t_quantiles_by_table(self):
+        assert [round(t_quantile95(n), 3) for n in (1, 2, 10, 120)] == [12.706, 4.303, 2.228, 1.980]
+
+    def test_refused(self):
+        for pair in (([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])):
+            with pytest.raises(DataError, match="equal length and at least 2"):
+                paired_rise(*pair)
+
+
+def head(metric, value, **results):
+    return HeadEvaluation(head="h", task="regression", metric=metric, value=value, labels=("x",), **results)
+
+
+def test_the_drop_fits_the_metric():
+    errors = head("mae", 1.0, errors=(1.0, 1.0)), head("mae", 2.0, errors=(2.0, 2.0))
+    assert drop_between(*errors).value == 1.0
+    shares = head("top1", 1.0, correct=(True, True)), head("top1", 0.5, correct=(True, False))
+    assert drop_between(*shares) == paired_drop((True, True), (True, False))
+    with pytest.raises(DataError, match="cannot compare mae with top1"):
+        drop_between(errors[0], shares[0])
 
 
 class TestMcNemar:

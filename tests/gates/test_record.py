@@ -56,3 +56,14 @@ def test_any_figures_pass_their_own_record(gates_file, report, value, size, rati
     changed = dataclasses.replace(report.artifacts[0], value=value, size_bytes=size, latency=(latency,))
     odd = dataclasses.replace(report, artifacts=(changed,))
     assert gates.check(gates_file(gates.record(odd)), report=odd).passed
+
+
+def test_an_error_may_be_off_by_a_share_of_itself(gates_file, report):
+    errors = dataclasses.replace(report.artifacts[0], metric="mae", value=250.0)
+    odd = dataclasses.replace(report, artifacts=(errors,))
+    assert "metric = {reference = 250.0, tolerance_down = 5, tolerance_up = 5}" in gates.record(odd)
+    path = gates_file(gates.record(odd))
+    for value, status in ((254.0, "pass"), (256.0, "regression"), (244.0, "gain")):
+        changed = dataclasses.replace(odd, artifacts=(dataclasses.replace(errors, value=value),))
+        (found,) = [r for r in gates.check(path, report=changed).results if r.figure == "metric"]
+        assert found.status == status

@@ -14,14 +14,14 @@ PACKAGE = Path(__file__).parents[2] / "edgecv"
 VOCABULARY = "errors registry optional codec files progress specs manifest results reportfile profiles".split()
 # A module may import from its own rank and from the ranks before it; see docs/architecture.md.
 STAGES = (
-    "graphs runtime data modelio zoo train compress calibration convert targets "
+    "graphs runtime modelio data zoo train compress calibration convert targets "
     "evaluate bench gates report pipeline cli"
 ).split()
 RANKS = VOCABULARY + STAGES
 RUNTIME_VOCABULARY = {"errors", "codec", "specs", "manifest", "registry", "optional", "files"}
 HEAVY = set(
     "tensorflow tf_keras keras tensorflow_model_optimization tf2onnx onnx onnxruntime ai_edge_litert tflite_runtime "
-    "ai_edge_quantizer sklearn PIL psutil flatbuffers scipy matplotlib".split()
+    "ai_edge_quantizer tensorflow_datasets sklearn PIL psutil flatbuffers scipy matplotlib".split()
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

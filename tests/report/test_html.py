@@ -6,8 +6,8 @@ import pytest
 
 from edgecv.manifest import Provenance
 from edgecv.report import html
-from edgecv.report.html_charts import _shared_prefix
-from edgecv.results import Unmapped
+from edgecv.report.html_charts import _point, _shared_prefix
+from edgecv.results import HeadResult, Unmapped
 
 EVIL = "<script>alert(1)</script>\"'&]]>${title}"
 VOID = {"meta", "input", "br", "hr"}
@@ -86,6 +86,29 @@ def test_every_point_of_the_scatter_is_drawn_and_labelled(report):
     for view in re.findall(r"<svg[^>]*scatter.*?</svg>", text, re.S):
         assert view.count('class="mark ') == len(report.artifacts)
     assert text.count(">int8-qat-tflite</text>") == 2
+
+
+def test_bars_of_errors_lie_where_the_value_can_be(report):
+    first = dataclasses.replace(report.artifacts[0], value=0.9, drop=0.05, drop_ci95=(0.02, 0.09))
+    assert _point(first, "x", 1.0, None, "").y_bar == pytest.approx((0.86, 0.93))
+    # The baseline's error is 0.85; it grows by 0.02 to 0.09.
+    errors = dataclasses.replace(first, metric="mae")
+    assert _point(errors, "x", 1.0, None, "").y_bar == pytest.approx((0.87, 0.94))
+
+
+def test_every_head_is_shown(report):
+    heads = (
+        HeadResult(
+            head="age", task="regression", metric="mae", value=3.25, drop=0.125, figures={"rmse": 4.5, "r2": None}
+        ),
+        HeadResult(head="kind", task="classification", metric="top1", value=0.75),
+    )
+    artifact = dataclasses.replace(report.artifacts[0], metric="mae", value=3.25, heads=heads)
+    words = " ".join(Page(html.render(dataclasses.replace(report, artifacts=(artifact,)))).words)
+    for text in ("Head age: mae 3.2500, drop +0.1250", "Head age: rmse 4.5000", "Head age: r2 unknown"):
+        assert text in words
+    assert "Head kind: top1 0.7500" in words
+    assert "artifact minus baseline" in words
 
 
 def test_everything_is_escaped(report):

@@ -116,6 +116,25 @@ class TestPrediction:
         spec = self.spec(task="regression", activation="linear", labels=("x", "y"))
         assert read_outputs([np.array([[-3.0, 7.0]])], spec).labels == (("x", -3.0), ("y", 7.0))
 
+    def test_multilabel_scores_stand_for_themselves(self):
+        spec = self.spec(task="multilabel", activation="logits", labels=("hat", "scarf"))
+        found = read_outputs([np.array([[0.0, 20.0]], np.float32)], spec)
+        assert [label for label, _ in found.labels] == ["scarf", "hat"]
+        assert [score for _, score in found.labels] == pytest.approx([1.0, 0.5])
+
+    def test_every_head_is_read_by_name(self):
+        heads = (
+            Head(name="sex", task="classification", activation="probabilities", labels=("f", "m")),
+            Head(name="age", task="regression", activation="linear", labels=("years",)),
+            Head(name="code", task="embedding", activation="linear"),
+        )
+        spec = ModelSpec(name="m", input_shape=(1,), heads=heads)
+        outputs = [np.array([[0.25, 0.75]]), np.array([[33.5]]), np.zeros((1, 4)), np.zeros((1, 9))]
+        found = read_outputs(outputs, spec)
+        assert found.labels == (("m", 0.75), ("f", 0.25))
+        assert found.heads == {"sex": found.labels, "age": (("years", 33.5),)}
+        assert [output.shape for output in found.outputs] == [(2,), (1,), (4,), (9,)]
+
     def test_other_tasks_have_run(self):
         with pytest.raises(UnsupportedModelError, match="segmentation"):
             read_outputs([np.zeros((1, 2, 2, 2))], self.spec(task="segmentation"))

@@ -1,0 +1,195 @@
+"""A keras model as a list of layer calls that can be edited, and back.
+
+Keras' own `clone_model` swaps layers one for one; folding, splitting and fusing layers need the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgecv.compress.cloning import check_flat, copy_layer
+from edgecv.errors import UnsupportedModelError
+from edgecv.modelio.env import keras
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """One layer called once. Edited in place by passes, so not frozen.
+
+    Attributes:
+        name: Of the layer in the model that will be built.
+        kind: Class name of the layer; "Affine" for `x * weights[0] + weights[1]` per channel, which is no layer yet.
+        layer: Unbuilt layer to call; None for an affine. Calls of a shared layer hold the same object.
+        inputs: Keys of the tensors it takes, in order.
+        output: Key of the tensor it gives.
+        shape: Of the output, without the batch.
+        weights: To set once the layer is built, in keras' order.
+        arguments: Further arguments of the call.
+    """
+
+    name: str
+    kind: str
+    layer: Any
+    inputs: list[int]
+    output: int
+    shape: tuple[int, ...]
+    weights: list[Array] = field(default_factory=list)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LayerGraph:
+    """The calls of a model in an order in which they can be computed.
+
+    Attributes:
+        inputs: (key, shape without the batch, dtype, name) of each input.
+        outputs: Keys of the outputs.
+        shared: Names of layers that are called more than once; passes leave them alone.
+    """
+
+    name: str
+    inputs: list[tuple[int, tuple[int, ...], str, str]]
+    calls: list[Call]
+    outputs: list[int]
+    shared: frozenset[str]
+    _fresh: int = 0
+
+    def key(self) -> int:
+        """Return a key that no tensor has."""
+        self._fresh -= 1
+        return self._fresh
+
+    def maker(self) -> dict[int, Call]:
+        """Return the call that gives each tensor."""
+        return {call.output: call for call in self.calls}
+
+    def consumers(self) -> dict[int, list[Call]]:
+        """Return the calls that take each tensor."""
+        found: dict[int, list[Call]] = {}
+        for call in self.calls:
+            for key in call.inputs:
+                found.setdefault(key, []).append(call)
+        return found
+
+    def replace(self, old: Call, new: Iterable[Call]) -> None:
+        """Put calls in the place of one."""
+        at = self.calls.index(old)
+        self.calls[at : at + 1] = list(new)
+
+    def bypass(self, call: Call) -> None:
+        """Take a call out: who took its output takes its first input."""
+        source = call.inputs[0]
+        self.calls.remove(call)
+        for other in self.calls:
+            other.inputs = [source if key == call.output else key for key in other.inputs]
+        self.outputs = [source if key == call.output else key for key in self.outputs]
+
+
+def read(model: Any) -> LayerGraph:
+    """Return the calls of a flat functional or sequential model; each with a copy of its layer.
+
+    Raises:
+        UnsupportedModelError: The model is subclassed or nested, or a layer gives several tensors.
+    """
+    check_flat(model)
+    copies: dict[str, Any] = {}
+    calls: list[Call] = []
+    counts: dict[str, int] = {}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if type(node.layer).__name__ != "InputLayer":
+                calls.append(_call(node, copies))
+                counts[node.layer.name] = counts.get(node.layer.name, 0) + 1
+    inputs = [(id(t), tuple(t.shape)[1:], t.dtype.name, _input_name(t)) for t in model.inputs]
+    return LayerGraph(
+        name=model.name,
+        inputs=inputs,
+        calls=calls,
+        outputs=[id(tensor) for tensor in model.outputs],
+        shared=frozenset(name for name, count in counts.items() if count > 1),
+    )
+
+
+def _input_name(tensor: Any) -> str:
+    return str(tensor._keras_history.layer.name)
+
+
+def _call(node: Any, copies: dict[str, Any]) -> Call:
+    layer = node.layer
+    outputs = _flat(node.outputs)
+    if len(outputs) != 1:
+        raise UnsupportedModelError(
+            f"layer '{layer.name}' gives {len(outputs)} tensors, expected one",
+            hint="split it in layers of one output",
+        )
+    if layer.name not in copies:
+        copies[layer.name] = copy_layer(layer)
+    constants = {key: value for key, value in node.call_kwargs.items() if key != "training" and not _is_tensor(value)}
+    operands = tuple(value for value in node.call_args[1:] if not _is_tensor(value))
+    return Call(
+        name=layer.name,
+        kind=type(layer).__name__,
+        layer=copies[layer.name],
+        inputs=[id(tensor) for tensor in _flat(node.keras_inputs)],
+        output=id(outputs[0]),
+        shape=tuple(outputs[0].shape)[1:],
+        weights=[np.asarray(weight) for weight in layer.get_weights()],
+        arguments=constants | ({"operands": operands} if operands else {}),
+    )
+
+
+def _flat(tensors: Any) -> list[Any]:
+    return [t for value in tensors for t in _flat(value)] if isinstance(tensors, (list, tuple)) else [tensors]
+
+
+def _is_tensor(value: Any) -> bool:
+    return bool(keras().backend.is_keras_tensor(value)) if hasattr(value, "shape") else False
+
+
+def build(
+    graph: LayerGraph,
+    *,
+    wrap: Callable[[Call], Any] = lambda call: call.layer,
+    at_input: Callable[[int, Any], Any] = lambda index, tensor: tensor,
+) -> Any:
+    """Return the functional model of a graph, with its weights.
+
+    Args:
+        graph: Without affines.
+        wrap: From a call to the layer that is called; the default is the call's own.
+        at_input: From the position of an input and its tensor to the tensor that takes its place.
+    """
+    tensors: dict[int, Any] = {}
+    inputs = []
+    for index, (key, shape, dtype, name) in enumerate(graph.inputs):
+        inputs.append(keras().Input(shape, dtype=dtype, name=name))
+        tensors[key] = at_input(index, inputs[-1])
+    layers: dict[str, Any] = {}
+    for call in graph.calls:
+        if call.name not in layers:
+            layers[call.name] = wrap(call)
+        taken = [tensors[key] for key in call.inputs]
+        arguments = {key: value for key, value in call.arguments.items() if key != "operands"}
+        operands = call.arguments.get("operands", ())
+        tensors[call.output] = layers[call.name](taken if len(taken) > 1 else taken[0], *operands, **arguments)
+    model = keras().Model(inputs, [tensors[key] for key in graph.outputs], name=graph.name)
+    for call in graph.calls:
+        _set_weights(layers[call.name], call)
+    return model
+
+
+def _set_weights(layer: Any, call: Call) -> None:
+    if layer is call.layer:
+        layer.set_weights(call.weights)
+        return
+    # A wrapper that rounds the kernel holds the variables; the layer's own attribute is then a tensor.
+    by_name = {variable.name.split("/")[-1]: variable for variable in layer.weights}
+    kernels = [by_name[name] for name in ("kernel:0", "depthwise_kernel:0", "bias:0") if name in by_name]
+    for variable, value in zip(kernels or call.layer.weights, call.weights, strict=True):
+        variable.assign(value)

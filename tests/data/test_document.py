@@ -1,0 +1,40 @@
+"""docs/data.md: its Python makes the files that its commands show."""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from edgecv.cli.main import main
+from edgecv.data import schemes
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
+
+
+def test_the_examples_work_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    shown = []
+    for language, text in re.findall(r"```(python|console)\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL):
+        if language == "python":
+            exec(compile(text, str(DOCUMENT), "exec"), names)
+            continue
+        for line in text.splitlines():
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as stop:
+                main(shlex.split(line)[2:])
+            assert not stop.value.code, line
+            shown.append(out.getvalue())
+    assert len(shown) == 5
+    assert json.loads(shown[1])["sizes"] == {"train": 204, "validation": 36, "test": 60}
+    assert "age: 1 values" in shown[2]
+    assert "glasses: " in shown[2]
+
+
+def test_every_address_is_there():
+    text = DOCUMENT.read_text()
+    assert all(f"| `{scheme.form.split(' or ')[0]}`" in text for scheme in schemes())
