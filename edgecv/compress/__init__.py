@@ -1,5 +1,6 @@
 """Making a trained model smaller: magnitude pruning and quantisation-aware training."""
 
+from edgecv.compress.folding import fold_linear
 from edgecv.compress.names import source_layer_name
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
 from edgecv.compress.qat import QatModel, QatRecipe, default_qat_recipe, quantize_aware
@@ -13,6 +14,7 @@ __all__ = [
     "Sparsity",
     "default_prune_recipe",
     "default_qat_recipe",
+    "fold_linear",
     "measure",
     "prune",
     "quantize_aware",

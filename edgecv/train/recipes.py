@@ -84,7 +84,9 @@ _OBJECT_RECIPE = TrainRecipe(batch_size=64, epochs=24, augmentation=_OBJECTS)
 RECIPES: Mapping[str, TrainRecipe] = {
     "lenet5": TrainRecipe(learning_rate=2e-3, epochs=30, label_smoothing=0.05, augmentation=_HANDWRITING),
     "lenet5/book": TrainRecipe(learning_rate=3e-3, epochs=30, augmentation=_HANDWRITING),
-    "resnet8": _OBJECT_RECIPE,
+    "resnet8": TrainRecipe(
+        learning_rate=3e-3, batch_size=128, epochs=60, augmentation=Augmentation(shift=2.0, flip=True)
+    ),
     "resnet20": _OBJECT_RECIPE,
     "se_resnet20": _OBJECT_RECIPE,
     "mobilenet_v2_small": _OBJECT_RECIPE,

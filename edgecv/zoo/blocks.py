@@ -26,10 +26,11 @@ def conv(
     strides: int = 1,
     padding: str = "same",
     activation: str = "relu",
+    groups: int = 1,
 ) -> Any:
-    """Square convolution with bias and activation."""
+    """Square convolution with bias and activation; each of `groups` sees its own share of the input channels."""
     layer = env.keras().layers.Conv2D(
-        filters, kernel, strides=strides, padding=padding, activation=activation, name=name
+        filters, kernel, strides=strides, padding=padding, activation=activation, groups=groups, name=name
     )
     return layer(x)
 
@@ -90,6 +91,16 @@ def global_average(x: Any, *, name: str = "pool") -> Any:
     return env.keras().layers.GlobalAveragePooling2D(name=name)(x)
 
 
+def global_maximum(x: Any, *, name: str = "pool") -> Any:
+    """(batch, h, w, c) to (batch, c): the maximum of each map."""
+    return env.keras().layers.GlobalMaxPooling2D(name=name)(x)
+
+
+def zero_pad(x: Any, width: int, *, name: str) -> Any:
+    """Put `width` rows and columns of zeros around each map."""
+    return env.keras().layers.ZeroPadding2D(width, name=name)(x)
+
+
 def concat(parts: list[Any], *, name: str) -> Any:
     """Join maps along the channels."""
     return env.keras().layers.Concatenate(name=name)(parts)
@@ -148,12 +159,17 @@ def classifier(x: Any, labels: int, *, name: str = "output") -> Any:
     return dense(x, labels, activation="softmax", name=name)
 
 
-def dense_head(x: Any, hidden: tuple[int, ...], labels: int, *, rate: float) -> Any:
-    """Flatten, then dense layers fc1, fc2, … with a dropout drop1, drop2, … after each, then the classifier."""
-    x = flatten(x)
-    for index, units in enumerate(hidden, start=1):
-        x = dropout(dense(x, units, name=f"fc{index}"), rate, name=f"drop{index}")
-    return classifier(x, labels)
+def hidden_layers(x: Any, units: tuple[int, ...], *, activation: str = "relu", rate: float | None = None) -> Any:
+    """Dense layers fc1, fc2, … with a dropout drop1, drop2, … after each when there is a rate."""
+    for index, width in enumerate(units, start=1):
+        x = dense(x, width, name=f"fc{index}", activation=activation)
+        x = x if rate is None else dropout(x, rate, name=f"drop{index}")
+    return x
+
+
+def dense_head(x: Any, hidden: tuple[int, ...], labels: int, *, rate: float | None = None) -> Any:
+    """Flatten, then hidden layers, then the classifier."""
+    return classifier(hidden_layers(flatten(x), hidden, rate=rate), labels)
 
 
 def model(inputs: Any, outputs: Any, *, name: str) -> Any:

@@ -44,6 +44,7 @@ class Variant:
         preprocessing: What the variant's input range is; None for feature vectors.
         activation: What the outputs are, when they are not what the entry's heads say; None keeps those.
         fixed_labels: The only number of labels that it takes; None when any works.
+        heads: Its outputs, where they are of another number or task than the entry's; None keeps those.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Variant:
     preprocessing: Preprocessing | None
     activation: Activation | None = None
     fixed_labels: int | None = None
+    heads: tuple[Head, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +119,15 @@ class ZooEntry:
                 another rank or number of channels.
         """
         chosen = self.variant(variant)
-        names = self.labels if labels is None else tuple(labels)
-        self._check_labels(variant, names)
-        first = replace(self.heads[0], activation=chosen.activation or self.heads[0].activation, labels=names)
+        first, *others = chosen.heads or self.heads
+        names = first.labels if labels is None else tuple(labels)
+        self._check_labels(variant, names, first.task)
+        first = replace(first, activation=chosen.activation or first.activation, labels=names)
         return ModelSpec(
             name=self.name,
             variant=variant,
             input_shape=self._shape(input_shape),
-            heads=(first, *self.heads[1:]),
+            heads=(first, *others),
             preprocessing=chosen.preprocessing,
         )
 
@@ -138,13 +141,13 @@ class ZooEntry:
             )
         return tuple(asked)
 
-    def _check_labels(self, variant: str, names: tuple[str, ...]) -> None:
+    def _check_labels(self, variant: str, names: tuple[str, ...], task: Task) -> None:
         fixed = self.variants[variant].fixed_labels
         if fixed is not None and len(names) != fixed:
             raise ConfigError(
                 f"{self.name} (variant '{variant}') has exactly {fixed} outputs, got {len(names)} labels",
                 hint="use the canonical variant for another number of labels",
             )
-        least = 2 if self.task == "classification" else 1
+        least = 2 if task == "classification" else 1
         if len(names) < least or len(set(names)) != len(names):
             raise ConfigError(f"{self.name} needs {least} or more distinct labels, got {', '.join(names) or 'none'}")

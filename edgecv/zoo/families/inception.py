@@ -154,7 +154,7 @@ def build_cifar(request: Build) -> Any:
 def build_cifar_edge(request: Build) -> Any:
     """As `build_cifar`, with a global average pool in place of the flattening."""
     image = blocks.image_input(request.input_shape)
-    x = blocks.global_average(_wide(image))
+    x = blocks.global_average(_wide(image), name="global_pool")
     return blocks.model(image, blocks.classifier(x, request.labels), name="inception_cifar_edge")
 
 
