@@ -32,13 +32,18 @@ def copy(model: Any) -> Any:
 
 def check_flat(model: Any) -> None:
     """Raise UnsupportedModelError unless `model` is a functional or sequential model without models inside."""
-    if not isinstance(model, keras().Sequential) and not getattr(model, "_is_graph_network", False):
-        raise UnsupportedModelError(
-            f"model '{model.name}' is subclassed: its layers' connections cannot be read",
-            hint="rebuild it with the functional API",
-        )
+    check_graph(model)
     nested = [layer.name for layer in model.layers if isinstance(layer, keras().Model)]
     if nested:
         raise UnsupportedModelError(
             f"model '{model.name}' holds models as layers: {', '.join(nested)}", hint="flatten it into one graph"
+        )
+
+
+def check_graph(model: Any) -> None:
+    """Raise UnsupportedModelError unless the layers' connections can be read: functional or sequential."""
+    if not isinstance(model, keras().Sequential) and not getattr(model, "_is_graph_network", False):
+        raise UnsupportedModelError(
+            f"model '{model.name}' is subclassed: its layers' connections cannot be read",
+            hint="rebuild it with the functional API",
         )

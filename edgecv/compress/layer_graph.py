@@ -5,13 +5,14 @@ Keras' own `clone_model` swaps layers one for one; folding, splitting and fusing
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from edgecv.compress.cloning import check_flat, copy_layer
+from edgecv.compress.cloning import check_graph, copy_layer
 from edgecv.errors import UnsupportedModelError
 from edgecv.modelio.env import keras
 
@@ -91,57 +92,109 @@ class LayerGraph:
         self.outputs = [source if key == call.output else key for key in self.outputs]
 
 
-def read(model: Any) -> LayerGraph:
-    """Return the calls of a flat functional or sequential model; each with a copy of its layer.
+def flattened(model: Any) -> Any:
+    """Return a model without models inside, of the same layers, weights and answers; `model` itself when it has none.
 
     Raises:
-        UnsupportedModelError: The model is subclassed or nested, or a layer gives several tensors.
+        UnsupportedModelError: It is subclassed, or a layer gives several tensors.
     """
-    check_flat(model)
-    copies: dict[str, Any] = {}
-    calls: list[Call] = []
-    counts: dict[str, int] = {}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if type(node.layer).__name__ != "InputLayer":
-                calls.append(_call(node, copies))
-                counts[node.layer.name] = counts.get(node.layer.name, 0) + 1
-    inputs = [(id(t), tuple(t.shape)[1:], t.dtype.name, _input_name(t)) for t in model.inputs]
+    nested = any(isinstance(layer, keras().Model) for layer in model.layers)
+    return build(read(model)) if nested else model
+
+
+def read(model: Any) -> LayerGraph:
+    """Return the calls of a functional or sequential model, models inside it opened; each with a copy of its layer.
+
+    Raises:
+        UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
+    """
+    check_graph(model)
+    reading = _Reading()
+    keys = {id(tensor): reading.key() for tensor in model.inputs}
+    inputs = [(keys[id(t)], tuple(t.shape)[1:], t.dtype.name, _input_name(t)) for t in model.inputs]
+    reading.names.update(name for _, _, _, name in inputs)
+    outputs = reading.run(model, keys, where="")
     return LayerGraph(
         name=model.name,
         inputs=inputs,
-        calls=calls,
-        outputs=[id(tensor) for tensor in model.outputs],
-        shared=frozenset(name for name, count in counts.items() if count > 1),
+        calls=reading.calls,
+        outputs=outputs,
+        shared=frozenset(name for name, count in reading.counts.items() if count > 1),
     )
+
+
+class _Reading:
+    """The calls found so far; a layer object has one name and one copy, however often it is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.counts: dict[str, int] = {}
+        self.names: set[str] = set()
+        self._copies: dict[int, tuple[str, Any]] = {}
+        self._keys = itertools.count(1)
+
+    def key(self) -> int:
+        return next(self._keys)
+
+    def run(self, model: Any, keys: dict[int, int], *, where: str) -> list[int]:
+        """Add the calls of one call of a model; return the keys of its outputs."""
+        check_graph(model)
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                if type(node.layer).__name__ == "InputLayer":
+                    continue
+                taken = [keys[id(tensor)] for tensor in _flat(node.keras_inputs)]
+                given = _flat(node.outputs)
+                if isinstance(node.layer, keras().Model):
+                    inner = {id(t): key for t, key in zip(node.layer.inputs, taken, strict=True)}
+                    path = f"{where}.{node.layer.name}" if where else node.layer.name
+                    made = self.run(node.layer, inner, where=path)
+                else:
+                    made = [self._add(node, given, taken, where)]
+                keys.update(zip((id(tensor) for tensor in given), made, strict=True))
+        return [keys[id(tensor)] for tensor in model.outputs]
+
+    def _add(self, node: Any, given: list[Any], taken: list[int], where: str) -> int:
+        if len(given) != 1:
+            raise UnsupportedModelError(
+                f"layer '{node.layer.name}' gives {len(given)} tensors, expected one",
+                hint="split it in layers of one output",
+            )
+        name, copy = self._copied(node.layer, where)
+        self.counts[name] = self.counts.get(name, 0) + 1
+        output = self.key()
+        self.calls.append(
+            Call(
+                name=name,
+                kind=type(node.layer).__name__,
+                layer=copy,
+                inputs=taken,
+                output=output,
+                shape=tuple(given[0].shape)[1:],
+                weights=[np.asarray(weight) for weight in node.layer.get_weights()],
+                arguments=_arguments(node),
+            )
+        )
+        return output
+
+    def _copied(self, layer: Any, where: str) -> tuple[str, Any]:
+        if id(layer) not in self._copies:
+            name = layer.name if layer.name not in self.names else f"{where}.{layer.name}"
+            self.names.add(name)
+            copy = copy_layer(layer)
+            copy._name = name
+            self._copies[id(layer)] = (name, copy)
+        return self._copies[id(layer)]
 
 
 def _input_name(tensor: Any) -> str:
     return str(tensor._keras_history.layer.name)
 
 
-def _call(node: Any, copies: dict[str, Any]) -> Call:
-    layer = node.layer
-    outputs = _flat(node.outputs)
-    if len(outputs) != 1:
-        raise UnsupportedModelError(
-            f"layer '{layer.name}' gives {len(outputs)} tensors, expected one",
-            hint="split it in layers of one output",
-        )
-    if layer.name not in copies:
-        copies[layer.name] = copy_layer(layer)
+def _arguments(node: Any) -> dict[str, Any]:
     constants = {key: value for key, value in node.call_kwargs.items() if key != "training" and not _is_tensor(value)}
     operands = tuple(value for value in node.call_args[1:] if not _is_tensor(value))
-    return Call(
-        name=layer.name,
-        kind=type(layer).__name__,
-        layer=copies[layer.name],
-        inputs=[id(tensor) for tensor in _flat(node.keras_inputs)],
-        output=id(outputs[0]),
-        shape=tuple(outputs[0].shape)[1:],
-        weights=[np.asarray(weight) for weight in layer.get_weights()],
-        arguments=constants | ({"operands": operands} if operands else {}),
-    )
+    return constants | ({"operands": operands} if operands else {})
 
 
 def _flat(tensors: Any) -> list[Any]:

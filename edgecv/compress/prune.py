@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecv.compress.cloning import clone, copy_layer
+from edgecv.compress.layer_graph import flattened
 from edgecv.compress.names import source_layer_name
 from edgecv.compress.sparsity import KERNEL_LAYERS, Sparsity, is_custom_prunable, measure, unwrapped
 from edgecv.errors import ConversionError, UnsupportedModelError
@@ -90,10 +91,11 @@ def prune(
 
     Raises:
         ConfigError: `recipe.exclude` names an unknown layer, or as `train` does.
-        UnsupportedModelError: The model is subclassed, nested, or has nothing to prune.
+        UnsupportedModelError: The model is subclassed, or has nothing to prune.
         ConversionError: The result has fewer zeros than asked for.
     """
     seed_everything(recipe.seed)
+    model = flattened(model)
     names = _prunable(model, recipe)
     untouched = _left_alone(model, names)
     if untouched:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgecv.compress.fakequant import annotated, set_ranges
+from edgecv.compress.layer_graph import flattened
 from edgecv.compress.names import QUANT_PREFIX
 from edgecv.compress.rewrite import Rewritten, depthwise_kernel, retied, standardised
 from edgecv.compress.sparsity import Sparsity, measure, prunable_weights
@@ -94,7 +95,7 @@ def quantize_aware(
         ConversionError: Zeros that had to be preserved were lost.
     """
     seed_everything(recipe.seed)
-    source = standardised(model)
+    source = standardised(flattened(model))
     quantised, unquantised = annotated(source.model, input_range=spec.input_range)
     if unquantised:
         reporter.warn(

@@ -17,6 +17,7 @@ from edgecv.convert.request import check_calibration, check_request
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.modelio import LoadedModel
+from edgecv.modelio.keras_files import check_heads
 from edgecv.profiles import CalibrationRecipe
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
@@ -119,8 +120,7 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
     name, shape = static_input(source.model)
     if shape[1:] != tuple(chosen.input_shape):
         raise ConfigError(f"the spec's input shape is {chosen.input_shape}, the model's input '{name}' is {shape[1:]}")
-    if len(chosen.heads) != len(source.model.output_names):
-        raise ConfigError(f"the spec has {len(chosen.heads)} heads, the model {len(source.model.output_names)} outputs")
+    check_heads(source.model, chosen, where="")
     return chosen
 
 

@@ -69,7 +69,8 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
         force: Whether to replace an existing file.
 
     Raises:
-        ConfigError: The suffix is another, the file exists, or it cannot be written.
+        ConfigError: The suffix is another, the file exists, it cannot be written, or the model has another number of
+            outputs than its spec has heads.
         UnsupportedModelError: The model is not a graph of layers, or holds one that cannot be saved.
     """
     if Path(path).suffix != ".keras":
@@ -78,6 +79,7 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
         )
     out = files.check_output(path, force=force)
     _check_graph(model, str(out))
+    check_heads(model, manifest.spec, where=f"{out}: ")
     bare = env.keras().Model(model.inputs, model.outputs, name=model.name)
     with files.atomic_path(out) as partial:
         try:
@@ -113,6 +115,19 @@ def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | 
     if manifest is not None:
         _check_spec(model, manifest.spec, source)
     return LoadedModel(model=model, manifest=manifest, path=source, sha256=digest)
+
+
+def check_heads(model: Any, spec: ModelSpec, *, where: str) -> None:
+    """Raise ConfigError unless the model has one output per head; `where` starts the message."""
+    heads, outputs = len(spec.heads), len(model.output_names)
+    if heads == outputs:
+        return
+    raise ConfigError(
+        f"{where}the spec has {heads} head{'s' * (heads != 1)}, the model {outputs} output{'s' * (outputs != 1)}",
+        hint="cut auxiliary classifiers off: edgecv.zoo.inference(model, spec)"
+        if outputs > heads
+        else "declare one head per output of the model",
+    )
 
 
 def check_static(model: Any, *, where: str) -> None:
@@ -246,8 +261,7 @@ def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
     shapes = [tuple(tensor.shape)[1:] for tensor in model.inputs]
     if shapes != [spec.input_shape]:
         raise ConfigError(f"{source}: the spec's input shape is {spec.input_shape}, the model takes {shapes}")
-    if len(model.outputs) != len(spec.heads):
-        raise ConfigError(f"{source}: the spec has {len(spec.heads)} heads, the model {len(model.outputs)} outputs")
+    check_heads(model, spec, where=f"{source}: ")
     for head, tensor in zip(spec.heads, model.outputs, strict=True):
         if head.labels and tensor.shape[-1] != len(head.labels):
             raise ConfigError(

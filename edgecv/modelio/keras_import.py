@@ -1,14 +1,16 @@
 """Keras 3 models, rebuilt layer by layer in tf_keras and checked against Keras 3 on random inputs.
 
-Only layers whose meaning is the same in both are taken, with every setting accounted for: one that tf_keras does not
-know, and that is neither off nor at Keras 3's default, is a refusal. What cannot be taken is listed by layer and class.
+Models inside models are opened: the result is one flat graph, which is what pruning and quantisation need. Layers and
+models that are called several times stay shared. Only layers whose meaning is the same in both are taken, with every
+setting accounted for: one that tf_keras does not know, and that is neither off nor at Keras 3's default, is a refusal.
+What cannot be taken is listed by layer and class.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,24 @@ import numpy as np
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.modelio import env
+from edgecv.modelio.keras3_ops import is_operation, layer_of
 from edgecv.optional import require
 
 TOLERANCE = 1e-4
 # Layers with the same meaning in Keras 2 and 3.
 LAYERS = frozenset({
-    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
-    "Conv2DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU", "Flatten", "GaussianDropout",
-    "GaussianNoise", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "LayerNormalization", "LeakyReLU",
-    "MaxPooling2D", "Maximum", "Minimum", "Multiply", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape",
-    "SeparableConv2D", "Softmax", "SpatialDropout2D", "Subtract", "UpSampling2D", "ZeroPadding2D",
+    "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Concatenate",
+    "Conv1D", "Conv2D", "Conv2DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU", "Flatten",
+    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
+    "GroupNormalization", "LayerNormalization", "LeakyReLU", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum",
+    "Multiply", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "SpatialDropout2D",
+    "Subtract", "UnitNormalization", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 })  # fmt: skip
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
-# hard_sigmoid is not here: its slope changed from 0.2 to 1/6.
+# Layers that become another one: see _OTHERS.
+REPLACED = ("LayerScale", "Normalization", "StochasticDepth")
+# Keras 2's hard_sigmoid has another slope, 0.2 for 1/6, so these become layers of ours.
+OURS = {"hard_sigmoid": "HardSigmoid", "hard_silu": "HardSwish", "hard_swish": "HardSwish"}
 ACTIVATIONS = frozenset({"elu", "exponential", "gelu", "linear", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
                          "softplus", "softsign", "swish", "tanh"})  # fmt: skip
 # They matter to training from scratch only; the trained weights are copied.
@@ -69,21 +76,25 @@ def _problems(model: Any) -> list[str]:
         kind = type(layer).__name__
         if kind in GRAPHS:
             found += _problems(layer)
-        elif kind != "InputLayer":
+        elif kind != "InputLayer" and not is_operation(layer):
             found += [f"layer '{layer.name}' ({kind}) {reason}" for reason in _layer_problems(layer, kind)]
-    for node in _nodes(model):
-        if not type(node.operation).__module__.startswith("keras.src.layers.") and not hasattr(
-            node.operation, "layers"
-        ):
-            found.append(f"operation '{node.operation.name}' ({type(node.operation).__name__}) is not a layer")
+    found += [text for node in _nodes(model) if is_operation(node.operation) for text in _operation_problems(node)]
     return list(dict.fromkeys(found))
 
 
+def _operation_problems(node: Any) -> list[str]:
+    try:
+        layer_of(node)
+    except UnsupportedModelError as error:
+        return [f"operation '{node.operation.name}' ({type(node.operation).__name__}) {error.message}"]
+    return []
+
+
 def _layer_problems(layer: Any, kind: str) -> list[str]:
-    if kind not in LAYERS:
+    if kind not in LAYERS and kind not in REPLACED:
         return ["has no counterpart here"]
     try:
-        _settings(layer)
+        _OTHERS[kind](layer) if kind in _OTHERS else _settings(layer)
     except UnsupportedModelError as error:
         return [error.message]
     return []
@@ -105,7 +116,8 @@ def _settings(layer: Any) -> dict[str, Any]:
             at_rest = value is None or value is False or value == defaults.get(key)
             _expect(at_rest, f"has the setting {key}={value!r}, which tf_keras lacks")
     activation = settings.get("activation", "linear")
-    _expect(isinstance(activation, str) and activation in ACTIVATIONS, f"has the activation {activation!r}")
+    known_activation = isinstance(activation, str) and (activation in ACTIVATIONS or activation in OURS)
+    _expect(known_activation, f"has the activation {activation!r}")
     _expect(settings.get("data_format") in (None, "channels_last"), "has channels first")
     return settings
 
@@ -137,28 +149,119 @@ def _nodes(model: Any) -> list[Any]:
 
 def _rebuild(original: Any) -> Any:
     keras = env.keras()
-    tensors: dict[int, Any] = {}
-    inputs = []
+    rebuilding = _Rebuilding()
+    inputs, tensors = [], {}
     for tensor in original.inputs:
         name = tensor._keras_history.operation.name
-        inputs.append(keras.Input(tuple(tensor.shape)[1:], dtype=tensor.dtype, name=name))
+        inputs.append(keras.Input(tuple(tensor.shape)[1:], dtype=tensor.dtype, name=rebuilding.unique(name, "")))
         tensors[id(tensor)] = inputs[-1]
-    layers: dict[int, Any] = {}
-    for node in _nodes(original):
+    outputs = rebuilding.run(original, tensors, where="")
+    return keras.Model(inputs, outputs, name=original.name)
+
+
+class _Rebuilding:
+    """The layers made so far, by the Keras 3 layer that they stand for."""
+
+    def __init__(self) -> None:
+        self._layers: dict[int, list[Any]] = {}
+        self._names: set[str] = set()
+
+    def unique(self, name: str, where: str) -> str:
+        """Return a layer name that is free: the layer's own, else with the names of the models around it."""
+        if name in self._names:
+            name = f"{where}.{name}" if where else name
+        count, free = 1, name
+        while free in self._names:
+            count += 1
+            free = f"{name}_{count}"
+        self._names.add(free)
+        return free
+
+    def run(self, model: Any, tensors: dict[int, Any], *, where: str) -> list[Any]:
+        """Return the outputs of one call of a model.
+
+        Args:
+            model: Of Keras 3.
+            tensors: Its inputs' ids to tf_keras tensors; filled with what is between.
+            where: Names of the models around it.
+        """
+        for node in _nodes(model):
+            operation = node.operation
+            taken = [tensors[id(tensor)] for tensor in node.input_tensors]
+            if hasattr(operation, "layers"):
+                inner = {id(tensor): value for tensor, value in zip(operation.inputs, taken, strict=True)}
+                path = f"{where}.{operation.name}" if where else operation.name
+                results = self.run(operation, inner, where=path)
+            else:
+                results = self._call(node, taken, where)
+            tensors.update(zip((id(tensor) for tensor in node.outputs), results, strict=True))
+        return [tensors[id(tensor)] for tensor in model.outputs]
+
+    def _call(self, node: Any, taken: list[Any], where: str) -> list[Any]:
         operation = node.operation
-        if id(operation) not in layers:
-            layers[id(operation)] = _rebuild(operation) if hasattr(operation, "layers") else _layer(operation)
-        taken = [tensors[id(tensor)] for tensor in node.input_tensors]
-        result = layers[id(operation)](taken if len(taken) > 1 else taken[0])
-        for old, new in zip(node.outputs, result if isinstance(result, list) else [result], strict=True):
-            tensors[id(old)] = new
-        if not hasattr(operation, "layers"):
-            layers[id(operation)].set_weights(operation.get_weights())
-    return keras.Model(inputs, [tensors[id(tensor)] for tensor in original.outputs], name=original.name)
+        result = taken if len(taken) > 1 else taken[0]
+        if id(operation) in self._layers:
+            for layer in self._layers[id(operation)]:
+                result = layer(result)
+            return [result]
+        chain = [layer_of(node)] if is_operation(operation) else _chain(operation)
+        names = [operation.name] if len(chain) == 1 else [operation.name, f"{operation.name}_activation"]
+        for layer, name in zip(chain, names, strict=True):
+            layer._name = self.unique(name, where)
+            result = layer(result)
+        if not is_operation(operation) and chain[0].weights:
+            chain[0].set_weights(operation.get_weights())
+        self._layers[id(operation)] = chain
+        return [result]
 
 
-def _layer(operation: Any) -> Any:
-    return getattr(env.keras().layers, type(operation).__name__)(**_settings(operation))
+def _chain(operation: Any) -> list[Any]:
+    """Return the layers that stand for one: itself, and an activation of ours where Keras 2 has another one."""
+    kind = type(operation).__name__
+    if kind in _OTHERS:
+        return [_OTHERS[kind](operation)]
+    settings = _settings(operation)
+    activation = settings.get("activation")
+    if activation not in OURS:
+        return [getattr(env.keras().layers, kind)(**settings)]
+    from edgecv.modelio import layers
+
+    ours = getattr(layers, OURS[activation])()
+    if kind == "Activation":
+        return [ours]
+    return [getattr(env.keras().layers, kind)(**{**settings, "activation": "linear"}), ours]
+
+
+def _layer_scale(operation: Any) -> Any:
+    from edgecv.modelio import layers
+
+    return layers.ChannelScale()
+
+
+def _stochastic_depth(operation: Any) -> Any:
+    """Drop whole samples of a branch while training, as the original does; nothing in inference."""
+    rank = len(operation.input.shape)
+    return env.keras().layers.Dropout(operation.drop_path_rate, noise_shape=(None, *[1] * (rank - 1)))
+
+
+def _normalization(operation: Any) -> Any:
+    """Rescaling by the statistics, which are fixed: tf_keras' own layer keeps them out of the graph."""
+    config = operation.get_config()
+    axis = config["axis"] if isinstance(config["axis"], (list, tuple)) else (config["axis"],)
+    rank = len(operation.input.shape)
+    _expect(not config["invert"], "has the setting invert=True")
+    _expect(tuple(axis) in ((-1,), (rank - 1,), ()), f"normalises over the axis {config['axis']}, expected the last")
+    mean, variance = (np.asarray(value, np.float32).reshape(-1) for value in (operation.mean, operation.variance))
+    # Source: keras.layers.Normalization.call; the floor is keras.backend.epsilon().
+    scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
+    return env.keras().layers.Rescaling(scale.tolist(), (-mean * scale).tolist())
+
+
+_OTHERS: Mapping[str, Callable[[Any], Any]] = {
+    "LayerScale": _layer_scale,
+    "StochasticDepth": _stochastic_depth,
+    "Normalization": _normalization,
+}
 
 
 def _check_same(original: Any, model: Any, source: Path) -> None:

@@ -59,7 +59,8 @@ def build(
         The tf_keras functional model, not compiled, and its contract.
 
     Raises:
-        ConfigError: Unknown name or variant, labels or a shape that do not fit, or an option that it does not have.
+        ConfigError: Unknown name or variant, labels or a shape that do not fit, an input too small for its stages, or
+            an option that it does not have.
     """
     entry = get(name)
     spec = entry.spec(variant, labels=labels, input_shape=input_shape)
@@ -72,7 +73,7 @@ def build(
         auxiliary=auxiliary,
     )
     env.keras().utils.set_random_seed(seed)
-    return entry.variant(variant).build(request), spec
+    return _built(entry, variant, request), spec
 
 
 def inference(model: Any, spec: ModelSpec) -> Any:
@@ -83,6 +84,17 @@ def inference(model: Any, spec: ModelSpec) -> Any:
     if len(model.outputs) == len(spec.heads):
         return model
     return env.keras().Model(model.inputs, model.outputs[: len(spec.heads)], name=model.name)
+
+
+def _built(entry: ZooEntry, variant: str, request: Build) -> Any:
+    try:
+        return entry.variant(variant).build(request)
+    except ValueError as error:
+        raise ConfigError(
+            f"{entry.name} (variant '{variant}') cannot be built for inputs of {request.input_shape}: "
+            f"{str(error).splitlines()[0]}",
+            hint=f"every stage of it fits into {entry.small_shape} and larger",
+        ) from error
 
 
 def _check_options(entry: ZooEntry, *, width: float, weights: str | None, auxiliary: bool) -> None:

@@ -71,7 +71,10 @@ def test_a_low_rank_product_stays():
 def test_a_tensor_that_others_see_stays(seen):
     source = keras.Input((6,))
     hidden = layers.Dense(8, name="hidden")(source)
-    outputs = [layers.Dense(2, name="one")(hidden), hidden if seen == "as output" else layers.Dense(3, name="two")(hidden)]
+    outputs = [
+        layers.Dense(2, name="one")(hidden),
+        hidden if seen == "as output" else layers.Dense(3, name="two")(hidden),
+    ]
     model = keras.Model(source, outputs)
     assert kernels(compress.fold_linear(model)) == kernels(model)
 

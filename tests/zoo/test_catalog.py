@@ -1,80 +1,88 @@
 import dataclasses
+import importlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgecv import zoo
 from edgecv.errors import ConfigError
+from edgecv.zoo.families import applications
+from tests.zoo.outline import figures, outline
 
-# name, variant -> parameters, trainable, multiply-accumulates, weighted layers in a row
-GOLDEN = {
-    ("lenet5", "canonical"): (61_706, 61_706, 416_520, 5),
-    ("lenet5", "book"): (60_840, 60_000, 326_520, 5),
-    ("cnn_fashion", "canonical"): (1_413_834, 1_413_834, 89_466_496, 8),
-}
+FAMILIES = sorted((Path(__file__).parent / "families").glob("test_*.py"))
 EVERY = [(entry.name, variant) for entry in zoo.entries() for variant in entry.variants]
+# Those of Keras take seconds each, and tests/zoo/families/test_applications.py looks at them.
+BUILT_HERE = [(name, variant) for name, variant in EVERY if name not in {e.name for e in applications.ENTRIES}]
+SEEDED = ["mlp_bodysize", "lenet5", "cnn_5class", "inception_cifar", "resnet8"]
+TARGETS = {"", "cpu", "gpu", "edgetpu"}
+
+
+def golden():
+    found = {}
+    for path in FAMILIES:
+        module = importlib.import_module(f"tests.zoo.families.{path.stem}")
+        numbers = getattr(module, "GOLDEN", {})
+        assert not set(numbers) & set(found), path
+        found |= numbers
+    return found
 
 
 def test_every_variant_has_golden_numbers():
-    assert sorted(EVERY) == sorted(GOLDEN)
+    assert sorted(golden()) == sorted(EVERY)
 
 
-@pytest.mark.parametrize(("name", "variant"), EVERY)
-def test_golden_numbers(name, variant):
-    model, spec = zoo.build(name, variant=variant)
-    profile = zoo.profile(model)
-    assert (profile.parameters, profile.trainable, profile.macs, profile.depth) == GOLDEN[name, variant]
-    assert profile.weight_bytes == 4 * profile.parameters
-    assert tuple(model.input_shape) == (None, *spec.input_shape)
-    assert tuple(model.output_shape) == (None, len(spec.labels))
+def test_every_entry_says_where_it_is_from_and_what_is_hard():
+    for entry in zoo.entries():
+        assert entry.title, entry.name
+        assert entry.source, entry.name
+        assert set(entry.notes) <= TARGETS, entry.name
+        assert all(entry.notes.values()), entry.name
+        assert next(iter(entry.variants)) == "canonical", entry.name
+        assert all(variant.title for variant in entry.variants.values()), entry.name
 
 
-@pytest.mark.parametrize(("name", "variant"), EVERY)
+@pytest.mark.parametrize(("name", "variant"), BUILT_HERE)
+def test_the_small_input_keeps_the_contract(name, variant):
+    entry = zoo.get(name)
+    model, spec = outline(name, variant=variant, input_shape=entry.small_shape)
+    outputs = model.output if isinstance(model.output, list) else [model.output]
+    assert tuple(model.input_shape) == (None, *spec.input_shape) == (None, *entry.small_shape)
+    assert [tuple(out.shape) for out in outputs] == [(None, len(head.labels)) for head in spec.heads]
+    assert np.prod(entry.small_shape) <= np.prod(entry.input_shape)
+    assert zoo.profile(model).weight_bytes == 4 * zoo.profile(model).parameters
+
+
+@pytest.mark.parametrize(("name", "variant"), [case for case in EVERY if case[0] in SEEDED])
 def test_weights_follow_the_seed(name, variant):
-    first, again, other = (zoo.build(name, variant=variant, seed=seed)[0].get_weights() for seed in (1, 1, 2))
-    assert all((a == b).all() for a, b in zip(first, again))
-    assert any((a != b).any() for a, b in zip(first, other))
+    shape = zoo.get(name).small_shape
+    first, again, other = (
+        zoo.build(name, variant=variant, input_shape=shape, seed=seed)[0].get_weights() for seed in (1, 1, 2)
+    )
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-def test_lenet5_layers_and_stages():
-    model, _ = zoo.build("lenet5")
-    shapes = {layer.name: tuple(layer.output_shape)[1:] for layer in model.layers[1:]}
-    assert shapes == {
-        "c1": (28, 28, 6), "s2": (14, 14, 6), "c3": (10, 10, 16), "s4": (5, 5, 16),
-        "c5": (1, 1, 120), "flatten": (120,), "f6": (84,), "output": (10,),
-    }  # fmt: skip
+@pytest.mark.parametrize("name", [name for name in SEEDED if name != "mlp_bodysize"])
+def test_canonical_nets_give_probabilities_for_any_labels(name):
+    model, spec = zoo.build(name, labels=("a", "b", "c"), input_shape=zoo.get(name).small_shape)
+    image = np.random.default_rng(0).random((2, *spec.input_shape), dtype=np.float32)
+    assert model(image).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert spec.labels == ("a", "b", "c")
 
 
-def test_lenet5_book_parameters_per_stage():
-    model, spec = zoo.build("lenet5", variant="book")
-    trainable = {x.name: sum(np.prod(w.shape) for w in x.trainable_weights) for x in model.layers if x.weights}
-    assert trainable == {"c1": 156, "s2": 12, "c3": 1516, "s4": 32, "c5": 48_120, "f6": 10_164, "output": 0}
-    assert spec.head.activation == "distances"
-    black, white = ((p - spec.preprocessing.mean[0]) / spec.preprocessing.std[0] for p in (0, 255))
-    assert (black, white) == pytest.approx((-0.1, 1.175))
+def test_a_variant_may_have_heads_of_its_own():
+    assert zoo.get("mlp_fraud").spec().head.task == "multilabel"
+    spec = zoo.get("mlp_fraud").spec("softmax", labels=("no", "yes"))
+    assert (spec.head.task, spec.labels) == ("classification", ("no", "yes"))
+    with pytest.raises(ConfigError, match="2 or more distinct labels"):
+        zoo.get("mlp_fraud").spec("softmax", labels=("fraud",))
 
 
-def test_cnn_fashion_layers_and_stages():
-    model, spec = zoo.build("cnn_fashion")
-    names = [layer.name for layer in model.layers]
-    assert names == [
-        "image", "conv1", "pool1", "conv2a", "conv2b", "pool2", "conv3a", "conv3b", "pool3",
-        "flatten", "fc1", "drop1", "fc2", "drop2", "output",
-    ]  # fmt: skip
-    sides = [
-        model.get_layer(f"{kind}{i}").output_shape[1]
-        for i, kind in ((1, "conv"), (1, "pool"), (2, "pool"), (3, "pool"))
-    ]
-    assert sides == [28, 14, 7, 3]
-    assert spec.labels[9] == "Ankle boot"
-
-
-def test_canonical_nets_give_probabilities_for_any_labels():
-    for name in zoo.names():
-        model, spec = zoo.build(name, labels=("a", "b", "c"))
-        image = np.random.default_rng(0).random((2, *spec.input_shape), dtype=np.float32)
-        assert model(image).numpy().sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
-        assert spec.labels == ("a", "b", "c")
+def test_figures_without_weights_are_those_of_the_model():
+    for name, variant in (("lenet5", "book"), ("resnet8", "canonical"), ("mlp_surgery", "frozen")):
+        profile = zoo.profile(zoo.build(name, variant=variant)[0])
+        assert figures(name, variant) == (profile.parameters, profile.trainable, profile.macs)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +93,15 @@ def test_canonical_nets_give_probabilities_for_any_labels():
         ({"name": "lenet5", "variant": "book", "labels": ("a", "b")}, "exactly 10 outputs, got 2 labels"),
         ({"name": "lenet5", "labels": ("a",)}, "2 or more distinct labels"),
         ({"name": "lenet5", "labels": ("a", "a")}, "2 or more distinct labels"),
+        ({"name": "lenet5", "auxiliary": True}, "no option 'auxiliary'\n.*these have it: googlenet"),
+        ({"name": "lenet5", "weights": "imagenet"}, "no option 'weights'"),
+        ({"name": "lenet5", "width": 0.5}, "no option 'width'"),
+        ({"name": "googlenet", "width": 0.0}, "width must be > 0"),
+        ({"name": "lenet5", "input_shape": (32, 32, 3)}, r"takes inputs like \(32, 32, 1\)"),
+        (
+            {"name": "cnn_5class", "input_shape": (16, 16, 3)},
+            r"cannot be built for inputs of \(16, 16, 3\).*\n.*\(17, 17, 3\) and larger",
+        ),
     ],
 )
 def test_wrong_requests(arguments, message):

@@ -1,0 +1,164 @@
+"""Every kind of network becomes, after quantisation-aware training, an integer file with the trained model's answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecv.compress import QatRecipe, quantize_aware
+from edgecv.convert import convert
+from edgecv.data.synthetic import synthetic
+from edgecv.graphs import read_tflite
+from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
+from edgecv.modelio import layers as ours
+from edgecv.specs import Head, ModelSpec, Preprocessing
+from edgecv.zoo import blocks
+
+keras = env.keras()
+L = keras.layers
+LABELS = ("a", "b", "c", "d")
+SPEC = ModelSpec(
+    name="kind",
+    input_shape=(16, 16, 3),
+    heads=(Head(name="output", task="classification", activation="probabilities", labels=LABELS),),
+    preprocessing=Preprocessing(color="rgb", mean=(127.5,) * 3, std=(127.5,) * 3),
+)
+RECIPE = QatRecipe(epochs=1, batch_size=8, learning_rate=1e-4)
+
+
+def closed(image, x):
+    return blocks.model(image, blocks.classifier(blocks.global_average(x), len(LABELS)), name="kind")
+
+
+def residual(image):
+    x = blocks.conv_norm(image, 8, 3, name="a")
+    return blocks.residual(blocks.conv_norm(x, 8, 3, name="b", activation=None), x, name="sum")
+
+
+def pre_activation(image):
+    x = L.Conv2D(8, 3, padding="same", name="stem")(image)
+    y = L.Conv2D(8, 3, padding="same", name="c")(L.ReLU()(L.BatchNormalization(name="bn")(x)))
+    return L.ReLU()(L.BatchNormalization(name="last")(L.Add()([x, y])))
+
+
+def dense_block(image):
+    x = L.Conv2D(8, 3, padding="same", name="stem")(image)
+    for index in range(3):
+        grown = L.Conv2D(4, 3, padding="same", name=f"g{index}")(L.ReLU()(L.BatchNormalization(name=f"n{index}")(x)))
+        x = L.Concatenate(name=f"cat{index}")([x, grown])
+    return L.AveragePooling2D(2)(x)
+
+
+def inception(image):
+    parts = [blocks.conv(image, 8, size, name=f"c{size}") for size in (1, 3, 5)]
+    return blocks.concat([*parts, blocks.conv(blocks.pool(image, 3, strides=1, name="p"), 4, 1, name="pp")], name="cat")
+
+
+def squeeze_excite(image):
+    return blocks.squeeze_excite(blocks.conv_norm(image, 8, 3, name="c"), ratio=2, name="se")
+
+
+def inverted_residual(image):
+    x = blocks.conv_norm(image, 8, 3, name="stem", activation="relu6")
+    y = blocks.conv_norm(x, 24, 1, name="expand", activation="relu6")
+    y = L.ReLU(6.0)(L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same", use_bias=False, name="dw")(y)))
+    return blocks.residual(blocks.conv_norm(y, 8, 1, name="project", activation=None), x, name="sum", activation=None)
+
+
+def hard_swish_gates(image):
+    x = ours.HardSwish(name="hs1")(blocks.conv_norm(image, 16, 3, name="stem", activation=None))
+    gate = L.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = ours.HardSigmoid(name="gate")(L.Conv2D(16, 1, name="e")(L.Conv2D(4, 1, activation="relu", name="s")(gate)))
+    return ours.HardSwish(name="hs2")(L.Conv2D(16, 1, name="p")(L.Multiply()([x, gate])))
+
+
+def swish_gates(image):
+    x = L.Rescaling(0.5, 0.1)(image)
+    x = L.Activation("swish", name="sw")(blocks.conv_norm(L.ZeroPadding2D()(x), 8, 3, name="c", activation=None))
+    return blocks.squeeze_excite(x, ratio=4, name="se")
+
+
+def separable(image):
+    x = blocks.conv_norm(image, 8, 3, name="stem")
+    x = L.BatchNormalization(name="bn")(L.SeparableConv2D(12, 3, padding="same", use_bias=False, name="sep")(x))
+    return L.MaxPooling2D(3, strides=2, padding="same")(L.ReLU()(x))
+
+
+def other_activations(image):
+    x = L.LeakyReLU(0.1)(L.Conv2D(8, 3, name="c1")(image))
+    x = L.PReLU(shared_axes=[1, 2], name="pr")(L.Conv2D(8, 3, name="c2")(x))
+    return L.Activation("tanh")(L.Conv2D(8, 1, activation="sigmoid", name="c3")(x))
+
+
+def up_and_down(image):
+    x = L.MaxPooling2D(2)(blocks.conv_norm(image, 8, 3, name="down"))
+    x = L.Conv2DTranspose(8, 2, strides=2, activation="relu", name="up")(x)
+    return L.Concatenate()([L.UpSampling2D(2)(L.AveragePooling2D(2)(x)), x])
+
+
+KINDS = [
+    residual, pre_activation, dense_block, inception, squeeze_excite, inverted_residual, hard_swish_gates, swish_gates,
+    separable, other_activations, up_and_down,
+]  # fmt: skip
+
+
+def trained(make):
+    keras.utils.set_random_seed(0)
+    image = blocks.image_input(SPEC.input_shape)
+    model = closed(image, make(image))
+    head = model.get_layer("output")
+    head.kernel.assign(head.kernel * 6)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
+            layer.moving_variance.assign(rng.uniform(0.2, 1.0, layer.moving_variance.shape))
+    data = synthetic(SPEC)
+    return quantize_aware(model, SPEC, data, RECIPE), data, {layer.name for layer in model.layers}
+
+
+def convert_qat(model, data, out, path=Path("qat.keras"), sha256="0" * 64):
+    manifest = manifest_for(SPEC, recipe={"step": "qat"}, method="qat")
+    loaded = LoadedModel(model=model, manifest=manifest, path=path, sha256=sha256)
+    return convert(loaded, format=out.suffix[1:], scheme="int8", method="qat", out=out, dataset=data, force=True)
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_the_file_is_integer_and_answers_like_the_trained_model(make, tmp_path):
+    done, data, names = trained(make)
+    assert done.unquantised == ()
+    made = convert_qat(done.model, data, tmp_path / "m.tflite")
+    assert [t.name for t in read_tflite(made.path).tensors if t.dtype.startswith("float")] == []
+    assert made.check.sqnr_db > 17
+    assert set(made.manifest.layer_map) - {""} <= names
+
+
+def test_depthwise_weights_have_a_scale_per_channel(tmp_path):
+    done, data, _ = trained(inverted_residual)
+    graph = read_tflite(convert_qat(done.model, data, tmp_path / "m.tflite").path)
+    (depthwise,) = [op for op in graph.ops if op.op == "DEPTHWISE_CONV_2D"]
+    assert len(graph.tensors[depthwise.inputs[1]].scales) == 24
+
+
+def test_hard_swish_is_one_operator_and_sigmoids_keep_their_prescribed_scale(tmp_path):
+    done, data, _ = trained(hard_swish_gates)
+    ops = [op.op for op in read_tflite(convert_qat(done.model, data, tmp_path / "m.tflite").path).ops]
+    assert ops.count("HARD_SWISH") == 2
+    done, data, _ = trained(squeeze_excite)
+    ops = [op.op for op in read_tflite(convert_qat(done.model, data, tmp_path / "m.tflite").path).ops]
+    assert "QUANTIZE" not in ops
+
+
+def test_onnx_answers_alike(tmp_path):
+    pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+    done, data, _ = trained(squeeze_excite)
+    assert convert_qat(done.model, data, tmp_path / "m.onnx").check.sqnr_db > 17
+
+
+def test_a_saved_model_makes_the_same_file(tmp_path):
+    done, data, _ = trained(inverted_residual)
+    direct = convert_qat(done.model, data, tmp_path / "direct.tflite")
+    manifest = manifest_for(SPEC, recipe={"step": "qat"}, method="qat")
+    path = save_keras(done.model, tmp_path / "qat.keras", manifest)
+    again = convert_qat(load_keras(path).model, data, tmp_path / "again.tflite")
+    assert again.path.read_bytes() == direct.path.read_bytes()
