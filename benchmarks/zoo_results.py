@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv import codec
-from edgecv.errors import ConfigError
+from edgecv.errors import ConfigError, EdgecvError
 from edgecv.files import atomic_path
 from edgecv.profiles import read_toml
 
@@ -108,6 +108,15 @@ def run(case: Case, data: Path, models: Path | None, out: Path) -> dict[str, Any
         *samples, folder=folder,
     )  # fmt: skip
     return row(case, json.loads(made.read_text()), folder)
+
+
+def attempt(case: Case, data: Path, models: Path | None, out: Path) -> dict[str, Any]:
+    """Run one case; what fails does not keep the others from running, and says so in the summary."""
+    try:
+        return run(case, data, models, out)
+    except (RuntimeError, EdgecvError) as error:
+        print(f"{case.name}: {error}", file=sys.stderr, flush=True)
+        return {"case": case.name, "title": case.title, "data": case.data, "failed": str(error)}
 
 
 def _float_model(case: Case, samples: list[str], models: Path | None, folder: Path) -> tuple[Path, list[str]]:
@@ -194,13 +203,13 @@ def main() -> int:
     source = Path(__file__).with_suffix(".toml")
     cases = codec.decode(Cases, read_toml(source, what="cases"), where=str(source)).case
     chosen = [case for case in cases if not options.case or case.name in options.case]
-    rows = [run(case, options.data, options.models, options.out) for case in chosen]
+    rows = [attempt(case, options.data, options.models, options.out) for case in chosen]
     text = markdown(rows)
     for name, content in (("zoo_results.json", json.dumps(rows, indent=1) + "\n"), ("zoo_results.md", text)):
         with atomic_path(options.out / name) as partial:
             partial.write_text(content)
     print(json.dumps(rows) if options.json else text)
-    return 0
+    return 1 if any("failed" in row for row in rows) else 0
 
 
 if __name__ == "__main__":

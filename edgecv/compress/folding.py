@@ -12,8 +12,8 @@ from edgecv.compress.layer_graph import Array, Call, LayerGraph, build, read
 def fold_linear(model: Any) -> Any:
     """Return a copy of a float model in which dense layers in a row without an activation between them are one.
 
-    `(x A + a) B + b = x (A B) + (a B + b)`. The last layer of a row keeps its name and activation. A row that is cheaper
-    as it is stays: two thin layers in place of a wide one (a low-rank product) have fewer weights than their product.
+    `(x A + a) B + b = x (A B) + (a B + b)`. The last layer of a row keeps its name and activation. A row that is
+    cheaper as it is stays: a low-rank product has fewer weights than the one layer that it stands for.
 
     Args:
         model: A flat functional or sequential tf_keras model.

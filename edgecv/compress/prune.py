@@ -16,7 +16,8 @@ from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train.batches import batches_per_epoch
 from edgecv.train.loop import Hooks
-from edgecv.train.recipes import TrainRecipe, check, default_recipe, fine_tuning
+from edgecv.train.recipe_files import default_recipe
+from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
 

@@ -21,7 +21,8 @@ from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train.batches import Samples, ordered_batches
 from edgecv.train.loop import Hooks
-from edgecv.train.recipes import TrainRecipe, default_recipe, fine_tuning
+from edgecv.train.recipe_files import default_recipe
+from edgecv.train.recipes import TrainRecipe, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
 

@@ -8,6 +8,8 @@ ONNX Runtime's own `quantize_static` would calibrate again, knows fewer estimato
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ def convert_float(model: Any, scheme: str, output_names: tuple[str, ...]) -> Bui
     """
     name, shape = static_input(model)
     tf, tf2onnx = env.tensorflow(), require("tf2onnx", why="to convert to ONNX")
-    with conversion(f"tf2onnx failed on '{model.name}'"):
+    with conversion(f"tf2onnx failed on '{model.name}'"), _grouped_convolutions_inline():
         signature = [tf.TensorSpec(shape, tf.float32, name=name)]
         proto, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
         if scheme == "float16":
@@ -53,6 +55,19 @@ def convert_float(model: Any, scheme: str, output_names: tuple[str, ...]) -> Bui
     outputs = tuple(TensorInfo(name=n, shape=s, dtype="float32") for n, s in zip(output_names, shapes, strict=True))
     steps = (None,) * len(outputs)
     return Built(data=_bytes(proto), inputs=inputs, outputs=outputs, steps=steps, op_names=names)
+
+
+@contextmanager
+def _grouped_convolutions_inline() -> Iterator[None]:
+    """Trace grouped convolutions as operators: Keras puts each in a compiled function, which ONNX cannot hold."""
+    method = "_jit_compiled_convolution_op"
+    base = next(kind for kind in env.keras().layers.Conv2D.__mro__ if method in vars(kind))
+    compiled = vars(base)[method]
+    setattr(base, method, base.convolution_op)
+    try:
+        yield
+    finally:
+        setattr(base, method, compiled)
 
 
 def _dynamic(proto: Any) -> Any:

@@ -22,7 +22,8 @@ def show(name: str, *, variant: str = "canonical") -> dict[str, Any]:
         MissingDependencyError: tensorflow is not installed.
     """
     entry = zoo.get(name)
-    model, spec = zoo.build(name, variant=variant)
+    with zoo.weightless():
+        model, spec = zoo.build(name, variant=variant)
     profile = zoo.profile(model)
     return {
         **_entry(entry),

@@ -53,6 +53,8 @@ def augment(images: Floats, how: Augmentation, rng: np.random.Generator) -> Floa
     """
     if how.none:
         return images
+    if images.ndim != 4:
+        raise ConfigError("feature vectors cannot be moved or mirrored", hint="leave augmentation out of the recipe")
     rows, columns = _sources(images.shape, how, rng)
     moved = _sample(images, rows, columns)
     return _flipped(moved, rng) if how.flip else moved

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from edgecv.modelio.env import keras, tensorflow
 from edgecv.progress import Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train import state as states
-from edgecv.train.batches import Samples, ordered_batches, training_batches
-from edgecv.train.losses import is_regression, loss_for
+from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, training_batches
+from edgecv.train.losses import balanced, distillation_loss, is_regression, model_loss, validation_metric
 from edgecv.train.randomness import reseed, reseedable
-from edgecv.train.recipes import TrainRecipe, learning_rate_at
+from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor
 from edgecv.train.state import Array, Epoch, State
 
 EVALUATION_BATCH = 256
@@ -30,6 +31,10 @@ def _nothing() -> None:
     return
 
 
+def _unlogged(history: tuple[Epoch, ...]) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """What a stage adds to the loop.
@@ -39,12 +44,16 @@ class Hooks:
         facts: JSON-able values that, with the recipe, define the run beyond the weights.
         after_step: Traced into the training step, after the optimizer's update: keeps masked weights at zero, ….
         eligible: Whether the weights after this epoch (0-based) may be kept as the best.
+        teacher: Model whose answers the first head follows, distillation; None for none.
+        log: Told of all finished epochs after each one.
     """
 
     stage: str
     facts: Mapping[str, object] = field(default_factory=dict)
     after_step: Callable[[], None] = _nothing
     eligible: Callable[[int], bool] = _always
+    teacher: Any = None
+    log: Callable[[tuple[Epoch, ...]], None] = _unlogged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +68,8 @@ class Fitted:
 def fit(
     model: Any,
     spec: ModelSpec,
-    training: Samples,
-    validation: Samples,
+    training: Source,
+    validation: Source,
     recipe: TrainRecipe,
     hooks: Hooks,
     *,
@@ -73,8 +82,8 @@ def fit(
     The best epoch has the best validation value; ties go to the smaller validation loss, then to the earlier epoch.
 
     Args:
-        model: A tf_keras model with one output.
-        spec: Its contract; the first head picks the loss.
+        model: A tf_keras model with an output per head, and further ones that are auxiliary classifiers.
+        spec: Its contract; the heads pick the losses, and the first one the metric that the best epoch has.
         training: Shuffled and augmented from (seed, epoch).
         validation: Measured after each epoch.
         recipe: The run.
@@ -86,17 +95,18 @@ def fit(
     Raises:
         ConfigError: The head has no loss, the loss is no longer finite, or the state cannot be written.
     """
-    run = _Run(model, spec, recipe, hooks)
+    run = _Run(model, spec, recipe, hooks, training)
     identity = _fingerprint(run, data_sha256)
     history, best = _restore(run, states.resume(state, identity, reporter))
     with reporter.bar(hooks.stage, recipe.epochs) as advance:
         advance(len(history))
         while len(history) < recipe.epochs and not _exhausted(history, recipe, spec):
-            history = history + (run.epoch(len(history), training, validation),)
+            history = history + (run.epoch(history, training, validation),)
             if best_index(history, spec) == len(history) - 1 or not best:
                 best = run.weights()
             if state is not None:
                 states.save(state, run.snapshot(identity, history, best))
+            hooks.log(history)
             advance(1, note=_note(history[-1], spec))
         advance(recipe.epochs - len(history))
     run.set_weights(best)
@@ -118,7 +128,8 @@ def _exhausted(history: tuple[Epoch, ...], recipe: TrainRecipe, spec: ModelSpec)
 
 
 def _note(epoch: Epoch, spec: ModelSpec) -> str:
-    metric = "val_mae" if is_regression(spec.head) else "val_accuracy"
+    names = {"regression": "val_mae", "multilabel": "val_exact_match"}
+    metric = names.get(spec.head.task, "val_accuracy")
     return f"loss {epoch.loss:.4f} {metric} {epoch.val_value:.4f}"
 
 
@@ -148,15 +159,19 @@ def _restore(run: _Run, state: State | None) -> tuple[tuple[Epoch, ...], tuple[A
 class _Run:
     """A model, its optimizer and the compiled steps, while `fit` lasts."""
 
-    def __init__(self, model: Any, spec: ModelSpec, recipe: TrainRecipe, hooks: Hooks) -> None:
+    def __init__(self, model: Any, spec: ModelSpec, recipe: TrainRecipe, hooks: Hooks, training: Source) -> None:
         self.model, self.spec, self.recipe, self.hooks = model, spec, recipe, hooks
-        self.loss = loss_for(spec.head, label_smoothing=recipe.label_smoothing)
-        self.plain_loss = loss_for(spec.head)
+        weights = balanced(training.targets[0], len(spec.labels)) if recipe.class_weights == "balanced" else None
+        plain = replace(recipe, label_smoothing=0.0)
+        self.loss = model_loss(spec, recipe, class_weights=weights)
+        self.plain_loss = model_loss(spec, plain, class_weights=None)
+        self.metrics = [validation_metric(head) for head in spec.heads]
+        self.follow = distillation_loss(spec.head, temperature=recipe.temperature)
         self.optimizer = _optimizer(recipe)
         self.optimizer.build(model.trainable_variables)
         self.generators = reseedable(model)
-        self.train_step = self._compile(self._train_step)
-        self.validation_step = self._compile(self._validation_step)
+        self.train_step = self._compile(self._train_step, training)
+        self.validation_step = self._compile(self._validation_step, training)
 
     def weights(self) -> tuple[Array, ...]:
         """Return a copy of every variable, wrappers' own ones included."""
@@ -170,71 +185,94 @@ class _Run:
         optimizer = tuple(variable.numpy().copy() for variable in self.optimizer.variables)
         return State(fingerprint=fingerprint, history=history, weights=self.weights(), optimizer=optimizer, best=best)
 
-    def epoch(self, index: int, training: Samples, validation: Samples) -> Epoch:
-        """Train one epoch and measure it."""
-        rate = learning_rate_at(self.recipe, index)
+    def epoch(self, history: tuple[Epoch, ...], training: Source, validation: Source) -> Epoch:
+        """Train the epoch after `history` and measure it."""
+        index, rate = len(history), self._rate(history)
         self.optimizer.learning_rate.assign(rate)
         reseed(self.generators, self.recipe.seed, index)
         loss = self._train(index, training)
-        val_loss, val_value = self._validate(validation)
+        val_loss, *values = self._validate(validation)
         if not np.isfinite([loss, val_loss]).all():
             raise ConfigError(
                 f"{self.hooks.stage}: the loss became {loss} (validation {val_loss}) in epoch {index + 1}",
                 hint=f"lower the learning rate (it was {rate:g})",
             )
-        eligible = self.hooks.eligible(index)
         return Epoch(
-            index=index, loss=loss, val_loss=val_loss, val_value=val_value, learning_rate=rate, eligible=eligible
+            index=index,
+            loss=loss,
+            val_loss=val_loss,
+            val_value=values[0],
+            learning_rate=rate,
+            eligible=self.hooks.eligible(index),
+            head_values=tuple(values),
         )
 
-    def _train(self, epoch: int, samples: Samples) -> float:
+    def _rate(self, history: tuple[Epoch, ...]) -> float:
+        sign = 1.0 if is_regression(self.spec.head) else -1.0
+        rate = learning_rate_at(self.recipe, len(history))
+        values = [sign * epoch.val_value for epoch in history]
+        return rate * plateau_factor(self.recipe.reduce_on_plateau, values, rate=rate)
+
+    def _train(self, epoch: int, samples: Source) -> float:
         recipe = self.recipe
-        batches = training_batches(
-            samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=recipe.seed, epoch=epoch
-        )
-        losses = [float(self.train_step(inputs, labels)) * len(labels) for inputs, labels in batches]
+
+        def batches() -> Iterator[Batch]:
+            return training_batches(
+                samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=recipe.seed, epoch=epoch
+            )
+
+        losses = [float(self.train_step(x, y)) * int(x.shape[0]) for x, y in prefetched(batches, samples)]
         return float(np.sum(losses) / len(samples))
 
-    def _validate(self, samples: Samples) -> tuple[float, float]:
+    def _validate(self, samples: Source) -> list[float]:
         batches = ordered_batches(samples, batch_size=EVALUATION_BATCH)
-        sums = np.sum([np.multiply([float(v) for v in self.validation_step(x, y)], len(y)) for x, y in batches], axis=0)
-        return float(sums[0] / len(samples)), float(sums[1] / len(samples))
+        sums = np.sum([np.multiply([float(v) for v in self.validation_step(x, y)], len(x)) for x, y in batches], axis=0)
+        return [float(total / len(samples)) for total in sums]
 
-    def _compile(self, step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def _compile(self, step: Callable[[Any, Any], Any], samples: Source) -> Callable[[Any, Any], Any]:
         tf = tensorflow()
-        inputs = tf.TensorSpec((None, *self.spec.input_shape), tf.float32)
-        compiled: Callable[[Any, Any], Any] = tf.function(
-            step, input_signature=[inputs, tf.TensorSpec((None,), tf.int64)], autograph=False
-        )
+        inputs = tf.TensorSpec((None, *samples.inputs(np.arange(1)).shape[1:]), tf.float32)
+        targets = tuple(tf.TensorSpec((None, *target.shape[1:]), target.dtype) for target in samples.targets)
+        compiled: Callable[[Any, Any], Any] = tf.function(step, input_signature=[inputs, targets], autograph=False)
         return compiled
 
-    def _train_step(self, inputs: Any, labels: Any) -> Any:
+    def _train_step(self, inputs: Any, targets: Any) -> Any:
         tf = tensorflow()
         with tf.GradientTape() as tape:
-            loss = tf.add_n([self.loss(labels, self.model(inputs, training=True)), *self.model.losses])
+            outputs = _several(self.model(inputs, training=True))
+            loss = tf.add_n([self._loss(inputs, targets, outputs), *self.model.losses])
         variables = self.model.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self.hooks.after_step()
         return loss
 
-    def _validation_step(self, inputs: Any, labels: Any) -> tuple[Any, Any]:
-        outputs = self.model(inputs, training=False)
-        return self.plain_loss(labels, outputs), _metric(self.spec, labels, outputs)
+    def _loss(self, inputs: Any, targets: Any, outputs: list[Any]) -> Any:
+        loss = self.loss(targets, outputs)
+        if self.hooks.teacher is None:
+            return loss
+        share = self.recipe.teacher_weight
+        answers = _several(self.hooks.teacher(inputs, training=False))
+        return (1.0 - share) * loss + share * self.follow(answers[0], outputs[0])
+
+    def _validation_step(self, inputs: Any, targets: Any) -> tuple[Any, ...]:
+        outputs = _several(self.model(inputs, training=False))
+        values = [metric(y, out) for metric, y, out in zip(self.metrics, targets, outputs, strict=False)]
+        return (self.plain_loss(targets, outputs), *values)
 
 
-def _metric(spec: ModelSpec, labels: Any, outputs: Any) -> Any:
-    tf = tensorflow()
-    if is_regression(spec.head):
-        return tf.reduce_mean(tf.abs(outputs[:, 0] - tf.cast(labels, outputs.dtype)))
-    scores = -outputs if spec.head.activation == "distances" else outputs
-    return tf.reduce_mean(tf.cast(tf.equal(tf.argmax(scores, axis=-1), labels), tf.float32))
+def _several(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def _optimizer(recipe: TrainRecipe) -> Any:
     optimizers = keras().optimizers
     rate = recipe.learning_rate
+    options: dict[str, Any] = {"jit_compile": False}
+    if recipe.weight_decay:
+        options["weight_decay"] = recipe.weight_decay
+    if recipe.clip_norm:
+        options["global_clipnorm"] = recipe.clip_norm
     if recipe.optimizer == "sgd":
-        return optimizers.SGD(rate, momentum=0.9, nesterov=True, jit_compile=False)
-    if recipe.optimizer == "rmsprop":
-        return optimizers.RMSprop(rate, jit_compile=False)
-    return optimizers.Adam(rate, jit_compile=False)
+        return optimizers.SGD(rate, momentum=0.9, nesterov=True, **options)
+    kinds = {"rmsprop": optimizers.RMSprop, "adam": optimizers.Adam, "adamw": optimizers.AdamW}
+    return kinds[recipe.optimizer](rate, **options)

@@ -30,6 +30,7 @@ class Epoch:
         val_value: Validation metric: accuracy 0..1 (higher is better) or mean absolute error (lower is better).
         learning_rate: Used in the epoch.
         eligible: Whether the epoch's weights may be kept as the best (false while pruning is still under way).
+        head_values: Validation metric of every head, in their order.
     """
 
     index: int
@@ -38,6 +39,7 @@ class Epoch:
     val_value: float
     learning_rate: float
     eligible: bool = True
+    head_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +109,8 @@ def _read(path: Path) -> State:
         if meta["schema"] != SCHEMA:
             raise ValueError(f"schema {meta['schema']}, expected {SCHEMA}")
         groups = {name: tuple(file[f"{name}_{i}"] for i in range(count)) for name, count in meta["counts"].items()}
-    return State(fingerprint=meta["fingerprint"], history=tuple(Epoch(**epoch) for epoch in meta["history"]), **groups)
+    return State(fingerprint=meta["fingerprint"], history=tuple(_epoch(epoch) for epoch in meta["history"]), **groups)
+
+
+def _epoch(values: dict[str, Any]) -> Epoch:
+    return Epoch(**{**values, "head_values": tuple(values["head_values"])})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgecv.data import match_targets
 from edgecv.modelio.env import seed_everything
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
@@ -79,11 +80,12 @@ def run_stage(
     """Run the shared loop of training, pruning and QAT on a data set; see `train` for the promises it keeps."""
     seed_everything(recipe.seed)
     training, validation = dataset.split("train"), dataset.split("validation")
+    order = match_targets(spec.heads, dataset.targets, dataset=dataset.name)
     return fit(
         model,
         spec,
-        Samples(training, spec),
-        Samples(validation, spec),
+        Samples(training, spec, order=order),
+        Samples(validation, spec, order=order),
         recipe,
         hooks,
         data_sha256=(training.sha256, validation.sha256),

@@ -3,5 +3,18 @@
 from edgecv.zoo.catalog import build, entries, get, inference, names
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.profiling import ModelProfile, profile
+from edgecv.zoo.weightless import weightless
 
-__all__ = ["Build", "ModelProfile", "Variant", "ZooEntry", "build", "entries", "get", "inference", "names", "profile"]
+__all__ = [
+    "Build",
+    "ModelProfile",
+    "Variant",
+    "ZooEntry",
+    "build",
+    "entries",
+    "get",
+    "inference",
+    "names",
+    "profile",
+    "weightless",
+]

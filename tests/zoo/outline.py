@@ -1,16 +1,15 @@
-"""Networks without their weights: what they cost and the shapes of their stages, in a fraction of the time."""
+"""What networks cost and the shapes of their stages, from models without weights; parameters by arithmetic."""
 
 from __future__ import annotations
 
 import math
 
 from edgecv import zoo
-from edgecv.modelio import env
 
 
 def outline(name, **options):
-    """Build as zoo.build does, in a graph: no variable is ever initialised."""
-    with env.tensorflow().Graph().as_default():
+    """Build as zoo.build does, without weights."""
+    with zoo.weightless():
         return zoo.build(name, **options)
 
 

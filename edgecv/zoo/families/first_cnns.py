@@ -242,7 +242,9 @@ ENTRIES = (
         small_shape=(22, 22, 3),
         heads=DOG,
         variants={
-            "canonical": _variant("one sigmoid output: dog or not", catdog_builder("sigmoid", "cnn_catdog"), inputs.UNIT),
+            "canonical": _variant(
+                "one sigmoid output: dog or not", catdog_builder("sigmoid", "cnn_catdog"), inputs.UNIT
+            ),
             "softmax": Variant(
                 title="two softmax outputs, for data with two classes",
                 build=catdog_builder("softmax", "cnn_catdog_softmax"),

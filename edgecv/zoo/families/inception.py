@@ -12,7 +12,7 @@ from typing import Any
 from edgecv.modelio import env
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import inputs, labels
+from edgecv.zoo.families import inputs, labels, notes
 
 Widths = tuple[int, int, int, int, int, int]
 
@@ -167,7 +167,6 @@ def _wide(image: Any) -> Any:
     return blocks.concat(parts, name="concat")
 
 
-CONCAT = "all inputs of a concatenation share one scale: calibrate on real images"
 LRN = "local response normalisation has no int8 kernel and no GPU or Edge TPU support: use the canonical variant"
 SOURCE = "Szegedy et al., Going Deeper with Convolutions, CVPR 2015"
 
@@ -189,7 +188,7 @@ ENTRIES = (
             "norm": _variant("with batch normalisation", Options(norm=True), "googlenet_norm"),
         },
         source=SOURCE,
-        notes={"": f"{CONCAT}; auxiliary heads are cut off before export", "gpu": LRN, "edgetpu": LRN},
+        notes={"": f"{notes.CONCAT}; auxiliary heads are cut off before export", "gpu": LRN, "edgetpu": LRN},
         scalable=True,
         auxiliary=True,
     ),
@@ -201,7 +200,7 @@ ENTRIES = (
         heads=labels.classifier_head(labels.IMAGENET),
         variants={"canonical": _variant("ratio 16", Options(ratio=16), "se_googlenet")},
         source="Hu, Shen, Sun, Squeeze-and-Excitation Networks, CVPR 2018",
-        notes={"": f"{CONCAT}; the gates lose most under int8: prefer quantisation-aware training"},
+        notes={"": f"{notes.CONCAT}; the gates lose most under int8: prefer quantisation-aware training"},
         scalable=True,
         auxiliary=True,
     ),
@@ -213,7 +212,7 @@ ENTRIES = (
         heads=labels.classifier_head(labels.CIFAR10),
         variants={"canonical": Variant(title="six modules", build=build_small, preprocessing=inputs.CIFAR10)},
         source=SOURCE,
-        notes={"": CONCAT},
+        notes={"": notes.CONCAT},
     ),
     ZooEntry(
         name="inception_cifar",
@@ -226,6 +225,6 @@ ENTRIES = (
             "edge": Variant(title="global average pool", build=build_cifar_edge, preprocessing=inputs.UNIT),
         },
         source=SOURCE,
-        notes={"": f"93 % of the weights sit in one dense layer: the edge variant pools instead; {CONCAT}"},
+        notes={"": f"93 % of the weights sit in one dense layer: the edge variant pools instead; {notes.CONCAT}"},
     ),
 )

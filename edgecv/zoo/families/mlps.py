@@ -243,7 +243,9 @@ ENTRIES = (
             "frozen": _digit_variant(
                 "the second layer does not train", replace(SURGERY, frozen=("output",)), "mlp_surgery_frozen"
             ),
-            "extended": _digit_variant("a third layer of 32", replace(SURGERY, hidden=(32, 32)), "mlp_surgery_extended"),
+            "extended": _digit_variant(
+                "a third layer of 32", replace(SURGERY, hidden=(32, 32)), "mlp_surgery_extended"
+            ),
             "replaced": _digit_variant(
                 "a third layer of 16 in its place",
                 replace(SURGERY, hidden=(32, 32)),

@@ -72,12 +72,11 @@ def test_one_dense_layer_holds_nearly_all_of_the_signs_net():
 
 
 @pytest.mark.parametrize(
-    ("features", "units", "weights"), [(100 * 100, 1_000, 10_000_000), (224 * 224 * 3, 1_024, 154_140_672)]
+    ("features", "units", "weights"),
+    [(100 * 100, 1_000, 10_000_000), (224 * 224 * 3, 1_024, 154_140_672), (784, 512, 401_408)],
 )
 def test_dense_explosion(features, units, weights):
-    from edgecv.modelio import env
-
-    with env.tensorflow().Graph().as_default():
+    with zoo.weightless():
         image = blocks.image_input((features,))
         model = blocks.model(image, blocks.dense(image, units, name="fc"), name="explosion")
     assert zoo.profile(model).macs == weights
