@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,21 +53,36 @@ def data_show(
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="An architecture id: see `edgecv zoo list`.")],
     out: opt.Out,
+    name: Annotated[str | None, typer.Argument(help="An architecture id: see `edgecv zoo list`.")] = None,
     data: opt.Data = "digits",
     variant: Annotated[str, typer.Option("--variant", help="canonical, or another one it has.")] = "canonical",
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A trained `.keras` that gets a new head, in place of a name.")
+    ] = None,
+    input_size: Annotated[int | None, typer.Option("--input-size", min=1, help="Height and width.")] = None,
+    width: Annotated[float, typer.Option("--width", help="Multiplier of the channels, where it scales.")] = 1.0,
+    weights: Annotated[str | None, typer.Option("--weights", help="imagenet, or a file, to start from.")] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="A shipped recipe's name, or a TOML file.")] = None,
     epochs: opt.Epochs = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Images per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Of the first epoch.")] = None,
+    teacher: Annotated[Path | None, typer.Option("--teacher", help="A trained `.keras` to learn from.")] = None,
+    log_dir: Annotated[Path | None, typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.")] = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Train an architecture; a killed run goes on from its last finished epoch when started again.
+    """Train an architecture, or a new head on a trained model; a killed run goes on when started again.
 
     Example: `edgecv train lenet5 --data digits --out lenet5.keras`
     """
     from edgecv.pipeline import models
 
-    plan = models.TrainPlan(name=name, variant=variant, data=data, epochs=epochs, seed=seed)
+    plan = models.TrainPlan(
+        name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
+        recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, teacher=teacher,
+        log_dir=log_dir, seed=seed,
+    )  # fmt: skip
     saved = models.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)

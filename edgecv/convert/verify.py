@@ -31,6 +31,9 @@ FLOAT_ISLANDS = {
 """Operators without an int8 kernel in TFLite: they compute in float between DEQUANTIZE and QUANTIZE, inside a file that
 is int8 everywhere else, and what to do about it."""
 
+MOVES = frozenset({"CONCATENATION", "MAX_POOL_2D"})
+"""Operators whose results are values that they were given."""
+
 _ONNX_KERNELS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -103,10 +106,23 @@ def _touches_float(graph: Graph, op: Op) -> bool:
 
 
 def _float_left(graph: Graph) -> list[str]:
-    allowed = {*graph.inputs, *graph.outputs}
-    allowed |= {i for op in graph.ops if op.op in FLOAT_ISLANDS for i in (*op.inputs, *op.outputs)}
-    names = {graph.tensors[i].name for i in allowed if i >= 0}
-    return [t.name for t in _used(graph) if t.dtype.startswith("float") and t.name not in names]
+    allowed = _named(graph, (*graph.inputs, *graph.outputs)) | _island_tensors(graph)
+    return [t.name for t in _used(graph) if t.dtype.startswith("float") and t.name not in allowed]
+
+
+def _island_tensors(graph: Graph) -> set[str]:
+    """Return what float islands take and give, and what only moves those values: the quantiser returns behind that."""
+    found: set[str] = set()
+    for op in graph.ops:
+        if op.op in FLOAT_ISLANDS:
+            found |= _named(graph, (*op.inputs, *op.outputs))
+        elif op.op in MOVES and _named(graph, op.inputs) <= found:
+            found |= _named(graph, op.outputs)
+    return found
+
+
+def _named(graph: Graph, indices: Sequence[int]) -> set[str]:
+    return {graph.tensors[index].name for index in indices if index >= 0}
 
 
 def _float_kernels(graph: Graph) -> list[str]:

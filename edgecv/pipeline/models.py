@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,12 +40,32 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPlan:
-    """What to train, on what, for how long. `epochs` None takes the architecture's recipe."""
+    """What to train, on what, how. None takes what the architecture or its recipe says.
 
-    name: str
+    Attributes:
+        name: An architecture; None with `source`.
+        source: A trained keras model that gets a new head for the data, in place of an architecture.
+        input_size: Height and width, when they are not the published ones.
+        width: Multiplier of the channels.
+        weights: "imagenet" or a weights file, for architectures that come pretrained.
+        recipe: Name of a shipped recipe, or a TOML file.
+        teacher: A trained keras model of the same labels to learn from.
+        log_dir: Folder for a CSV table and TensorBoard events.
+    """
+
+    name: str | None = None
+    source: Path | None = None
     variant: str = "canonical"
     data: str = "digits"
+    input_size: int | None = None
+    width: float = 1.0
+    weights: str | None = None
+    recipe: str | None = None
     epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    teacher: Path | None = None
+    log_dir: Path | None = None
     seed: int = 0
 
 
@@ -133,23 +154,74 @@ def open_data(uri: str | None, manifest: Manifest | None) -> Dataset:
 
 
 def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET) -> SavedModel:
-    """Train an architecture and save it. A killed run goes on from its last finished epoch.
+    """Train an architecture, or a new head on a trained model, and save it. A killed run goes on where it was.
 
     Raises:
-        ConfigError: Unknown name, variant or data, or `out` cannot be written.
+        ConfigError: Unknown name, variant, recipe or data, or `out` cannot be written.
         DataError: The data set is wrong.
     """
     _check_keras(out)
     check_output(out, force=force)
     dataset = data.open_dataset(plan.data)
-    model, spec = zoo.build(plan.name, variant=plan.variant, labels=dataset.labels, seed=plan.seed)
-    recipe = with_changes(training.default_recipe(spec), epochs=plan.epochs, seed=plan.seed)
-    done = training.train(model, spec, dataset, recipe, state=state_path(out), reporter=reporter)
-    facts = {"step": "train", **codec.encode(recipe)}
+    model, spec, recipe, parents = _untrained(plan, dataset)
+    teacher = load(Source(path=plan.teacher)) if plan.teacher else None
+    if teacher is not None:
+        _check_teacher(teacher, spec)
+    done = training.train(
+        model, spec, dataset, recipe, state=state_path(out), teacher=teacher.model if teacher else None,
+        log_dir=plan.log_dir, reporter=reporter,
+    )  # fmt: skip
     manifest = manifest_for(
-        spec, recipe=facts, seed=plan.seed, dataset=dataset.name, dataset_sha256=dataset.split("train").sha256
-    )
-    return _save(done.model, out, manifest, done, force=force)
+        spec, recipe={"step": "train", **codec.encode(recipe)}, seed=plan.seed, dataset=dataset.name,
+        dataset_sha256=dataset.split("train").sha256, parents=parents,
+        source_sha256=teacher.sha256 if teacher else None,
+    )  # fmt: skip
+    return _save(zoo.inference(done.model, spec), out, manifest, done, force=force)
+
+
+def _untrained(
+    plan: TrainPlan, dataset: Dataset
+) -> tuple[Any, ModelSpec, training.TrainRecipe, tuple[Mapping[str, str], ...]]:
+    """Return the model to train with its contract, its recipe, and the stages that led to it."""
+    changes = {
+        "epochs": plan.epochs, "batch_size": plan.batch_size, "learning_rate": plan.learning_rate, "seed": plan.seed,
+    }  # fmt: skip
+    if (plan.name is None) == (plan.source is None):
+        raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
+    if plan.source is not None:
+        loaded = load(Source(path=plan.source))
+        parent = require_manifest(loaded)
+        env.seed_everything(plan.seed)
+        head = training.NewHead(labels=dataset.labels)
+        model, spec = training.with_new_head(loaded.model, parent.spec, head)
+        recipe = with_changes(_recipe(plan, parent.spec), **changes)
+        if not recipe.stages:
+            recipe = training.transfer_recipe(model, recipe)
+        return model, spec, recipe, ancestry(loaded)
+    entry = zoo.get(str(plan.name))
+    size = (plan.input_size, plan.input_size, *entry.input_shape[2:]) if plan.input_size else None
+    model, spec = zoo.build(
+        entry.name, variant=plan.variant, labels=dataset.labels, input_shape=size, width=plan.width,
+        weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
+    )  # fmt: skip
+    return model, spec, with_changes(_recipe(plan, spec), **changes), ()
+
+
+def _recipe(plan: TrainPlan, spec: ModelSpec) -> training.TrainRecipe:
+    return training.recipe(plan.recipe) if plan.recipe else training.default_recipe(spec)
+
+
+def _check_teacher(teacher: LoadedModel, spec: ModelSpec) -> None:
+    known = require_manifest(teacher).spec
+    if (
+        known.labels != spec.labels
+        or known.input_shape != spec.input_shape
+        or known.preprocessing != spec.preprocessing
+    ):
+        raise ConfigError(
+            f"{teacher.path} does not take the same inputs and give the same labels as '{spec.name}'",
+            hint="train the teacher on the same data, at the same input size and with the same preprocessing",
+        )
 
 
 def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET) -> SavedModel:
@@ -225,8 +297,9 @@ def state_path(out: Path) -> Path:
 def forget_state(out: Path) -> None:
     """Remove the resume file of a run whose result is safely written, and partials of killed writers of it."""
     state = state_path(out)
-    remove_partials(state)
-    state.unlink(missing_ok=True)
+    for path in (state, *state.parent.glob(f"{glob.escape(state.name)}.[0-9]*")):
+        remove_partials(path)
+        path.unlink(missing_ok=True)
 
 
 def _save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) -> SavedModel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.errors import DataError
+from edgecv.errors import DataError, EdgecvError
 from edgecv.modelio.env import tensorflow
 from edgecv.runtime.image import preprocess_batch
 from edgecv.specs import Head, ModelSpec
@@ -130,17 +130,29 @@ def batches_per_epoch(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Any:
-    """Return a tf.data pipeline of batches that are made while the step before runs; values and order stay the same.
+def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Iterator[Batch]:
+    """Yield batches from a tf.data pipeline that makes them while the step before runs; values and order stay the same.
 
     Args:
         batches: Makes the iterator.
         samples: What the batches are of, for their shapes.
+
+    Raises:
+        EdgecvError: What `batches` raised, as it was: tf.data would wrap it.
     """
-    tf = tensorflow()
+    tf, failures = tensorflow(), list[EdgecvError]()
+
+    def guarded() -> Iterator[Batch]:
+        try:
+            yield from batches()
+        except EdgecvError as error:
+            failures.append(error)
+
     first = samples.inputs(np.arange(1))
     signature = (
         tf.TensorSpec((None, *first.shape[1:]), tf.float32),
         tuple(tf.TensorSpec((None, *target.shape[1:]), target.dtype) for target in samples.targets),
     )
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature).prefetch(2)
+    if failures:
+        raise failures[0]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from edgecv.modelio import env
 
+LEAST = 1024
+"""Variables of fewer values get them: some layers compute with theirs while they are built (Normalization)."""
+
 
 @contextmanager
 def weightless() -> Iterator[None]:
-    """Make keras models in this scope hold variables of a shape and no values.
+    """Make keras models in this scope hold large variables of a shape and no values.
 
     Such a model can be profiled and its layers be listed; it cannot be called, saved or trained.
     """
@@ -20,7 +24,7 @@ def weightless() -> Iterator[None]:
 
     def create(next_creator: Callable[..., Any], **options: Any) -> Any:
         shape, dtype = options.get("shape"), options.get("dtype")
-        if shape is None or dtype is None:
+        if shape is None or dtype is None or math.prod(shape) < LEAST:
             return next_creator(**options)
         return UninitializedVariable(shape=shape, dtype=dtype, name=options["name"], trainable=options["trainable"])
 

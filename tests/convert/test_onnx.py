@@ -125,3 +125,18 @@ def test_equal_graphs_get_one_form():
 def test_boundary_must_match():
     with pytest.raises(ConversionError, match="expected"):
         canonicalize(diamond((1, 2, 3, 4, 5), backwards=False), ("image",), ("a", "b"))
+
+
+def test_a_grouped_convolution_is_one_operator():
+    from edgecv.convert.onnx import convert_float
+    from edgecv.modelio import env
+
+    layers, image = env.keras().layers, env.keras().Input((8, 8, 4))
+    model = env.keras().Model(image, layers.Conv2D(6, 3, groups=2, activation="relu", name="grouped")(image))
+    built = convert_float(model, "float32", ("grouped",))
+    (node,) = [n for n in onnx.load_from_string(built.data).graph.node if n.op_type == "Conv"]
+    assert [a.i for a in node.attribute if a.name == "group"] == [2]
+    x = np.random.default_rng(0).random((1, 8, 8, 4), dtype=np.float32)
+    (answer,) = onnxruntime.InferenceSession(built.data).run(None, {model.input_names[0]: x})
+    np.testing.assert_allclose(answer, model(x), atol=1e-5)
+    assert "jit" in type(model.layers[1])._jit_compiled_convolution_op.python_function.__name__

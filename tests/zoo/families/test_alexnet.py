@@ -1,6 +1,12 @@
 import numpy as np
 import pytest
 
+from edgecv import profiles, zoo
+from edgecv.convert import convert
+from edgecv.data.synthetic import synthetic
+from edgecv.errors import ConfigError
+from edgecv.graphs import read_graph
+from edgecv.modelio import LoadedModel
 from edgecv.zoo import Build
 from edgecv.zoo.families import alexnet
 from tests.zoo.outline import cases, conv, dense, figures, norm, outline, shapes, sides
@@ -36,9 +42,6 @@ def test_stages():
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_quarter", "zfnet"])
 def test_the_small_input_is_the_smallest_with_every_stage(name):
-    from edgecv import zoo
-    from edgecv.errors import ConfigError
-
     side, _, channels = zoo.get(name).small_shape
     assert sides(name, "pool5", input_shape=(side, side, channels)) == [1]
     with pytest.raises(ConfigError, match="cannot be built for inputs"):
@@ -80,6 +83,23 @@ def test_towers_compute_what_grouped_convolutions_do():
         grouped.get_layer(name).set_weights(towers.get_layer(name).get_weights())
     image = np.random.default_rng(0).standard_normal((2, 67, 67, 3)).astype(np.float32)
     np.testing.assert_allclose(grouped.predict(image, verbose=0), towers.predict(image, verbose=0), atol=1e-5)
+
+
+def test_response_normalisation_in_towers_is_the_only_float_of_an_int8_file(tmp_path):
+    # The quantiser leaves the pools between a normalisation and the junction in float too.
+    plan = alexnet.Plan(
+        widths=(8, 16, 24, 24, 16), towers=2, hidden=(12,), rate=None, response=alexnet.ResponseNorm(alpha=0.1)
+    )
+    model = alexnet.builder(plan, "towers")(Build(input_shape=(67, 67, 3), units=(5,)))
+    spec = zoo.get("alexnet").spec("towers", labels=("a", "b", "c", "d", "e"), input_shape=(67, 67, 3))
+    source = LoadedModel(model=model, manifest=None, path=tmp_path / "towers.keras", sha256="0" * 64)
+    made = convert(
+        source, format="tflite", scheme="int8", method="ptq", out=tmp_path / "towers.tflite", spec=spec,
+        calibration=profiles.calibration("minmax"), dataset=synthetic(spec),
+    )  # fmt: skip
+    graph = read_graph(made.path)
+    floats = {op.op for op in graph.ops if any(t.dtype == "float32" for t in graph.outputs_of(op))}
+    assert floats == {"DEQUANTIZE", "LOCAL_RESPONSE_NORMALIZATION", "MAX_POOL_2D"}
 
 
 def test_a_tower_has_half_the_kernels():

@@ -1,0 +1,116 @@
+"""Features of a frozen backbone, computed once per image: epochs on them take seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgecv.errors import ConfigError
+from edgecv.modelio.env import keras, tensorflow
+from edgecv.progress import Reporter
+from edgecv.specs import ModelSpec
+from edgecv.train.batches import Floats, Source, Targets
+
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A model cut in two at one tensor; both parts share the model's layers.
+
+    Attributes:
+        backbone: From the model's input to the tensor.
+        head: From the tensor to the model's outputs.
+    """
+
+    backbone: Any
+    head: Any
+
+
+class CachedFeatures:
+    """What a backbone says of each sample, with the samples' targets."""
+
+    def __init__(self, features: Floats, targets: Targets) -> None:
+        self._features = features
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def inputs(self, indices: npt.NDArray[np.int64]) -> Floats:
+        """Return the features at `indices`."""
+        return self._features[indices]
+
+
+def cut(model: Any) -> Parts:
+    """Return the frozen front of a model and the rest, cut at the input of the first layer that trains.
+
+    Raises:
+        ConfigError: Nothing in front is frozen, or the rest needs more than one tensor of the front.
+    """
+    first = next((layer for layer in model.layers if layer.trainable_weights), None)
+    if first is None:
+        raise ConfigError("there is nothing to train", hint="freeze fewer layers")
+    return split_at(model, first.name)
+
+
+def split_at(model: Any, layer: str) -> Parts:
+    """Return a model in two parts, cut at the input of a layer; run one after the other they are the model.
+
+    Args:
+        model: Functional or sequential.
+        layer: The first layer of the second part.
+
+    Raises:
+        ConfigError: There is no such layer, it is the first one, or the second part needs more than its input.
+    """
+    names = [one.name for one in model.layers]
+    if layer not in names:
+        raise ConfigError(f"'{model.name}' has no layer '{layer}'", hint=f"layers: {', '.join(names)}")
+    tensor = model.get_layer(layer).input
+    if isinstance(tensor, (list, tuple)) or any(tensor is given for given in model.inputs):
+        raise ConfigError(
+            f"'{model.name}' cannot be cut at '{layer}'", hint="choose a layer behind the input, with a single input"
+        )
+    backbone = keras().Model(model.inputs, tensor, name=f"{model.name}_backbone")
+    try:
+        head = keras().Model(tensor, model.outputs, name=f"{model.name}_head")
+    except ValueError as error:
+        raise ConfigError(
+            f"'{model.name}' cannot be cut at '{layer}': what follows needs other tensors from before it",
+            hint="choose a layer that everything before passes through, such as a global pool",
+        ) from error
+    return Parts(backbone=backbone, head=head)
+
+
+def split_specs(parts: Parts, spec: ModelSpec) -> tuple[ModelSpec, ModelSpec]:
+    """Return the contracts of both parts: the backbone gives an embedding, the head takes it as it is."""
+    shape = tuple(int(size) for size in parts.backbone.output_shape[1:])
+    names = tuple(f"feature_{index}" for index in range(shape[-1]))
+    embedding = replace(spec.head, name="features", task="embedding", activation="linear", labels=names, metric="none")
+    front = replace(spec, name=f"{spec.name}_backbone", heads=(embedding,))
+    back = replace(spec, name=f"{spec.name}_head", input_shape=shape, preprocessing=None)
+    return front, back
+
+
+def cached(samples: Source, backbone: Any, *, title: str, reporter: Reporter) -> CachedFeatures:
+    """Return the features of all samples, in one pass.
+
+    Args:
+        samples: Preprocessed inputs and targets.
+        backbone: Run in inference mode.
+        title: For the progress bar.
+        reporter: Told of each batch.
+    """
+    tf = tensorflow()
+    call = tf.function(lambda x: backbone(x, training=False), reduce_retracing=True)
+    found = []
+    with reporter.bar(title, len(samples)) as advance:
+        for start in range(0, len(samples), BATCH):
+            chosen = np.arange(start, min(start + BATCH, len(samples)))
+            found.append(call(samples.inputs(chosen)).numpy())
+            advance(len(chosen))
+    return CachedFeatures(np.concatenate(found), samples.targets)

@@ -1,0 +1,86 @@
+"""A new head on a trained backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.modelio.env import keras
+from edgecv.specs import Head, ModelSpec
+from edgecv.train.recipes import Stage, TrainRecipe
+
+HEAD = "head"
+HEAD_EPOCHS = 0.5
+"""Share of a recipe's epochs that the new head trains alone."""
+
+FINE_TUNING_RATE = 0.1
+"""Of the recipe's learning rate: large steps would undo what the backbone knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHead:
+    """What stands on the backbone.
+
+    Attributes:
+        labels: One per class.
+        units: Of a hidden dense layer; None for none.
+        dropout: While training, 0 <= x < 1.
+    """
+
+    labels: tuple[str, ...]
+    units: int | None = None
+    dropout: float = 0.0
+
+
+def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, ModelSpec]:
+    """Return a classifier with the layers of a trained model up to its last maps, and a fresh head.
+
+    The layers are shared with `model`. Behind the last maps (height, width, channels) stands a global average pool; a
+    model whose classifier follows a pool keeps the pool.
+
+    Args:
+        model: Functional or sequential; its last layer with weights is the classifier that goes.
+        spec: Its contract: input and preprocessing stay.
+        head: What is built.
+
+    Raises:
+        ConfigError: Fewer than two labels.
+        UnsupportedModelError: The model has nothing before its classifier.
+    """
+    if len(head.labels) < 2:
+        raise ConfigError(f"a classifier needs 2 or more labels, got {', '.join(head.labels) or 'none'}")
+    x = _features(model)
+    layers = keras().layers
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(name=f"{HEAD}_pool")(x)
+    if head.units:
+        x = layers.Dense(head.units, activation="relu", name=f"{HEAD}_fc")(x)
+    if head.dropout:
+        x = layers.Dropout(head.dropout, name=f"{HEAD}_drop")(x)
+    x = layers.Dense(len(head.labels), activation="softmax", name=f"{HEAD}_output")(x)
+    made = keras().Model(model.inputs, x, name=f"{model.name}_transfer")
+    contract = Head(name="output", task="classification", activation="probabilities", labels=head.labels)
+    return made, replace(spec, heads=(contract,), variant=f"{spec.variant}_transfer")
+
+
+def transfer_recipe(model: Any, recipe: TrainRecipe) -> TrainRecipe:
+    """Return a recipe in two stages: the head on cached features, then all layers at a tenth of the rate."""
+    first = max(1, round(recipe.epochs * HEAD_EPOCHS))
+    backbone = tuple(layer.name for layer in model.layers if layer.weights and not layer.name.startswith(f"{HEAD}_"))
+    stages = (
+        Stage(epochs=first, freeze=backbone, cache_features=True),
+        Stage(epochs=max(1, recipe.epochs - first), learning_rate=recipe.learning_rate * FINE_TUNING_RATE),
+    )
+    return replace(recipe, stages=stages)
+
+
+def _features(model: Any) -> Any:
+    """Return the tensor that the classifier takes, without a dropout in front of it."""
+    weighted = [layer for layer in model.layers if layer.weights]
+    if len(weighted) < 2:
+        raise UnsupportedModelError(f"'{model.name}' has nothing before its classifier", hint="give a larger network")
+    tensor = weighted[-1].input
+    while type(tensor._keras_history.layer).__name__ in ("Dropout", "Flatten"):
+        tensor = tensor._keras_history.layer.input
+    return tensor

@@ -1,0 +1,131 @@
+"""Frozen layers, cached features, heads on trained backbones, and logs."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from edgecv.errors import ConfigError
+from edgecv.modelio import env
+from edgecv.train import NewHead, Stage, TrainRecipe, split_at, split_specs, train, transfer_recipe, with_new_head
+from tests.train.small import SPEC, Listener, dataset
+
+keras = env.keras()
+L = keras.layers
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return dataset(tmp_path_factory.mktemp("data"))
+
+
+def net():
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input(SPEC.input_shape, name="image")
+    x = L.BatchNormalization(name="norm")(L.Conv2D(4, 3, name="conv")(x))
+    x = L.GlobalAveragePooling2D(name="pool")(L.ReLU(name="relu")(x))
+    x = L.Dense(8, activation="relu", name="fc")(x)
+    return keras.Model(image, L.Dense(len(SPEC.labels), activation="softmax", name="output")(x), name="staged")
+
+
+def weights(model, layer):
+    return [weight.copy() for weight in model.get_layer(layer).get_weights()]
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_frozen_layers_keep_weights_and_statistics(data):
+    model = net()
+    before = {name: weights(model, name) for name in ("conv", "norm", "fc", "output")}
+    recipe = TrainRecipe(stages=(Stage(epochs=2, freeze=("conv", "n*")),))
+    train(model, SPEC, data, recipe)
+    assert same(before["conv"], weights(model, "conv"))
+    assert same(before["norm"], weights(model, "norm"))
+    assert not same(before["fc"], weights(model, "fc"))
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_the_next_stage_trains_what_was_frozen(data):
+    model = net()
+    before = {name: weights(model, name) for name in ("conv", "norm")}
+    recipe = TrainRecipe(stages=(Stage(epochs=1, train_last=1), Stage(epochs=1, learning_rate=1e-4)))
+    train(model, SPEC, data, recipe)
+    assert not same(before["conv"], weights(model, "conv"))
+    assert not same(before["norm"], weights(model, "norm"))
+
+
+def test_cached_features_train_as_the_whole_model_does(data):
+    plain, quick = net(), net()
+    stage = {"epochs": 3, "freeze": ("conv", "norm")}
+    whole = train(plain, SPEC, data, TrainRecipe(stages=(Stage(**stage),)))
+    cached = train(quick, SPEC, data, TrainRecipe(stages=(Stage(**stage, cache_features=True),)))
+    for a, b in zip(whole.history, cached.history, strict=True):
+        assert (a.loss, a.val_loss) == pytest.approx((b.loss, b.val_loss), rel=1e-4)
+    for a, b in zip(plain.get_weights(), quick.get_weights(), strict=True):
+        assert a == pytest.approx(b, abs=1e-4)
+
+
+def test_stages_resume(data, tmp_path):
+    recipe = TrainRecipe(stages=(Stage(epochs=2, train_last=2), Stage(epochs=2, learning_rate=1e-4)))
+    straight = train(net(), SPEC, data, recipe)
+    train(net(), SPEC, data, recipe, state=tmp_path / "state")
+    assert (tmp_path / "state.1").exists()
+    listener = Listener()
+    again = train(net(), SPEC, data, recipe, state=tmp_path / "state", reporter=listener)
+    assert sum("resuming" in remark for remark in listener.remarks) == 2
+    assert same(straight.model.get_weights(), again.model.get_weights())
+
+
+def test_unfreezing_at_the_same_rate_is_warned_of(data):
+    listener = Listener()
+    recipe = TrainRecipe(stages=(Stage(epochs=1, freeze=("conv",)), Stage(epochs=1)))
+    train(net(), SPEC, data, recipe, reporter=listener)
+    assert any("no lower than" in warning for warning in listener.warnings)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (Stage(epochs=1, freeze=("cnov",)), "no layer of 'staged' is called 'cnov'"),
+        (Stage(epochs=1, freeze=("*",)), "every layer with weights is frozen"),
+        (Stage(epochs=1, cache_features=True), "cannot be cut at 'conv'"),
+    ],
+)
+def test_impossible_stages_are_refused(data, stage, message):
+    with pytest.raises(ConfigError, match=message):
+        train(net(), SPEC, data, TrainRecipe(stages=(stage,)))
+
+
+def test_a_model_in_two_parts_answers_like_the_whole():
+    model = net()
+    parts = split_at(model, "fc")
+    image = np.random.default_rng(0).random((3, *SPEC.input_shape), dtype=np.float32)
+    assert np.asarray(parts.head(parts.backbone(image))) == pytest.approx(np.asarray(model(image)), abs=1e-6)
+    front, back = split_specs(parts, SPEC)
+    assert (front.head.task, back.input_shape, back.preprocessing) == ("embedding", (4,), None)
+    assert back.labels == SPEC.labels
+    with pytest.raises(ConfigError, match="no layer 'ouput'"):
+        split_at(model, "ouput")
+
+
+def test_a_new_head_keeps_the_backbone(data):
+    source = train(net(), SPEC, data, TrainRecipe(epochs=2)).model
+    labels = tuple(SPEC.labels)
+    model, spec = with_new_head(source, SPEC, NewHead(labels=labels, units=6, dropout=0.1))
+    assert spec.variant == "canonical_transfer"
+    assert same(weights(source, "conv"), weights(model, "conv"))
+    recipe = transfer_recipe(model, TrainRecipe(epochs=4))
+    assert [stage.epochs for stage in recipe.stages] == [2, 2]
+    assert recipe.stages[1].learning_rate == pytest.approx(1e-4)
+    done = train(model, spec, data, recipe)
+    assert len(done.history) == 2
+
+
+def test_logs_hold_every_epoch(data, tmp_path):
+    train(net(), SPEC, data, TrainRecipe(epochs=3), log_dir=tmp_path / "logs")
+    rows = list(csv.DictReader((tmp_path / "logs" / "train.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(0 <= float(row[f"val_{SPEC.head.name}_top1"]) <= 1 for row in rows)
+    assert list((tmp_path / "logs" / "tensorboard" / "train").glob("events.*"))
