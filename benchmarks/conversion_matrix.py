@@ -76,6 +76,7 @@ def readiness(records: list[dict[str, Any]]) -> dict[str, Any]:
                     "n_ops": reading["n_ops"],
                     "n_mapped": reading["n_mapped"],
                     "unmapped": names,
+                    "kind": reading["kind"],
                 }
         out.setdefault(record["network"], {})[record["variant"]] = targets
     return out

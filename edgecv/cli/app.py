@@ -37,6 +37,7 @@ app.command("demo")(assess.demo)
 zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv builds.")
 zoo.command("list")(models.zoo_list)
 zoo.command("show")(models.zoo_show)
+zoo.command("check")(models.zoo_check)
 app.add_typer(zoo, name="zoo")
 data = typer.Typer(
     no_args_is_help=True, help="Data sets: `digits`, `npz:PATH`, `folder:PATH`, `keras:NAME`, `tfds:NAME`."

@@ -11,6 +11,10 @@ from edgecv.cli import options as opt
 from edgecv.cli import render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
+Variant = Annotated[str, typer.Option("--variant", help="canonical, or another one it has.")]
+InputSize = Annotated[int | None, typer.Option("--input-size", min=1, help="Height and width.")]
+Width = Annotated[float, typer.Option("--width", help="Multiplier of the channels, where it scales.")]
+
 
 def zoo_list(json_: opt.Json = False) -> None:
     """List the architectures.
@@ -25,17 +29,37 @@ def zoo_list(json_: opt.Json = False) -> None:
 
 def zoo_show(
     name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.")],
-    variant: Annotated[str, typer.Option("--variant", help="canonical, or another one it has.")] = "canonical",
+    variant: Variant = "canonical",
+    input_size: InputSize = None,
+    width: Width = 1.0,
     json_: opt.Json = False,
 ) -> None:
-    """Show parameters, multiply-accumulates, memory and layers of one architecture.
+    """Show parameters, multiply-accumulates, memory, layers and target readiness of one architecture.
 
     Example: `edgecv zoo show lenet5 --json`
     """
     from edgecv.pipeline import catalogue
 
-    shown = catalogue.show(name, variant=variant)
+    shown = catalogue.show(name, variant=variant, input_size=input_size, width=width)
     emit_json(shown) if json_ else render.zoo_entry(shown)
+
+
+def zoo_check(
+    name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.")],
+    variant: Variant = "canonical",
+    input_size: InputSize = None,
+    json_: opt.Json = False,
+) -> None:
+    """Convert an architecture, with random weights, to every scheme and format, and show what each target takes of it.
+
+    Example: `edgecv zoo check lenet5`
+    """
+    from edgecv.pipeline import matrix
+
+    cells = matrix.check(name, variant=variant, input_size=input_size, reporter=ConsoleReporter())
+    emit_json(cells) if json_ else render.matrix(cells)
+    if any(cell.error for cell in cells):
+        raise typer.Exit(1)
 
 
 def data_show(
@@ -56,12 +80,12 @@ def train(
     out: opt.Out,
     name: Annotated[str | None, typer.Argument(help="An architecture id: see `edgecv zoo list`.")] = None,
     data: opt.Data = "digits",
-    variant: Annotated[str, typer.Option("--variant", help="canonical, or another one it has.")] = "canonical",
+    variant: Variant = "canonical",
     source: Annotated[
         Path | None, typer.Option("--from", help="A trained `.keras` that gets a new head, in place of a name.")
     ] = None,
-    input_size: Annotated[int | None, typer.Option("--input-size", min=1, help="Height and width.")] = None,
-    width: Annotated[float, typer.Option("--width", help="Multiplier of the channels, where it scales.")] = 1.0,
+    input_size: InputSize = None,
+    width: Width = 1.0,
     weights: Annotated[str | None, typer.Option("--weights", help="imagenet, or a file, to start from.")] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", help="A shipped recipe's name, or a TOML file.")] = None,
     epochs: opt.Epochs = None,

@@ -10,19 +10,59 @@ from edgecv.results import Evaluation, Inspection, Latency, Report
 
 
 def zoo_entries(entries: Any) -> None:
-    rows = [(e["name"], e["task"], _shape(e["input_shape"]), ", ".join(e["variants"]), e["title"]) for e in entries]
-    emit_table("", ("name", "task", "input", "variants", "what it is"), rows)
+    rows = [
+        (e["name"], e["task"], _shape(e["input_shape"]), _short(e["parameters"]), _short(e["macs"]),
+         ", ".join(v for v in e["variants"] if v != "canonical"), e["title"])
+        for e in entries
+    ]  # fmt: skip
+    columns = ("name", "task", "input", "weights", "MACs", "variants", "what it is")
+    emit_table("", columns, rows, right=(3, 4))
+
+
+def _short(count: int | None) -> str:
+    """Three digits and a unit: 25.6M."""
+    if count is None:
+        return "?"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)
 
 
 def zoo_entry(shown: Any) -> None:
     emit(f"{shown['name']} ({shown['variant']}): {shown['title']}")
     for key in ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth"):
         emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}")
-    emit(f"  source: {shown['source']}")
+    emit(f"  input: {_shape(shown['input_shape'])}; source: {shown['source']}")
+    for variant, title in shown["variants"].items():
+        emit(f"  variant {variant}: {title}")
     layers = [(r["name"], r["kind"], _shape(r["output_shape"]), f"{r['parameters']:,}") for r in shown["layers"]]
     emit_table("layers", ("layer", "kind", "output", "parameters"), layers, right=(3,))
+    _readiness(shown["readiness"])
     for target, note in shown["notes"].items():
         emit(f"{target or 'everywhere'}: {note}")
+
+
+def _readiness(known: Any) -> None:
+    rows = [
+        (target, way, f"{r.n_mapped}/{r.n_ops}", r.kind, ", ".join(r.unmapped))
+        for target, ways in known.items()
+        for way, r in ways.items()
+    ]
+    if rows:
+        emit_table("operators that each target takes", ("target", "file", "mapped", "kind", "not mapped"), rows)
+    else:
+        emit("targets: not known; edgecv zoo check tells")
+
+
+def matrix(cells: Any) -> None:
+    rows = [
+        (f"{c.network}/{c.variant}", c.way, c.format, "ok" if not c.error else c.error.splitlines()[0],
+         "" if c.size_bytes is None else _bytes(c.size_bytes),
+         ", ".join(f"{t.target} {t.n_mapped}/{t.n_ops}" for t in c.targets))
+        for c in cells
+    ]  # fmt: skip
+    emit_table("", ("network", "file", "format", "result", "size", "mapped"), rows, right=(4,))
 
 
 def dataset(described: Any) -> None:

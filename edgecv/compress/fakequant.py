@@ -16,6 +16,7 @@ from edgecv.compress.canonical import KERNEL_KINDS
 from edgecv.compress.layer_graph import Call, LayerGraph, build, read
 from edgecv.compress.names import INPUT_QUANTIZER, QUANT_PREFIX
 from edgecv.modelio.env import keras
+from edgecv.modelio.wrapped import scopes
 
 # Operators of TFLite whose output has the input's scale.
 SAME_SCALE = frozenset({
@@ -84,7 +85,8 @@ def without_weight_rounding(model: Any) -> Any:
         inner = type(layer.layer).from_config(layer.layer.get_config())
         return quantisers.wrapped(inner, quantisers.without_weight_rounding(config), name=layer.name)
 
-    twin = keras().models.clone_model(model, clone_function=replace)
+    with scopes():
+        twin = keras().models.clone_model(model, clone_function=replace)
     for layer in model.layers:
         values = {_short(weight): weight for weight in layer.weights}
         for weight in twin.get_layer(layer.name).weights:

@@ -115,6 +115,24 @@ def cells(
             yield from _way(source, way, formats, targets, reporter)
 
 
+def check(
+    name: str, *, variant: str = "canonical", input_size: int | None = None, reporter: Reporter = QUIET
+) -> tuple[Cell, ...]:
+    """Return every cell of one network, at its smallest input size unless another one is given.
+
+    Raises:
+        ConfigError: Unknown name or variant, or a size that the architecture does not take.
+    """
+    entry = zoo.get(name)
+    shape = (input_size, input_size, *entry.input_shape[2:]) if input_size else entry.small_shape
+    with reporter.bar(f"convert {name}", len(WAYS) * len(FORMATS)) as advance:
+        found = []
+        for cell in cells(name, variant=variant, input_shape=shape, reporter=reporter):
+            found.append(cell)
+            advance(1, note=f"{cell.way} {cell.format}")
+    return tuple(found)
+
+
 def _settle(model: Any, spec: ModelSpec, data: Dataset) -> None:
     """Give an untrained network activations and answers of a trained one's size, on the training samples.
 

@@ -46,6 +46,7 @@ class Hooks:
         eligible: Whether the weights after this epoch (0-based) may be kept as the best.
         teacher: Model whose answers the first head follows, distillation; None for none.
         log: Told of all finished epochs after each one.
+        start_counts: Whether the weights before the first epoch may be kept as the best.
     """
 
     stage: str
@@ -54,11 +55,12 @@ class Hooks:
     eligible: Callable[[int], bool] = _always
     teacher: Any = None
     log: Callable[[tuple[Epoch, ...]], None] = _unlogged
+    start_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """The result of `fit`: the model holds the weights of `best_epoch` (0-based)."""
+    """The result of `fit`: the model holds the weights of `best_epoch` (0-based; -1 is before the first)."""
 
     history: tuple[Epoch, ...]
     best_epoch: int
@@ -96,6 +98,7 @@ def fit(
         ConfigError: The head has no loss, the loss is no longer finite, or the state cannot be written.
     """
     run = _Run(model, spec, recipe, hooks, training)
+    start = (run.weights(), run.measure(validation)) if hooks.start_counts else None
     identity = _fingerprint(run, data_sha256)
     history, best = _restore(run, states.resume(state, identity, reporter))
     with reporter.bar(hooks.stage, recipe.epochs) as advance:
@@ -111,7 +114,15 @@ def fit(
         advance(recipe.epochs - len(history))
     run.set_weights(best)
     chosen = best_index(history, spec)
+    if start is not None and _better(start[1], history[chosen].val_value, spec):
+        run.set_weights(start[0])
+        reporter.warn(f"{hooks.stage}: no epoch was better than the start, whose weights are kept")
+        return Fitted(history=history, best_epoch=-1, best_value=start[1])
     return Fitted(history=history, best_epoch=chosen, best_value=history[chosen].val_value)
+
+
+def _better(one: float, other: float, spec: ModelSpec) -> bool:
+    return one < other if is_regression(spec.head) else one > other
 
 
 def best_index(history: tuple[Epoch, ...], spec: ModelSpec) -> int:
@@ -206,6 +217,10 @@ class _Run:
             eligible=self.hooks.eligible(index),
             head_values=tuple(values),
         )
+
+    def measure(self, validation: Source) -> float:
+        """Return the validation value of the first head, as the model stands."""
+        return self._validate(validation)[1]
 
     def _rate(self, history: tuple[Epoch, ...]) -> float:
         sign = 1.0 if is_regression(self.spec.head) else -1.0

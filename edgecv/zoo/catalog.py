@@ -9,10 +9,21 @@ from edgecv.modelio import env
 from edgecv.registry import Registry
 from edgecv.specs import ModelSpec
 from edgecv.zoo.entry import Build, ZooEntry
-from edgecv.zoo.families import alexnet, applications, fashion, first_cnns, inception, lenet, mlps, resnet, small
+from edgecv.zoo.families import (
+    alexnet,
+    applications,
+    fashion,
+    first_cnns,
+    inception,
+    lenet,
+    mlps,
+    resnet,
+    small,
+    transfer,
+)
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-for _family in (mlps, lenet, fashion, first_cnns, alexnet, inception, resnet, small, applications):
+for _family in (mlps, lenet, fashion, first_cnns, alexnet, inception, resnet, small, applications, transfer):
     for _entry in _family.ENTRIES:
         _ENTRIES.add(_entry.name, _entry)
 

@@ -20,28 +20,39 @@ CONCAT = "all inputs of a concatenation share one scale: calibrate on real image
 GATES = "swish and squeeze-and-excitation collapse under plain int8: train with quantisation"
 
 
+def application(constructor: str, request: Build, **options: Any) -> Any:
+    """Return `tf_keras.applications.<constructor>` for what is asked for; `options` are its further arguments.
+
+    Raises:
+        ConfigError: It does not take the input shape or the weights, or the weights cannot be had.
+    """
+    make = getattr(env.keras().applications, constructor)
+    try:
+        return make(weights=_weights(request), **options)
+    except ValueError as error:
+        raise ConfigError(
+            f"{constructor} cannot be built for {request.input_shape} and {request.labels} labels: "
+            f"{str(error).splitlines()[0]}",
+            hint="see edgecv zoo show for its input size; ImageNet weights need its 1000 classes",
+        ) from error
+    except Exception as error:
+        # Keras raises a plain Exception when a download fails.
+        if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
+            raise
+        raise ConfigError(
+            f"the weights of {constructor} cannot be had: {error}",
+            hint="without a network, download the file elsewhere and pass its path as weights",
+        ) from error
+
+
 def builder(constructor: str, *, scalable: bool = False) -> Callable[[Build], Any]:
     """Return what builds `tf_keras.applications.<constructor>` with its softmax classifier."""
 
     def build(request: Build) -> Any:
-        make = getattr(env.keras().applications, constructor)
         options = {"alpha": request.width} if scalable else {}
-        weights = _weights(request)
-        try:
-            return make(
-                input_shape=request.input_shape, classes=request.labels, weights=weights, include_top=True, **options
-            )
-        except ValueError as error:
-            raise ConfigError(
-                f"{constructor} cannot be built for {request.input_shape} and {request.labels} labels: "
-                f"{str(error).splitlines()[0]}",
-                hint="see edgecv zoo show for its input size; ImageNet weights need its 1000 classes",
-            ) from error
-        except OSError as error:
-            raise ConfigError(
-                f"the weights of {constructor} cannot be had: {error}",
-                hint="without a network, download the file elsewhere and pass its path as weights",
-            ) from error
+        return application(
+            constructor, request, input_shape=request.input_shape, classes=request.labels, include_top=True, **options
+        )
 
     return build
 

@@ -6,6 +6,7 @@ Sources: He, Zhang, Ren, Sun 2016, "Deep Residual Learning for Image Recognition
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -95,6 +96,32 @@ def _shortcut(x: Any, inner: Any, strides: int, plan: Plan, *, name: str) -> Any
     return blocks.conv_norm(x, channels, 1, strides=strides, activation=None, name=f"{name}_shortcut", bias=plan.bias)
 
 
+# Width and units of each group of the simplified network, which a book prints as ResNet-34.
+SIMPLIFIED = ((64, 2), (128, 3), (256, 5), (512, 2))
+
+
+def build_simplified(request: Build, *, halving: int) -> Any:
+    """31 convolutions with bias and without batch normalisation; identity shortcuts inside groups only.
+
+    Between groups stand two 3x3 convolutions. As printed both halve the maps (`halving` 2), down to 1x1; with 1 only
+    the first does.
+    """
+    image = blocks.image_input(request.input_shape)
+    x = blocks.conv(image, SIMPLIFIED[0][0], 7, strides=2, name="stem")
+    x = blocks.pool(x, 3, strides=2, name="stem_pool")
+    for group, (filters, count) in enumerate(SIMPLIFIED, start=1):
+        if group > 1:
+            for step in (1, 2):
+                strides = 2 if step <= halving else 1
+                x = blocks.conv(x, filters, 3, strides=strides, name=f"group{group}_down{step}")
+        for unit in range(1, count + 1):
+            name = f"group{group}_unit{unit}"
+            inner = blocks.conv(x, filters, 3, name=f"{name}_conv1")
+            inner = blocks.conv(inner, filters, 3, name=f"{name}_conv2")
+            x = blocks.residual(inner, x, name=name, activation=None)
+    return blocks.model(image, blocks.classifier(blocks.global_average(x), request.labels), name="resnet34_book")
+
+
 CIFAR = (32, 32, 3)
 IMAGENET = (224, 224, 3)
 RESNET34 = Plan(counts=(3, 4, 6, 3), widths=(64, 128, 256, 512))
@@ -152,7 +179,19 @@ ENTRIES = (
     _entry(
         "resnet34",
         "ResNet-34",
-        {"canonical": _variant("convolutions without bias", RESNET34, "resnet34", inputs.UNIT)},
+        {
+            "canonical": _variant("convolutions without bias", RESNET34, "resnet34", inputs.UNIT),
+            "book": Variant(
+                title="31 plain convolutions, two halvings between groups: no batch normalisation",
+                build=functools.partial(build_simplified, halving=2),
+                preprocessing=inputs.UNIT,
+            ),
+            "fix_stride": Variant(
+                title="the book's, with one halving between groups",
+                build=functools.partial(build_simplified, halving=1),
+                preprocessing=inputs.UNIT,
+            ),
+        },
         cifar=False,
     ),
     _entry(

@@ -3,8 +3,11 @@ import pytest
 
 from edgecv import zoo
 from edgecv.convert import convert
+from edgecv.data.synthetic import synthetic
 from edgecv.graphs import read_graph
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
+from edgecv.pipeline.matrix import cells
+from edgecv.train import TrainRecipe, train
 from tests.zoo.outline import cases, dense, figures, outline, shapes
 
 GOLDEN = {
@@ -147,6 +150,18 @@ def test_the_loss_on_a_hidden_layer_is_its_mean_square():
     assert (hidden >= 0).all()
 
 
+def test_the_training_loop_adds_the_hidden_loss():
+    model, spec = zoo.build("custom_loss_net")
+    data = synthetic(spec)
+    split = data.split("train")
+    x, y = np.stack([split.image(index) for index in range(len(split))]), split.targets[0]
+    inner = env.keras().Model(model.inputs, [model.output, model.get_layer("fc1").output])
+    outputs, hidden = (np.asarray(values) for values in inner(x))
+    recipe = TrainRecipe(epochs=1, batch_size=len(split), learning_rate=1e-9)
+    (epoch,) = train(model, spec, data, recipe).history
+    assert epoch.loss == pytest.approx(((outputs - y) ** 2).mean() + (hidden**2).mean(), rel=1e-4)
+
+
 def test_training_shrinks_the_hidden_layer():
     tf, model = env.tensorflow(), zoo.build("custom_loss_net")[0]
     x = np.random.default_rng(0).standard_normal((16, 512)).astype(np.float32)
@@ -170,3 +185,9 @@ def test_the_loss_on_a_hidden_layer_is_no_operator_of_a_file(tmp_path):
     assert [op.op for op in read_graph(made.path).ops] == [
         "FULLY_CONNECTED", "FULLY_CONNECTED", "LOGISTIC", "FULLY_CONNECTED",
     ]  # fmt: skip
+
+
+def test_two_heads_on_features_reach_an_int8_file_by_quantisation_aware_training():
+    (cell,) = cells("mlp_multitask", ways=("int8-qat",), formats=("tflite",), targets=("edgetpu",))
+    assert cell.error == ""
+    assert [reading.n_mapped == reading.n_ops for reading in cell.targets] == [True]
