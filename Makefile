@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-slow lint format swiftshader tflite-runtime clean
+.PHONY: help demo test test-slow test-matrix lint format swiftshader tflite-runtime clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -21,10 +21,13 @@ demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow; ends 
 	$(BIN)/edgecv demo --out $(DEMO)
 
 test: $(VENV)/.dev lint ## lint, types and every fast test (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not matrix"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout=3000
+
+test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about an hour)
+	$(BIN)/python -m pytest -m matrix
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Every kind of network becomes, after quantisation-aware training, an integer file with the trained model's answers."""
+"""Every kind of network becomes, after quantisation-aware training, an integer file that answers like it."""
 
 from pathlib import Path
 
