@@ -94,7 +94,7 @@ def run(case: Case, data: Path, models: Path | None, out: Path) -> dict[str, Any
     samples = ["--data", f"npz:{data / case.data}.npz"]
     keras, spec = _float_model(case, samples, models, folder)
     if not case.quantized:
-        return {"case": case.name, "title": case.title, "data": case.data}
+        return {"case": case.name, "title": case.title, "data": case.data, **_accuracy(keras, samples, folder)}
     files = {name: folder / file for name, file in ARTIFACTS.items()}
     step(files["float32"], "convert", str(keras), "--out", str(files["float32"]), *samples, *spec, folder=folder)
     step(files["ptq"], "quantize", str(keras), "--out", str(files["ptq"]), *samples, *spec, folder=folder)
@@ -117,6 +117,17 @@ def attempt(case: Case, data: Path, models: Path | None, out: Path) -> dict[str,
     except (RuntimeError, EdgecvError) as error:
         print(f"{case.name}: {error}", file=sys.stderr, flush=True)
         return {"case": case.name, "title": case.title, "data": case.data, "failed": str(error)}
+
+
+def _accuracy(keras: Path, samples: list[str], folder: Path) -> dict[str, Any]:
+    """Return the float model's accuracy on the test split."""
+    out = folder / "evaluation.json"
+    if not out.exists():
+        line = [sys.executable, str(ROOT / "cli.py"), "evaluate", str(keras), *samples, "--json"]
+        done = subprocess.run(line, capture_output=True, text=True, check=True)
+        out.write_text(done.stdout)
+    found = json.loads(out.read_text())
+    return {"n": found["n"], "value": found["value"]}
 
 
 def _float_model(case: Case, samples: list[str], models: Path | None, folder: Path) -> tuple[Path, list[str]]:
@@ -177,6 +188,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     ]
     for entry in rows:
         if "schemes" not in entry:
+            value = f"{entry['value']:.4f}" if "value" in entry else "failed"
+            lines.append(f"| {entry['title']} | {value} | | | | |")
             continue
         floats, ptq, qat = (entry["schemes"][name] for name in ARTIFACTS)
         ratios = " / ".join(f"{s['ratio_to_baseline']:.2f}" if s["ratio_to_baseline"] else "?" for s in (ptq, qat))
