@@ -95,6 +95,7 @@ class Manifest:
         target: Name of the deployment target it was made for.
         golden_engine: Engine and version that produced the golden outputs.
         golden_tolerance: Largest allowed absolute difference of an output when replayed elsewhere, in real units.
+        golden_tolerances: The same for each output; empty: `golden_tolerance` holds for all.
     """
 
     spec: ModelSpec
@@ -110,6 +111,7 @@ class Manifest:
     golden: Tuple[Golden, ...] = ()
     golden_engine: str = ""
     golden_tolerance: float = 0.0
+    golden_tolerances: Tuple[float, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

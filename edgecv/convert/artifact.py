@@ -98,13 +98,18 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
             steps=built.steps,
         )
         golden = _golden(predictor, samples.golden_images(images, len(built.data)), job.spec)
-        answers = [output for vector in golden for output in vector[1]]
+        columns = zip(*(outputs for _, outputs in golden), strict=True)
+        tolerances = tuple(
+            verify.golden_tolerance(request.scheme, column, step)
+            for column, step in zip(columns, built.steps, strict=True)
+        )
         manifest = replace(
             _manifest(built, job),
             layer_map=layer_map(graph, built.op_names, model),
             golden=tuple(_pack(image, outputs) for image, outputs in golden),
             golden_engine=predictor.engine,
-            golden_tolerance=verify.golden_tolerance(request.scheme, answers, built.steps),
+            golden_tolerance=max(tolerances),
+            golden_tolerances=tolerances if len(tolerances) > 1 else (),
         )
     return manifest, check
 

@@ -229,16 +229,21 @@ def sqnr_db(reference: Array, answers: Array) -> float:
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
 
 
-def golden_tolerance(scheme: str, outputs: Sequence[Array], steps: Sequence[float | None]) -> float:
-    """Return how far another engine's answers may be from the golden ones, absolute, in real units.
+def golden_tolerance(scheme: str, output: Sequence[Array], step: float | None) -> float:
+    """Return how far another engine's answers of one output may be from the golden ones, absolute, in real units.
 
-    int8: two steps of the coarsest output. float32: 1e-4 of the largest value, or of 1. float16: 5e-3 likewise, for
-    engines that also compute in half. dynamic: 2e-2 likewise, since engines quantise activations in different ways.
+    int8: two steps of the output. float32: 1e-4 of the largest value, or of 1. float16: 5e-3 likewise, for engines that
+    also compute in half. dynamic: 2e-2 likewise, since engines quantise activations in different ways.
+
+    Args:
+        scheme: Of the file.
+        output: The golden answers of the output, one per vector.
+        step: Its quantisation step; None for float ones.
     """
-    if scheme == "int8":
-        return 2 * max((step for step in steps if step is not None), default=0.0)
-    relative = {"float32": 1e-4, "float16": 5e-3, "dynamic": 2e-2}[scheme]
-    return relative * max(1.0, *(float(np.abs(output).max()) for output in outputs))
+    if scheme == "int8" and step is not None:
+        return 2 * step
+    relative = {"float32": 1e-4, "float16": 5e-3, "dynamic": 2e-2, "int8": 2e-2}[scheme]
+    return relative * max(1.0, *(float(np.abs(answer).max()) for answer in output))
 
 
 def _fail(message: str, *, hint: str = "") -> None:

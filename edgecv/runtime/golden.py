@@ -32,13 +32,20 @@ class GoldenDifference:
     Attributes:
         vector: Index of the golden vector.
         output: Index of the output.
+        tolerance: Largest allowed difference of the output.
         max_abs_diff: Largest absolute difference, real units; infinite when the output is not finite or has another
             shape.
     """
 
     vector: int
     output: int
+    tolerance: float
     max_abs_diff: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is allowed."""
+        return self.max_abs_diff <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,10 @@ class GoldenResult:
     """How far a file's answers are from its golden ones.
 
     Attributes:
-        max_abs_diff: Largest absolute difference over all vectors and outputs, real units.
-        tolerance: The manifest's.
+        max_abs_diff: Of the output that is farthest off by its own tolerance, real units.
+        tolerance: Of that output.
         n: Number of golden vectors.
-        passed: Whether `max_abs_diff` is at most `tolerance`.
+        passed: Whether every output is within its tolerance.
         details: One per vector and output.
     """
 
@@ -77,18 +84,29 @@ def replay(predictor: Runnable) -> GoldenResult:
 def compare(manifest: Manifest, answers: Sequence[Sequence[Array]]) -> GoldenResult:
     """Compare answers, one sequence of arrays without the batch per golden vector, with the manifest's."""
     details = tuple(
-        GoldenDifference(vector=number, output=index, max_abs_diff=_difference(expected, outputs, index))
+        GoldenDifference(
+            vector=number,
+            output=index,
+            tolerance=_tolerance(manifest, index),
+            max_abs_diff=_difference(expected, outputs, index),
+        )
         for number, (golden, outputs) in enumerate(zip(manifest.golden, answers))
         for index, expected in enumerate(golden.outputs)
     )
-    worst = max((detail.max_abs_diff for detail in details), default=float("inf"))
+    worst = max(details, key=lambda detail: (not detail.passed, detail.max_abs_diff), default=None)
     return GoldenResult(
-        max_abs_diff=worst,
-        tolerance=manifest.golden_tolerance,
+        max_abs_diff=worst.max_abs_diff if worst else float("inf"),
+        tolerance=worst.tolerance if worst else manifest.golden_tolerance,
         n=len(manifest.golden),
-        passed=worst <= manifest.golden_tolerance,
+        passed=worst is not None and all(detail.passed for detail in details),
         details=details,
     )
+
+
+def _tolerance(manifest: Manifest, output: int) -> float:
+    if output < len(manifest.golden_tolerances):
+        return manifest.golden_tolerances[output]
+    return manifest.golden_tolerance
 
 
 def _answers(predictor: Runnable, golden: Golden) -> Sequence[Array]:

@@ -62,3 +62,14 @@ class TestCompare:
 
     def test_no_vectors_do_not_pass(self):
         assert not compare(dataclasses.replace(self.CONTENT, golden=()), []).passed
+
+    def test_each_output_has_its_own_tolerance(self):
+        years, share = np.array([30.0], np.float32), np.array([0.5], np.float32)
+        vector = Golden(image=pack_array(np.zeros((2, 2), np.uint8)), outputs=(pack_array(years), pack_array(share)))
+        content = dataclasses.replace(
+            self.CONTENT, golden=(vector,), golden_tolerance=1.0, golden_tolerances=(1.0, 0.01)
+        )
+        assert compare(content, [[years + 0.9, share]]).passed
+        result = compare(content, [[years + 0.9, share + 0.02]])
+        assert (result.passed, result.tolerance) == (False, 0.01)
+        assert result.max_abs_diff == pytest.approx(0.02)
