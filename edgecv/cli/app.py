@@ -45,6 +45,7 @@ data = typer.Typer(
 data.command("show")(models.data_show)
 app.add_typer(data, name="data")
 app.command("train")(models.train)
+app.command("split")(models.split)
 app.command("prune")(compress.prune)
 app.command("quantize")(compress.quantize)
 app.command("convert")(compress.convert)

@@ -110,3 +110,20 @@ def train(
     )  # fmt: skip
     saved = models.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
+
+
+def split(
+    model: Annotated[Path, typer.Argument(help="A trained `.keras`.")],
+    at: Annotated[str, typer.Option("--at", help="The first layer of the head.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for backbone.keras and head.keras.")],
+    force: opt.Force = False,
+    json_: opt.Json = False,
+) -> None:
+    """Split a model into a backbone that gives features and a head that takes them: one backbone, many heads.
+
+    Example: `edgecv split lenet5.keras --at f6 --out parts`
+    """
+    from edgecv.pipeline import models
+
+    parts = models.split(models.Source(path=model), at=at, out=out, force=force)
+    emit_json(parts) if json_ else render.split_parts(parts)

@@ -312,3 +312,8 @@ def noise(found: Any) -> None:
     worst = max((layer for layer in found.layers if layer.lost_db is not None), key=lambda x: x.lost_db, default=None)
     if worst is not None:
         emit(f"most is lost in {worst.layer}: {worst.lost_db:.1f} dB")
+
+
+def split_parts(parts: Any) -> None:
+    for part in parts:
+        emit(f"{part.path}: {part.parameters:,} parameters, input {_shape(part.input_shape)}")

@@ -112,6 +112,15 @@ class SavedModel:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitPart:
+    """One of the two files that a model was split into."""
+
+    path: str
+    parameters: int
+    input_shape: tuple[int, ...]
+
+
 def load(source: Source) -> LoadedModel:
     """Load a model with its contract.
 
@@ -247,6 +256,36 @@ def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, re
         source_sha256=loaded.sha256, parents=ancestry(loaded), sparsity=done.sparsity.share,
     )  # fmt: skip
     return _save(done.model, out, manifest, done, force=force)
+
+
+def split(source: Source, *, at: str, out: Path, force: bool = False) -> tuple[SplitPart, SplitPart]:
+    """Write a model in two files: `backbone.keras` gives features, `head.keras` takes them.
+
+    Args:
+        source: The model.
+        at: Name of the first layer of the head.
+        out: Folder to write to.
+        force: Replace what exists.
+
+    Raises:
+        ConfigError: There is no such layer, the model cannot be cut there, or `out` cannot be written.
+    """
+    loaded = load(source)
+    parent = require_manifest(loaded)
+    parts = training.split_at(loaded.model, at)
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, model, spec in zip(
+        ("backbone", "head"), (parts.backbone, parts.head), training.split_specs(parts, parent.spec), strict=True
+    ):
+        manifest = manifest_for(
+            spec, recipe={"step": "split", "at": at, "part": name}, source_sha256=loaded.sha256,
+            dataset=parent.provenance.dataset, dataset_sha256=parent.provenance.dataset_sha256,
+            parents=ancestry(loaded),
+        )  # fmt: skip
+        path = save_keras(model, out / f"{name}.keras", manifest, force=force)
+        written.append(SplitPart(path=str(path), parameters=int(model.count_params()), input_shape=spec.input_shape))
+    return written[0], written[1]
 
 
 def train_quantized(

@@ -165,6 +165,15 @@ ENTRIES = (
     ),
     _entry("nasnet_mobile", "NASNetMobile", inputs.SYMMETRIC, _NASNET, notes={"": f"{DEPTHWISE}; {CONCAT}"}),
     _entry(
+        "nasnet_large",
+        "NASNetLarge",
+        inputs.SYMMETRIC,
+        _NASNET,
+        size=331,
+        small=64,
+        notes={"": f"{DEPTHWISE}; {CONCAT}", "edgetpu": BIG},
+    ),
+    _entry(
         "efficientnet_b0",
         "EfficientNetB0",
         inputs.RAW,
