@@ -26,12 +26,13 @@ from edgecv.files import atomic_path
 from edgecv.pipeline import matrix
 
 
-def one(name: str, variant: str, size: str, ways: tuple[str, ...]) -> dict[str, Any]:
+def one(name: str, variant: str, options: Any) -> dict[str, Any]:
     """Return the cells of one network, computed in this process."""
     entry = zoo.get(name)
-    shape = entry.small_shape if size == "small" else entry.input_shape
+    shape = entry.small_shape if options.size == "small" else entry.input_shape
     start = time.perf_counter()
-    cells = [codec.encode(cell) for cell in matrix.cells(name, variant=variant, input_shape=shape, ways=ways)]
+    found = matrix.cells(name, variant=variant, input_shape=shape, ways=options.ways, formats=options.formats)
+    cells = [codec.encode(cell) for cell in found]
     return {
         "network": name,
         "variant": variant,
@@ -49,9 +50,11 @@ def _short(cell: dict[str, Any]) -> dict[str, Any]:
     return kept | rounded
 
 
-def in_process(name: str, variant: str, size: str, ways: tuple[str, ...], limit: int) -> dict[str, Any]:
+def in_process(name: str, variant: str, options: Any) -> dict[str, Any]:
     """Return the cells of one network, computed in a process of its own."""
-    arguments = ["--one", f"{name}/{variant}", "--size", size, "--ways", *ways]
+    limit = options.limit
+    arguments = ["--one", f"{name}/{variant}", "--size", options.size]
+    arguments += ["--ways", *options.ways, "--formats", *options.formats]
     try:
         done = subprocess.run(
             [sys.executable, __file__, *arguments], capture_output=True, text=True, timeout=limit, check=False
@@ -88,33 +91,34 @@ def main() -> int:
     parser.add_argument("--size", choices=("small", "full"), default="small", help="smallest or published input size")
     parser.add_argument("--network", action="append", help="only this one, done again; repeatable")
     parser.add_argument("--ways", nargs="+", choices=matrix.WAYS, default=list(matrix.WAYS))
+    parser.add_argument("--formats", nargs="+", choices=matrix.FORMATS, default=list(matrix.FORMATS))
+    parser.add_argument("--canonical", action="store_true", help="leave out the other variants")
     parser.add_argument("--readiness", type=Path, help="write the verdicts per target here as well")
     parser.add_argument("--limit", type=int, default=1800, help="seconds for one network")
     parser.add_argument("--json", action="store_true", help="the records on stdout")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    ways = tuple(options.ways)
     if options.one:
         name, variant = options.one.split("/")
-        print(json.dumps(one(name, variant, options.size, ways)))
+        print(json.dumps(one(name, variant, options)))
         return 0
-    records = run(options, ways)
+    records = run(options)
     if options.readiness:
         _write(options.readiness, readiness(records))
     print(json.dumps(records) if options.json else summary(records))
     return 1 if any(_problems(record) for record in records) else 0
 
 
-def run(options: Any, ways: tuple[str, ...]) -> list[dict[str, Any]]:
+def run(options: Any) -> list[dict[str, Any]]:
     known = json.loads(options.out.read_text()) if options.out and options.out.exists() else []
     done = {(record["network"], record["variant"]): record for record in known}
     asked = options.network or zoo.names()
     for name in asked:
-        for variant in zoo.get(name).variants:
+        for variant in ["canonical"] if options.canonical else zoo.get(name).variants:
             if (name, variant) in done and not options.network:
                 continue
             print(f"{name}/{variant} …", end=" ", file=sys.stderr, flush=True)
-            record = in_process(name, variant, options.size, ways, options.limit)
+            record = in_process(name, variant, options)
             done[name, variant] = record
             print(_line(record), file=sys.stderr, flush=True)
             if options.out:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.compress.layer_graph import Call, LayerGraph, build, read
+from edgecv.compress.layer_graph import Call, LayerGraph, Slot, build, read
 from edgecv.compress.names import PART
 from edgecv.modelio.env import keras
 
@@ -66,7 +66,7 @@ def _batch_norm(graph: LayerGraph, call: Call) -> None:
 
 
 def _to_affine(call: Call, scale: Any, offset: Any) -> None:
-    call.kind, call.layer, call.arguments = "Affine", None, {}
+    call.kind, call.layer, call.arguments = "Affine", None, None
     call.weights = [np.asarray(scale, np.float32), np.asarray(offset, np.float32)]
 
 
@@ -95,22 +95,42 @@ def _operator(graph: LayerGraph, call: Call) -> None:
     """Arithmetic on keras tensors, written in Python: with one constant, or of two tensors."""
     name = str(getattr(call.layer, "symbol", "") or call.layer.get_config().get("function", ""))
     kind = name.split(".")[-1]
-    if len(call.inputs) == 2 and kind in _MERGES:
+    if len(call.inputs) == 2 and kind in _MERGES and _in_order(call):
         call.layer = getattr(keras().layers, _MERGES[kind])(name=call.name)
-        call.kind, call.arguments = _MERGES[kind], {}
+        call.kind, call.arguments = _MERGES[kind], None
         return
-    operands = [*call.arguments.get("operands", ()), *(v for k, v in call.arguments.items() if k in ("x", "y"))]
+    args, kwargs = call.arguments or ((), {})
+    operands = [*args, *(kwargs[key] for key in ("x", "y") if key in kwargs)]
     numbers = [np.asarray(v, np.float32) for v in operands if isinstance(v, (int, float, np.ndarray))]
-    if len(call.inputs) != 1 or len(numbers) != 1:
+    if len(call.inputs) != 1 or len(operands) != 2 or len(numbers) != 1:
         return
-    value = numbers[0].reshape(-1)
-    forms = {"add": (1.0, value), "__add__": (1.0, value), "multiply": (value, 0.0), "mul": (value, 0.0),
-             "subtract": (1.0, -value), "truediv": (1.0 / value, 0.0)}  # fmt: skip
-    if kind in forms:
-        _to_affine(call, *forms[kind])
+    value, tensor_first = numbers[0].reshape(-1), isinstance(operands[0], Slot)
+    # Python's reflected operators: `1 - x` arrives as rsub(x, 1), with the tensor first.
+    reflected = kind.strip("_") in ("rsub", "rtruediv")
+    form = _affine_form(kind.strip("_"), value, tensor_first=tensor_first and not reflected)
+    if form is not None:
+        _to_affine(call, *form)
 
 
-_MERGES = {"add": "Add", "__add__": "Add", "multiply": "Multiply", "mul": "Multiply", "subtract": "Subtract"}
+def _affine_form(kind: str, value: Array, *, tensor_first: bool) -> tuple[Any, Any] | None:
+    """Return scale and offset of `x kind value`, or of `value kind x`; None when it is no affine function of x."""
+    if kind in ("add", "radd"):
+        return 1.0, value
+    if kind in ("multiply", "mul", "rmul"):
+        return value, 0.0
+    if kind in ("subtract", "sub", "rsub"):
+        return (1.0, -value) if tensor_first else (-1.0, value)
+    return (1.0 / value, 0.0) if kind == "truediv" and tensor_first else None
+
+
+def _in_order(call: Call) -> bool:
+    """Say whether a call of two tensors takes them as they come."""
+    args, kwargs = call.arguments or ((), {})
+    slots = [*args, *(kwargs[key] for key in ("x", "y") if key in kwargs)]
+    return slots[:2] == [Slot(0), Slot(1)]
+
+
+_MERGES = {"add": "Add", "multiply": "Multiply", "mul": "Multiply", "subtract": "Subtract", "sub": "Subtract"}
 
 
 def _hard_sigmoid(graph: LayerGraph, call: Call) -> None:

@@ -19,6 +19,13 @@ from edgecv.modelio.env import keras
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of a tensor among the arguments of a call: a position in its inputs."""
+
+    index: int
+
+
 @dataclass(slots=True)
 class Call:
     """One layer called once. Edited in place by passes, so not frozen.
@@ -31,7 +38,8 @@ class Call:
         output: Key of the tensor it gives.
         shape: Of the output, without the batch.
         weights: To set once the layer is built, in keras' order.
-        arguments: Further arguments of the call.
+        arguments: Positional and named arguments of the call, with a `Slot` for each tensor; None: the tensors, as one
+            argument.
     """
 
     name: str
@@ -41,7 +49,7 @@ class Call:
     output: int
     shape: tuple[int, ...]
     weights: list[Array] = field(default_factory=list)
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -179,7 +187,11 @@ class _Reading:
 
     def _copied(self, layer: Any, where: str) -> tuple[str, Any]:
         if id(layer) not in self._copies:
-            name = layer.name if layer.name not in self.names else f"{where}.{layer.name}"
+            name = layer.name
+            if name in self.names:
+                stem = f"{where}.{name}" if where else name
+                free = (f"{stem}_{count}" for count in itertools.count(2))
+                name = stem if stem not in self.names else next(one for one in free if one not in self.names)
             self.names.add(name)
             copy = copy_layer(layer)
             copy._name = name
@@ -191,18 +203,28 @@ def _input_name(tensor: Any) -> str:
     return str(tensor._keras_history.layer.name)
 
 
-def _arguments(node: Any) -> dict[str, Any]:
-    constants = {key: value for key, value in node.call_kwargs.items() if key != "training" and not _is_tensor(value)}
-    operands = tuple(value for value in node.call_args[1:] if not _is_tensor(value))
-    return constants | ({"operands": operands} if operands else {})
+def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Return how a call was written; None for the usual form, one tensor or one list of tensors."""
+    positions = {id(tensor): index for index, tensor in enumerate(_flat(node.keras_inputs))}
+
+    def slotted(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(slotted(one) for one in value)
+        return Slot(positions[id(value)]) if id(value) in positions else value
+
+    args = tuple(slotted(value) for value in node.call_args)
+    kwargs = {key: slotted(value) for key, value in node.call_kwargs.items() if key != "training"}
+    return None if len(args) == 1 and not kwargs else (args, kwargs)
+
+
+def _filled(value: Any, tensors: list[Any]) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_filled(one, tensors) for one in value)
+    return tensors[value.index] if isinstance(value, Slot) else value
 
 
 def _flat(tensors: Any) -> list[Any]:
     return [t for value in tensors for t in _flat(value)] if isinstance(tensors, (list, tuple)) else [tensors]
-
-
-def _is_tensor(value: Any) -> bool:
-    return bool(keras().backend.is_keras_tensor(value)) if hasattr(value, "shape") else False
 
 
 def build(
@@ -228,9 +250,9 @@ def build(
         if call.name not in layers:
             layers[call.name] = wrap(call)
         taken = [tensors[key] for key in call.inputs]
-        arguments = {key: value for key, value in call.arguments.items() if key != "operands"}
-        operands = call.arguments.get("operands", ())
-        tensors[call.output] = layers[call.name](taken if len(taken) > 1 else taken[0], *operands, **arguments)
+        args, kwargs = call.arguments or ((taken if len(taken) > 1 else taken[0],), {})
+        named = {key: _filled(value, taken) for key, value in kwargs.items()}
+        tensors[call.output] = layers[call.name](*(_filled(value, taken) for value in args), **named)
     model = keras().Model(inputs, [tensors[key] for key in graph.outputs], name=graph.name)
     for call in graph.calls:
         _set_weights(layers[call.name], call)

@@ -113,6 +113,12 @@ def _softmax(operation: Any, node: Any) -> Any:
     return env.keras().layers.Softmax(axis=operation.axis)
 
 
+def _gelu(operation: Any, node: Any) -> Any:
+    from edgecv.modelio import layers
+
+    return layers.TanhGelu() if operation.approximate else env.keras().layers.Activation("gelu")
+
+
 _MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "Mean": _mean,
     "Reshape": _reshape,
@@ -122,9 +128,7 @@ _MAKERS: dict[str, Callable[[Any, Any], Any]] = {
     "Softmax": _softmax,
     "Relu6": lambda operation, node: env.keras().layers.ReLU(6.0),
     "LeakyRelu": lambda operation, node: env.keras().layers.LeakyReLU(operation.negative_slope),
-    "Gelu": lambda operation, node: env.keras().layers.Activation(
-        "gelu" if not operation.approximate else env.keras().activations.gelu
-    ),
+    "Gelu": _gelu,
 }
 
 

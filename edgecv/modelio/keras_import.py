@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,16 @@ TOLERANCE = 1e-4
 # Layers with the same meaning in Keras 2 and 3.
 LAYERS = frozenset({
     "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Concatenate",
-    "Conv1D", "Conv2D", "Conv2DTranspose", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout", "ELU", "Flatten",
-    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
-    "GroupNormalization", "LayerNormalization", "LeakyReLU", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum",
-    "Multiply", "PReLU", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "SpatialDropout2D",
-    "Subtract", "UnitNormalization", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
+    "Conv1D", "Conv2D", "Conv2DTranspose", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout",
+    "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GroupNormalization", "LayerNormalization", "LeakyReLU",
+    "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "PReLU", "Permute", "ReLU", "Rescaling",
+    "Reshape", "SeparableConv2D", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "Subtract",
+    "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 })  # fmt: skip
 RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
-# Layers that become another one: see _OTHERS.
-REPLACED = ("LayerScale", "Normalization", "StochasticDepth")
+# They move images while training and do nothing in inference; training augments by its recipe.
+AUGMENTING = ("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
 # Keras 2's hard_sigmoid has another slope, 0.2 for 1/6, so these become layers of ours.
 OURS = {"hard_sigmoid": "HardSigmoid", "hard_silu": "HardSwish", "hard_swish": "HardSwish"}
 ACTIVATIONS = frozenset({"elu", "exponential", "gelu", "linear", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
@@ -69,6 +71,8 @@ def import_keras3(source: Path, *, unsafe: bool) -> Any:
 
 def _problems(model: Any) -> list[str]:
     """Return what stands in the way, one text per layer."""
+    if type(model).__name__ == "Sequential" and not model.built:
+        return [f"'{model.name}' has no input shape: add Input((height, width, channels)) as its first layer"]
     if type(model).__name__ not in GRAPHS:
         return [f"'{model.name}' is a {type(model).__name__}, expected a functional or Sequential model"]
     found = []
@@ -91,7 +95,7 @@ def _operation_problems(node: Any) -> list[str]:
 
 
 def _layer_problems(layer: Any, kind: str) -> list[str]:
-    if kind not in LAYERS and kind not in REPLACED:
+    if kind not in LAYERS and kind not in _OTHERS:
         return ["has no counterpart here"]
     try:
         _OTHERS[kind](layer) if kind in _OTHERS else _settings(layer)
@@ -168,6 +172,8 @@ class _Rebuilding:
 
     def unique(self, name: str, where: str) -> str:
         """Return a layer name that is free: the layer's own, else with the names of the models around it."""
+        # Keras 3 allows any name; TensorFlow's scopes start with a letter or digit and have no spaces.
+        name = re.sub(r"^[^A-Za-z0-9.]+", "", re.sub(r"[^A-Za-z0-9_.\\/-]", "_", name)) or "layer"
         if name in self._names:
             name = f"{where}.{name}" if where else name
         count, free = 1, name
@@ -257,7 +263,12 @@ def _normalization(operation: Any) -> Any:
     return env.keras().layers.Rescaling(scale.tolist(), (-mean * scale).tolist())
 
 
+def _nothing(operation: Any) -> Any:
+    return env.keras().layers.Activation("linear")
+
+
 _OTHERS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("Identity", *AUGMENTING), _nothing),
     "LayerScale": _layer_scale,
     "StochasticDepth": _stochastic_depth,
     "Normalization": _normalization,
@@ -268,8 +279,11 @@ def _check_same(original: Any, model: Any, source: Path) -> None:
     """Check both on random inputs, in inference. Raises UnsupportedModelError beyond 1e-4 of the largest output."""
     rng = np.random.default_rng(0)
     batch = [rng.standard_normal((2, *_static(t, source))).astype(np.float32) for t in original.inputs]
-    feed = batch if len(batch) > 1 else batch[0]
-    expected, got = (_arrays(net(feed, training=False)) for net in (original, model))
+    tree = require("keras", why="to read models written by Keras 3").tree
+    structure = getattr(original, "_inputs_struct", original.inputs)
+    answers = original(tree.pack_sequence_as(structure, batch), training=False)
+    expected = [np.asarray(value) for value in tree.flatten(answers)]
+    got = _arrays(model(batch if len(batch) > 1 else batch[0], training=False))
     for index, (a, b) in enumerate(zip(expected, got, strict=True)):
         difference = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(a))), 1e-6))
         # Written so that NaN fails.

@@ -238,6 +238,17 @@ class HardSwish(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
 
 @register
+class TanhGelu(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """`0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`: GELU by its tanh approximation.
+
+    Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", section 2.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return tf.nn.gelu(inputs, approximate=True)
+
+
+@register
 class ChannelScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
     """Multiply each channel by a weight of its own (LayerScale of ConvNeXt)."""
 

@@ -16,8 +16,7 @@ def randomise(model):
 
 
 def outputs(model, image):
-    values = model(image, training=False)
-    return [np.asarray(v) for v in (values if isinstance(values, (list, tuple)) else [values])]
+    return [np.asarray(value) for value in keras.tree.flatten(model(image, training=False))]
 
 
 def branching():
@@ -45,6 +44,7 @@ def operations():
     x = ops.concatenate([x, ops.silu(x), ops.hard_sigmoid(x), ops.hard_silu(image), ops.tanh(x)], axis=-1)
     x = ops.pad(x, ((0, 0), (1, 1), (0, 2), (0, 0)))
     scaled = x * ops.mean(x, axis=(1, 2), keepdims=True)
+    scaled = ops.gelu(scaled * 3.0) + ops.gelu(scaled, approximate=False)
     x = ops.transpose(ops.reshape(scaled, (-1, 100, 20)), (0, 2, 1))
     return keras.Model(image, [ops.softmax(x), ops.leaky_relu(scaled, 0.1)], name="operations")
 
@@ -76,7 +76,18 @@ def normalised():
     return keras.Model(image, L.Conv2D(2, 3)(given(layer(image))))
 
 
-@pytest.mark.parametrize("make", [operations, activations_of_keras_3, shared_layers_and_models, normalised])
+def named_and_structured():
+    """Names that TensorFlow does not allow, augmentation, and several outputs by name."""
+    image = keras.Input((8, 8, 3), name="_the image")
+    x = L.RandomFlip(name="flip")(image)
+    x = L.Conv2D(3, 3, name="conv one")(L.Identity()(L.RandomRotation(0.1)(x)))
+    return keras.Model(image, {"b": L.Flatten(name="b out")(x), "a": L.GlobalMaxPooling2D()(x)})
+
+
+ODD = [operations, activations_of_keras_3, shared_layers_and_models, normalised, named_and_structured]
+
+
+@pytest.mark.parametrize("make", ODD)
 def test_what_keras_2_lacks_is_rebuilt_from_what_it_has(tmp_path, make):
     original = make()
     if make is not normalised:
@@ -147,11 +158,11 @@ def test_standard_models_are_rebuilt_with_the_same_outputs(tmp_path, make, suffi
 
 def test_what_cannot_be_imported_is_listed_by_layer_and_class(tmp_path):
     image = keras.Input((8, 8, 1))
-    x = keras.ops.abs(L.LayerNormalization(name="norm")(L.RandomFlip(name="flip")(image)))
+    x = keras.ops.abs(L.LayerNormalization(name="norm")(L.Resizing(4, 4, name="small")(image)))
     keras.Model(image, L.Dense(2, activation="mish", name="fc")(L.Flatten()(x))).save(tmp_path / "m.keras")
     with pytest.raises(UnsupportedModelError) as caught:
         load_keras(tmp_path / "m.keras")
-    assert "layer 'flip' (RandomFlip) has no counterpart here" in caught.value.message
+    assert "layer 'small' (Resizing) has no counterpart here" in caught.value.message
     assert "layer 'fc' (Dense) has the activation 'mish'" in caught.value.message
     assert "(Absolute) is an operation that no layer stands for" in caught.value.message
 
@@ -185,4 +196,10 @@ def test_a_model_that_computes_something_else_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras_import, "_rebuild", wrongly)
     with pytest.raises(UnsupportedModelError, match="differs from Keras 3 by"):
+        load_keras(tmp_path / "m.keras")
+
+
+def test_a_sequential_model_without_an_input_is_told_what_it_lacks(tmp_path):
+    keras.Sequential([L.Dense(2)], name="open").save(tmp_path / "m.keras")
+    with pytest.raises(UnsupportedModelError, match="has no input shape: add Input"):
         load_keras(tmp_path / "m.keras")
