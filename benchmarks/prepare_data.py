@@ -8,6 +8,8 @@ FOLDER holds one folder per set with one .npz in it, of either form:
 - "jpegpack": per split S the arrays S_jpeg (all JPEG files in a row, uint8), S_offsets (int64, n + 1) and y_S, and
   class_names: each file is decoded to RGB.
 
+`--part NAME:COUNT` also writes NAME_COUNT.npz with the first COUNT training images and the whole test split.
+
 Images come out as uint8 (n, height, width) or (n, height, width, 3). A set that is already in --out is left alone.
 """
 
@@ -63,6 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="holds one folder per set, each with one .npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the prepared .npz files")
+    parser.add_argument("--part", action="append", default=[], help="NAME:COUNT; repeatable")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     found = sorted(path for path in options.folder.glob("*/*.npz"))
@@ -76,7 +79,17 @@ def main() -> int:
         with atomic_path(target) as partial, partial.open("wb") as stream:
             np.savez(stream, **arrays(source))
         print(f"{target}: {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
+    for part in options.part:
+        write_part(options.out, *part.split(":"))
     return 0
+
+
+def write_part(folder: Path, name: str, count: str) -> None:
+    """Write the first `count` training images of a prepared set, with its test split, beside it."""
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
+        kept = {key: data[key][: int(count)] if key.endswith("_train") else data[key] for key in data.files}
+    with atomic_path(folder / f"{name}_{count}.npz") as partial, partial.open("wb") as stream:
+        np.savez(stream, **kept)
 
 
 if __name__ == "__main__":

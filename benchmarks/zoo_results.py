@@ -1,6 +1,6 @@
 """Networks trained on real data: float against int8 by post-training quantisation and by quantisation-aware training.
 
-    python benchmarks/prepare_data.py SETS --out data
+    python benchmarks/prepare_data.py SETS --out data --part cifar10:10000
     python benchmarks/zoo_results.py data --out results [--case NAME …] [--json]
 
 Every step is a command of edgecv, as a user types it: train, convert, quantize twice, report. A finished step is not
@@ -42,6 +42,7 @@ class Case:
         model: A given file in place of training, relative to the folder of models.
         spec: TOML of its contract, relative to this folder.
         qat: Options of quantisation-aware training.
+        qat_data: Set that it trains on, when it is a part of `data`.
         at_least: Accuracy that the float model is meant to reach, 0..1.
         quantized: Whether it goes on to int8.
     """
@@ -53,6 +54,7 @@ class Case:
     model: str | None = None
     spec: str | None = None
     qat: tuple[str, ...] = ()
+    qat_data: str | None = None
     at_least: float | None = None
     quantized: bool = True
 
@@ -98,8 +100,9 @@ def run(case: Case, data: Path, models: Path | None, out: Path) -> dict[str, Any
     files = {name: folder / file for name, file in ARTIFACTS.items()}
     step(files["float32"], "convert", str(keras), "--out", str(files["float32"]), *samples, *spec, folder=folder)
     step(files["ptq"], "quantize", str(keras), "--out", str(files["ptq"]), *samples, *spec, folder=folder)
+    part = ["--data", f"npz:{data / (case.qat_data or case.data)}.npz"]
     step(
-        files["qat"], "quantize", str(keras), "--method", "qat", *case.qat, "--out", str(files["qat"]), *samples, *spec,
+        files["qat"], "quantize", str(keras), "--method", "qat", *case.qat, "--out", str(files["qat"]), *part, *spec,
         folder=folder,
     )  # fmt: skip
     made = folder / "report" / "report.json"
