@@ -11,12 +11,11 @@ from edgecv.modelio import env
 from edgecv.specs import Preprocessing
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels
+from edgecv.zoo.families import notes as remarks
 
-BIG = "the int8 file is over 8 MB: weights are streamed over the link at each inference; prefer a smaller network"
 DENSE = "most weights sit in the first dense layer: bound by memory; use a global average pool instead"
 DEPTHWISE = "depthwise layers lose most under int8: per-channel weights, and quantisation-aware training if needed"
 PREACTIVATION = "batch normalisation before a convolution does not fold: edgecv makes one 1x1 depthwise operator of it"
-CONCAT = "all inputs of a concatenation share one scale: calibrate on real images"
 GATES = "swish and squeeze-and-excitation collapse under plain int8: train with quantisation"
 
 
@@ -103,16 +102,16 @@ _RESNET = "He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CV
 _RESNET_V2 = "He, Zhang, Ren, Sun, Identity Mappings in Deep Residual Networks, ECCV 2016"
 _DENSENET = "Huang, Liu, van der Maaten, Weinberger, Densely Connected Convolutional Networks, CVPR 2017"
 _NASNET = "Zoph, Vasudevan, Shlens, Le, Learning Transferable Architectures, CVPR 2018"
-_FC_NOTES = {"": DENSE, "edgetpu": BIG}
-_V2_NOTES = {"": PREACTIVATION, "edgetpu": BIG}
-_DENSE_NOTES = {"": f"{PREACTIVATION}; {CONCAT}"}
+_FC_NOTES = {"": DENSE, "edgetpu": remarks.BIG}
+_V2_NOTES = {"": PREACTIVATION, "edgetpu": remarks.BIG}
+_DENSE_NOTES = {"": f"{PREACTIVATION}; {remarks.CONCAT}"}
 
 ENTRIES = (
     _entry("vgg16", "VGG16", inputs.CAFFE, _VGG, small=32, notes=_FC_NOTES),
     _entry("vgg19", "VGG19", inputs.CAFFE, _VGG, small=32, notes=_FC_NOTES),
-    _entry("resnet50_v1", "ResNet50", inputs.CAFFE, _RESNET, notes={"edgetpu": BIG}),
+    _entry("resnet50_v1", "ResNet50", inputs.CAFFE, _RESNET, notes={"edgetpu": remarks.BIG}),
     _entry("resnet50_v2", "ResNet50V2", inputs.SYMMETRIC, _RESNET_V2, notes=_V2_NOTES),
-    _entry("resnet152", "ResNet152", inputs.CAFFE, _RESNET, notes={"edgetpu": BIG}),
+    _entry("resnet152", "ResNet152", inputs.CAFFE, _RESNET, notes={"edgetpu": remarks.BIG}),
     _entry("resnet152_v2", "ResNet152V2", inputs.SYMMETRIC, _RESNET_V2, notes=_V2_NOTES),
     _entry(
         "inception_v3",
@@ -121,7 +120,7 @@ ENTRIES = (
         "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, Rethinking the Inception Architecture, CVPR 2016",
         size=299,
         small=75,
-        notes={"": CONCAT, "edgetpu": BIG},
+        notes={"": remarks.CONCAT, "edgetpu": remarks.BIG},
     ),
     _entry(
         "inception_resnet_v2",
@@ -131,7 +130,7 @@ ENTRIES = (
         size=299,
         small=75,
         title="Inception-ResNet v2, of the paper that names Inception v4",
-        notes={"": CONCAT, "edgetpu": BIG},
+        notes={"": remarks.CONCAT, "edgetpu": remarks.BIG},
     ),
     _entry(
         "xception",
@@ -140,11 +139,11 @@ ENTRIES = (
         "Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, CVPR 2017",
         size=299,
         small=71,
-        notes={"": DEPTHWISE, "edgetpu": BIG},
+        notes={"": DEPTHWISE, "edgetpu": remarks.BIG},
     ),
     _entry("densenet121", "DenseNet121", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES),
-    _entry("densenet169", "DenseNet169", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES | {"edgetpu": BIG}),
-    _entry("densenet201", "DenseNet201", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES | {"edgetpu": BIG}),
+    _entry("densenet169", "DenseNet169", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES | {"edgetpu": remarks.BIG}),
+    _entry("densenet201", "DenseNet201", inputs.TORCH, _DENSENET, notes=_DENSE_NOTES | {"edgetpu": remarks.BIG}),
     _entry(
         "mobilenet_v1",
         "MobileNet",
@@ -163,7 +162,7 @@ ENTRIES = (
         scalable=True,
         notes={"": DEPTHWISE},
     ),
-    _entry("nasnet_mobile", "NASNetMobile", inputs.SYMMETRIC, _NASNET, notes={"": f"{DEPTHWISE}; {CONCAT}"}),
+    _entry("nasnet_mobile", "NASNetMobile", inputs.SYMMETRIC, _NASNET, notes={"": f"{DEPTHWISE}; {remarks.CONCAT}"}),
     _entry(
         "nasnet_large",
         "NASNetLarge",
@@ -171,7 +170,7 @@ ENTRIES = (
         _NASNET,
         size=331,
         small=64,
-        notes={"": f"{DEPTHWISE}; {CONCAT}", "edgetpu": BIG},
+        notes={"": f"{DEPTHWISE}; {remarks.CONCAT}", "edgetpu": remarks.BIG},
     ),
     _entry(
         "efficientnet_b0",
