@@ -209,11 +209,26 @@ def _untrained(
         return model, spec, recipe, ancestry(loaded)
     entry = zoo.get(str(plan.name))
     size = (plan.input_size, plan.input_size, *entry.input_shape[2:]) if plan.input_size else None
+    first, *others = _head_labels(entry, dataset)
     model, spec = zoo.build(
-        entry.name, variant=plan.variant, labels=dataset.labels, input_shape=size, width=plan.width,
+        entry.name, variant=plan.variant, labels=first, other_labels=others, input_shape=size, width=plan.width,
         weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
     )  # fmt: skip
     return model, spec, with_changes(_recipe(plan, spec), **changes), ()
+
+
+def _head_labels(entry: zoo.ZooEntry, dataset: Dataset) -> list[tuple[str, ...]]:
+    """Return the data's labels for each head: by name when all heads are called like targets, else by position."""
+    by_name = {target.name: target.labels for target in dataset.targets}
+    names = [head.name for head in entry.heads]
+    if all(name in by_name for name in names):
+        return [by_name[name] for name in names]
+    if len(names) != len(dataset.targets):
+        raise ConfigError(
+            f"{entry.name} has the heads {', '.join(names)}, '{dataset.name}' the targets {', '.join(by_name)}",
+            hint="call the targets like the heads: y_<head> in an .npz file",
+        )
+    return [target.labels for target in dataset.targets]
 
 
 def _recipe(plan: TrainPlan, spec: ModelSpec) -> training.TrainRecipe:

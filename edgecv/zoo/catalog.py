@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgecv.errors import ConfigError
@@ -48,6 +49,7 @@ def build(
     *,
     variant: str = "canonical",
     labels: tuple[str, ...] | None = None,
+    other_labels: Sequence[tuple[str, ...]] = (),
     input_shape: tuple[int, ...] | None = None,
     width: float = 1.0,
     weights: str | None = None,
@@ -60,6 +62,7 @@ def build(
         name: Of the architecture.
         variant: Of it.
         labels: One per unit of the first head; None takes the architecture's own.
+        other_labels: Likewise for each further head; empty takes the architecture's own.
         input_shape: Another height and width than the published ones.
         width: Multiplier of the channels, for architectures that scale.
         weights: None for random ones, "imagenet", or a weights file, for architectures that come pretrained.
@@ -74,7 +77,7 @@ def build(
             an option that it does not have.
     """
     entry = get(name)
-    spec = entry.spec(variant, labels=labels, input_shape=input_shape)
+    spec = entry.spec(variant, labels=labels, other_labels=other_labels, input_shape=input_shape)
     _check_options(entry, width=width, weights=weights, auxiliary=auxiliary)
     request = Build(
         input_shape=spec.input_shape,

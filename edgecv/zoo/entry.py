@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,6 +105,7 @@ class ZooEntry:
         variant: str = "canonical",
         *,
         labels: tuple[str, ...] | None = None,
+        other_labels: Sequence[tuple[str, ...]] = (),
         input_shape: tuple[int, ...] | None = None,
     ) -> ModelSpec:
         """Return the contract of a variant.
@@ -112,6 +113,7 @@ class ZooEntry:
         Args:
             variant: Its name.
             labels: One per unit of the first head; None takes the entry's own.
+            other_labels: Likewise for each further head; empty takes the entry's own.
             input_shape: Another size than the published one; the number of channels stays.
 
         Raises:
@@ -123,6 +125,11 @@ class ZooEntry:
         names = first.labels if labels is None else tuple(labels)
         self._check_labels(variant, names, first.task)
         first = replace(first, activation=chosen.activation or first.activation, labels=names)
+        if other_labels:
+            pairs = zip(others, other_labels, strict=True)
+            others = [replace(head, labels=tuple(own)) for head, own in pairs]
+            for head in others:
+                self._check_labels(variant, head.labels, head.task)
         return ModelSpec(
             name=self.name,
             variant=variant,
