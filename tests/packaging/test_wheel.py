@@ -34,6 +34,9 @@ def test_the_data_folders_and_the_report_template_travel(wheel: Path) -> None:
         "_data/calibration/minmax.toml",
         "report/report.schema.json",
         "py.typed",
+        "train/shipped/resnet8.toml",
+        "zoo/profiles.json",
+        "zoo/readiness.json",
     ):
         assert f"edgecv/{name}" in names
 
