@@ -185,9 +185,18 @@ def _read(tfds: Any, builder: Any, name: str, split: str, x: str, y: str) -> _Pa
     shape = tuple(builder.info.features[x].shape)
     if not shape or None in shape or _bytes(builder.info, split, x) > IN_MEMORY_BYTES:
         return _read_records(tfds.data_source(name, split=split), x, y)
-    rows = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))
+    rows = list(_rows(tfds, builder, name, split))
     samples = np.stack([_sample(row[x], x) for row in rows]) if rows else np.zeros((0, *shape), np.uint8)
     return _Part(samples, None, (), np.array([row[y] for row in rows]), x)
+
+
+def _rows(tfds: Any, builder: Any, name: str, split: str) -> Iterator[Any]:
+    """Yield the records of a split; files with random access have no `as_dataset`."""
+    if getattr(getattr(builder.info, "file_format", None), "value", "") == "array_record":
+        records = tfds.data_source(name, split=split)
+        yield from (records[position] for position in range(len(records)))
+    else:
+        yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
 
 
 def _read_records(records: Any, x: str, y: str) -> _Part:
