@@ -19,6 +19,7 @@ GOLDEN = {
     ("mobilenet_v1", "canonical"): (4_253_864, 4_231_976, 568_740_352),
     ("mobilenet_v2", "canonical"): (3_538_984, 3_504_872, 300_774_272),
     ("nasnet_mobile", "canonical"): (5_326_716, 5_289_978, 563_638_816),
+    ("nasnet_large", "canonical"): (88_949_818, 88_753_150, 23_783_414_658),
     ("efficientnet_b0", "canonical"): (5_330_571, 5_288_548, 385_814_752),
 }
 QUICK = ("vgg16", "vgg19", "resnet50_v1", "xception", "mobilenet_v1", "mobilenet_v2")
