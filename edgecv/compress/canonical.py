@@ -221,7 +221,9 @@ def _split_activation(graph: LayerGraph, call: Call) -> None:
     """Make a layer of its own of an activation that is no part of an integer kernel."""
     config = call.layer.get_config()
     name = config["activation"]
-    if isinstance(name, str) and name in FUSED:
+    # The converter does not fuse an activation into TRANSPOSE_CONV.
+    fused = {"linear"} if call.kind == "Conv2DTranspose" else FUSED
+    if isinstance(name, str) and name in fused:
         return
     output, call.output = call.output, graph.key()
     function = call.layer.activation

@@ -31,7 +31,7 @@ OWN_SCALE = frozenset({
 FIXED = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 ACTIVATIONS = frozenset({*FIXED, "relu", "relu6", "linear", "elu", "gelu"})
 # What a following ReLU becomes one operator with.
-FUSES_RELU = KERNEL_KINDS | {"Add", "Subtract", "Multiply"}
+FUSES_RELU = (KERNEL_KINDS - {"Conv2DTranspose"}) | {"Add", "Subtract", "Multiply"}
 TAP_BYTES = 512 * 2**20
 """Activations held at once while ranges are measured."""
 
