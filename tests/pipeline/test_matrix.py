@@ -13,6 +13,8 @@ SUBSET = [
     ("cnn_mnist_b4", "canonical"),
 ]
 WHOLE = [(entry.name, variant) for entry in zoo.entries() for variant in entry.variants]
+# In an untrained network this deep, rounding noise grows from layer to layer until it is as large as the answers.
+DEEP = 50
 # Layers of less than 1024 weights stay float in a dynamic file, so a network of nothing else makes none.
 TINY = 2_000
 
