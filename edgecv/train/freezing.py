@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from edgecv.errors import ConfigError
+from edgecv.modelio.env import keras
 from edgecv.train.recipes import Stage
 
 
@@ -22,18 +23,20 @@ def frozen(model: Any, stage: Stage) -> Iterator[tuple[str, ...]]:
         ConfigError: A pattern fits no layer, or nothing is left to train.
     """
     names = _names(model, stage)
-    changed = [layer for layer in model.layers if layer.name in names and layer.trainable]
-    for layer in changed:
+    chosen = [layer for layer in model.layers if layer.name in names]
+    before = [(layer, layer.trainable) for layer in _with_inner(chosen)]
+    for layer in chosen:
         layer.trainable = False
     try:
         if not model.trainable_weights:
             raise ConfigError(
                 "every layer with weights is frozen", hint="let at least the last one train: train_last = 1"
             )
-        yield tuple(layer.name for layer in model.layers if layer.name in names)
+        yield tuple(layer.name for layer in chosen)
     finally:
-        for layer in changed:
-            layer.trainable = True
+        # Outer ones first: a model sets the flag of all its layers.
+        for layer, trainable in before:
+            layer.trainable = trainable
 
 
 def _names(model: Any, stage: Stage) -> frozenset[str]:
@@ -47,6 +50,13 @@ def _names(model: Any, stage: Stage) -> frozenset[str]:
             )
         found.update(hits)
     if stage.train_last is not None:
-        weighted = [layer.name for layer in model.layers if layer.weights]
-        found.update(weighted[: -stage.train_last])
+        able = [layer.name for layer in model.layers if any(weight.trainable for weight in layer.weights)]
+        found.update(layer.name for layer in model.layers if layer.weights and layer.name not in able)
+        found.update(able[: -stage.train_last])
     return frozenset(found)
+
+
+def _with_inner(layers: Sequence[Any]) -> list[Any]:
+    """Return layers, and those of the models among them, outer ones before inner ones."""
+    inner = [one for layer in layers for one in layer.submodules if isinstance(one, keras().layers.Layer)]
+    return [*layers, *inner]

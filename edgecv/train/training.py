@@ -29,7 +29,7 @@ class Trained:
     Attributes:
         model: The model that was passed in, holding the weights of its best epoch.
         history: One entry per finished epoch.
-        best_epoch: Index of the best epoch in `history`.
+        best_epoch: Index of the best epoch in `history`; -1 when the weights before the last stage were better.
         best_value: Its validation metric: accuracy 0..1, or mean absolute error for regression.
     """
 
@@ -60,7 +60,8 @@ def train(
         model: A tf_keras model with one output per head; further outputs are auxiliary classifiers.
         spec: Its contract: preprocessing, and the heads that pick the losses.
         dataset: Its train and validation splits are used, its test split is never touched.
-        recipe: The run; with stages, they follow one another, each from the best epoch of the one before.
+        recipe: The run; with stages, they follow one another, each from the best epoch of the one before, whose weights
+            are kept when no epoch is better.
         state: Resume file, rewritten after each epoch; the caller deletes it, and those of stages beside it (its name
             with ".1", ".2", … appended), once the model is saved.
         teacher: Model of the same inputs whose first output the first head follows.
@@ -68,7 +69,7 @@ def train(
         reporter: Progress and remarks.
 
     Returns:
-        The history of the last stage.
+        The history of the last stage; its best epoch is -1 when the weights that it started from were better.
 
     Raises:
         ConfigError: A head has no training loss, the loss is no longer finite, a stage freezes unknown layers, or
@@ -77,7 +78,7 @@ def train(
     """
     for index, stage in enumerate(recipe.stages or (None,)):
         name = "train" if stage is None else f"train_{index + 1}"
-        hooks = Hooks(stage=name, teacher=teacher)
+        hooks = Hooks(stage=name, teacher=teacher, start_counts=index > 0)
         if log_dir is not None:
             hooks = replace(hooks, log=logger(log_dir, spec, stage=name))
         place = state if not index or state is None else state.with_name(f"{state.name}.{index}")
@@ -104,7 +105,9 @@ def _staged(
     own = replace(recipe, epochs=stage.epochs, learning_rate=rate, stages=())
     with frozen(model, stage) as names:
         marked = replace(hooks, facts={**hooks.facts, "frozen": names, "cached": stage.cache_features})
-        if not stage.cache_features:
+        if stage.cache_features and hooks.teacher is not None:
+            reporter.info(f"{hooks.stage}: the teacher needs the images, so features are not computed once")
+        if not stage.cache_features or hooks.teacher is not None:
             return run_stage(model, spec, dataset, own, marked, state=state, reporter=reporter)
         if not own.augmentation.none:
             reporter.info(f"{hooks.stage}: features are computed once, so images are not augmented in this stage")
@@ -119,8 +122,10 @@ def _advise(index: int, recipe: TrainRecipe, reporter: Reporter) -> None:
     """Warn of a fine-tuning stage that steps as far as the head's."""
     if index == 0:
         return
-    before, here = (stage.learning_rate or recipe.learning_rate for stage in recipe.stages[index - 1 : index + 1])
-    if recipe.stages[index - 1].freeze and not recipe.stages[index].freeze and here >= before:
+    pair = recipe.stages[index - 1 : index + 1]
+    before, here = (stage.learning_rate or recipe.learning_rate for stage in pair)
+    held, holds = (bool(stage.freeze) or stage.train_last is not None for stage in pair)
+    if held and not holds and here >= before:
         reporter.warn(
             f"stage {index + 1} unfreezes layers at a learning rate of {here:g}, no lower than the {before:g} before: "
             "that can undo what they learnt"

@@ -73,6 +73,24 @@ def residual(x: Any, shortcut: Any, *, name: str, activation: str | None = "relu
     return activate(env.keras().layers.Add(name=f"{name}_add")([x, shortcut]), activation, name=f"{name}_out")
 
 
+def inverted_residual(x: Any, expansion: int, filters: int, *, name: str, strides: int = 1, kernel: int = 3) -> Any:
+    """1x1 expansion, depthwise convolution, linear 1x1 projection; the input is added where shapes agree. ReLU6.
+
+    Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", section 3.3.
+    """
+    layers, channels, inner = env.keras().layers, int(x.shape[-1]), x
+    if expansion > 1:
+        inner = conv_norm(inner, expansion * channels, 1, name=f"{name}_expand", activation="relu6")
+    depthwise = layers.DepthwiseConv2D(
+        kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )
+    inner = layers.BatchNormalization(name=f"{name}_depthwise_bn")(depthwise(inner))
+    inner = activate(inner, "relu6", name=f"{name}_depthwise_act")
+    inner = conv_norm(inner, filters, 1, name=f"{name}_project", activation=None)
+    same = strides == 1 and channels == filters
+    return residual(inner, x, name=name, activation=None) if same else inner
+
+
 def squeeze_excite(x: Any, *, name: str, ratio: int = 16) -> Any:
     """Scale each channel by what the means of all channels say of it.
 

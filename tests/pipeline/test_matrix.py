@@ -20,14 +20,12 @@ TINY = 2_000
 
 
 def expected_failures(name: str, variant: str, cell: matrix.Cell) -> bool:
-    """Say whether a cell cannot be: there are too few weights to shrink."""
+    """Say whether a cell cannot be: too few weights to shrink, or too many untrained layers in a row."""
     profile = zoo.stored_profile(name, variant)
-    return (
-        profile is not None
-        and profile.parameters < TINY
-        and cell.way == "dynamic"
-        and "no weights became" in cell.error
-    )
+    assert profile is not None
+    tiny = profile.parameters < TINY and cell.way == "dynamic" and "no weights became" in cell.error
+    noisy = profile.depth >= DEEP and cell.way.startswith("int8") and "signal to quantisation noise" in cell.error
+    return tiny or noisy
 
 
 def check(name: str, variant: str) -> None:

@@ -50,7 +50,7 @@ def builder(plan: Plan, name: str) -> Callable[[Build], Any]:
         image = blocks.image_input(request.input_shape)
         x = _stem(image, plan, request.width)
         for group, (count, filters) in enumerate(zip(plan.counts, plan.widths, strict=True), start=1):
-            width = filters if request.width == 1.0 else blocks.scaled(filters, request.width)
+            width = _scaled(filters, request.width)
             for unit in range(count):
                 strides = 2 if unit == 0 and group > 1 else 1
                 x = _unit(x, width, strides, plan, name=f"group{group}_unit{unit + 1}")
@@ -60,11 +60,15 @@ def builder(plan: Plan, name: str) -> Callable[[Build], Any]:
 
 
 def _stem(image: Any, plan: Plan, width: float) -> Any:
-    filters = plan.widths[0] if width == 1.0 else blocks.scaled(plan.widths[0], width)
+    filters = _scaled(plan.widths[0], width)
     if plan.stem == "cifar":
         return blocks.conv_norm(image, filters, 3, name="stem", bias=plan.bias)
     x = blocks.conv_norm(image, filters, 7, strides=2, name="stem", bias=plan.bias)
     return env.keras().layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+
+
+def _scaled(filters: int, width: float) -> int:
+    return filters if width == 1.0 else blocks.scaled(filters, width)
 
 
 def _unit(x: Any, filters: int, strides: int, plan: Plan, *, name: str) -> Any:
@@ -107,9 +111,10 @@ def build_simplified(request: Build, *, halving: int) -> Any:
     the first does.
     """
     image = blocks.image_input(request.input_shape)
-    x = blocks.conv(image, SIMPLIFIED[0][0], 7, strides=2, name="stem")
+    x = blocks.conv(image, _scaled(SIMPLIFIED[0][0], request.width), 7, strides=2, name="stem")
     x = blocks.pool(x, 3, strides=2, name="stem_pool")
-    for group, (filters, count) in enumerate(SIMPLIFIED, start=1):
+    for group, (channels, count) in enumerate(SIMPLIFIED, start=1):
+        filters = _scaled(channels, request.width)
         if group > 1:
             for step in (1, 2):
                 strides = 2 if step <= halving else 1

@@ -28,22 +28,10 @@ def build_mobilenet(request: Build) -> Any:
     for stage, (expansion, filters, repeats, stride) in enumerate(BOTTLENECKS, start=1):
         for index in range(repeats):
             width = blocks.scaled(filters, request.width)
-            x = _inverted(x, expansion, width, stride if index == 0 else 1, name=f"block{stage}_{index + 1}")
+            strides = stride if index == 0 else 1
+            x = blocks.inverted_residual(x, expansion, width, strides=strides, name=f"block{stage}_{index + 1}")
     x = blocks.conv_norm(x, blocks.scaled(192, max(1.0, request.width)), 1, name="last", activation="relu6")
     return blocks.model(image, blocks.classifier(blocks.global_average(x), request.labels), name="mobilenet_v2_small")
-
-
-def _inverted(x: Any, expansion: int, filters: int, strides: int, *, name: str) -> Any:
-    layers, channels, inner = env.keras().layers, int(x.shape[-1]), x
-    if expansion > 1:
-        inner = blocks.conv_norm(inner, expansion * channels, 1, name=f"{name}_expand", activation="relu6")
-    inner = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise")(inner)
-    inner = layers.BatchNormalization(name=f"{name}_depthwise_bn")(inner)
-    inner = blocks.activate(inner, "relu6", name=f"{name}_depthwise_act")
-    inner = blocks.conv_norm(inner, filters, 1, name=f"{name}_project", activation=None)
-    if strides == 1 and channels == filters:
-        return blocks.residual(inner, x, name=name, activation=None)
-    return inner
 
 
 def build_xception(request: Build) -> Any:
