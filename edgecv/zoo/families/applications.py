@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from edgecv.errors import ConfigError
 from edgecv.modelio import env
 from edgecv.specs import Preprocessing
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import inputs, labels
+from edgecv.zoo.families import efficientnet_lite, inputs, labels, pretrained
 from edgecv.zoo.families import notes as remarks
 
 DENSE = "most weights sit in the first dense layer: bound by memory; use a global average pool instead"
@@ -27,7 +26,7 @@ def application(constructor: str, request: Build, **options: Any) -> Any:
     """
     make = getattr(env.keras().applications, constructor)
     try:
-        return make(weights=_weights(request), **options)
+        return make(weights=pretrained.source(request), **options)
     except ValueError as error:
         raise ConfigError(
             f"{constructor} cannot be built for {request.input_shape} and {request.labels} labels: "
@@ -56,16 +55,6 @@ def builder(constructor: str, *, scalable: bool = False) -> Callable[[Build], An
     return build
 
 
-def _weights(request: Build) -> str | None:
-    if request.weights in (None, "imagenet"):
-        return request.weights
-    if not Path(str(request.weights)).is_file():
-        raise ConfigError(
-            f"weights file {request.weights} does not exist", hint="give a path, 'imagenet', or nothing for random ones"
-        )
-    return request.weights
-
-
 def _entry(
     name: str,
     constructor: str,
@@ -77,6 +66,7 @@ def _entry(
     notes: dict[str, str] | None = None,
     scalable: bool = False,
     title: str = "",
+    variants: dict[str, Variant] | None = None,
 ) -> ZooEntry:
     variant = Variant(
         title=f"tf_keras.applications.{constructor}",
@@ -89,7 +79,7 @@ def _entry(
         input_shape=(size, size, 3),
         small_shape=(small, small, 3),
         heads=labels.classifier_head(labels.IMAGENET),
-        variants={"canonical": variant},
+        variants={"canonical": variant, **(variants or {})},
         source=source,
         notes=notes or {},
         scalable=scalable,
@@ -179,5 +169,12 @@ ENTRIES = (
         "Tan, Le, EfficientNet: Rethinking Model Scaling, ICML 2019",
         small=32,
         notes={"": GATES},
+        variants={
+            "lite": Variant(
+                title="Lite0: no squeeze-and-excitation, ReLU6 in place of swish; no ImageNet weights",
+                build=efficientnet_lite.build,
+                preprocessing=inputs.SYMMETRIC,
+            )
+        },
     ),
 )

@@ -1,15 +1,15 @@
 """EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation and with ReLU6 in place of swish.
 
-Source: Tan, Le 2019, "EfficientNet: Rethinking Model Scaling", table 1, with the changes of the authors' EfficientNet-lite.
+Source: Tan, Le 2019, "EfficientNet: Rethinking Model Scaling", table 1, with the authors' changes for small devices.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from edgecv.errors import ConfigError
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build
+from edgecv.zoo.families import pretrained
 
 # Expansion, channels, repeats, stride of the first, kernel.
 STAGES = (
@@ -25,15 +25,7 @@ STEM, LAST, RATE = 32, 1280, 0.2
 
 
 def build(request: Build) -> Any:
-    """Sixteen inverted residuals between a strided stem and a classifier.
-
-    Raises:
-        ConfigError: "imagenet" is asked for: Keras has no weights of this network; a weights file may be given.
-    """
-    if request.weights == "imagenet":
-        raise ConfigError(
-            "efficientnet_b0 (variant 'lite') has no ImageNet weights", hint="give a weights file, or train it"
-        )
+    """Sixteen inverted residuals between a strided stem and a classifier. Raises ConfigError for ImageNet weights."""
     image = blocks.image_input(request.input_shape)
     x = blocks.conv_norm(image, STEM, 3, strides=2, name="stem", activation="relu6")
     for stage, (expansion, filters, repeats, stride, kernel) in enumerate(STAGES, start=1):
@@ -42,7 +34,4 @@ def build(request: Build) -> Any:
             x = blocks.inverted_residual(x, expansion, filters, strides=strides, kernel=kernel, name=name)
     x = blocks.global_average(blocks.conv_norm(x, LAST, 1, name="last", activation="relu6"))
     x = blocks.classifier(blocks.dropout(x, RATE, name="drop"), request.labels)
-    model = blocks.model(image, x, name="efficientnet_lite0")
-    if request.weights is not None:
-        load_weights(model, request.weights)
-    return model
+    return pretrained.load(blocks.model(image, x, name="efficientnet_lite0"), request)

@@ -1,6 +1,7 @@
 import pytest
 
 from edgecv import zoo
+from edgecv.errors import ConfigError
 from tests.zoo.outline import figures, outline, shapes
 
 GOLDEN = {
@@ -21,20 +22,21 @@ GOLDEN = {
     ("nasnet_mobile", "canonical"): (5_326_716, 5_289_978, 563_638_816),
     ("nasnet_large", "canonical"): (88_949_818, 88_753_150, 23_783_414_658),
     ("efficientnet_b0", "canonical"): (5_330_571, 5_288_548, 385_814_752),
+    ("efficientnet_b0", "lite"): (4_694_024, 4_652_008, 385_187_552),
 }
 QUICK = ("vgg16", "vgg19", "resnet50_v1", "xception", "mobilenet_v1", "mobilenet_v2")
 CASES = [
-    pytest.param(name, numbers, id=name, marks=[] if name in QUICK else pytest.mark.slow)
-    for (name, _), numbers in GOLDEN.items()
+    pytest.param(name, variant, numbers, id=f"{name}/{variant}", marks=[] if name in QUICK else pytest.mark.slow)
+    for (name, variant), numbers in GOLDEN.items()
 ]
 
 
-@pytest.mark.parametrize(("name", "numbers"), CASES)
-def test_golden_numbers(name, numbers):
-    assert figures(name, "canonical") == numbers
+@pytest.mark.parametrize(("name", "variant", "numbers"), CASES)
+def test_golden_numbers(name, variant, numbers):
+    assert figures(name, variant) == numbers
 
 
-@pytest.mark.parametrize("name", [case.values[0] for case in CASES if case.marks])
+@pytest.mark.parametrize("name", sorted({case.values[0] for case in CASES if case.marks}))
 @pytest.mark.slow
 def test_the_small_input_is_large_enough(name):
     model, spec = outline(name, input_shape=zoo.get(name).small_shape)
@@ -53,3 +55,16 @@ def test_stages_of_xception():
     assert [found[name] for name in names] == [
         (147, 147, 64), (74, 74, 128), (37, 37, 256), (19, 19, 728), (10, 10, 1024), (10, 10, 2048),
     ]  # fmt: skip
+
+
+def test_efficientnet_lite_has_no_gates_and_takes_weights_from_a_file(tmp_path):
+    model, _ = outline("efficientnet_b0", variant="lite", input_shape=(32, 32, 3))
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert not kinds & {"Multiply", "Rescaling"}
+    options = {"variant": "lite", "labels": ("a", "b"), "input_shape": (32, 32, 3)}
+    source, _ = zoo.build("efficientnet_b0", seed=1, **options)
+    source.save_weights(tmp_path / "own.weights.h5")
+    loaded, _ = zoo.build("efficientnet_b0", weights=str(tmp_path / "own.weights.h5"), seed=2, **options)
+    assert all((a == b).all() for a, b in zip(source.get_weights(), loaded.get_weights(), strict=True))
+    with pytest.raises(ConfigError, match="no ImageNet weights"):
+        zoo.build("efficientnet_b0", weights="imagenet", **options)

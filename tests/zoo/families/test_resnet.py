@@ -1,5 +1,6 @@
 import pytest
 
+from edgecv import zoo
 from tests.zoo.outline import cases, conv, dense, figures, outline, shapes, sides
 
 GOLDEN = {
@@ -61,3 +62,10 @@ def test_resnet8_by_arithmetic():
         total += conv(3, inputs, filters) + conv(3, filters, filters) + 2 * 4 * filters
         total += conv(1, inputs, filters) if inputs != filters else 0
     assert GOLDEN["resnet8", "canonical"][0] == total == 78_666
+
+
+@pytest.mark.parametrize("variant", ["canonical", "book", "fix_stride"])
+def test_width_scales_every_variant(variant):
+    whole, _ = zoo.build("resnet34", variant=variant, input_shape=(64, 64, 3), labels=("a", "b"))
+    half, _ = zoo.build("resnet34", variant=variant, input_shape=(64, 64, 3), labels=("a", "b"), width=0.5)
+    assert half.count_params() == pytest.approx(whole.count_params() / 4, rel=0.02)
