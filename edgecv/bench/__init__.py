@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgecv.bench.baseline import BaselineEngine, choose_baseline_engine
 from edgecv.bench.batch import DeviceJob, DeviceResult, bench_devices
 from edgecv.bench.cases import PLANS, BenchCase, BenchPlan, plan
-from edgecv.bench.comparison import Comparison, compare
+from edgecv.bench.comparison import Comparison, compare, judge
 from edgecv.bench.devices import Device, open_device
 from edgecv.bench.loop import Setting, bench
 from edgecv.bench.profile import Profiled, profile
@@ -33,6 +33,7 @@ __all__ = [
     "choose_baseline_engine",
     "compare",
     "host_facts",
+    "judge",
     "open_device",
     "parse_threads",
     "plan",
