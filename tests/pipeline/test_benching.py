@@ -94,7 +94,7 @@ def test_unknown_states_are_explained_once_per_device(files, devices):
 
 
 def test_what_a_lost_device_leaves(files, devices, tmp_path):
-    devices["two"].fail_after = 40
+    devices["two"].fail_after = 20
     request = replace(QUICK, devices=("one", "two"))
     report = benching.bench_files([files["a"], files["b"]], request, out=tmp_path / "raw.json")
     valid(report)
