@@ -152,6 +152,23 @@ def test_a_device_that_is_gone_costs_nobody_elses_results(case_of, tmp_path: Pat
     assert 0 < back.launches < whole.launches, "only what was missing was measured"
 
 
+def test_a_device_that_is_gone_still_has_the_facts_that_it_told(case_of):
+    class Silent(FakeDevice):
+        def facts(self):
+            if self.fail_after is not None and self.answers >= self.fail_after:
+                raise DeviceError("no route to the board")
+            return super().facts()
+
+    whole = FakeDevice(MODELS)
+    bench([case_of("a")], baseline=case_of("b"), device=whole, plan=SHORT, clock=whole.clock)
+    device = Silent(MODELS, fail_after=whole.answers)
+    (found,) = bench_devices([job(device, [case_of("a"), case_of("c")], case_of("b"))])
+    assert [one.case.name for one in found.results] == ["b", "a"]
+    assert found.device.facts()["cpu_model"] == "fake"
+    (never,) = bench_devices([job(Silent(MODELS, fail_after=0), [case_of("a")], None, retries=1)])
+    assert [(f.message, f.attempts) for f in never.failures] == [("no route to the board", 2)]
+
+
 def test_a_file_that_one_device_cannot_run_does_not_stop_the_others(case_of):
     poor, rich = FakeDevice(STEADY, name="poor"), FakeDevice(MODELS, name="rich")
     cases = [case_of("c"), case_of("a")]
