@@ -1,7 +1,7 @@
 """Several files on several devices at once: a thread per device, failures that cost nobody else's results.
 
-Devices that share a machine measure in turn, since they would disturb one another: those with the same `lane`
-attribute. A device without one has a lane of its own.
+Devices that share a machine measure in turn, since they would disturb one another: this host and all that it emulates,
+and those with the same `lane` attribute.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from edgecv.bench import loop, summary
 from edgecv.bench.cases import BenchCase
+from edgecv.bench.devices import LocalDevice
 from edgecv.bench.devices.base import Channel, Device
 from edgecv.bench.link import AgentLink
 from edgecv.bench.loop import Pair, Setting
@@ -24,6 +25,7 @@ from edgecv.errors import DeviceError, EdgecvError
 from edgecv.progress import Advance
 from edgecv.timings import DeviceFailure
 
+THIS_HOST = "this host"
 GONE = "not tried: the device does not answer any more"
 
 
@@ -84,7 +86,8 @@ def bench_devices(jobs: Sequence[DeviceJob]) -> tuple[DeviceResult, ...]:
 
 def lane(device: Device) -> str:
     """Return the name of what a device shares with others of that name: they measure in turn."""
-    return str(getattr(device, "lane", device.name))
+    here = isinstance(device, LocalDevice) or device.kind == "simulated"
+    return str(getattr(device, "lane", THIS_HOST if here else device.name))
 
 
 class _Remembering:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,9 @@ def test_devices_work_at_the_same_time(case_of):
 
 def test_devices_of_one_machine_take_turns(case_of):
     class Sharing(FakeDevice):
-        lane = "this host"
+        @property
+        def lane(self) -> str:
+            return "one machine"
 
     busy: list[str] = []
 
@@ -101,9 +103,19 @@ def test_devices_of_one_machine_take_turns(case_of):
             return super().start()
 
     devices = [Jealous(MODELS, name=name) for name in ("one", "two")]
-    assert {lane(device) for device in devices} == {"this host"}
+    assert {lane(device) for device in devices} == {"one machine"}
     bench_devices([job(device, [case_of("a")], None) for device in devices])
     assert busy == ["one"] * 3 + ["two"] * 3
+
+
+def test_who_shares_this_host():
+    @dataclass
+    class Board:
+        name: str
+        kind: str
+
+    assert lane(open_device("local")) == lane(Board("arm64", "simulated")) == "this host", "it is emulated here"
+    assert lane(Board("pi", "measured")) == "pi"
 
 
 def test_a_dropped_device_is_tried_again_with_fresh_processes(case_of):

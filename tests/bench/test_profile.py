@@ -160,8 +160,13 @@ CUMSUM, 0.01, 0.0125, 25%, 75%, 0, 2, [cumulative\tsum]:1
 """
 
 
-def test_benchmark_models_csv():
-    first, second = benchmark_model.read_csv(CSV)
+OLDER = CSV.replace("node type, first", "node type, start, first").replace("IGEMM, ", "IGEMM, 0, ")
+OLDER = OLDER.replace("CUMSUM, 0.01", "CUMSUM, 0, 0.01").replace("AllocateTensors, 9.0", "AllocateTensors, 0, 9.0")
+
+
+@pytest.mark.parametrize("text", [CSV, OLDER], ids=["newer", "with a start column"])
+def test_benchmark_models_csv(text):
+    first, second = benchmark_model.read_csv(text)
     assert (first.name, first.op, first.index, first.us) == ("Convolution (NHWC, F32) IGEMM", "", None, 25.0)
     assert (second.name, second.op, second.index, second.us) == ("CUMSUM", "CUMSUM", 1, 25.0)
     assert benchmark_model.read_csv("") == []
