@@ -32,7 +32,8 @@ def _short(count: int | None) -> str:
 def zoo_entry(shown: Any) -> None:
     emit(f"{shown['name']} ({shown['variant']}): {shown['title']}")
     for key in ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth"):
-        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}")
+        at = f"  at layer {shown['peak_layer']}" if key == "peak_activation_bytes" else ""
+        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}{at}")
     emit(f"  input: {_shape(shown['input_shape'])}; source: {shown['source']}")
     for variant, title in shown["variants"].items():
         emit(f"  variant {variant}: {title}")
