@@ -11,10 +11,10 @@ from edgecv.specs import Head, ModelSpec
 from edgecv.train.recipes import Stage, TrainRecipe
 
 HEAD = "head"
-HEAD_EPOCHS = 0.5
+HEAD_EPOCHS = 0.25
 """Share of a recipe's epochs that the new head trains alone."""
 
-FINE_TUNING_RATE = 0.1
+FINE_TUNING_RATE = 0.3
 """Of the recipe's learning rate: large steps would undo what the backbone knows."""
 
 
@@ -66,7 +66,7 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
 
 
 def transfer_recipe(model: Any, recipe: TrainRecipe) -> TrainRecipe:
-    """Return a recipe in two stages: the head on cached features, then all layers at a tenth of the rate."""
+    """Return a recipe in two stages: the head on cached features, then all layers at 0.3 of the rate."""
     first = max(1, round(recipe.epochs * HEAD_EPOCHS))
     backbone = tuple(layer.name for layer in model.layers if layer.weights and not layer.name.startswith(f"{HEAD}_"))
     stages = (

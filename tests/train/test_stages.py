@@ -127,10 +127,10 @@ def test_a_new_head_keeps_the_backbone(data):
     assert spec.variant == "canonical_transfer"
     assert same(weights(source, "conv"), weights(model, "conv"))
     recipe = transfer_recipe(model, TrainRecipe(epochs=4))
-    assert [stage.epochs for stage in recipe.stages] == [2, 2]
-    assert recipe.stages[1].learning_rate == pytest.approx(1e-4)
+    assert [stage.epochs for stage in recipe.stages] == [1, 3]
+    assert recipe.stages[1].learning_rate == pytest.approx(3e-4)
     done = train(model, spec, data, recipe)
-    assert len(done.history) == 2
+    assert len(done.history) == 3
 
 
 def test_logs_hold_every_epoch(data, tmp_path):
