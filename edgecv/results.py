@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edgecv.timings import Conditions, DeviceFailure, OpProfile, Sustained, ThreadSweep
+
 Kind = Literal["measured", "simulated", "predicted"]
 Certainty = Literal["certain", "likely", "unknown", "accelerator"]
 """How sure a mapping verdict is: "accelerator" means the real accelerator said so; the others grade our op table."""
@@ -179,6 +181,10 @@ class Latency:
         load_ms: Opening the file to a ready interpreter.
         first_ms: The first inference.
         peak_rss_bytes: Of the agent process.
+        mode: "burst": short blocks with pauses, alternating with the baseline; "sustained": one run without a pause.
+        conditions: The device before and after; None when nothing was read.
+        sustained: Windows, drift and energy of a sustained run; None for bursts.
+        profile: Time per operator, when it was asked for and could be had.
     """
 
     device: str
@@ -197,6 +203,10 @@ class Latency:
     peak_rss_bytes: int | None = None
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    mode: Literal["burst", "sustained"] = "burst"
+    conditions: Conditions | None = None
+    sustained: Sustained | None = None
+    profile: OpProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +298,14 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """report.json."""
+    """report.json.
+
+    Attributes:
+        baseline: On the first device when there are several; `baselines` has one per device then.
+        devices: Device to what a reader must know of it; empty when all is measured on the host.
+        failures: What could not be measured on which device.
+        sweeps: Of files that were measured with several numbers of threads.
+    """
 
     created: str
     host: Mapping[str, Any]
@@ -297,3 +314,7 @@ class Report:
     artifacts: tuple[ArtifactResult, ...]
     warnings: tuple[str, ...] = ()
     schema: str = REPORT_SCHEMA
+    baselines: tuple[Baseline, ...] = ()
+    devices: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[DeviceFailure, ...] = ()
+    sweeps: tuple[ThreadSweep, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.errors import GateFailure
-from edgecv.results import Evaluation, Inspection, Latency, Report
+from edgecv.results import Evaluation, Inspection, Report
 
 
 def zoo_entries(entries: Any) -> None:
@@ -190,15 +190,6 @@ def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"
 
 
-def latencies(result: Report) -> None:
-    emit(baseline_line(result))
-    rows = [(a.name, *_latency(latency)) for a in result.artifacts for latency in a.latency]
-    header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
-    emit_table("", header, rows, right=tuple(range(2, 9)))
-    for name, warning in ((a.name, w) for a in result.artifacts for latency in a.latency for w in latency.warnings):
-        emit(f"{name}: {warning}")
-
-
 def report(result: Report, paths: Any) -> None:
     emit(baseline_line(result))
     metrics = {a.metric for a in result.artifacts if a.metric} - {"top1"}
@@ -242,7 +233,7 @@ def baseline_line(result: Report) -> str:
 
 def _artifact_row(a: Any) -> tuple[str, ...]:
     latency = a.latency[0] if a.latency else None
-    drop = "unknown" if a.drop is None else f"{a.drop:+.4f} {_interval(a.drop_ci95, 4)}"
+    drop = "unknown" if a.drop is None else f"{a.drop:+.4f} {interval(a.drop_ci95, 4)}"
     mapped = "unknown" if a.mapping is None else f"{a.mapping.n_mapped}/{a.mapping.n_ops} {a.target}"
     return (
         a.name,
@@ -257,26 +248,7 @@ def _artifact_row(a: Any) -> tuple[str, ...]:
     )
 
 
-def _latency(found: Latency) -> tuple[str, ...]:
-    ratio = "" if found.ratio_to_baseline is None else f"{found.ratio_to_baseline:.3f}"
-    load, first = (_ms(found.load_ms), _ms(found.first_ms))
-    steady = (_ms(found.p50), _ms(found.p90), _ms(found.p99))
-    return (
-        f"{found.engine} {found.accelerator}",
-        load,
-        first,
-        *steady,
-        ratio,
-        _interval(found.ratio_ci95, 3),
-        found.kind,
-    )
-
-
-def _ms(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
-
-
-def _interval(pair: tuple[float, float] | None, digits: int) -> str:
+def interval(pair: tuple[float, float] | None, digits: int) -> str:
     return "" if pair is None else f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
 
 
