@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.errors import GateFailure
-from edgecv.results import Evaluation, Inspection, Latency, Report
+from edgecv.results import Evaluation, Inspection, Latency, PredictedLatency, Report
 
 
 def zoo_entries(entries: Any) -> None:
@@ -129,8 +129,16 @@ def inspection(found: Inspection) -> None:
     if found.parameter_bytes.on_chip is not None:
         on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
         emit(f"parameters: {_bytes(on_chip)} on chip, {_bytes(streamed)} streamed at each inference")
+    if found.latency is not None:
+        emit(_predicted(found.latency))
     for note in found.notes:
         emit(f"note: {note}")
+
+
+def _predicted(latency: PredictedLatency) -> str:
+    band = "" if latency.low_ms is None else f", {latency.low_ms:.2f} to {latency.high_ms:.2f} ms likely"
+    parts = ", ".join(f"{name} {ms:.2f}" for name, ms in latency.parts_ms.items() if ms >= 0.005)
+    return f"latency: {latency.ms:.2f} ms, {latency.kind}{band}{f' ({parts})' if parts else ''}"
 
 
 def require_mapped(found: Inspection, share: float | None) -> None:

@@ -9,7 +9,8 @@ import math
 
 from edgecv.graphs import Graph, Op, Tensor, partition
 from edgecv.profiles import OpRule, TargetProfile
-from edgecv.results import Certainty
+from edgecv.results import Certainty, PredictedLatency
+from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_memory import parameter_bytes
 from edgecv.targets.edgetpu_rules import (
     CONDITIONS,
@@ -20,8 +21,11 @@ from edgecv.targets.edgetpu_rules import (
     UNSUPPORTED,
     WRONG_RANK,
     WRONG_TYPE,
+    Doubt,
     Refusal,
+    worst,
 )
+from edgecv.targets.table import limit
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 
 NOTE = (
@@ -61,16 +65,52 @@ def judge_on_edgetpu(request: Request) -> Verdict:
     if whole is not None:
         findings = refuse_all(graph, status=whole.status, reason=whole.reason, certainty=whole.certainty)
         return Verdict(findings=findings, kind="predicted", notes=(f"the compiler rejects the file: {whole.reason}",))
-    refusals = {op.index: refusal for op in graph.ops if (refusal := refuse(graph, op, profile)) is not None}
+    found = {op.index: verdict for op in graph.ops if (verdict := judge(graph, op, profile)) is not None}
+    refusals = {index: verdict for index, verdict in found.items() if isinstance(verdict, Refusal)}
     mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
-    findings = tuple(_finding(op, refusals.get(op.index), op.index in mapped, profile) for op in graph.ops)
     parts = [op for op in graph.ops if op.index in mapped]
+    too_large = _unseen_size(graph, parts, profile)
+    doubts = {index: too_large or doubt for index, doubt in found.items() if isinstance(doubt, Doubt)}
+    if too_large is not None:
+        doubts |= {op.index: too_large for op in parts if op.op != COMPILED}
+    findings = tuple(
+        _finding(op, refusals.get(op.index), doubts.get(op.index), op.index in mapped, profile) for op in graph.ops
+    )
+    latency = predict(graph, parts, profile)
     return Verdict(
         findings=findings,
         kind="predicted",
-        notes=(*_type_note(refusals, parts), NOTE, *_runtime_note(parts, profile)),
+        notes=(
+            *_type_note(refusals, parts),
+            NOTE,
+            *((too_large.reason,) if too_large is not None else ()),
+            *_runtime_note(parts, profile),
+            *_latency_note(latency, findings),
+        ),
         parameter_bytes=parameter_bytes(graph, parts, profile),
+        latency=latency,
     )
+
+
+def _unseen_size(graph: Graph, mapped: list[Op], profile: TargetProfile) -> Doubt | None:
+    largest = max((t.elements for op in mapped for t in _activations(graph, op)), default=0)
+    seen = int(limit(profile, "activation_elements_mapped"))
+    if largest <= seen:
+        return None
+    return Doubt(
+        reason=f"the largest tensor has {largest:,} elements, more than in any file that was seen compiled ({seen:,}): "
+        "the compiler may fail due to large activation tensors"
+    )
+
+
+def _latency_note(latency: PredictedLatency | None, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    if latency is None:
+        return ()
+    error = latency.median_error
+    known = "" if error is None else f", {error:.0%} off at the median on networks that it was not fitted to"
+    left = sum(not finding.mapped for finding in findings)
+    cpu = f"; the time of the {left} operators on the CPU comes on top" if left else ""
+    return (f"latency is predicted for a stick on USB 3 by a model fitted to published times{known}{cpu}",)
 
 
 def _type_note(refusals: dict[int, Refusal], mapped: list[Op]) -> tuple[str, ...]:
@@ -87,8 +127,8 @@ def _runtime_note(mapped: list[Op], profile: TargetProfile) -> tuple[str, ...]:
     return (f"needs Edge TPU runtime {newest} or newer, for {names}; older ones leave these to the CPU",)
 
 
-def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
-    """Return why the compiler does not support one operator, or None when it does."""
+def judge(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
+    """Return why the compiler does not support one operator, or why that is open; None when it does."""
     if op.op == COMPILED:
         return None
     rule = profile.ops.get(op.op)
@@ -97,23 +137,32 @@ def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
             status=WRONG_TYPE, reason=f"{op.op} has no Edge TPU version", certainty="certain"
         )
     if rule is None:
-        return Refusal(status=UNSUPPORTED, reason=f"{op.op} is not in the compiler's table of operations")
+        return Refusal(
+            status=UNSUPPORTED,
+            reason=f"{op.op} is not in the compiler's table of operations",
+            certainty="certain" if op.op in profile.refused else "likely",
+        )
     wrong_type = _type_refusal(graph, op, profile)
     if wrong_type is not None:
         return wrong_type
     if rule.since and int(rule.since) > profile.limits.get("runtime", math.inf):
         reason = f"{op.op} needs Edge TPU runtime {rule.since}, the target has {profile.limits['runtime']:.0f}"
-        return Refusal(status=UNSUPPORTED, reason=reason, certainty=rule.certainty)
-    checks = (CONDITIONS.get(name)(graph, op, profile) for name in rule.limits)
-    return next((refusal for refusal in checks if refusal is not None), None) or _rank_refusal(graph, op)
+        return Refusal(status=UNSUPPORTED, reason=reason, certainty="likely")
+    checks = tuple(CONDITIONS.get(name)(graph, op, profile) for name in rule.limits)
+    return worst(*checks, _rank_refusal(graph, op))
 
 
 def _whole_file(graph: Graph, profile: TargetProfile) -> Refusal | None:
     for op in graph.ops:
-        newest = profile.ops.get(op.op, OpRule()).max_version
-        if newest is not None and op.version > newest and not op.is_custom:
-            reason = f"{op.op} version {op.version} (operator {op.index}) is newer than version {newest}"
-            return Refusal(status=OLD_VERSION, reason=f"{reason}, the last one that the compiler reads")
+        rule = profile.ops.get(op.op, OpRule())
+        if rule.max_version is not None and op.version > rule.max_version and not op.is_custom:
+            reason = f"{op.op} version {op.version} (operator {op.index}) is newer than version {rule.max_version}"
+            seen = rule.refused_version is not None and op.version >= rule.refused_version
+            return Refusal(
+                status=OLD_VERSION,
+                reason=f"{reason}, the last one that the compiler reads",
+                certainty="certain" if seen else "likely",
+            )
         if _is_dynamic(graph, op):
             reason = f"the shape of the output of {op.op} (operator {op.index}) is only known at run time"
             return Refusal(reason=f"{reason}; give the model fixed input sizes", certainty="likely")
@@ -170,9 +219,11 @@ def _first_part(graph: Graph, supported: set[int]) -> frozenset[int]:
     return next(parts, frozenset())
 
 
-def _finding(op: Op, refusal: Refusal | None, mapped: bool, profile: TargetProfile) -> Finding:
+def _finding(op: Op, refusal: Refusal | None, doubt: Doubt | None, mapped: bool, profile: TargetProfile) -> Finding:
     if refusal is not None:
         return Finding(status=refusal.status, mapped=False, certainty=refusal.certainty, reason=refusal.reason)
+    if mapped and doubt is not None:
+        return Finding(status=MAPPED, mapped=True, certainty="unknown", reason=doubt.reason)
     if mapped:
         certainty: Certainty = "certain" if op.op == COMPILED else profile.ops[op.op].certainty
         return Finding(status=MAPPED, mapped=True, certainty=certainty)
