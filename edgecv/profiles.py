@@ -54,6 +54,7 @@ class TargetProfile:
         ops: Builtin name to rule.
         refused: Builtin names without a rule that were seen refused; others without a rule are likely to be.
         latency: Constants of its cost model, where it has one.
+        advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
         sources: Where the table comes from.
     """
 
@@ -68,6 +69,7 @@ class TargetProfile:
     refused: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     notes: str = ""
 

@@ -78,6 +78,24 @@ class PredictedLatency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A change of the model with which a target would map more of it.
+
+    Attributes:
+        op: Builtin name of the operators that it is about; `ops` their indices.
+        cause: Name of what stands in their way, as in the target's data.
+        text: What to do.
+        would_map: Operators of the whole file that would map then; None when that cannot be tried out.
+    """
+
+    op: str
+    ops: tuple[int, ...]
+    cause: str
+    text: str
+    would_map: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """`edgecv inspect FILE --target T --json`."""
 
@@ -91,6 +109,7 @@ class Inspection:
     kind: Kind
     notes: tuple[str, ...] = ()
     latency: PredictedLatency | None = None
+    advice: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,13 @@ It never promises success: the compiler can still fail on a whole file, for reas
 from __future__ import annotations
 
 import math
+from collections.abc import Set
+from dataclasses import replace
 
 from edgecv.graphs import Graph, Op, Tensor, partition
 from edgecv.profiles import OpRule, TargetProfile
-from edgecv.results import Certainty, PredictedLatency
+from edgecv.results import Advice, Certainty, PredictedLatency
+from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_memory import parameter_bytes
 from edgecv.targets.edgetpu_rules import (
@@ -36,6 +39,7 @@ UNQUANTISED_NOTE = (
     "no operator works on quantised int8 or uint8 tensors: make an int8 file (scheme int8) for this target"
 )
 COMPILED = "edgetpu-custom-op"  # what the compiler leaves in place of the operators that it compiled
+SECOND_CAUSE = "second_part"
 _ACTIVATION_DIMS = 3
 # Operators whose output shape is a run-time value when the named input is not in the file.
 _SHAPE_INPUTS = {
@@ -63,8 +67,7 @@ def judge_on_edgetpu(request: Request) -> Verdict:
         return refused
     whole = _whole_file(graph, profile)
     if whole is not None:
-        findings = refuse_all(graph, status=whole.status, reason=whole.reason, certainty=whole.certainty)
-        return Verdict(findings=findings, kind="predicted", notes=(f"the compiler rejects the file: {whole.reason}",))
+        return _rejected(graph, whole, profile)
     found = {op.index: verdict for op in graph.ops if (verdict := judge(graph, op, profile)) is not None}
     refusals = {index: verdict for index, verdict in found.items() if isinstance(verdict, Refusal)}
     mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
@@ -89,7 +92,30 @@ def judge_on_edgetpu(request: Request) -> Verdict:
         ),
         parameter_bytes=parameter_bytes(graph, parts, profile),
         latency=latency,
+        advice=_advice(graph, refusals, mapped, profile),
     )
+
+
+def _rejected(graph: Graph, whole: Refusal, profile: TargetProfile) -> Verdict:
+    findings = refuse_all(graph, status=whole.status, reason=whole.reason, certainty=whole.certainty)
+    notes = (f"the compiler rejects the file: {whole.reason}",)
+    advice = advise((Obstacle(op, whole.cause) for op in graph.ops if f"operator {op.index})" in whole.reason), profile)
+    return Verdict(findings=findings, kind="predicted", notes=notes, advice=advice)
+
+
+def _advice(
+    graph: Graph, refusals: dict[int, Refusal], mapped: frozenset[int], profile: TargetProfile
+) -> tuple[Advice, ...]:
+    everything = frozenset(range(len(graph.ops)))
+    supported = everything - set(refusals)
+    refused = [Obstacle(graph.ops[index], refusal.cause) for index, refusal in refusals.items()]
+    found = advise(refused, profile, lambda lifted: len(_first_part(graph, supported | lifted)))
+    apart = sorted(supported - mapped)
+    text = profile.advice.get(SECOND_CAUSE, "")
+    if not apart or not text:
+        return found
+    parts = Advice(op="", ops=tuple(apart), cause=SECOND_CAUSE, text=text, would_map=len(supported))
+    return (*found, parts)
 
 
 def _unseen_size(graph: Graph, mapped: list[Op], profile: TargetProfile) -> Doubt | None:
@@ -134,22 +160,27 @@ def judge(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | Non
     rule = profile.ops.get(op.op)
     if op.is_custom or op.op == "DEQUANTIZE":
         return _type_refusal(graph, op, profile) or Refusal(
-            status=WRONG_TYPE, reason=f"{op.op} has no Edge TPU version", certainty="certain"
+            status=WRONG_TYPE, reason=f"{op.op} has no Edge TPU version", cause="custom" if op.is_custom else "boundary"
         )
     if rule is None:
         return Refusal(
             status=UNSUPPORTED,
             reason=f"{op.op} is not in the compiler's table of operations",
             certainty="certain" if op.op in profile.refused else "likely",
+            cause="table",
         )
     wrong_type = _type_refusal(graph, op, profile)
     if wrong_type is not None:
         return wrong_type
     if rule.since and int(rule.since) > profile.limits.get("runtime", math.inf):
         reason = f"{op.op} needs Edge TPU runtime {rule.since}, the target has {profile.limits['runtime']:.0f}"
-        return Refusal(status=UNSUPPORTED, reason=reason, certainty="likely")
-    checks = tuple(CONDITIONS.get(name)(graph, op, profile) for name in rule.limits)
+        return Refusal(status=UNSUPPORTED, reason=reason, certainty="likely", cause="runtime")
+    checks = (_named(name, CONDITIONS.get(name)(graph, op, profile)) for name in rule.limits)
     return worst(*checks, _rank_refusal(graph, op))
+
+
+def _named(name: str, found: Refusal | Doubt | None) -> Refusal | Doubt | None:
+    return replace(found, cause=name) if isinstance(found, Refusal) and not found.cause else found
 
 
 def _whole_file(graph: Graph, profile: TargetProfile) -> Refusal | None:
@@ -162,10 +193,11 @@ def _whole_file(graph: Graph, profile: TargetProfile) -> Refusal | None:
                 status=OLD_VERSION,
                 reason=f"{reason}, the last one that the compiler reads",
                 certainty="certain" if seen else "likely",
+                cause="version",
             )
         if _is_dynamic(graph, op):
             reason = f"the shape of the output of {op.op} (operator {op.index}) is only known at run time"
-            return Refusal(reason=f"{reason}; give the model fixed input sizes", certainty="likely")
+            return Refusal(reason=f"{reason}; give the model fixed input sizes", certainty="likely", cause="dynamic")
     return None
 
 
@@ -182,14 +214,14 @@ def _type_refusal(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Non
     if wrong is None:
         return None
     if op.op == "QUANTIZE":
-        return Refusal(
-            status=LIMITED, reason=f"its input '{wrong.name}' is {wrong.dtype}: this conversion runs on the CPU"
-        )
+        reason = f"its input '{wrong.name}' is {wrong.dtype}: this conversion runs on the CPU"
+        return Refusal(status=LIMITED, reason=reason, cause="boundary")
     if op.op == "DEQUANTIZE":
-        return Refusal(status=WRONG_TYPE, reason=f"its output is {wrong.dtype}: this conversion runs on the CPU")
+        reason = f"its output is {wrong.dtype}: this conversion runs on the CPU"
+        return Refusal(status=WRONG_TYPE, reason=reason, cause="boundary")
     supported = " and ".join(profile.dtypes)
     reason = f"'{wrong.name}' is {_described(wrong, profile)}; the Edge TPU computes quantised {supported} only"
-    return Refusal(status=WRONG_TYPE, reason=reason)
+    return Refusal(status=WRONG_TYPE, reason=reason, cause="custom" if op.is_custom else "type")
 
 
 def _described(tensor: Tensor, profile: TargetProfile) -> str:
@@ -209,11 +241,11 @@ def _rank_refusal(graph: Graph, op: Op) -> Refusal | None:
     for tensor in _activations(graph, op):
         if any(size > 1 for size in tensor.shape[:-_ACTIVATION_DIMS]):
             reason = f"'{tensor.name}' has shape {tensor.shape}; only the 3 innermost sizes may exceed 1"
-            return Refusal(status=WRONG_RANK, reason=reason)
+            return Refusal(status=WRONG_RANK, reason=reason, cause="rank")
     return None
 
 
-def _first_part(graph: Graph, supported: set[int]) -> frozenset[int]:
+def _first_part(graph: Graph, supported: Set[int]) -> frozenset[int]:
     # The compiler takes the first supported part, not the largest.
     parts = (frozenset(part.ops) for part in partition(graph, supported) if part.supported)
     return next(parts, frozenset())

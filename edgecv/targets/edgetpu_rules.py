@@ -36,11 +36,12 @@ IMPRECISE_RESIZE = "Image-interpolation layer won't run precisely enough on Edge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why an operator does not map."""
+    """Why an operator does not map; `cause` names it in the target's `advice`."""
 
     status: str = LIMITED
     reason: str
     certainty: Certainty = "certain"
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def bounded(
     """
     if value > limit(profile, name):
         open_ = value < limit(profile, f"{name}_refused")
-        return Refusal(status=status, reason=reason, certainty="unknown" if open_ else "likely")
+        return Refusal(status=status, reason=reason, certainty="unknown" if open_ else "likely", cause=name)
     seen = limit(profile, f"{name}_mapped")
     if value > seen:
         return Doubt(reason=f"{value:g} is more than the {seen:g} that was seen mapped ({name} in the target's data)")

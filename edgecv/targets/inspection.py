@@ -86,6 +86,7 @@ def _inspection(target: str, graph: Graph, verdict: Verdict, layers: tuple[str, 
         kind=verdict.kind,
         notes=verdict.notes + _graph_notes(graph),
         latency=verdict.latency,
+        advice=verdict.advice,
     )
 
 
