@@ -34,7 +34,7 @@ class OpVerdict:
         layer: Source layer's name, "" when unknown.
         status: Short status in the target's own words.
         mapped: Whether it runs on the accelerator.
-        reason: Why not, or "" when mapped.
+        reason: Why not; "" when mapped, unless the certainty is "unknown": then why.
     """
 
     index: int
@@ -48,10 +48,53 @@ class OpVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterBytes:
-    """Weights of the mapped part on an Edge TPU: kept on chip, and streamed at each inference. Bytes."""
+    """Weights of the mapped part on an Edge TPU, in bytes; None where unknown.
+
+    Attributes:
+        on_chip: Sent once and kept on chip: the parameters that the compiled file caches.
+        streamed: Sent at each inference.
+        on_chip_memory: What those kept on chip occupy there, with padding: the log's "On-chip memory used".
+    """
 
     on_chip: int | None
     streamed: int | None
+    on_chip_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedLatency:
+    """A cost model's time for the part of a file that a target maps, in milliseconds; the CPU's part is not in it.
+
+    Attributes:
+        low_ms: Lower end of the band, `high_ms` the upper one; None where the model states no error.
+        parts_ms: What `ms` is made of, by name.
+        median_error: Of the model, on networks that it was not fitted to: 0.08 is 8 %; None when unknown.
+    """
+
+    ms: float
+    low_ms: float | None = None
+    high_ms: float | None = None
+    parts_ms: Mapping[str, float] = field(default_factory=dict)
+    median_error: float | None = None
+    kind: Kind = "predicted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A change of the model with which a target would map more of it.
+
+    Attributes:
+        op: Builtin name of the operators that it is about; `ops` their indices.
+        cause: Name of what stands in their way, as in the target's data.
+        text: What to do.
+        would_map: Operators of the whole file that would map then; None when that cannot be tried out.
+    """
+
+    op: str
+    ops: tuple[int, ...]
+    cause: str
+    text: str
+    would_map: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +110,8 @@ class Inspection:
     arena_bytes: int | None
     kind: Kind
     notes: tuple[str, ...] = ()
+    latency: PredictedLatency | None = None
+    advice: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

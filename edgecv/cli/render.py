@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.errors import GateFailure
-from edgecv.results import Evaluation, Inspection, Report
+from edgecv.results import Advice, Evaluation, Inspection, PredictedLatency, Report
 
 
 def zoo_entries(entries: Any) -> None:
@@ -130,14 +130,37 @@ def inspection(found: Inspection) -> None:
     if found.parameter_bytes.on_chip is not None:
         on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
         emit(f"parameters: {_bytes(on_chip)} on chip, {_bytes(streamed)} streamed at each inference")
+    if found.latency is not None:
+        emit(_predicted(found.latency))
+    for advice in found.advice:
+        emit(_advice(advice, found.n_mapped))
     for note in found.notes:
         emit(f"note: {note}")
 
 
-def require_mapped(found: Inspection, share: float | None) -> None:
-    """Raise GateFailure when fewer than `share` of the operators map."""
-    if share is not None and found.n_mapped < share * found.n_ops:
-        raise GateFailure(f"{found.n_mapped} of {found.n_ops} operators map to {found.target}, --min-mapped is {share}")
+def _advice(advice: Advice, mapped: int) -> str:
+    which = f"{advice.op or 'operators'} {_indices(advice.ops)}"
+    more = 0 if advice.would_map is None else advice.would_map - mapped
+    return f"to map more: {which}: {advice.text}{f' (+{more} operators)' if more > 0 else ''}"
+
+
+def _indices(ops: tuple[int, ...]) -> str:
+    shown = ", ".join(f"#{index}" for index in ops[:4])
+    return shown if len(ops) <= 4 else f"{shown} and {len(ops) - 4} more"
+
+
+def _predicted(latency: PredictedLatency) -> str:
+    band = "" if latency.low_ms is None else f", {latency.low_ms:.2f} to {latency.high_ms:.2f} ms likely"
+    parts = ", ".join(f"{name} {ms:.2f}" for name, ms in latency.parts_ms.items() if ms >= 0.005)
+    return f"latency: {latency.ms:.2f} ms, {latency.kind}{band}{f' ({parts})' if parts else ''}"
+
+
+def require_mapped(found: Inspection, least: Any) -> None:
+    """Raise GateFailure when less maps than `least`, a Minimum or None."""
+    failure = least.failure(found) if least is not None else ""
+    if failure:
+        hint = found.advice[0].text if found.advice else ""
+        raise GateFailure(failure, hint=hint)
 
 
 def golden(result: Any) -> None:
