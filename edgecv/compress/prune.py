@@ -28,7 +28,7 @@ UPDATES_PER_EPOCH = 4
 """How often the masks are recomputed: sorting all weights in every step would dominate the time of larger models."""
 
 TIES = 1e-6
-"""Share of a kernel's weights that may be as large as the threshold: float32 has 2^23 values between two powers of 2."""
+"""Share of a kernel's weights that may equal the threshold: float32 has 2^23 values between two powers of 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
