@@ -47,7 +47,8 @@ class TargetProfile:
     Attributes:
         verdict: Name of the procedure in edgecv.targets that judges operators: "all_builtin" (everything the
             interpreter has), "op_table" (the table below), "litert_gpu" (the accelerator itself when it loads,
-            else the table), "edgetpu" (rules and partition).
+            else the table), "edgetpu" (rules and partition), "vela" (Arm's compiler when it is installed, else the
+            table).
         formats: Model formats it takes.
         schemes: Schemes it runs well, best first.
         dtypes: Activation types that its accelerator computes; empty: all.
@@ -55,6 +56,7 @@ class TargetProfile:
         refused: Builtin names without a rule that were seen refused; others without a rule are likely to be.
         latency: Constants of its cost model, where it has one.
         advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
+        options: Settings of its compiler, by the compiler's own names.
         sources: Where the table comes from.
     """
 
@@ -70,6 +72,7 @@ class TargetProfile:
     limits: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     notes: str = ""
 

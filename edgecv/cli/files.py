@@ -19,6 +19,13 @@ MinMapped = Annotated[
     ),
 ]
 
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Run the vendor's compiler (Edge TPU, Ethos-U), and keep the compiled file.")
+]
+CompileTo = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for the compiled file and its log; default: beside FILE.")
+]
+
 
 def targets(json_: opt.Json = False) -> None:
     """List the deployment targets.
@@ -35,17 +42,19 @@ def inspect(
     file: File,
     target: opt.Target = "cpu",
     min_mapped: MinMapped = None,
+    compile_: Compile = False,
+    out: CompileTo = None,
+    force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
     """Show which operators a target runs, why not the others, and what would map more.
 
     Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --min-mapped 95% --json`
     """
-    from edgecv.targets import inspect as inspect_file
-    from edgecv.targets import parse_minimum
+    from edgecv.targets import inspect_or_compile, parse_minimum
 
-    least = parse_minimum(min_mapped) if min_mapped else None
-    inspection = inspect_file(file, target, reporter=ConsoleReporter())
+    least = parse_minimum(min_mapped) if min_mapped is not None else None
+    inspection = inspect_or_compile(file, target, compile_=compile_, out=out, force=force, reporter=ConsoleReporter())
     emit_json(inspection) if json_ else render.inspection(inspection)
     render.require_mapped(inspection, least)
 
