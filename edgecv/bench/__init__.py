@@ -8,7 +8,7 @@ from edgecv.bench.cases import PLANS, BenchCase, BenchPlan, plan
 from edgecv.bench.comparison import Comparison, compare, judge
 from edgecv.bench.devices import Device, open_device
 from edgecv.bench.loop import Setting, bench
-from edgecv.bench.profile import Profiled, profile
+from edgecv.bench.profile import Profiled, checked, profile
 from edgecv.bench.records import CaseResult, Measurement
 from edgecv.bench.store import ResultsFile
 from edgecv.bench.sweep import parse_threads, sweep, sweep_cases, sweep_name
@@ -30,6 +30,7 @@ __all__ = [
     "Setting",
     "bench",
     "bench_devices",
+    "checked",
     "choose_baseline_engine",
     "compare",
     "host_facts",

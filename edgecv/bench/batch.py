@@ -1,20 +1,23 @@
 """Several files on several devices at once: a thread per device, failures that cost nobody else's results.
 
-Devices that share a machine measure in turn, since they would disturb one another: those with the same `lane`
-attribute. A device without one has a lane of its own.
+Devices that share a machine measure in turn, since they would disturb one another: this host and all that it emulates,
+and those with the same `lane` attribute.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from edgecv.bench import loop, summary
 from edgecv.bench.cases import BenchCase
-from edgecv.bench.devices.base import Device
+from edgecv.bench.devices import LocalDevice
+from edgecv.bench.devices.base import Channel, Device
 from edgecv.bench.link import AgentLink
 from edgecv.bench.loop import Pair, Setting
 from edgecv.bench.records import CaseResult, Measurement
@@ -22,6 +25,7 @@ from edgecv.errors import DeviceError, EdgecvError
 from edgecv.progress import Advance
 from edgecv.timings import DeviceFailure
 
+THIS_HOST = "this host"
 GONE = "not tried: the device does not answer any more"
 
 
@@ -74,6 +78,7 @@ def bench_devices(jobs: Sequence[DeviceJob]) -> tuple[DeviceResult, ...]:
     with jobs[0].setting.reporter.bar("bench", total) as plain:
         advance = _Shared(plain)
         lanes = _lanes(jobs)
+        jobs = [replace(job, setting=replace(job.setting, device=_Remembering(job.setting.device))) for job in jobs]
         one = len(lanes) == 1
         found = dict(_in_turn(jobs, range(len(jobs)), advance)) if one else _at_once(jobs, lanes, advance)
     return tuple(found[index] for index in range(len(jobs)))
@@ -81,7 +86,29 @@ def bench_devices(jobs: Sequence[DeviceJob]) -> tuple[DeviceResult, ...]:
 
 def lane(device: Device) -> str:
     """Return the name of what a device shares with others of that name: they measure in turn."""
-    return str(getattr(device, "lane", device.name))
+    here = isinstance(device, LocalDevice) or device.kind == "simulated"
+    return str(getattr(device, "lane", THIS_HOST if here else device.name))
+
+
+class _Remembering:
+    """A device that tells its facts even when it is gone, once it has told them."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._facts: Mapping[str, Any] | None = None
+        self.name = device.name
+        self.kind = device.kind
+
+    def facts(self) -> Mapping[str, Any]:
+        if self._facts is None:
+            self._facts = self._device.facts()
+        return self._facts
+
+    def put(self, path: Path) -> str:
+        return self._device.put(path)
+
+    def start(self) -> Channel:
+        return self._device.start()
 
 
 class _Stopped(Exception):

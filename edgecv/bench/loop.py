@@ -6,10 +6,12 @@ edgecv.bench.launch, a sustained run in edgecv.bench.sustained.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from edgecv.bench import launch, summary, sustained
 from edgecv.bench.cases import BenchCase, BenchPlan
@@ -20,6 +22,7 @@ from edgecv.bench.store import Save, measurement_key
 from edgecv.errors import ConfigError, DeviceError
 from edgecv.progress import QUIET, Advance, Reporter
 
+T = TypeVar("T")
 Pair = tuple[BenchCase, BenchCase | None]
 """A case, and what it alternates with."""
 
@@ -124,10 +127,11 @@ def measure(pair: Pair, setting: Setting, advance: Advance) -> Measurement:
         DeviceError: A launch failed, and so did its retries; the launches before it have been saved.
     """
     case, baseline = pair
-    key = measurement_key(case, baseline, setting.plan, setting.device)
+    key = _persistently(setting, lambda: measurement_key(case, baseline, setting.plan, setting.device))
     found = setting.known.get(key, Measurement(key=key, name=case.name, launches=(), complete=False))
     while not found.complete:
-        launches = (*found.launches, _retried(pair, setting, len(found.launches)))
+        attempt = functools.partial(_launch, pair, setting, len(found.launches))
+        launches = (*found.launches, _persistently(setting, attempt))
         complete = setting.plan.sustained_s is not None or summary.is_enough(launches, setting.plan)
         found = replace(found, launches=launches, complete=complete)
         if setting.save is not None:
@@ -136,16 +140,17 @@ def measure(pair: Pair, setting: Setting, advance: Advance) -> Measurement:
     return found
 
 
-def _retried(pair: Pair, setting: Setting, index: int) -> Launch:
-    for attempt in range(setting.retries + 1):
+def _persistently(setting: Setting, attempt: Callable[[], T]) -> T:
+    """Call `attempt`, and again when the device fails, as often as the setting allows."""
+    for number in range(setting.retries + 1):
         try:
-            return _launch(pair, setting, index)
+            return attempt()
         except DeviceError as error:
-            if attempt == setting.retries:
+            if number == setting.retries:
                 raise
-            again = f"trying again with fresh processes ({attempt + 1} of {setting.retries})"
+            again = f"trying again with fresh processes ({number + 1} of {setting.retries})"
             setting.reporter.warn(f"{setting.device.name}: {error.message}; {again}")
-            setting.sleep(RETRY_WAIT_S * (attempt + 1))
+            setting.sleep(RETRY_WAIT_S * (number + 1))
     raise AssertionError("the loop above returns or raises")
 
 

@@ -21,8 +21,9 @@ def read_state(agent: AgentLink) -> DeviceState:
     """Ask an agent for its device's state. An agent that does not know the question is no error."""
     try:
         answer = agent.ask("reading the device's state", STATE_TIMEOUT_S, command="state")
-    except ConfigError:
-        return DeviceState(missing=dict.fromkeys(FIGURES, OLDER_AGENT))
+    except ConfigError as error:
+        reason = OLDER_AGENT if "unknown agent command" in error.message else error.message
+        return DeviceState(missing=dict.fromkeys(FIGURES, reason))
     return codec.decode(DeviceState, answer, where="the agent's answer to state")
 
 

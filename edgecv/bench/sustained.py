@@ -26,6 +26,7 @@ BLOCK_MS = 20.0
 READING_EVERY_S = 1.0
 # Parts of a window whose medians tell how steady it is; neighbouring blocks resemble one another, parts hardly do.
 PARTS = 8
+SIMULATED = "not available: the device is simulated, and the emulating host's energy is not its"
 
 
 def run(case: BenchCase, device: Device, plan: BenchPlan, clock: Clock) -> Launch:
@@ -73,7 +74,8 @@ def summarize(done: Run, window_s: float) -> Sustained:
     chosen = [np.flatnonzero(place == index) for index in range(len(edges))]
     windows = [_window(done, rows, start, walls_s) for start, rows in zip(edges, chosen, strict=True) if rows.size]
     inferences = sum(done.counts)
-    found = energies(done.readings, inferences)
+    found = energies(done.readings, inferences) if done.kind == "measured" else ()
+    missing = energy_missing(done.readings) if done.kind == "measured" else SIMULATED
     change = drift([np.array(done.wall_ms)[rows] for rows in (chosen[0], chosen[-1])])
     return Sustained(
         seconds=seconds,
@@ -84,7 +86,7 @@ def summarize(done: Run, window_s: float) -> Sustained:
         drift=None if change is None else change.value,
         drift_ci95=None if change is None or change.low is None or change.high is None else (change.low, change.high),
         energy=found,
-        energy_missing=None if found else energy_missing(done.readings),
+        energy_missing=None if found else missing,
     )
 
 

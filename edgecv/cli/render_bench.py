@@ -72,7 +72,7 @@ def _details(where: str, latency: Latency) -> None:
     if latency.sustained is not None:
         _sustained(where, latency)
     if latency.profile is not None:
-        _profile(where, latency.profile)
+        _profile(where, latency.profile, latency.kind)
     for warning in latency.warnings:
         emit(f"{where}: {warning}")
 
@@ -103,7 +103,7 @@ def _state(moment: str, state: DeviceState) -> None:
     emit(f"{moment}: {', '.join(parts) or 'the device tells nothing of its temperature and clock'}")
 
 
-def _profile(where: str, found: OpProfile) -> None:
+def _profile(where: str, found: OpProfile, kind: str) -> None:
     slowest = sorted(found.ops, key=lambda op: -op.ms)[:MOST_OPS]
     rows = [
         (
@@ -116,9 +116,10 @@ def _profile(where: str, found: OpProfile) -> None:
         )
         for op in slowest
     ]
-    title = f"{where}: slowest {len(rows)} of {len(found.ops)} operators, {found.source}, {found.runs} runs"
+    title = f"{where}: slowest {len(rows)} of {len(found.ops)} operators, {kind}"
     emit_table(title, ("#", "op", "layer", "as the profiler calls it", "ms", "share"), rows, right=(0, 4, 5))
-    emit(f"operators {_ms(found.sum_ms)} ms, whole profiled inference {_ms(found.inference_ms)} ms")
+    whole = f"operators {_ms(found.sum_ms)} ms, whole profiled inference {_ms(found.inference_ms)} ms"
+    emit(f"{whole}; {found.runs} runs of {found.source}")
     if found.note:
         emit(f"note: {found.note}")
 

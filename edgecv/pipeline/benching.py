@@ -265,7 +265,8 @@ def _latencies(
     for device, latency in _measured(file, found, request):
         kept = latency if base else replace(latency, ratio_to_baseline=None, ratio_ci95=None)
         profiled = profiles.get((device, file_name(file))) if latency.threads == request.threads[0] else None
-        latencies.append(replace(kept, profile=profiled.profile if profiled else None))
+        found_ops = profiled.profile if profiled else None
+        latencies.append(replace(kept, profile=bench.checked(found_ops, kept.p50) if found_ops else None))
     return tuple(latencies)
 
 

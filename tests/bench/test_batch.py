@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,9 @@ def test_devices_work_at_the_same_time(case_of):
 
 def test_devices_of_one_machine_take_turns(case_of):
     class Sharing(FakeDevice):
-        lane = "this host"
+        @property
+        def lane(self) -> str:
+            return "one machine"
 
     busy: list[str] = []
 
@@ -101,9 +103,19 @@ def test_devices_of_one_machine_take_turns(case_of):
             return super().start()
 
     devices = [Jealous(MODELS, name=name) for name in ("one", "two")]
-    assert {lane(device) for device in devices} == {"this host"}
+    assert {lane(device) for device in devices} == {"one machine"}
     bench_devices([job(device, [case_of("a")], None) for device in devices])
     assert busy == ["one"] * 3 + ["two"] * 3
+
+
+def test_who_shares_this_host():
+    @dataclass
+    class Board:
+        name: str
+        kind: str
+
+    assert lane(open_device("local")) == lane(Board("arm64", "simulated")) == "this host", "it is emulated here"
+    assert lane(Board("pi", "measured")) == "pi"
 
 
 def test_a_dropped_device_is_tried_again_with_fresh_processes(case_of):
@@ -150,6 +162,23 @@ def test_a_device_that_is_gone_costs_nobody_elses_results(case_of, tmp_path: Pat
     (again,) = bench_devices([job(back, cases, base, known=known)])
     assert [one.case.name for one in again.results] == ["b", "a", "c", "b"]
     assert 0 < back.launches < whole.launches, "only what was missing was measured"
+
+
+def test_a_device_that_is_gone_still_has_the_facts_that_it_told(case_of):
+    class Silent(FakeDevice):
+        def facts(self):
+            if self.fail_after is not None and self.answers >= self.fail_after:
+                raise DeviceError("no route to the board")
+            return super().facts()
+
+    whole = FakeDevice(MODELS)
+    bench([case_of("a")], baseline=case_of("b"), device=whole, plan=SHORT, clock=whole.clock)
+    device = Silent(MODELS, fail_after=whole.answers)
+    (found,) = bench_devices([job(device, [case_of("a"), case_of("c")], case_of("b"))])
+    assert [one.case.name for one in found.results] == ["b", "a"]
+    assert found.device.facts()["cpu_model"] == "fake"
+    (never,) = bench_devices([job(Silent(MODELS, fail_after=0), [case_of("a")], None, retries=1)])
+    assert [(f.message, f.attempts) for f in never.failures] == [("no route to the board", 2)]
 
 
 def test_a_file_that_one_device_cannot_run_does_not_stop_the_others(case_of):

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv.bench import BenchCase, open_device, profile
+from edgecv.bench import BenchCase, checked, open_device, profile
 from edgecv.bench.devices.fake import FakeDevice
 from edgecv.errors import DeviceError, MissingDependencyError, UnsupportedModelError
 from edgecv.runtime import benchmark_model, profiling
+from edgecv.timings import OpProfile
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,14 @@ def test_onnx_runtime_tells_too(onnx_file):
     assert "ONNX Runtime" in found.profile.source
     assert [op.op for op in found.profile.ops if op.index is not None] == ["Gemm"]
     assert found.profile.inference_ms > 0
+
+
+@pytest.mark.parametrize(("plain_ms", "words"), [(2.0, "100%"), (4.0, "loses up to one"), (1.0, "look larger")])
+def test_a_sum_that_does_not_add_up_is_explained(plain_ms, words):
+    found = OpProfile(source="s", runs=1, ops=(), sum_ms=2.0, inference_ms=3.0, resolution_ms=0.001, note="before")
+    note = checked(found, plain_ms).note
+    assert note.startswith("before; the operators add up to ")
+    assert words in note
 
 
 def test_threads_reach_the_profiler(network):
@@ -151,8 +160,13 @@ CUMSUM, 0.01, 0.0125, 25%, 75%, 0, 2, [cumulative\tsum]:1
 """
 
 
-def test_benchmark_models_csv():
-    first, second = benchmark_model.read_csv(CSV)
+OLDER = CSV.replace("node type, first", "node type, start, first").replace("IGEMM, ", "IGEMM, 0, ")
+OLDER = OLDER.replace("CUMSUM, 0.01", "CUMSUM, 0, 0.01").replace("AllocateTensors, 9.0", "AllocateTensors, 0, 9.0")
+
+
+@pytest.mark.parametrize("text", [CSV, OLDER], ids=["newer", "with a start column"])
+def test_benchmark_models_csv(text):
+    first, second = benchmark_model.read_csv(text)
     assert (first.name, first.op, first.index, first.us) == ("Convolution (NHWC, F32) IGEMM", "", None, 25.0)
     assert (second.name, second.op, second.index, second.us) == ("CUMSUM", "CUMSUM", 1, 25.0)
     assert benchmark_model.read_csv("") == []

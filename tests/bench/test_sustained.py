@@ -86,15 +86,19 @@ def test_energy_is_per_inference(case_of):
             super().answer()
             self.state = {"energy_uj": {"rapl package-0": round(self.clock.now * 5e6)}}
 
-    (only,) = run(Metered(MODELS), [case_of("a")])
+    (only,) = run(Metered(MODELS, kind="measured"), [case_of("a")])
     (energy,) = only.latency.sustained.energy
     assert energy.joules == pytest.approx(50.0, rel=0.01), "5 W for 10 s"
     assert energy.per_inference_mj == pytest.approx(10.0, rel=0.02)
     assert only.latency.sustained.energy_missing is None
 
+    (simulated,) = run(Metered(MODELS), [case_of("a")])
+    assert simulated.latency.sustained.energy == ()
+    assert "simulated" in simulated.latency.sustained.energy_missing, "the host's energy is no device's"
+
 
 def test_without_a_counter_energy_is_not_available(case_of):
-    device = FakeDevice(MODELS, state={"missing": {"energy_uj": "no counter here"}})
+    device = FakeDevice(MODELS, kind="measured", state={"missing": {"energy_uj": "no counter here"}})
     (only,) = run(device, [case_of("a")])
     assert only.latency.sustained.energy == ()
     assert only.latency.sustained.energy_missing == "not available: no counter here"

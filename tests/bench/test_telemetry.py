@@ -142,16 +142,15 @@ def test_the_agent_tells_its_state():
     assert set(state.missing) <= FIGURES
 
 
-def test_an_older_agent_is_no_error(monkeypatch):
-    from edgecv.errors import ConfigError
-
-    link = AgentLink(FakeDevice({}).start(), "x")
-
-    def unknown(*arguments: object, **options: object) -> None:
-        raise ConfigError("x: unknown agent command 'state'")
-
-    monkeypatch.setattr(link, "ask", unknown)
-    assert set(read_state(link).missing) == FIGURES
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [("unknown agent command 'state'", "older than here"), ("x cannot state: it only times", "only times")],
+)
+def test_an_agent_that_cannot_tell_is_no_error(message, words):
+    device = FakeDevice({}, state={"error": {"type": "ConfigError", "message": message}})
+    state = read_state(AgentLink(device.start(), "x"))
+    assert set(state.missing) == FIGURES
+    assert all(words in reason for reason in state.missing.values())
 
 
 def at(seconds: float, **figures: object) -> Reading:
