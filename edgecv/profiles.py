@@ -57,6 +57,7 @@ class TargetProfile:
         latency: Constants of its cost model, where it has one.
         advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
         options: Settings of its compiler, by the compiler's own names.
+        in_reports: Whether a report that names no targets asks it.
         sources: Where the table comes from.
     """
 
@@ -73,6 +74,7 @@ class TargetProfile:
     latency: Mapping[str, float] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    in_reports: bool = True
     sources: tuple[str, ...] = ()
     notes: str = ""
 
@@ -159,6 +161,11 @@ def _merged(base: Any, own: Any) -> Any:
 def target_names() -> tuple[str, ...]:
     """Return the names of all known targets."""
     return _names("targets")
+
+
+def report_target_names() -> tuple[str, ...]:
+    """Return the names of the targets that a report asks when none is named."""
+    return tuple(name for name in target_names() if target(name).in_reports)
 
 
 def target(name: str) -> TargetProfile:

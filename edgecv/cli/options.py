@@ -28,5 +28,5 @@ Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target
 Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
 ]
-Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu or gpu.")]
+Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu, gpu or edgetpu.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Interpreter threads.")]

@@ -38,7 +38,7 @@ def load(
     Args:
         path: A .tflite or .onnx file.
         engine: "litert", "tflite-runtime" or "onnxruntime"; None takes the first installed one that fits.
-        accelerator: "cpu" or "gpu"; there is no fallback from one to the other.
+        accelerator: "cpu", "gpu" or "edgetpu"; there is no fallback from one to the other.
         threads: Of the interpreter on the CPU; None means 1.
         strict: On the GPU, refuse a model of which an operator would run on the CPU.
         spec: The model's contract, for a file without a manifest; wins over the manifest's.
@@ -71,7 +71,7 @@ class Predictor:
         spec: The model's contract.
         manifest: What the file says of itself; None for a file without one.
         engine: Interpreter and version: "ai-edge-litert 2.3.0".
-        accelerator: "cpu" or "gpu".
+        accelerator: "cpu", "gpu" or "edgetpu".
         inputs: Input tensors with their quantisation.
         outputs: Output tensors, likewise.
         session: The interpreter, for raw access.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecv.errors import ConfigError
 from edgecv.graphs import Graph, Op
 from edgecv.profiles import TargetProfile
 from edgecv.results import PredictedLatency
 from edgecv.targets.edgetpu_memory import UNCOUNTED, layer_bytes, streamed_ops
+from edgecv.targets.table import limit
 
 _MULTIPLIERS = 4096
 _RENAMING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -60,23 +61,31 @@ def predict(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> Predi
     """Predict the time of the mapped operators with a USB 3 stick.
 
     Returns:
-        Milliseconds with a band: the largest error of a network that was left out of the fit, and the slowest and
-        fastest published output link. None when the target's file has no constants, or an operator's cost is unknown
-        (recurrent layers, compiled parts).
+        Milliseconds with a band: the largest error of a network that was left out of the fit, the slowest and fastest
+        published output link, the least and the most memory that published logs show for weights. None when the
+        target's file has no constants, or an operator's cost is unknown (recurrent layers, compiled parts).
     """
     if not profile.latency or not mapped or any(op.op in UNCOUNTED for op in mapped):
         return None
-    asked, constants = load(graph, mapped, profile), profile.latency
-    times = time_of(asked, constants)
-    known = sum(times.values()) - times["outputs"]
-    spread = constants["largest_error"]
+    times = time_of(load(graph, mapped, profile), profile.latency)
+    fewest, most = (_with_cache(profile, limit(profile, f"cache_bytes_{end}")) for end in ("most", "least"))
     return PredictedLatency(
         ms=sum(times.values()),
-        low_ms=known / (1 + spread) + _ms(asked.outputs, constants["fast_output_mb_per_s"]),
-        high_ms=known / (1 - spread) + _ms(asked.outputs, constants["slow_output_mb_per_s"]),
+        low_ms=_bound(load(graph, mapped, fewest), profile.latency, "fast_output_mb_per_s", 1),
+        high_ms=_bound(load(graph, mapped, most), profile.latency, "slow_output_mb_per_s", -1),
         parts_ms=times,
-        median_error=constants["median_error"],
+        median_error=profile.latency["median_error"],
     )
+
+
+def _with_cache(profile: TargetProfile, size: float) -> TargetProfile:
+    return replace(profile, limits={**profile.limits, "cache_bytes": size})
+
+
+def _bound(asked: Load, constants: Mapping[str, float], link: str, sign: int) -> float:
+    times = time_of(asked, constants)
+    known = sum(times.values()) - times["outputs"]
+    return known / (1 + sign * constants["largest_error"]) + _ms(asked.outputs, constants[link])
 
 
 def time_of(work: Load, constants: Mapping[str, float]) -> dict[str, float]:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from edgecv import profiles
+from edgecv.cli.main import main
 from edgecv.errors import ConfigError
 from edgecv.targets import edgetpu_rules as rules
 from edgecv.targets import inspect, parse_minimum
@@ -108,3 +111,24 @@ def test_failure_names_the_first_operator_that_does_not_map(judge) -> None:
 def test_wrong_minimum_is_a_config_error(text) -> None:
     with pytest.raises(ConfigError, match="--min-mapped"):
         parse_minimum(text)
+
+
+def test_command_prints_advice_and_gates(tmp_path, capsys) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(build(chain("TANH", "HARD_SWISH", "TANH")))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(["inspect", str(path), "--target", "edgetpu", *arguments])
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    code, out, _ = run("--min-mapped", "1")
+    assert (code, "to map more: HARD_SWISH #1: use ReLU6" in out, "(+2 operators)" in out) == (1, True, True)
+    assert "latency: " in out
+    code, out, err = run("--min-mapped", "50%", "--json")
+    assert (code, json.loads(out)["advice"][0]["would_map"]) == (1, 3)
+    assert "--min-mapped is 50%" in err
+    assert "hint: use ReLU6" in err
+    assert run("--min-mapped", "0.3")[0] == 0
+    assert run("--min-mapped", "half")[0] == 2

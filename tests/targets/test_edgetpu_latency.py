@@ -99,6 +99,21 @@ def test_inspection_predicts_with_a_band_and_its_error(tmp_path) -> None:
     assert any(f"{latency.median_error:.0%} off" in note for note in found.notes)
 
 
+def test_the_band_is_wide_where_weights_may_or_may_not_fit(tmp_path) -> None:
+    def band(rows: int) -> float:
+        path = tmp_path / "m.tflite"
+        w = T((rows, 4096), "int8", 0.1, np.ones((rows, 4096), np.int8))
+        path.write_bytes(build(one("FULLY_CONNECTED", w, (1, 4096), (1, rows), "FullyConnectedOptions")))
+        latency = inspect(path, "edgetpu").latency
+        assert latency is not None
+        assert latency.low_ms is not None
+        assert latency.high_ms is not None
+        return latency.high_ms / latency.low_ms
+
+    assert band(1024) < 1.5, "4 MiB fit"
+    assert band(1792) > 10, "7 MiB may fit: kept on chip, or streamed at each inference"
+
+
 def test_nothing_mapped_has_no_latency(tmp_path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(build(Net({"x": T((1, 4)), "y": T((1, 4))}, [N("ELU", ["x"], ["y"])])))

@@ -11,10 +11,10 @@ from edgecv.files import PathLike
 from edgecv.optional import EXTRAS, available
 from edgecv.registry import Registry
 from edgecv.runtime.container import check_tflite, sniff
-from edgecv.runtime.engines import litert_gpu, onnx, tflite
+from edgecv.runtime.engines import edgetpu, litert_gpu, onnx, tflite
 from edgecv.runtime.engines.base import Session
 
-ACCELERATORS = ("cpu", "gpu")
+ACCELERATORS = ("cpu", "gpu", "edgetpu")
 
 Opener = Callable[[str, int, bool], Session]
 """open(path, threads, strict)."""
@@ -39,9 +39,24 @@ ENGINES: Registry[Engine] = Registry("engine")
 """In order of preference."""
 ENGINES.add(
     "litert",
-    Engine("ai_edge_litert", ("tflite",), {"cpu": tflite.open_litert, "gpu": litert_gpu.open_litert_gpu}),
+    Engine(
+        "ai_edge_litert",
+        ("tflite",),
+        {
+            "cpu": tflite.open_litert,
+            "gpu": litert_gpu.open_litert_gpu,
+            "edgetpu": edgetpu.open_litert_edgetpu,
+        },
+    ),
 )
-ENGINES.add("tflite-runtime", Engine("tflite_runtime", ("tflite",), {"cpu": tflite.open_tflite_runtime}))
+ENGINES.add(
+    "tflite-runtime",
+    Engine(
+        "tflite_runtime",
+        ("tflite",),
+        {"cpu": tflite.open_tflite_runtime, "edgetpu": edgetpu.open_tflite_runtime_edgetpu},
+    ),
+)
 ENGINES.add("onnxruntime", Engine("onnxruntime", ("onnx",), {"cpu": onnx.open_cpu, "gpu": onnx.open_cuda}))
 
 
@@ -58,9 +73,10 @@ def open_session(
     Args:
         path: The file; its format is told by content.
         engine: "litert", "tflite-runtime" or "onnxruntime"; None takes the first installed one that fits.
-        accelerator: "cpu" or "gpu". There is no fallback from one to the other.
+        accelerator: "cpu", "gpu" or "edgetpu". There is no fallback from one to the other.
         threads: Of the interpreter on the CPU; None means 1, so that a time or a result is reproducible.
-        strict: On the GPU, refuse a model of which an operator would run on the CPU.
+        strict: On the GPU, refuse a model of which an operator would run on the CPU; on the Edge TPU, one of which
+            every operator would.
 
     Raises:
         ConfigError: Unknown engine or accelerator, a combination that does not exist, or a missing file.

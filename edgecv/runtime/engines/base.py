@@ -19,7 +19,7 @@ class Session(ABC):
 
     Attributes:
         engine: Package and version: "ai-edge-litert 2.3.0".
-        accelerator: "cpu" or "gpu".
+        accelerator: "cpu", "gpu" or "edgetpu".
         threads: Of the interpreter, on the CPU.
         inputs: Input tensors in the file's order; integer ones with their quantisation where the format has it.
         outputs: Output tensors, likewise.
