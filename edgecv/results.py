@@ -134,6 +134,10 @@ class Evaluation:
         dataset: Name of the data set; `split` of it; `dataset_sha256` of the samples.
         engine: Interpreter and version.
         accelerator: "cpu", "gpu", …
+        adapter: What the accelerator calls its device; None on the CPU.
+        precision: The float type that it computes in, found out on it: "float16", "float32"; None where unknown.
+        fully_accelerated: Whether every operator ran on it.
+        kind: "simulated" when the adapter is a software renderer or the device an emulator.
         head: Name of the first head; `task` of it, `errors`, `figures` and `per_label` as in `HeadEvaluation`.
         others: The further heads, in the model's order.
     """
@@ -150,6 +154,10 @@ class Evaluation:
     dataset_sha256: str
     engine: str
     accelerator: str
+    adapter: str | None = None
+    precision: str | None = None
+    fully_accelerated: bool = True
+    kind: Kind = "measured"
     head: str = ""
     task: str = "classification"
     errors: tuple[float, ...] = ()
@@ -170,6 +178,42 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What one way of starting costs, in milliseconds; medians over fresh processes.
+
+    Attributes:
+        load_ms: Opening the file to a ready interpreter, importing the interpreter's package included.
+        compile_ms: Of it, what the accelerator takes to compile the model.
+        first_ms: The first inference.
+    """
+
+    load_ms: float
+    compile_ms: float | None
+    first_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Startup:
+    """How long a model takes to start on an accelerator that compiles, apart from its latency.
+
+    Attributes:
+        cold: Without a cache of compiled programs.
+        storing: With an empty one, which is filled.
+        warm: With a filled one.
+        launches: Fresh processes of each.
+        cache_bytes: Size of the filled cache.
+        kind: "simulated" on a software renderer: its times are no GPU's.
+    """
+
+    cold: Start
+    storing: Start
+    warm: Start
+    launches: int
+    cache_bytes: int
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Steady-state time of one inference on one device, in milliseconds, with what it cost to get there.
 
@@ -179,6 +223,9 @@ class Latency:
         load_ms: Opening the file to a ready interpreter.
         first_ms: The first inference.
         peak_rss_bytes: Of the agent process.
+        adapter: What the accelerator calls its device; None on the CPU.
+        precision: The float type that the accelerator computes in, found out on it; None on the CPU and where unknown.
+        startup: On an accelerator that compiles; None elsewhere.
     """
 
     device: str
@@ -197,6 +244,9 @@ class Latency:
     peak_rss_bytes: int | None = None
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    adapter: str | None = None
+    precision: str | None = None
+    startup: Startup | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,9 @@ def evaluate(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
+    program_cache: opt.ProgramCache = None,
     json_: opt.Json = False,
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
@@ -48,7 +51,10 @@ def evaluate(
     """
     from edgecv.pipeline import assess
 
-    request = assess.EvaluationRequest(data=data, split=split, spec=spec, engine=engine, accelerator=accelerator)
+    request = assess.EvaluationRequest(
+        data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial, program_cache=program_cache,
+    )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)
 
@@ -76,6 +82,8 @@ def bench(
     baseline: Baseline = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     threads: opt.Threads = 1,
     plan: Plan = "default",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Save results here; resumes a killed run.")] = None,
@@ -89,8 +97,9 @@ def bench(
     from edgecv.pipeline import measure
 
     request = measure.BenchRequest(
-        device=device, engine=engine, accelerator=accelerator, threads=threads, plan=plan, seed=seed
-    )
+        device=device, engine=engine, accelerator=accelerator, threads=threads, plan=plan, seed=seed,
+        precision=precision, partial=allow_partial,
+    )  # fmt: skip
     result = measure.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.latencies(result)
 

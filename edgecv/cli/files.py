@@ -49,6 +49,8 @@ def verify(
     device: Annotated[str, typer.Option("--device", help="Where to replay them: local.")] = "local",
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
@@ -57,7 +59,9 @@ def verify(
     """
     from edgecv.pipeline import assess
 
-    result = assess.verify(file, device=device, engine=engine, accelerator=accelerator)
+    result = assess.verify(
+        file, device=device, engine=engine, accelerator=accelerator, precision=precision, partial=allow_partial
+    )
     emit_json(result) if json_ else render.golden(result)
     render.require_passed(result)
 
@@ -69,6 +73,8 @@ def run(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
     """Classify one image with the on-device runtime.
@@ -77,5 +83,8 @@ def run(
     """
     from edgecv.pipeline import assess
 
-    answer = assess.run(file, image, top=top, spec=spec, engine=engine, accelerator=accelerator)
+    answer = assess.run(
+        file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial,
+    )  # fmt: skip
     emit_json(answer) if json_ else render.answer(answer)

@@ -162,11 +162,19 @@ def answer(given: Any) -> None:
 def evaluation(result: Evaluation) -> None:
     emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
     top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
-    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {result.accelerator}")
+    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}")
     _head_figures(result)
     for head in result.others:
         emit(f"head {head.head}: {head.metric} {head.value:.4f}")
         _head_figures(head)
+
+
+def _accelerator(result: Any) -> str:
+    """Return "cpu", or for an accelerator its device, float type and share: "gpu (Mali-G78, float16)"."""
+    parts = [part for part in (result.adapter, result.precision) if part]
+    parts += [] if result.fully_accelerated else ["in part, the rest on the CPU"]
+    detail = f" ({', '.join(parts)})" if parts else ""
+    return f"{result.accelerator}{detail}{'' if result.kind == 'measured' else f': {result.kind}'}"
 
 
 def _head_figures(result: Any) -> None:
@@ -194,8 +202,26 @@ def latencies(result: Report) -> None:
     rows = [(a.name, *_latency(latency)) for a in result.artifacts for latency in a.latency]
     header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
     emit_table("", header, rows, right=tuple(range(2, 9)))
+    _startups([(a.name, latency) for a in result.artifacts for latency in a.latency if latency.startup])
     for name, warning in ((a.name, w) for a in result.artifacts for latency in a.latency for w in latency.warnings):
         emit(f"{name}: {warning}")
+
+
+def _startups(timed: list[tuple[str, Latency]]) -> None:
+    rows = [
+        (name, way, _ms(start.load_ms), _ms(start.compile_ms), _ms(start.first_ms), latency.startup.kind)
+        for name, latency in timed if latency.startup
+        for way, start in (("cold", latency.startup.cold), ("storing", latency.startup.storing),
+                           ("warm", latency.startup.warm))
+    ]  # fmt: skip
+    if rows:
+        header = ("file", "start", "load ms", "of it compile ms", "first ms", "kind")
+        emit_table("start-up, apart from latency: without a program cache, filling one, with one", header, rows,
+                   right=(2, 3, 4))  # fmt: skip
+    for name, latency in timed:
+        assert latency.startup is not None
+        cache = _bytes(latency.startup.cache_bytes)
+        emit(f"{name}: on {latency.adapter}, {latency.precision or 'unknown precision'}; program cache {cache}")
 
 
 def report(result: Report, paths: Any) -> None:

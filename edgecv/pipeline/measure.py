@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from edgecv import bench, profiles
 from edgecv import report as reports
 from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, DeviceError
+from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError
 from edgecv.evaluate import drop_between, evaluate, head_results
 from edgecv.files import sha256
 from edgecv.manifest import Manifest
-from edgecv.pipeline import models
+from edgecv.pipeline import delegates, models
 from edgecv.pipeline.assess import manifest_of, open_artifact
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.progress import QUIET, Reporter
@@ -47,6 +47,9 @@ class BenchRequest:
     threads: int = 1
     plan: str = "default"
     seed: int = 0
+    partial: bool = False
+    precision: str | None = None
+    baseline_engine: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,9 @@ def bench_files(
     cases = [_case(file, request) for file in _distinct(files)]
     with contextlib.ExitStack() as held:
         base = held.enter_context(open_baseline(baseline, seed=request.seed, reporter=reporter)) if baseline else None
-        results = _time(cases, base, request.device, request.plan, request.seed, out, reporter)
+        with _naming_layers(files, request):
+            results = _time(cases, base, request.device, request.plan, request.seed, out, reporter)
+        results = tuple(_with_startup(result, request, reporter) for result in results)
     latencies = {result.case.name: result.latency for result in results}
     artifacts = tuple(_timed_artifact(file, latencies[_name(file)]) for file in files)
     return Report(
@@ -136,6 +141,29 @@ def report_files(
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
     return MadeReport(report=made, paths=paths)
+
+
+@contextlib.contextmanager
+def _naming_layers(files: Sequence[Path], request: BenchRequest) -> Iterator[None]:
+    """Name the layers that a GPU refuses, of the file that the error is about."""
+    with contextlib.ExitStack() as held:
+        try:
+            yield
+        except PartialAccelerationError as error:
+            about = [file for file in files if error.message.startswith(f"{_name(file)}:")]
+            if about:
+                held.enter_context(delegates.naming_layers(about[0]))
+            raise
+
+
+def _with_startup(result: CaseResult, request: BenchRequest, reporter: Reporter) -> CaseResult:
+    """Add how the case starts with and without its programs compiled, where the accelerator compiles any here."""
+    case = result.case
+    if case.accelerator != "gpu" or request.device != "local" or sniff(case.path) != "tflite":
+        return result
+    started = bench.measure_startup(case, bench.open_device(request.device), reporter=reporter)
+    latency = replace(result.latency, startup=started.startup, adapter=started.adapter, precision=started.precision)
+    return replace(result, latency=latency)
 
 
 RAW_RESULTS = ".bench.json"
@@ -308,6 +336,8 @@ def _case(file: Path, request: BenchRequest) -> BenchCase:
         engine=request.engine,
         accelerator=request.accelerator,
         threads=request.threads,
+        precision=request.precision,
+        partial=request.partial,
     )
 
 

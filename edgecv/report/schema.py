@@ -25,6 +25,8 @@ from edgecv.results import (
     LatencySummary,
     MappingSummary,
     Report,
+    Start,
+    Startup,
     Unmapped,
 )
 from edgecv.specs import SCHEMES, Format, Method
@@ -93,6 +95,15 @@ _LIMITS: dict[type, _Limits] = {
         "ratio_ci95": {"description": "95 % interval of the ratio."},
         "peak_rss_bytes": _COUNT,
         "arena_bytes": _COUNT,
+        "adapter": {"description": "What the accelerator calls its device; null on the CPU."},
+        "precision": {"description": "The float type that the accelerator computes in, found out on it."},
+        "startup": {"description": "Starting with and without a cache of compiled programs, where there is one."},
+    },
+    Startup: {"launches": {"minimum": 1}, "cache_bytes": _COUNT},
+    Start: {
+        "load_ms": {**_MS, "description": "From opening the file to a ready interpreter."},
+        "compile_ms": {**_MS, "description": "Of it, compiling for the accelerator."},
+        "first_ms": {**_MS, "description": "The first inference."},
     },
 }
 
@@ -100,7 +111,7 @@ _LIMITS: dict[type, _Limits] = {
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
     ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind", "heads"}),
-    Latency: frozenset({"warnings"}),
+    Latency: frozenset({"warnings", "adapter", "precision", "startup"}),
 }
 
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}

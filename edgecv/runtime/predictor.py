@@ -113,6 +113,11 @@ class Predictor:
         return self.session.is_software_adapter
 
     @property
+    def fully_accelerated(self) -> bool:
+        """Whether every operator runs on the accelerator."""
+        return self.session.fully_accelerated
+
+    @property
     def precision(self) -> Optional[str]:
         """The float type that an accelerator computes in: "float16", "float32"; None on the CPU and where unknown."""
         return self.session.precision

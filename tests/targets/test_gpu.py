@@ -18,13 +18,13 @@ from tests.graphs.tiny import N, Net, T, build, lenet
 SOFTWARE = "I0000 00:00 1 environment.cc:532] Selected adapter: SwiftShader Device (Subzero), arch=swiftshader, " \
     "vendor=google, backend=Vulkan, adapterType=CPU / Software\n"  # fmt: skip
 REAL = "I0000 00:00 1 environment.cc:532] Selected adapter: NVIDIA X, arch=ada, adapterType=Discrete GPU\n"
-FULL = "edgecv: fully accelerated: True\n"
+FULL = "edgecv: compiled\nedgecv: relative difference: 1.5e-07\n"
 PARTLY = (
     "ERROR: Following operations are not supported by GPU delegate:\n"
     "MATRIX_DIAG: Operation is not supported.\n"
     "SUM: Unknown layout.\n"
     "{n} operations will run on the GPU, and the remaining {rest} operations will run on the CPU.\n"
-    "edgecv: fully accelerated: False\n"
+    "edgecv: compiled\n"
 )
 DYNAMIC = (
     "WARNING: Attempting to use a delegate that only supports static-sized tensors with a graph that has "
@@ -87,7 +87,7 @@ def test_dynamic_shapes_are_refused_as_a_whole(judge) -> None:
     ("log", "code", "word"),
     [
         ("Warning: Couldn't load Vulkan: libvulkan.so.1\nERROR: No adapters found\n", 1, "no Vulkan adapter"),
-        (SOFTWARE, -11, "signal 11"),
+        (SOFTWARE, -9, "signal 9"),
         (SOFTWARE + "RuntimeError: something else\n", 1, "something else"),
         ("ModuleNotFoundError: No module named 'ai_edge_litert'", 1, "not installed"),
     ],

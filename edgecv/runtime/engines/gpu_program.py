@@ -28,11 +28,9 @@ class Program(Protocol):
     """A compiled model.
 
     Attributes:
-        fully_accelerated: Whether every operator runs on the accelerator.
         input_indices: The file's tensor index of each input, in the signature's order; outputs likewise.
     """
 
-    fully_accelerated: bool
     input_indices: List[int]
     output_indices: List[int]
 
@@ -67,7 +65,6 @@ class PythonProgram:
             gpu_options=module.GpuOptions(enforce_f32=float32),
         )
         self._model = module.CompiledModel.from_file(path, options=options)
-        self.fully_accelerated = bool(self._model.is_fully_accelerated())
         key = next(iter(self._model.get_signature_list()))
         self.input_indices = _indices(self._model.get_input_tensor_details(key))
         self.output_indices = _indices(self._model.get_output_tensor_details(key))

@@ -72,9 +72,6 @@ class CProgram:
         self._call("LiteRtSetOptionsHardwareAccelerators", chosen, hardware)
         self._call("LiteRtAddOpaqueOptions", chosen, self._gpu_options(options))
         compiled = self._made("LiteRtCreateCompiledModel", "LiteRtDestroyCompiledModel", environment, model, chosen)
-        whole = ctypes.c_bool(False)
-        self._call("LiteRtCompiledModelIsFullyAccelerated", compiled, ctypes.byref(whole))
-        self.fully_accelerated = bool(whole.value)
         self._compiled = compiled
         signature = self._got("LiteRtGetModelSignature", model, ctypes.c_size_t(0))
         self.input_indices, self._sources = self._tensors(environment, signature, "Input")

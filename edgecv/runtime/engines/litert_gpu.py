@@ -36,6 +36,7 @@ _SPLIT = re.compile(
     r"(?:(?P<taken>\d+) operations will run on the GPU|No operations will run on the GPU), "
     r"and (?:the remaining|all) (?P<left>\d+) operations will run on the CPU"
 )
+_INVALID = re.compile(r"Validation error: (?P<what>.*)")
 # The accelerator's own words when programs came from the cache's folder.
 _FROM_CACHE = "Initialized InferenceContext from serialized data"
 _NO_ADAPTER = ("No adapters found", "Couldn't load Vulkan", "Failed to initialize WebGPU environment")
@@ -137,8 +138,9 @@ class LitertGpuSession(Session):
         self._output_order = order(outputs, program.output_indices)
         super().__init__(engine, threads, describe(inputs, path), describe(outputs))
         self.adapter, self.is_software_adapter = verdict.adapter, verdict.is_software
-        self.fully_accelerated = program.fully_accelerated
         self.n_accelerated, self.n_operators = verdict.counts
+        # LiteRT's own "fully accelerated" counts what XNNPACK takes on the CPU, so only the log tells.
+        self.fully_accelerated = self.n_operators is None
         self.compile_ms = elapsed * 1e3
         self.from_cache = _FROM_CACHE in text
         self._results: List[Array] = []
@@ -210,6 +212,13 @@ def _check(path: str, verdict: GpuVerdict, error: Any, strict: bool, log: str) -
             f"{path} does not run on the GPU '{verdict.adapter}' alone, which refuses: {ops}",
             hint="allow it to run in part (strict=False), or change the model",
         ) from error
+    invalid = _INVALID.search(log)
+    if invalid:
+        raise DeviceError(
+            f"the GPU accelerator takes {path}, but makes invalid programs of it on '{verdict.adapter}', so that its "
+            f"answers would be wrong: {invalid['what']}",
+            hint="edgecv inspect --target gpu tells more; grouped convolutions are known to do this",
+        ) from error
     if error is not None:
         raise DeviceError(
             f"{path} cannot be compiled for the GPU '{verdict.adapter}': {_last_errors(log, error)}",
@@ -220,4 +229,3 @@ def _check(path: str, verdict: GpuVerdict, error: Any, strict: bool, log: str) -
 def _last_errors(log: str, error: Any) -> str:
     lines = [line.strip() for line in log.splitlines() if line.startswith(("ERROR", "WARNING: Attempting"))]
     return " / ".join(lines[-2:]) or " ".join(str(error).split()) or "it says nothing of why"
-
