@@ -53,8 +53,42 @@ class ParameterBytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Float16Tensor:
+    """An operator's output that comes near the largest float16, 65504, or beyond it.
+
+    Attributes:
+        layer: Source layer, "" when unknown; `op` and `index` of the operator.
+        largest: Largest absolute value that was seen, real units.
+        overflows: Whether that is beyond float16.
+    """
+
+    layer: str
+    op: str
+    index: int
+    largest: float
+    overflows: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Float16Audit:
+    """The activations of a model, computed in float32 on the CPU, against float16's range.
+
+    Attributes:
+        samples: How many samples it ran on; `source` says which.
+        margin: `near` lists what is above 65504 over this, largest first.
+        largest: Of all activations.
+    """
+
+    samples: int
+    source: str
+    margin: float
+    largest: float
+    near: tuple[Float16Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """`edgecv inspect FILE --target T --json`."""
+    """`edgecv inspect FILE --target T --json`; `float16` is known for targets that compute in it."""
 
     target: str
     n_ops: int
@@ -65,6 +99,7 @@ class Inspection:
     arena_bytes: int | None
     kind: Kind
     notes: tuple[str, ...] = ()
+    float16: Float16Audit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

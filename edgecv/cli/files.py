@@ -28,6 +28,9 @@ def targets(json_: opt.Json = False) -> None:
 def inspect(
     file: File,
     target: opt.Target = "cpu",
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="GPU: samples for the float16 audit; default: golden inputs.")
+    ] = None,
     min_mapped: Annotated[
         float | None, typer.Option("--min-mapped", min=0, max=1, help="Exit 1 when a smaller share of ops maps.")
     ] = None,
@@ -37,9 +40,9 @@ def inspect(
 
     Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --json`
     """
-    from edgecv.targets import inspect as inspect_file
+    from edgecv.pipeline.inspecting import inspect_file
 
-    inspection = inspect_file(file, target, reporter=ConsoleReporter())
+    inspection = inspect_file(file, target, data=data, reporter=ConsoleReporter())
     emit_json(inspection) if json_ else render.inspection(inspection)
     render.require_mapped(inspection, min_mapped)
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgecv.data import Dataset
 from edgecv.errors import EdgecvError, PartialAccelerationError
-from edgecv.progress import Reporter
-from edgecv.results import Unmapped
+from edgecv.evaluate import audit_float16
+from edgecv.manifest import Manifest, unpack_array
+from edgecv.progress import QUIET, Reporter
+from edgecv.results import Float16Audit, OpVerdict
 from edgecv.runtime.container import sniff
-from edgecv.targets import inspect, summarize
+from edgecv.runtime.image import preprocess, preprocess_batch
+from edgecv.specs import ModelSpec
+from edgecv.targets import inspect
+from edgecv.targets.gpu import APART
 
 SHOWN = 8
+SAMPLES = 32
 
 
 @contextlib.contextmanager
@@ -26,20 +33,23 @@ def naming_layers(file: Path) -> Iterator[None]:
     try:
         yield
     except PartialAccelerationError as error:
-        refused = _refused(file)
-        if not refused:
+        left = _left_out(file)
+        if not left:
             raise
         raise PartialAccelerationError(
-            f"{error.message}\n  refused: {describe(refused)}",
+            f"{error.message}\n  {describe(left)}",
             hint="--allow-partial runs those on the CPU; edgecv inspect --target gpu lists every operator",
         ) from error
 
 
-def describe(refused: tuple[Unmapped, ...]) -> str:
-    """Return refused operators as one line: "REVERSE_SEQUENCE of layer 'mix' (not supported); …"."""
+def describe(left: Sequence[OpVerdict]) -> str:
+    """Return what the GPU does not run as one line: "refused: CONV_3D of layer 'mix' (not supported); …"."""
+    refused = [op for op in left if op.status != APART]
     named = [f"{op.op}{f' of layer {op.layer!r}' if op.layer else ''} ({op.reason.rstrip('.')})" for op in refused]
     more = f"; and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    return "; ".join(named[:SHOWN]) + more
+    apart = len(left) - len(refused)
+    cut = f"; {apart} supported operators are cut off from the part that the GPU takes" if apart else ""
+    return f"refused: {'; '.join(named[:SHOWN])}{more}{cut}"
 
 
 def remark(predictor: Any, reporter: Reporter) -> None:
@@ -56,11 +66,32 @@ def remark(predictor: Any, reporter: Reporter) -> None:
     reporter.info(f"on '{predictor.adapter}', in {predictor.precision or 'a precision that could not be found out'}")
 
 
-def _refused(file: Path) -> tuple[Unmapped, ...]:
+def warn_float16(file: Path, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:
+    """Warn of activations near float16's limit, on the first samples, when that is what a GPU computes in."""
+    if getattr(predictor, "precision", None) == "float16" and sniff(file) == "tflite":
+        audit(file, predictor.spec, dataset, split, reporter=reporter)
+
+
+def audit(
+    file: Path, spec: ModelSpec, dataset: Dataset, split: str, *, samples: int = SAMPLES, reporter: Reporter = QUIET
+) -> Float16Audit:
+    """Hold a file's activations against float16's range, on the first samples of a split."""
+    held = dataset.split(split)
+    inputs = (preprocess_batch([held.image(i)], spec) for i in range(min(samples, len(held))))
+    return audit_float16(file, inputs, source=f"{dataset.name} ({split})", reporter=reporter)
+
+
+def audit_golden(file: Path, manifest: Manifest, *, reporter: Reporter = QUIET) -> Float16Audit:
+    """Hold a file's activations against float16's range, on the inputs of its golden vectors."""
+    inputs = (preprocess(unpack_array(golden.image), manifest.spec) for golden in manifest.golden)
+    return audit_float16(file, inputs, source="golden inputs", reporter=reporter)
+
+
+def _left_out(file: Path) -> tuple[OpVerdict, ...]:
     if sniff(file) != "tflite":
         return ()  # the error of ONNX Runtime names nodes, and those are called after layers
     try:
-        found = summarize(inspect(file, "gpu"))
+        found = inspect(file, "gpu")
     except EdgecvError:
         return ()  # the refusal itself matters more than its details
-    return found.unmapped
+    return tuple(op for op in found.ops if not op.mapped)

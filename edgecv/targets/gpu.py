@@ -17,6 +17,9 @@ from edgecv.targets.vulkan import Driver, drivers
 WRONG_ABOVE = 0.5
 """Relative difference from the CPU above which answers are called wrong: far beyond float16's rounding."""
 
+APART = "Not in the delegated part"
+"""Status of operators that the GPU supports and leaves to the CPU: it takes one part of the graph."""
+
 SOFTWARE_NOTE = "software adapter: coverage and numerics only, never latency"
 _ON_GPU = Finding(status="Runs on the GPU", mapped=True, certainty="accelerator")
 
@@ -143,7 +146,7 @@ def _finding(op: Op, reason: str, on_gpu: bool, exact: bool) -> Finding:
     if reason:
         return Finding(status="Not supported by the GPU delegate", mapped=False, certainty=certainty, reason=reason)
     apart = f"{op.op} is supported, but outside the one part of the graph that the GPU takes"
-    return Finding(status="Not in the delegated part", mapped=False, certainty=certainty, reason=apart)
+    return Finding(status=APART, mapped=False, certainty=certainty, reason=apart)
 
 
 PROCEDURES.add("litert_gpu", judge_on_gpu)
