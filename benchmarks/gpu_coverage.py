@@ -1,4 +1,4 @@
-"""What LiteRT's GPU accelerator takes of the zoo's networks, whether `edgecv inspect` says the same, and how it answers.
+"""What LiteRT's GPU accelerator takes of the zoo, whether `edgecv inspect` says the same, and how well it answers.
 
     python benchmarks/gpu_coverage.py --out benchmarks/reference/gpu_coverage.json
     python benchmarks/gpu_coverage.py --network alexnet --way float32 --precision float16
