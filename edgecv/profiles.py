@@ -28,6 +28,7 @@ class OpRule:
         limits: Names of predicates in edgecv.targets that must hold.
         note: For the user, when a limit fails.
         max_version: Highest operator version that the target's software reads; None when it has no bound.
+        refused_version: Lowest version that was seen refused; None when only documentation says so.
         certainty: How sure the entry is: "certain" when seen on the target, "likely" when only documented.
     """
 
@@ -35,6 +36,7 @@ class OpRule:
     limits: tuple[str, ...] = ()
     note: str = ""
     max_version: int | None = None
+    refused_version: int | None = None
     certainty: Literal["certain", "likely"] = "likely"
 
 
@@ -50,6 +52,9 @@ class TargetProfile:
         schemes: Schemes it runs well, best first.
         dtypes: Activation types that its accelerator computes; empty: all.
         ops: Builtin name to rule.
+        refused: Builtin names without a rule that were seen refused; others without a rule are likely to be.
+        latency: Constants of its cost model, where it has one.
+        advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
         sources: Where the table comes from.
     """
 
@@ -61,7 +66,10 @@ class TargetProfile:
     schemes: tuple[Scheme, ...]
     dtypes: tuple[str, ...] = ()
     ops: Mapping[str, OpRule] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     notes: str = ""
 

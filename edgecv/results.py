@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edgecv.timings import Conditions, DeviceFailure, OpProfile, Sustained, ThreadSweep
+
 Kind = Literal["measured", "simulated", "predicted"]
 Certainty = Literal["certain", "likely", "unknown", "accelerator"]
 """How sure a mapping verdict is: "accelerator" means the real accelerator said so; the others grade our op table."""
@@ -32,7 +34,7 @@ class OpVerdict:
         layer: Source layer's name, "" when unknown.
         status: Short status in the target's own words.
         mapped: Whether it runs on the accelerator.
-        reason: Why not, or "" when mapped.
+        reason: Why not; "" when mapped, unless the certainty is "unknown": then why.
     """
 
     index: int
@@ -46,10 +48,53 @@ class OpVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterBytes:
-    """Weights of the mapped part on an Edge TPU: kept on chip, and streamed at each inference. Bytes."""
+    """Weights of the mapped part on an Edge TPU, in bytes; None where unknown.
+
+    Attributes:
+        on_chip: Sent once and kept on chip: the parameters that the compiled file caches.
+        streamed: Sent at each inference.
+        on_chip_memory: What those kept on chip occupy there, with padding: the log's "On-chip memory used".
+    """
 
     on_chip: int | None
     streamed: int | None
+    on_chip_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedLatency:
+    """A cost model's time for the part of a file that a target maps, in milliseconds; the CPU's part is not in it.
+
+    Attributes:
+        low_ms: Lower end of the band, `high_ms` the upper one; None where the model states no error.
+        parts_ms: What `ms` is made of, by name.
+        median_error: Of the model, on networks that it was not fitted to: 0.08 is 8 %; None when unknown.
+    """
+
+    ms: float
+    low_ms: float | None = None
+    high_ms: float | None = None
+    parts_ms: Mapping[str, float] = field(default_factory=dict)
+    median_error: float | None = None
+    kind: Kind = "predicted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A change of the model with which a target would map more of it.
+
+    Attributes:
+        op: Builtin name of the operators that it is about; `ops` their indices.
+        cause: Name of what stands in their way, as in the target's data.
+        text: What to do.
+        would_map: Operators of the whole file that would map then; None when that cannot be tried out.
+    """
+
+    op: str
+    ops: tuple[int, ...]
+    cause: str
+    text: str
+    would_map: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +145,8 @@ class Inspection:
     kind: Kind
     notes: tuple[str, ...] = ()
     float16: Float16Audit | None = None
+    latency: PredictedLatency | None = None
+    advice: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +308,10 @@ class Latency:
         adapter: What the accelerator calls its device; None on the CPU.
         precision: The float type that the accelerator computes in, found out on it; None on the CPU and where unknown.
         startup: On an accelerator that compiles; None elsewhere.
+        mode: "burst": short blocks with pauses, alternating with the baseline; "sustained": one run without a pause.
+        conditions: The device before and after; None when nothing was read.
+        sustained: Windows, drift and energy of a sustained run; None for bursts.
+        profile: Time per operator, when it was asked for and could be had.
     """
 
     device: str
@@ -282,6 +333,10 @@ class Latency:
     adapter: str | None = None
     precision: str | None = None
     startup: Startup | None = None
+    mode: Literal["burst", "sustained"] = "burst"
+    conditions: Conditions | None = None
+    sustained: Sustained | None = None
+    profile: OpProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,7 +428,14 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """report.json."""
+    """report.json.
+
+    Attributes:
+        baseline: On the first device when there are several; `baselines` has one per device then.
+        devices: Device to what a reader must know of it; empty when all is measured on the host.
+        failures: What could not be measured on which device.
+        sweeps: Of files that were measured with several numbers of threads.
+    """
 
     created: str
     host: Mapping[str, Any]
@@ -382,3 +444,7 @@ class Report:
     artifacts: tuple[ArtifactResult, ...]
     warnings: tuple[str, ...] = ()
     schema: str = REPORT_SCHEMA
+    baselines: tuple[Baseline, ...] = ()
+    devices: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[DeviceFailure, ...] = ()
+    sweeps: tuple[ThreadSweep, ...] = ()

@@ -76,34 +76,6 @@ def debug(
     emit_json(found) if json_ else render.noise(found)
 
 
-def bench(
-    files: Files,
-    device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
-    baseline: Baseline = None,
-    engine: opt.Engine = None,
-    accelerator: opt.Accelerator = "cpu",
-    precision: opt.Precision = None,
-    allow_partial: opt.AllowPartial = False,
-    threads: opt.Threads = 1,
-    plan: Plan = "default",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Save results here; resumes a killed run.")] = None,
-    seed: opt.Seed = 0,
-    json_: opt.Json = False,
-) -> None:
-    """Measure latency, interleaved with the baseline, with intervals on the ratio.
-
-    Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
-    """
-    from edgecv.pipeline import measure
-
-    request = measure.BenchRequest(
-        device=device, engine=engine, accelerator=accelerator, threads=threads, plan=plan, seed=seed,
-        precision=precision, partial=allow_partial,
-    )  # fmt: skip
-    result = measure.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
-    emit_json(result) if json_ else render.latencies(result)
-
-
 def report(
     files: Files,
     out: opt.Out,

@@ -12,6 +12,12 @@ from edgecv.cli import render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")]
+MinMapped = Annotated[
+    str | None,
+    typer.Option(
+        "--min-mapped", metavar="SHARE|COUNT", help="Exit 1 when fewer map: 0.95, 95%, 1 (all), or a number above 1."
+    ),
+]
 
 
 def targets(json_: opt.Json = False) -> None:
@@ -31,20 +37,20 @@ def inspect(
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="GPU: samples for the float16 audit; default: golden inputs.")
     ] = None,
-    min_mapped: Annotated[
-        float | None, typer.Option("--min-mapped", min=0, max=1, help="Exit 1 when a smaller share of ops maps.")
-    ] = None,
+    min_mapped: MinMapped = None,
     json_: opt.Json = False,
 ) -> None:
-    """Show which operators a target runs, and why not the others.
+    """Show which operators a target runs, why not the others, and what would map more.
 
-    Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --json`
+    Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --min-mapped 95% --json`
     """
     from edgecv.pipeline.inspecting import inspect_file
+    from edgecv.targets import parse_minimum
 
+    least = parse_minimum(min_mapped) if min_mapped else None
     inspection = inspect_file(file, target, data=data, reporter=ConsoleReporter())
     emit_json(inspection) if json_ else render.inspection(inspection)
-    render.require_mapped(inspection, min_mapped)
+    render.require_mapped(inspection, least)
 
 
 def verify(

@@ -20,6 +20,7 @@ from edgecv.targets import inspect
 from edgecv.targets.gpu import APART
 
 SHOWN = 8
+HINT = "--allow-partial runs those on the CPU; edgecv inspect --target gpu lists every operator"
 SAMPLES = 32
 
 
@@ -33,13 +34,10 @@ def naming_layers(file: Path) -> Iterator[None]:
     try:
         yield
     except PartialAccelerationError as error:
-        left = _left_out(file)
-        if not left:
+        told = left_out(file)
+        if not told:
             raise
-        raise PartialAccelerationError(
-            f"{error.message}\n  {describe(left)}",
-            hint="--allow-partial runs those on the CPU; edgecv inspect --target gpu lists every operator",
-        ) from error
+        raise PartialAccelerationError(f"{error.message}\n  {told}", hint=HINT) from error
 
 
 def describe(left: Sequence[OpVerdict]) -> str:
@@ -87,11 +85,13 @@ def audit_golden(file: Path, manifest: Manifest, *, reporter: Reporter = QUIET) 
     return audit_float16(file, inputs, source="golden inputs", reporter=reporter)
 
 
-def _left_out(file: Path) -> tuple[OpVerdict, ...]:
+def left_out(file: Path) -> str:
+    """Return what a GPU does not run of a file, as `describe` does; "" when that is not known."""
     if sniff(file) != "tflite":
-        return ()  # the error of ONNX Runtime names nodes, and those are called after layers
+        return ""  # the error of ONNX Runtime names nodes, and those are called after layers
     try:
         found = inspect(file, "gpu")
     except EdgecvError:
-        return ()  # the refusal itself matters more than its details
-    return tuple(op for op in found.ops if not op.mapped)
+        return ""  # the refusal itself matters more than its details
+    left = [op for op in found.ops if not op.mapped]
+    return describe(left) if left else ""

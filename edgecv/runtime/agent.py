@@ -11,6 +11,8 @@ Commands (`{"command": NAME, ...}`), answered in order:
     warmup   {min_ms, max_ms, block_ms}    the first inference, then blocks until they stop getting faster
     run      {iterations | min_ms, settle, each}
     memory                                 peak resident set
+    state                                  temperatures, clock, energy counters (see edgecv.runtime.telemetry)
+    profile  {path, engine, accelerator, threads, seed, runs, seconds}    time per operator
     close                                  answers, then ends
 
 A failure is answered with `{"error": {"type", "message", "hint"}}`, a malformed line too; neither ends the process.
@@ -41,7 +43,7 @@ from numpy.typing import NDArray
 
 import edgecv
 from edgecv.errors import ConfigError, EdgecvError, unknown_name
-from edgecv.runtime import host, open_session
+from edgecv.runtime import host, open_session, profiling, telemetry
 from edgecv.runtime.timing import time_block, time_each, warm_up
 
 try:
@@ -74,6 +76,8 @@ class Agent:
             "warmup": self._warmup,
             "run": self._run,
             "memory": self._memory,
+            "state": telemetry.answer,
+            "profile": profiling.answer,
             "close": self._close,
         }
 

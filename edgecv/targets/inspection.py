@@ -85,6 +85,8 @@ def _inspection(target: str, graph: Graph, verdict: Verdict, layers: tuple[str, 
         arena_bytes=arena_bytes(graph),
         kind=verdict.kind,
         notes=verdict.notes + _graph_notes(graph),
+        latency=verdict.latency,
+        advice=verdict.advice,
     )
 
 

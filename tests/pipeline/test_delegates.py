@@ -36,7 +36,7 @@ def test_refused_operators_are_described_with_their_layers_and_the_cut_off_ones_
 
 
 def test_an_error_without_details_stays_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(delegates, "_left_out", lambda file: ())
+    monkeypatch.setattr(delegates, "left_out", lambda file: "")
     with pytest.raises(PartialAccelerationError, match="as it was"), delegates.naming_layers(tmp_path):
         raise PartialAccelerationError("as it was")
 

@@ -68,6 +68,8 @@ class FakeDevice:
         start_seconds: What starting a process costs.
         answers: Given so far.
         launches: Processes started so far.
+        state: Answer to `state`; a test may change it at any time.
+        profile: Answer to `profile`.
     """
 
     models: Mapping[str, FakeModel]
@@ -79,6 +81,8 @@ class FakeDevice:
     kind: Kind = "simulated"
     answers: int = 0
     launches: int = 0
+    state: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
 
     def facts(self) -> Mapping[str, Any]:
         return {"cpu_model": "fake", "governor": None}
@@ -172,6 +176,12 @@ class FakeChannel:
 
     def _memory(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"peak_rss_bytes": self._model.peak_rss_bytes, "rss_before_load_bytes": None}
+
+    def _state(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self._device.state)
+
+    def _profile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self._device.profile)
 
     def _pass(self, milliseconds: float) -> None:
         self._device.clock.now += milliseconds / 1e3
