@@ -160,11 +160,11 @@ def _ops() -> list[dict[str, Any]]:
 
 def _by_table(path: Path) -> list[bool]:
     from edgecv import profiles
-    from edgecv.targets.table import judge_by_table
+    from edgecv.targets.gpu import by_table
     from edgecv.targets.verdict import Request
 
     request = Request(path=path, graph=read_graph(path), profile=profiles.target("gpu"))
-    return [finding.mapped for finding in judge_by_table(request).findings]
+    return [finding.mapped for finding in by_table(request)]
 
 
 def _ops_table(records: list[dict[str, Any]]) -> str:

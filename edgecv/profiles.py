@@ -41,13 +41,31 @@ class OpRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelRule:
+    """Which kernels compute with one kind of numbers on a CPU, as its library's source says.
+
+    Attributes:
+        kernels: Of convolutions and dense layers.
+        pace: Beside what this instruction set can do at best: "fast", "fair" or "slow".
+        why: What makes it so.
+        depthwise: Kernels of depthwise convolutions, where they differ.
+    """
+
+    kernels: str
+    pace: Literal["fast", "fair", "slow"]
+    why: str = ""
+    depthwise: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetProfile:
     """What a deployment target can run. One TOML file in `targets/` each; the file's stem is its name.
 
     Attributes:
         verdict: Name of the procedure in edgecv.targets that judges operators: "all_builtin" (everything the
             interpreter has), "op_table" (the table below), "litert_gpu" (the accelerator itself when it loads,
-            else the table), "edgetpu" (rules and partition).
+            else the table), "edgetpu" (rules and partition), "vela" (Arm's compiler when it is installed, else the
+            table).
         formats: Model formats it takes.
         schemes: Schemes it runs well, best first.
         dtypes: Activation types that its accelerator computes; empty: all.
@@ -55,6 +73,10 @@ class TargetProfile:
         refused: Builtin names without a rule that were seen refused; others without a rule are likely to be.
         latency: Constants of its cost model, where it has one.
         advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
+        isa: Of a CPU: "host" is the one that edgecv runs on, another name one that `host.cpu_isa` gives.
+        kernels: Of a CPU: "float32", "float16", "dynamic", "int8", "uint8", "int16x8", "int4" to what computes it.
+        threads: Of a CPU: how many to give the interpreter.
+        options: Settings of its compiler, by the compiler's own names.
         sources: Where the table comes from.
     """
 
@@ -70,6 +92,10 @@ class TargetProfile:
     limits: Mapping[str, float] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    isa: str = ""
+    kernels: Mapping[str, KernelRule] = field(default_factory=dict)
+    threads: str = ""
     sources: tuple[str, ...] = ()
     notes: str = ""
 
@@ -145,7 +171,7 @@ def _extended(kind: Literal["targets", "calibration"], source: Path, what: str) 
         return own
     if parent not in _names(kind):
         raise unknown_name(what, str(parent), _names(kind))
-    base = read_toml(data_folder(kind) / f"{parent}.toml", what=what)
+    base = _extended(kind, data_folder(kind) / f"{parent}.toml", what)
     return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
 
 
@@ -156,6 +182,11 @@ def _merged(base: Any, own: Any) -> Any:
 def target_names() -> tuple[str, ...]:
     """Return the names of all known targets."""
     return _names("targets")
+
+
+def report_target_names() -> tuple[str, ...]:
+    """Return the targets that a report covers unless told otherwise: all but the single instruction sets of CPUs."""
+    return tuple(name for name in target_names() if target(name).isa in ("", "host"))
 
 
 def target(name: str) -> TargetProfile:

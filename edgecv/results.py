@@ -14,7 +14,8 @@ from edgecv.timings import Conditions, DeviceFailure, OpProfile, Sustained, Thre
 
 Kind = Literal["measured", "simulated", "predicted"]
 Certainty = Literal["certain", "likely", "unknown", "accelerator"]
-"""How sure a mapping verdict is: "accelerator" means the real accelerator said so; the others grade our op table."""
+"""How sure a mapping verdict is: "accelerator" means the accelerator, or its vendor's compiler, said so; the others
+grade our op table."""
 
 LOWER_IS_BETTER: frozenset[str] = frozenset({"mae", "mse", "rmse"})
 """Metrics that count errors; all others are better when larger."""
@@ -132,6 +133,25 @@ class Float16Audit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compilation:
+    """What a vendor's compiler made of a file.
+
+    Attributes:
+        tool: Name and version.
+        path: The compiled file; `log` what the compiler said.
+        figures: The compiler's own figures, by name with units.
+        disagreements: A sentence for each operator that edgecv's prediction places differently.
+    """
+
+    tool: str
+    path: str
+    log: str
+    size_bytes: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+    disagreements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """`edgecv inspect FILE --target T --json`; `float16` is known for targets that compute in it."""
 
@@ -147,6 +167,7 @@ class Inspection:
     float16: Float16Audit | None = None
     latency: PredictedLatency | None = None
     advice: tuple[Advice, ...] = ()
+    compilation: Compilation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

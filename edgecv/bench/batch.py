@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecv.bench import loop, summary
 from edgecv.bench.cases import BenchCase
@@ -96,9 +96,12 @@ class _Shared:
         self._lock = threading.Lock()
         self.stopped = threading.Event()
 
-    def __call__(self, steps: int = 1, note: str = "") -> None:
+    def end_if_stopped(self) -> None:
         if self.stopped.is_set():
             raise _Stopped
+
+    def __call__(self, steps: int = 1, note: str = "") -> None:
+        self.end_if_stopped()
         with self._lock:
             self._advance(steps, note=note)
 
@@ -113,15 +116,28 @@ def _lanes(jobs: Sequence[DeviceJob]) -> dict[str, list[int]]:
 def _at_once(jobs: Sequence[DeviceJob], lanes: dict[str, list[int]], advance: _Shared) -> dict[int, DeviceResult]:
     pool = ThreadPoolExecutor(len(lanes), thread_name_prefix="bench")
     try:
-        work = [pool.submit(lambda rows: dict(_in_turn(jobs, rows, advance)), rows) for rows in lanes.values()]
-        # Without a limit of time, Ctrl-C would wait for the threads on some systems.
-        while wait(work, timeout=0.5, return_when=FIRST_EXCEPTION).not_done:
-            if any(task.done() and task.exception() for task in work):
+        stoppable = [_stoppable(job, advance) for job in jobs]
+        work = [pool.submit(lambda rows: dict(_in_turn(stoppable, rows, advance)), rows) for rows in lanes.values()]
+        # With a limit of time, so that Ctrl-C is heard at once.
+        while (found := wait(work, timeout=0.5, return_when=FIRST_EXCEPTION)).not_done:
+            if any(task.exception() for task in found.done):
                 break
-        return {index: result for task in work for index, result in task.result().items()}
+        done = [task.result() for task in found.done]
+        return {index: result for one in done for index, result in one.items()}
     finally:
         advance.stopped.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _stoppable(job: DeviceJob, advance: _Shared) -> DeviceJob:
+    """Return the job with a clock, which is read between blocks, that ends the thread once it is to end."""
+    plain = job.setting.clock
+
+    def clock() -> float:
+        advance.end_if_stopped()
+        return plain()
+
+    return replace(job, setting=replace(job.setting, clock=clock))
 
 
 def _in_turn(

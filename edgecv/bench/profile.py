@@ -100,7 +100,8 @@ def _matches(rows: Sequence[Mapping[str, Any]], graph: Graph, file: Path) -> tup
     if graph.format == "onnx":
         onnx = require("onnx", why="to read the names of an .onnx file's nodes")
         nodes = onnx.load(str(file), load_external_data=False).graph.node
-        names = [(str(node.name), tuple(map(str, node.output))) for node in nodes]
+        # ONNX Runtime calls a node without a name by its operator and position.
+        names = [(node.name or f"{node.op_type}_{i}", tuple(map(str, node.output))) for i, node in enumerate(nodes)]
         return matching.by_name([str(row["node"] or "") for row in rows], names)
     known = [row["index"] if isinstance(row["index"], int) else None for row in rows]
     return matching.in_order([str(row["name"]) for row in rows], known, [op.op for op in graph.ops])

@@ -19,6 +19,13 @@ MinMapped = Annotated[
     ),
 ]
 
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Run the vendor's compiler (Edge TPU, Ethos-U), and keep the compiled file.")
+]
+CompileTo = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for the compiled file and its log; default: beside FILE.")
+]
+
 
 def targets(json_: opt.Json = False) -> None:
     """List the deployment targets.
@@ -38,6 +45,9 @@ def inspect(
         str | None, typer.Option("--data", "-d", help="GPU: samples for the float16 audit; default: golden inputs.")
     ] = None,
     min_mapped: MinMapped = None,
+    compile_: Compile = False,
+    out: CompileTo = None,
+    force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
     """Show which operators a target runs, why not the others, and what would map more.
@@ -47,8 +57,10 @@ def inspect(
     from edgecv.pipeline.inspecting import inspect_file
     from edgecv.targets import parse_minimum
 
-    least = parse_minimum(min_mapped) if min_mapped else None
-    inspection = inspect_file(file, target, data=data, reporter=ConsoleReporter())
+    least = parse_minimum(min_mapped) if min_mapped is not None else None
+    inspection = inspect_file(
+        file, target, data=data, compile_=compile_, out=out, force=force, reporter=ConsoleReporter()
+    )
     emit_json(inspection) if json_ else render.inspection(inspection)
     render.require_mapped(inspection, least)
 

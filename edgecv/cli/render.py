@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.errors import GateFailure
-from edgecv.results import Advice, Evaluation, Inspection, PredictedLatency, Report
+from edgecv.results import Advice, Compilation, Evaluation, Inspection, PredictedLatency, Report
 
 
 def zoo_entries(entries: Any) -> None:
@@ -123,7 +123,8 @@ def artifact(made: Any) -> None:
 def inspection(found: Inspection) -> None:
     rows = [(str(v.index), v.op, v.layer, "yes" if v.mapped else "no", v.certainty, v.reason or v.status)
             for v in found.ops]  # fmt: skip
-    emit_table(f"on {found.target}, {found.kind}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
+    how = f"as {found.compilation.tool} compiled it" if found.compilation is not None else found.kind
+    emit_table(f"on {found.target}, {how}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
     emit(f"{found.n_mapped} of {found.n_ops} operators mapped; file {_bytes(found.size_bytes)}")
     if found.arena_bytes is not None:
         emit(f"activations need {_bytes(found.arena_bytes)}")
@@ -138,10 +139,23 @@ def inspection(found: Inspection) -> None:
             emit(f"  {tensor.layer or tensor.op}: {tensor.largest:.4g}{' OVERFLOWS' if tensor.overflows else ''}")
     if found.latency is not None:
         emit(_predicted(found.latency))
+    if found.compilation is not None:
+        _compilation(found.compilation)
     for advice in found.advice:
         emit(_advice(advice, found.n_mapped))
     for note in found.notes:
         emit(f"note: {note}")
+
+
+def _compilation(made: Compilation) -> None:
+    emit(f"{made.path}: written, {_bytes(made.size_bytes)}; what the compiler said is in {made.log}")
+    told = ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in made.figures.items())
+    if told:
+        emit(f"  {made.tool}: {told}")
+    for line in made.disagreements:
+        emit(f"  the prediction was wrong: {line}")
+    if not made.disagreements:
+        emit("  the prediction agrees on every operator")
 
 
 def _advice(advice: Advice, mapped: int) -> str:

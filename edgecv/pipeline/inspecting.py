@@ -12,11 +12,19 @@ from edgecv.pipeline.delegates import SAMPLES, audit, audit_golden
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Inspection
 from edgecv.runtime.container import sniff
-from edgecv.targets import inspect
+from edgecv.targets import inspect_or_compile
 
 
 def inspect_file(
-    file: Path, target: str, *, data: str | None = None, samples: int = SAMPLES, reporter: Reporter = QUIET
+    file: Path,
+    target: str,
+    *,
+    data: str | None = None,
+    samples: int = SAMPLES,
+    compile_: bool = False,
+    out: Path | None = None,
+    force: bool = False,
+    reporter: Reporter = QUIET,
 ) -> Inspection:
     """Say what a target does with each operator; for a GPU, also which activations come near float16's limit.
 
@@ -25,12 +33,14 @@ def inspect_file(
         target: Name, or path of a TOML file.
         data: Data set whose validation samples feed the audit; None takes the inputs of the file's golden vectors.
         samples: Of the data set, at most.
+        compile_: Run the target's compiler too; its file goes to `out`, and replaces one with `force`.
+        reporter: Told of what takes long.
 
     Raises:
         ConfigError, DataError: The target or the data set is unknown or wrong.
         UnsupportedModelError: The file cannot be read as a model.
     """
-    found = inspect(file, target, reporter=reporter)
+    found = inspect_or_compile(file, target, compile_=compile_, out=out, force=force, reporter=reporter)
     manifest = manifest_of(file)
     if profiles.target(target).accelerator != "gpu" or sniff(file) != "tflite":
         return found

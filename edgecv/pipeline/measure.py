@@ -69,7 +69,7 @@ def report_files(
     for name in ("report.json", "report.html", "report.md"):
         if (out / name).exists() and not force:
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
-    targets = tuple(profiles.target(name).name for name in request.targets or profiles.target_names())
+    targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
     manifests = {file: _manifest(file) for file in distinct(files)}
     dataset = models.open_data(request.data, next(iter(manifests.values())))
     with open_baseline(baseline, seed=request.seed, reporter=reporter) as base:

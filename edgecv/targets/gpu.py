@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgecv.graphs import Graph, Op, partition
+from edgecv.graphs import Graph, Op, constant, partition
 from edgecv.results import Certainty, Kind
 from edgecv.targets.gpu_probe import Answer, Runner, ask
-from edgecv.targets.table import judge_by_table
+from edgecv.targets.table import judge_by_table, limit
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 from edgecv.targets.vulkan import Driver, drivers
 
 WRONG_ABOVE = 0.5
 """Relative difference from the CPU above which answers are called wrong: far beyond float16's rounding."""
+
+UNEVEN = "it computes wrong answers: a grouped convolution whose groups are no multiple of 4 channels"
 
 APART = "Not in the delegated part"
 """Status of operators that the GPU supports and leaves to the CPU: it takes one part of the graph."""
@@ -39,10 +41,33 @@ def judge_on_gpu(request: Request, *, found: tuple[Driver, ...] | None = None, r
     answer = _first_answer(request, available, run)
     if answer is None or answer.failure:
         why = answer.failure if answer else "no Vulkan driver was found"
-        by_table = judge_by_table(request)
         note = f"judged by the operator table: the accelerator was not asked, because {why}"
-        return Verdict(findings=by_table.findings, kind="predicted", notes=(note,))
+        return Verdict(findings=by_table(request), kind="predicted", notes=(note,))
     return verdict_of(request.graph, answer)
+
+
+def by_table(request: Request) -> tuple[Finding, ...]:
+    """Judge by the operator table and by the conditions that single operators were seen to fail on."""
+    found = judge_by_table(request).findings
+    return tuple(_conditioned(request, op, finding) for op, finding in zip(request.graph.ops, found, strict=True))
+
+
+def _conditioned(request: Request, op: Op, finding: Finding) -> Finding:
+    reason = _broken_condition(request.graph, op, int(limit(request.profile, "max_axes")))
+    if not finding.mapped or not reason:
+        return finding
+    return Finding(status="Condition not met", mapped=False, certainty="likely", reason=reason)
+
+
+def _broken_condition(graph: Graph, op: Op, max_axes: int) -> str:
+    axes = max((len(tensor.shape) for tensor in (*graph.inputs_of(op), *graph.outputs_of(op))), default=0)
+    if axes > max_axes:
+        return f"it works on tensors of {axes} axes; at most {max_axes} are supported"
+    if _is_uneven_group(graph, op):
+        return UNEVEN
+    if op.op == "STRIDED_SLICE" and graph.tensors[op.inputs[3]].is_constant and constant(graph, op.inputs[3]).min() < 0:
+        return "reversed slices are not supported"
+    return ""
 
 
 def _first_answer(request: Request, available: tuple[Driver, ...], run: Runner) -> Answer | None:
@@ -85,8 +110,7 @@ def _doubted(graph: Graph, op: Op, finding: Finding) -> Finding:
     """Blame wrong answers on the operators that are known for them; the others are in doubt."""
     if not _is_uneven_group(graph, op):
         return replace(finding, certainty="unknown")
-    reason = "it computes wrong answers: a grouped convolution whose groups are no multiple of 4 channels"
-    return Finding(status="Wrong answers on the GPU", mapped=False, certainty="accelerator", reason=reason)
+    return Finding(status="Wrong answers on the GPU", mapped=False, certainty="accelerator", reason=UNEVEN)
 
 
 def _is_uneven_group(graph: Graph, op: Op) -> bool:

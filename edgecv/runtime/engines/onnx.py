@@ -15,7 +15,7 @@ from edgecv.runtime.engines.base import Session, batch_of_one
 
 Array = NDArray[Any]
 
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _DTYPES = {"float": "float32", "double": "float64"}
 _QUIET = 3  # ONNX Runtime's log level: errors only; it logs to stderr
 _RECORD = "session.record_ep_graph_assignment_info"
@@ -40,7 +40,7 @@ class Node:
 
 def open_cpu(path: str, threads: int, strict: bool) -> Session:
     """Open an .onnx on the CPU. `strict` has no meaning there."""
-    return OnnxSession(path, threads, [_CPU])
+    return OnnxSession(path, threads, [CPU])
 
 
 def open_cuda(path: str, threads: int, strict: bool, precision: Optional[str] = None) -> Session:
@@ -150,7 +150,7 @@ class CudaSession(OnnxSession):
 
     def __init__(self, path: str, threads: int, strict: bool, precision: Optional[str] = None) -> None:
         cuda = (_CUDA, {"use_tf32": "0"}) if precision == "float32" else _CUDA
-        super().__init__(path, threads, [cuda, _CPU], record=True)
+        super().__init__(path, threads, [cuda, CPU], record=True)
         assert self._session is not None
         if self._session.get_providers()[0] != _CUDA:
             raise DeviceError(
