@@ -40,6 +40,9 @@ def evaluate(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
+    program_cache: opt.ProgramCache = None,
     json_: opt.Json = False,
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
@@ -48,7 +51,10 @@ def evaluate(
     """
     from edgecv.pipeline import assess
 
-    request = assess.EvaluationRequest(data=data, split=split, spec=spec, engine=engine, accelerator=accelerator)
+    request = assess.EvaluationRequest(
+        data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial, program_cache=program_cache,
+    )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)
 

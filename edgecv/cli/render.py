@@ -131,6 +131,12 @@ def inspection(found: Inspection) -> None:
     if found.parameter_bytes.on_chip is not None:
         on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
         emit(f"parameters: {_bytes(on_chip)} on chip, {_bytes(streamed)} streamed at each inference")
+    if found.float16 is not None:
+        audit = found.float16
+        emit(f"float16 holds up to 65504: the largest activation is {audit.largest:.4g}, on {audit.samples} samples of "
+             f"{audit.source}; {len(audit.near)} tensors come within a factor of {audit.margin:g} of it")  # fmt: skip
+        for tensor in audit.near:
+            emit(f"  {tensor.layer or tensor.op}: {tensor.largest:.4g}{' OVERFLOWS' if tensor.overflows else ''}")
     if found.latency is not None:
         emit(_predicted(found.latency))
     if found.compilation is not None:
@@ -200,11 +206,19 @@ def answer(given: Any) -> None:
 def evaluation(result: Evaluation) -> None:
     emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
     top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
-    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {result.accelerator}")
+    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}")
     _head_figures(result)
     for head in result.others:
         emit(f"head {head.head}: {head.metric} {head.value:.4f}")
         _head_figures(head)
+
+
+def _accelerator(result: Any) -> str:
+    """Return "cpu", or for an accelerator its device, float type and share: "gpu (Mali-G78, float16)"."""
+    parts = [part for part in (result.adapter, result.precision) if part]
+    parts += [] if result.fully_accelerated else ["in part, the rest on the CPU"]
+    detail = f" ({', '.join(parts)})" if parts else ""
+    return f"{result.accelerator}{detail}{'' if result.kind == 'measured' else f': {result.kind}'}"
 
 
 def _head_figures(result: Any) -> None:

@@ -11,7 +11,7 @@ from edgecv.bench.devices import DEVICES
 from edgecv.errors import unknown_name
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.manifest import Manifest
-from edgecv.pipeline import models
+from edgecv.pipeline import delegates, models
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Evaluation
 from edgecv.runtime import Predictor, golden
@@ -22,13 +22,22 @@ from edgecv.targets import vulkan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data."""
+    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
+
+    Attributes:
+        partial: On a GPU, run refused operators on the CPU, with a warning, instead of refusing the file.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        program_cache: Folder of compiled programs, for a GPU.
+    """
 
     data: str | None = None
     split: str = "test"
     spec: Path | None = None
     engine: str | None = None
     accelerator: str = "cpu"
+    partial: bool = False
+    precision: str | None = None
+    program_cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +68,26 @@ def open_predictor(file: Path, request: EvaluationRequest) -> Any:
     if is_keras(file):
         return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
-    return open_artifact(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
+    return open_artifact(
+        file,
+        engine=request.engine,
+        accelerator=request.accelerator,
+        partial=request.partial,
+        precision=request.precision,
+        program_cache=request.program_cache,
+        spec=spec,
+    )
 
 
 def open_artifact(
-    file: Path, *, engine: str | None = None, accelerator: str = "cpu", spec: ModelSpec | None = None
+    file: Path,
+    *,
+    engine: str | None = None,
+    accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
+    program_cache: Path | None = None,
+    spec: ModelSpec | None = None,
 ) -> Predictor:
     """Open an artifact with the on-device runtime; for the GPU, with the Vulkan driver that this host has.
 
@@ -71,10 +95,20 @@ def open_artifact(
 
     Raises:
         ConfigError, UnsupportedModelError, MissingDependencyError, DeviceError: As `runtime.load`.
+        PartialAccelerationError: An operator is refused, and `partial` is false; named with its source layer.
     """
     if accelerator == "gpu":
         vulkan.activate_first()
-    return runtime.load(file, engine=engine, accelerator=accelerator, spec=spec)
+    with delegates.naming_layers(file):
+        return runtime.load(
+            file,
+            engine=engine,
+            accelerator=accelerator,
+            strict=not partial,
+            precision=precision,
+            program_cache=program_cache,
+            spec=spec,
+        )
 
 
 def is_keras(file: Path) -> bool:
@@ -96,13 +130,21 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     """
     with open_predictor(file, request) as predictor:
         dataset = models.open_data(request.data, manifest_of(file))
-        if getattr(predictor, "is_software_adapter", False):
-            reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
+        delegates.remark(predictor, reporter)
+        delegates.warn_float16(file, predictor, dataset, request.split, reporter)
         split = dataset.split(request.split)
         return evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
 
 
-def verify(file: Path, *, device: str = "local", engine: str | None = None, accelerator: str = "cpu") -> Verification:
+def verify(
+    file: Path,
+    *,
+    device: str = "local",
+    engine: str | None = None,
+    accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
+) -> Verification:
     """Replay a file's golden vectors on a device.
 
     Raises:
@@ -112,7 +154,7 @@ def verify(file: Path, *, device: str = "local", engine: str | None = None, acce
     """
     if device not in DEVICES:
         raise unknown_name("device", device, DEVICES.names())
-    with open_artifact(file, engine=engine, accelerator=accelerator) as predictor:
+    with open_artifact(file, engine=engine, accelerator=accelerator, partial=partial, precision=precision) as predictor:
         found = golden.replay(predictor)
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
@@ -137,6 +179,8 @@ def run(
     spec: Path | None = None,
     engine: str | None = None,
     accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
 ) -> dict[str, Any]:
     """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}], "heads"}.
 
@@ -146,7 +190,8 @@ def run(
         DataError: The image is missing, corrupt, or has the wrong channels.
         ConfigError, UnsupportedModelError, DeviceError: The file cannot be run.
     """
-    with open_predictor(file, EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator)) as predictor:
+    request = EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator, partial=partial, precision=precision)
+    with open_predictor(file, request) as predictor:
         prediction = predictor.predict(image)
         heads = {
             name: [{"label": label, "score": float(score)} for label, score in ranked[:top]]

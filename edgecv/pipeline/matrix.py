@@ -137,6 +137,38 @@ def check(
     return tuple(found)
 
 
+def settled_file(
+    name: str,
+    folder: Path,
+    *,
+    variant: str = "canonical",
+    input_shape: tuple[int, ...] | None = None,
+    way: str = "float32",
+    format: str = "tflite",
+    reporter: Reporter = QUIET,
+) -> Path:
+    """Make one file of one network as `cells` does, and keep it: for measuring what targets do with it.
+
+    Args:
+        name: Of the architecture; `variant` of it.
+        folder: To write to.
+        input_shape: None takes the smallest one.
+        way: "float32", "float16", "dynamic" or "int8-ptq".
+        format: Of `FORMATS`.
+        reporter: Takes progress.
+
+    Raises:
+        ConfigError: Unknown names.
+        ConversionError: It does not convert.
+    """
+    model, spec = zoo.build(name, variant=variant, input_shape=input_shape or zoo.get(name).small_shape)
+    data = synthetic(spec)
+    _settle(model, spec, data)
+    source = _Source(model=model, spec=spec, data=data, folder=folder)
+    made: Path = _convert(source, model, way, format, reporter).path
+    return made
+
+
 def _few_labels(name: str, variant: str, most: int | None) -> dict[str, Any]:
     entry = zoo.get(name)
     chosen = entry.variant(variant)
