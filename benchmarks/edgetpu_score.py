@@ -4,7 +4,7 @@
 
 FOLDER holds `models/NAME.tflite` (the files before compilation) and `truth.json`: a list of
 `{"model": NAME, "ops": [{"index", "op", "mapped"}, …], "parameter_cache": [{"cached_param_bytes",
-"streamed_param_bytes"}, …]}` with what the compiler did to each.
+"streamed_param_bytes"}, …], "log": {"rows": [{"op", "count", "status"}, …]}}` with what the compiler did to each.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Score:
         certain: Verdicts called certain; `certain_wrong` those of them that are wrong.
         parameter_bytes: True ones, cached and streamed together; None when the file tells none.
         parameter_error: |predicted - true| / true of all parameter bytes; None when either is unknown or 0.
+        statuses: Whether the compiler's log counts the same statuses for the same operators; None without a log.
         placed: Whether cached and streamed bytes are right by themselves, within 3 %; None when unknown.
     """
 
@@ -45,6 +47,7 @@ class Score:
     parameter_bytes: int | None
     parameter_error: float | None
     placed: bool | None
+    statuses: bool | None
 
 
 def score(folder: Path) -> tuple[Score, ...]:
@@ -67,7 +70,15 @@ def _score_model(path: Path, entry: dict[str, Any]) -> Score:
         parameter_bytes=sum(p["cached_param_bytes"] + p["streamed_param_bytes"] for p in packages) or None,
         parameter_error=_parameter_error(found, packages),
         placed=_placed(found, packages),
+        statuses=_statuses(found, entry.get("log")),
     )
+
+
+def _statuses(found: Inspection, log: dict[str, Any] | None) -> bool | None:
+    if not log:
+        return None
+    told = Counter({(row["op"], row["status"]): row["count"] for row in log["rows"]})
+    return Counter((op.op, op.status) for op in found.ops) == told
 
 
 def _parameter_error(found: Inspection, packages: list[dict[str, Any]]) -> float | None:
@@ -96,6 +107,8 @@ def summary(scores: tuple[Score, ...]) -> dict[str, Any]:
         "models_exact": sum(not s.wrong for s in scores),
         "ops": sum(s.n_ops for s in scores),
         "ops_right": sum(s.n_ops - len(s.wrong) for s in scores),
+        "logs": sum(s.statuses is not None for s in scores),
+        "logs_with_equal_statuses": sum(bool(s.statuses) for s in scores),
         "certain": sum(s.certain for s in scores),
         "certain_wrong": sum(s.certain_wrong for s in scores),
         "parameter_models": len(errors),

@@ -29,6 +29,7 @@ from edgecv.targets.edgetpu_rules import (
     worst,
 )
 from edgecv.targets.table import limit
+from edgecv.targets.vendor import find_tool
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 
 NOTE = (
@@ -38,6 +39,8 @@ NOTE = (
 UNQUANTISED_NOTE = (
     "no operator works on quantised int8 or uint8 tensors: make an int8 file (scheme int8) for this target"
 )
+PROGRAM = "edgetpu_compiler"
+VARIABLE = "EDGECV_EDGETPU_COMPILER"
 COMPILED = "edgetpu-custom-op"  # what the compiler leaves in place of the operators that it compiled
 SECOND_CAUSE = "second_part"
 _ACTIVATION_DIMS = 3
@@ -86,6 +89,7 @@ def judge_on_edgetpu(request: Request) -> Verdict:
         notes=(
             *_type_note(refusals, parts),
             NOTE,
+            *_compiler_note(),
             *((too_large.reason,) if too_large is not None else ()),
             *_runtime_note(parts, profile),
             *_latency_note(latency, findings),
@@ -127,6 +131,10 @@ def _unseen_size(graph: Graph, mapped: list[Op], profile: TargetProfile) -> Doub
         reason=f"the largest tensor has {largest:,} elements, more than in any file that was seen compiled ({seen:,}): "
         "the compiler may fail due to large activation tensors"
     )
+
+
+def _compiler_note() -> tuple[str, ...]:
+    return (f"{PROGRAM} is installed: --compile asks it",) if find_tool(PROGRAM, VARIABLE) else ()
 
 
 def _latency_note(latency: PredictedLatency | None, findings: tuple[Finding, ...]) -> tuple[str, ...]:

@@ -11,15 +11,13 @@ from edgecv.graphs import Graph, read_tflite
 from edgecv.profiles import TargetProfile
 from edgecv.results import ParameterBytes
 from edgecv.targets.compiling import COMPILERS, Compiled, Compiler
-from edgecv.targets.edgetpu import COMPILED, judge_on_edgetpu
+from edgecv.targets.edgetpu import COMPILED, PROGRAM, VARIABLE, judge_on_edgetpu
 from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_log import CompilerLog, explain, parse
 from edgecv.targets.edgetpu_rules import MAPPED
 from edgecv.targets.vendor import Tool, left_on_cpu, require_tool, run_tool
 from edgecv.targets.verdict import Finding, Request, Verdict
 
-PROGRAM = "edgetpu_compiler"
-VARIABLE = "EDGECV_EDGETPU_COMPILER"
 TIMEOUT_S = 900.0
 _OWN_TIMEOUT_S = 600  # the compiler's own is 180 s, from version 16 on
 _HINT = (

@@ -22,7 +22,8 @@ from edgecv.profiles import target
 from edgecv.runtime.container import read_manifest
 from edgecv.specs import Head, ModelSpec
 from edgecv.targets import compile_file, edgetpu_log, inspect_or_compile
-from edgecv.targets.edgetpu_compiler import VARIABLE, compile_for_edgetpu
+from edgecv.targets.edgetpu import VARIABLE
+from edgecv.targets.edgetpu_compiler import compile_for_edgetpu
 from edgecv.targets.verdict import Request
 from tests.graphs.tiny import N, Net, T, build, lenet
 from tests.targets import fake_edgetpu_compiler as fake
@@ -132,6 +133,12 @@ def test_compiled_file_log_and_verdict(compiler, source, tmp_path) -> None:
     assert found.parameter_bytes.on_chip_memory == 619_008
     assert found.latency is not None
     assert found.latency.kind == "predicted"
+
+
+def test_inspection_says_that_the_compiler_could_be_asked(compiler, source, tmp_path, monkeypatch) -> None:
+    assert any("--compile asks it" in note for note in inspect_or_compile(source, "edgetpu").notes)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
+    assert not any("--compile" in note for note in inspect_or_compile(source, "edgetpu").notes)
 
 
 def test_disagreements_are_listed(compiler, source, tmp_path) -> None:
