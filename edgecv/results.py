@@ -456,8 +456,10 @@ class Report:
         devices: Device to what a reader must know of it; empty when all is measured on the host.
         failures: What could not be measured on which device.
         sweeps: Of files that were measured with several numbers of threads.
+        statement: The first line: what the baseline ran on, which is the CPU where there was no GPU.
     """
 
+    statement: str = ""
     created: str
     host: Mapping[str, Any]
     dataset: DatasetInfo | None

@@ -84,6 +84,7 @@ def report(
     split: opt.Split = "test",
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Repeatable; default: all.")] = None,
     plan: Plan = "quick",
+    baseline_engine: opt.BaselineEngine = "auto",
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -94,7 +95,9 @@ def report(
     """
     from edgecv.pipeline import measure
 
-    request = measure.ReportRequest(data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed)
+    request = measure.ReportRequest(
+        data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine
+    )
     made = measure.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made.report) if json_ else render.report(made.report, made.paths)
 

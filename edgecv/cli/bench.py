@@ -57,6 +57,7 @@ def files(
     files: Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")],
     device: Device = None,
     baseline: Baseline = None,
+    baseline_engine: opt.BaselineEngine = "auto",
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     precision: opt.Precision = None,
@@ -84,6 +85,7 @@ def files(
         devices=tuple(device or (benching.LOCAL,)), engine=engine, accelerator=accelerator,
         threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
         mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
+        baseline_engine=baseline_engine,
     )  # fmt: skip
     result = benching.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.report(result)

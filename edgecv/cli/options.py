@@ -29,6 +29,13 @@ Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
 ]
 Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu, gpu or edgetpu.")]
+BaselineEngine = Annotated[
+    str,
+    typer.Option(
+        "--baseline-engine",
+        help="auto (the first that can use a GPU, else the CPU), onnxruntime, tensorflow or litert.",
+    ),
+]
 AllowPartial = Annotated[
     bool, typer.Option("--allow-partial", help="On a GPU, run operators that it refuses on the CPU, and say so.")
 ]

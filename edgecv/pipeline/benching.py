@@ -40,6 +40,7 @@ class BenchRequest:
         profile: Whether to time single operators too.
         precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
         partial: On a GPU, run refused operators on the CPU instead of refusing the file.
+        baseline_engine: Of the baseline on this host: "auto" or a name, see `choose_baseline_engine`.
     """
 
     devices: tuple[str, ...] = (LOCAL,)
@@ -55,6 +56,7 @@ class BenchRequest:
     profile: bool = False
     precision: str | None = None
     partial: bool = False
+    baseline_engine: str = "auto"
 
 
 def thread_counts(text: str) -> tuple[int, ...]:
@@ -172,7 +174,7 @@ def _open_baseline(
 ) -> contextlib.AbstractContextManager[BaselineFile]:
     """Make the baseline ready: for this host's GPU only when nothing else is measured."""
     if request.devices == (LOCAL,):
-        return open_baseline(source, seed=request.seed, reporter=reporter)
+        return open_baseline(source, seed=request.seed, wanted=request.baseline_engine, reporter=reporter)
     choice = BaselineEngine(
         engine="litert", accelerator="cpu", format="tflite", device="the device's CPU", sentence=EACH_CPU
     )

@@ -55,6 +55,7 @@ _Limits = dict[str, dict[str, Any]]
 _LIMITS: dict[type, _Limits] = {
     Report: {
         "schema": {"const": REPORT_SCHEMA},
+        "statement": {"description": "What the baseline ran on: the CPU where there was no GPU."},
         "created": {"format": "date-time", "description": "When the report was made, ISO 8601."},
         "host": {"description": "Facts of the machine that made the report."},
         "dataset": {"description": "The samples that metrics are about; null when there were none."},
@@ -180,7 +181,7 @@ _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
     ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind", "heads"}),
     Latency: frozenset({"warnings", "mode", "conditions", "sustained", "profile", "adapter", "precision", "startup"}),
-    Report: frozenset({"baselines", "devices", "failures", "sweeps"}),
+    Report: frozenset({"statement", "baselines", "devices", "failures", "sweeps"}),
 }
 
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}

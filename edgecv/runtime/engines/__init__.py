@@ -11,7 +11,7 @@ from edgecv.files import PathLike
 from edgecv.optional import EXTRAS, available
 from edgecv.registry import Registry
 from edgecv.runtime.container import check_tflite, sniff
-from edgecv.runtime.engines import edgetpu, litert_gpu, onnx, tflite
+from edgecv.runtime.engines import edgetpu, litert_gpu, onnx, tensorflow, tflite
 from edgecv.runtime.engines.base import Session
 
 ACCELERATORS = ("cpu", "gpu", "edgetpu")
@@ -64,6 +64,15 @@ ENGINES.add(
     "onnxruntime",
     Engine("onnxruntime", ("onnx",), {"cpu": onnx.open_cpu, "gpu": onnx.open_cuda}, {"gpu": ("precision",)}),
 )
+ENGINES.add(
+    "tensorflow",
+    Engine(
+        "tensorflow",
+        ("graphdef",),
+        {"cpu": tensorflow.open_cpu, "gpu": tensorflow.open_gpu},
+        {"gpu": ("precision",)},
+    ),
+)
 
 
 def open_session(
@@ -80,7 +89,8 @@ def open_session(
 
     Args:
         path: The file; its format is told by content.
-        engine: "litert", "tflite-runtime" or "onnxruntime"; None takes the first installed one that fits.
+        engine: "litert", "tflite-runtime", or "onnxruntime", or "tensorflow" for baselines; None takes the
+            first installed one that fits.
         accelerator: "cpu", "gpu" or "edgetpu". There is no fallback from one to the other.
         threads: Of the interpreter on the CPU; None means 1, so that a time or a result is reproducible.
         strict: On the GPU, refuse a model of which an operator would run on the CPU; on the Edge TPU, one of which
@@ -99,7 +109,8 @@ def open_session(
     count = 1 if threads is None else threads
     if count < 1:
         raise ConfigError(f"threads must be at least 1, got {count}")
-    format = sniff(path)
+    # Only the baseline's own file is in this format, and only an engine that is asked for by name takes it.
+    format = "graphdef" if engine == "tensorflow" else sniff(path)
     chosen = _choose(os.fspath(path), format, engine, accelerator)
     further = {"precision": precision, "program_cache": None if program_cache is None else os.fspath(program_cache)}
     options = _options(chosen, accelerator, further)
