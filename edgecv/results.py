@@ -136,6 +136,7 @@ class Evaluation:
         accelerator: "cpu", "gpu", …
         head: Name of the first head; `task` of it, `errors`, `figures` and `per_label` as in `HeadEvaluation`.
         others: The further heads, in the model's order.
+        device: What ran it; `kind` "simulated" when that was an emulator or a software renderer.
     """
 
     metric: str
@@ -156,6 +157,8 @@ class Evaluation:
     figures: Mapping[str, float | None] = field(default_factory=dict)
     per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     others: tuple[HeadEvaluation, ...] = ()
+    device: str = "local"
+    kind: Kind = "measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

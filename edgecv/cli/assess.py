@@ -40,6 +40,8 @@ def evaluate(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     json_: opt.Json = False,
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
@@ -48,7 +50,8 @@ def evaluate(
     """
     from edgecv.pipeline import assess
 
-    request = assess.EvaluationRequest(data=data, split=split, spec=spec, engine=engine, accelerator=accelerator)
+    where = {"engine": engine, "accelerator": accelerator, "device": device, "devices": devices}
+    request = assess.EvaluationRequest(data=data, split=split, spec=spec, **where)
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)
 

@@ -46,18 +46,19 @@ def inspect(
 
 def verify(
     file: File,
-    device: Annotated[str, typer.Option("--device", help="Where to replay them: local.")] = "local",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     json_: opt.Json = False,
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
 
-    Example: `edgecv verify lenet5-int8.tflite`
+    Example: `edgecv verify lenet5-int8.tflite --device arm64`
     """
     from edgecv.pipeline import assess
 
-    result = assess.verify(file, device=device, engine=engine, accelerator=accelerator)
+    result = assess.verify(file, device=device, devices=devices, engine=engine, accelerator=accelerator)
     emit_json(result) if json_ else render.golden(result)
     render.require_passed(result)
 

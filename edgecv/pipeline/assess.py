@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgecv import runtime
-from edgecv.bench.devices import DEVICES
-from edgecv.errors import unknown_name
+from edgecv.bench import open_device
+from edgecv.bench.remote import open_on_device
+from edgecv.errors import ConfigError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
+from edgecv.pipeline.agreement import Agreement, compare
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Evaluation
+from edgecv.results import Evaluation, Kind
 from edgecv.runtime import Predictor, golden
 from edgecv.runtime.container import read_manifest
 from edgecv.specs import ModelSpec
@@ -22,13 +24,18 @@ from edgecv.targets import vulkan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data."""
+    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
+
+    `device` "local" runs it in this process; any other name in an agent there. `devices`: the user's file of devices.
+    """
 
     data: str | None = None
     split: str = "test"
     spec: Path | None = None
     engine: str | None = None
     accelerator: str = "cpu"
+    device: str = "local"
+    devices: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,8 @@ class Verification:
     Attributes:
         max_abs_diff: Largest difference of an output, in its real unit; `tolerance` is the largest allowed.
         failure: The sentence for the user when it did not pass.
+        device: What ran it; `kind` "simulated" when that is emulated.
+        agreement: How a device's raw outputs compare with this host's on the same inputs; None for this host itself.
     """
 
     path: str
@@ -47,6 +56,9 @@ class Verification:
     tolerance: float
     passed: bool
     failure: str
+    device: str = "local"
+    kind: Kind = "measured"
+    agreement: Agreement | None = None
 
 
 def open_predictor(file: Path, request: EvaluationRequest) -> Any:
@@ -57,8 +69,13 @@ def open_predictor(file: Path, request: EvaluationRequest) -> Any:
         DeviceError: The accelerator cannot take it.
     """
     if is_keras(file):
+        if request.device != "local":
+            raise ConfigError(f"{file}: devices run .tflite and .onnx files", hint=f"edgecv convert {file}")
         return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
+    if request.device != "local":
+        device = open_device(request.device, request.devices)
+        return open_on_device(file, device, engine=request.engine, accelerator=request.accelerator, spec=spec)
     return open_artifact(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
 
 
@@ -99,20 +116,28 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         if getattr(predictor, "is_software_adapter", False):
             reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
         split = dataset.split(request.split)
-        return evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+        found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+    kind: Kind = "simulated" if getattr(predictor, "is_software_adapter", False) else "measured"
+    return replace(found, device=request.device, kind=getattr(predictor, "kind", kind))
 
 
-def verify(file: Path, *, device: str = "local", engine: str | None = None, accelerator: str = "cpu") -> Verification:
-    """Replay a file's golden vectors on a device.
+def verify(
+    file: Path,
+    *,
+    device: str = "local",
+    engine: str | None = None,
+    accelerator: str = "cpu",
+    devices: Path | None = None,
+) -> Verification:
+    """Replay a file's golden vectors on a device; on another than this host, compare its raw outputs with this host's.
 
     Raises:
         ConfigError: The device is unknown.
-        UnsupportedModelError: It holds none, or cannot be read.
-        DeviceError: The accelerator cannot take it.
+        UnsupportedModelError: The file holds none, or cannot be read.
+        DeviceError: The device failed, or the accelerator cannot take the file.
     """
-    if device not in DEVICES:
-        raise unknown_name("device", device, DEVICES.names())
-    with open_artifact(file, engine=engine, accelerator=accelerator) as predictor:
+    request = EvaluationRequest(engine=engine, accelerator=accelerator, device=device, devices=devices)
+    with open_predictor(file, request) as predictor:
         found = golden.replay(predictor)
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
@@ -126,6 +151,9 @@ def verify(file: Path, *, device: str = "local", engine: str | None = None, acce
             tolerance=found.tolerance,
             passed=found.passed,
             failure="" if found.passed else failure,
+            device=device,
+            kind=getattr(predictor, "kind", "simulated" if predictor.is_software_adapter else "measured"),
+            agreement=None if device == "local" else compare(file, predictor),
         )
 
 

@@ -9,6 +9,8 @@ Commands (`{"command": NAME, ...}`), answered in order:
     load     {path, engine, accelerator, threads, seed}
     warmup   {min_ms, max_ms, block_ms}    the first inference, then blocks until they stop getting faster
     run      {iterations | min_ms, settle, each}
+    predict  {samples: [[tensor…]…]}       outputs of the loaded model for raw inputs; a tensor is {dtype, shape, data},
+                                           its data the base64 of little-endian bytes
     memory                                 peak resident set
     close                                  answers, then ends
 
@@ -26,6 +28,7 @@ The process opens no port and starts no other. Native libraries print to stdout,
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import io
 import json
@@ -33,13 +36,15 @@ import math
 import os
 import sys
 import time
-from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import edgecv
+from edgecv.codec import decode
 from edgecv.errors import ConfigError, EdgecvError, unknown_name
+from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
 from edgecv.runtime import host, open_session
 from edgecv.runtime.timing import time_block, time_each, warm_up
 
@@ -71,6 +76,7 @@ class Agent:
             "load": self._load,
             "warmup": self._warmup,
             "run": self._run,
+            "predict": self._predict,
             "memory": self._memory,
             "close": self._close,
         }
@@ -129,6 +135,8 @@ class Agent:
             "accelerator": self._session.accelerator,
             "kind": "simulated" if self._session.is_software_adapter else "measured",
             "adapter": self._session.adapter,
+            "inputs": [dataclasses.asdict(info) for info in self._session.inputs],
+            "outputs": [dataclasses.asdict(info) for info in getattr(self._session, "outputs", ())],
         }
 
     def _warmup(self, request: Dict[str, Any]) -> Dict[str, Any]:
@@ -159,6 +167,14 @@ class Agent:
         if not self._iteration_ns:
             raise ConfigError("run with min_ms needs a warmup first", hint="send warmup, or run with iterations")
         return max(1, math.ceil(_number(request, "min_ms", None) * 1e6 / self._iteration_ns))
+
+    def _predict(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        session = self._loaded()
+        answers = []
+        for number, sample in enumerate(_take(request, "samples", list)):
+            tensors = _tensors(sample, session.inputs, number)
+            answers.append([dataclasses.asdict(pack_array(array)) for array in session.run(tensors)])
+        return {"samples": answers}
 
     def _memory(self, request: Dict[str, Any]) -> Dict[str, Any]:
         return {"peak_rss_bytes": peak_rss_bytes(), "rss_before_load_bytes": self._rss_before}
@@ -237,6 +253,25 @@ def _parse(line: str) -> Dict[str, Any]:
     if not isinstance(request, dict):
         raise ConfigError(f"expected a JSON object, got {type(request).__name__}", hint='send {"command": "hello"}')
     return request
+
+
+def _tensors(sample: Any, inputs: Sequence[TensorInfo], number: int) -> List[NDArray[Any]]:
+    """Return the arrays of one sample, checked against the model's inputs: native code takes what it is given."""
+    if not isinstance(sample, list) or len(sample) != len(inputs):
+        raise ConfigError(f"sample {number} must be a list of {len(inputs)} tensors")
+    arrays = []
+    for packed, info in zip(sample, inputs):
+        try:
+            array = unpack_array(decode(GoldenArray, packed, where=f"sample {number}"))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"sample {number}: a tensor cannot be read: {error}") from error
+        if array.dtype.name != info.dtype or array.shape != tuple(info.shape):
+            raise ConfigError(
+                f"sample {number}: input '{info.name}' takes {info.dtype} {tuple(info.shape)}, "
+                f"got {array.dtype.name} {array.shape}"
+            )
+        arrays.append(array)
+    return arrays
 
 
 _REQUIRED: Any = object()

@@ -1,0 +1,4 @@
+
+
+def open_adb(name, spec):
+    raise NotImplementedError
