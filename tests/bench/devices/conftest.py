@@ -1,0 +1,153 @@
+"""Real servers on the loopback: an sshd and an adb device, each in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SSHD_CONFIG = """
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile {folder}/pid
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+MaxStartups 50:30:100
+"""
+
+CLIENT_CONFIG = """
+Host board
+  HostName 127.0.0.1
+  Port {port}
+  IdentityFile {folder}/user_key
+  IdentitiesOnly yes
+  UserKnownHostsFile {folder}/known_hosts
+  GlobalKnownHostsFile /dev/null
+"""
+
+
+@dataclass
+class Sshd:
+    """A running sshd. `config` is an ssh configuration in which it is called "board"."""
+
+    folder: Path
+    port: int
+    config: Path
+    process: subprocess.Popen
+
+    def hang_up(self) -> int:
+        """Kill every connection's process and return how many there were; the server goes on."""
+        import psutil
+
+        # The agents are grandchildren: killing them as well would play a crash of the device, not of the link.
+        found = psutil.Process(self.process.pid).children()
+        for child in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for session in child.children():
+                    if session.name().startswith("sshd"):
+                        session.kill()
+                child.kill()
+        return len(found)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    for _ in range(100):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    program = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
+    if program is None or shutil.which("ssh") is None:
+        pytest.skip("no OpenSSH server and client here: make sshd installs them")
+    folder, port = tmp_path_factory.mktemp("sshd"), free_port()
+    for name in ("host_key", "user_key"):
+        subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)), check=True)
+    shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+    public = (folder / "host_key.pub").read_text().split()[:2]
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")
+    (folder / "sshd_config").write_text(SSHD_CONFIG.format(port=port, folder=folder))
+    (folder / "config").write_text(CLIENT_CONFIG.format(port=port, folder=folder))
+    if os.geteuid() == 0:
+        # What the distribution's service does before it starts sshd.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen((program, "-D", "-e", "-f", str(folder / "sshd_config")), stderr=log)
+    try:
+        wait_for(port)
+        yield Sshd(folder, port, folder / "config", process)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def board(sshd: Sshd, tmp_path: Path) -> Path:
+    """A file of devices with "board", whose folder on the device is one that only good quoting survives."""
+    there = tmp_path / "on the 'device' $(touch pwned) -rf"
+    path = tmp_path / "edgecv-devices.toml"
+    path.write_text(
+        f'[board]\nkind = "ssh"\nhost = "board"\nconfig = "{sshd.config}"\nfolder = "{there}"\n'
+        f'python = "{sys.executable}"\n'
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LeNet-5 after one epoch on digits, as int8 TFLite with its golden vectors."""
+    pytest.importorskip("tensorflow", reason="tensorflow trains the model")
+    folder = tmp_path_factory.mktemp("lenet")
+    steps = (
+        ("train", "lenet5", "--epochs", "1", "--out", "m.keras"),
+        ("quantize", "m.keras", "--out", "int8.tflite"),
+    )
+    for step in steps:
+        command = (sys.executable, "-P", "-m", "edgecv.cli.main", *step)
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return folder / "int8.tflite"
+
+
+@pytest.fixture
+def fake_wheels():
+    """Return a downloader whose wheels hold an interpreter that runs nothing, and this host's numpy by a link."""
+    import zipfile
+
+    import numpy
+
+    def download(requirements, python, folder):
+        if any(requirement.startswith("ai-edge-litert") for requirement in requirements):
+            return "No matching distribution found for ai-edge-litert"
+        with zipfile.ZipFile(folder / "tflite_runtime-2.14.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("tflite_runtime/__init__.py", "")
+            wheel.writestr("tflite_runtime/interpreter.py", "class Interpreter: pass\n")
+            wheel.writestr("tflite_runtime-2.14.0.dist-info/METADATA", "Name: tflite-runtime\nVersion: 2.14.0\n")
+        with zipfile.ZipFile(folder / "numpy-1-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("numpy.pth", str(Path(numpy.__file__).parents[1]) + "\n")
+        return ""
+
+    return download
