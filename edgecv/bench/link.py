@@ -132,7 +132,10 @@ class AgentLink:
         if not isinstance(answers, list) or len(answers) != len(samples):
             raise DeviceError(f"{self._label}: the agent answered {len(samples)} samples with something else")
         return [
-            [unpack_array(codec.decode(GoldenArray, array, where=f"{self._label}: the agent's answer")) for array in one]
+            [
+                unpack_array(codec.decode(GoldenArray, array, where=f"{self._label}: the agent's answer"))
+                for array in one
+            ]
             for one in answers
         ]
 

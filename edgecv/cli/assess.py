@@ -50,8 +50,9 @@ def evaluate(
     """
     from edgecv.pipeline import assess
 
-    where = {"engine": engine, "accelerator": accelerator, "device": device, "devices": devices}
-    request = assess.EvaluationRequest(data=data, split=split, spec=spec, **where)
+    request = assess.EvaluationRequest(
+        data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, device=device, devices=devices
+    )
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)
 

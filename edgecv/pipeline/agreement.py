@@ -60,7 +60,9 @@ def compare(file: Path, there: DevicePredictor, *, samples: int = RANDOM_SAMPLES
         expected = [here.run(tensors) for tensors in inputs]
     finally:
         here.close()
-    got = [answer for i in range(0, len(inputs), there.batch) for answer in there.predict_raw(inputs[i : i + there.batch])]
+    got = [
+        answer for i in range(0, len(inputs), there.batch) for answer in there.predict_raw(inputs[i : i + there.batch])
+    ]
     return _agreement(expected, got, there, here.engine)
 
 

@@ -132,12 +132,13 @@ def _ready(device: Device, *, changed: bool, place: str) -> Ready:
 
 def _remote(device: RemoteDevice, *, force: bool, reporter: Reporter, download: Download | None) -> bool:
     """Make the environment of a device behind a shell; return False when it was whole already."""
-    device.checked(SWEEP, device.folder)
-    python, chosen = _choose(device, reporter, download)
-    stamp = json.dumps({"python": python.path, "wheels": [path.name for path in chosen.paths]}, sort_keys=True)
+    pythons = _pythons(device)
     venv = f"{device.folder}/venv"
-    if not force and device.shell.run('cat -- "$1"', f"{venv}/edgecv.json").out == stamp:
+    written = device.shell.run('cat -- "$1"', f"{venv}/edgecv.json").out
+    if not force and any(written == _stamp(python) for python in pythons):
         return False
+    device.checked(SWEEP, device.folder)
+    python, chosen = _choose(device.name, pythons, reporter, download)
     there = []
     for path in chosen.paths:
         reporter.info(f"{device.name}: sending {path.name}")
@@ -145,7 +146,7 @@ def _remote(device: RemoteDevice, *, force: bool, reporter: Reporter, download: 
     reporter.info(f"{device.name}: making {venv} with {python.path}")
     system = "system" if chosen.system_numpy else ""
     script = _one_line(ENVIRONMENT)
-    device.checked(RUN_SCRIPT, python.path, script, venv, stamp, system, *there, timeout_s=600)
+    device.checked(RUN_SCRIPT, python.path, script, venv, _stamp(python), system, *there, timeout_s=600)
     return True
 
 
@@ -154,8 +155,12 @@ def _one_line(script: str) -> str:
     return f"exec({script!r})"
 
 
-def _choose(device: RemoteDevice, reporter: Reporter, download: Download | None) -> tuple[PythonThere, Wheels]:
-    """Return the first Python of a device for which an interpreter is published, and its wheels."""
+def _stamp(python: PythonThere) -> str:
+    """Return what an environment depends on: it is made anew when this changes."""
+    return json.dumps({"python": python.path, "wanted": wheels.choices(python)}, sort_keys=True)
+
+
+def _pythons(device: RemoteDevice) -> list[PythonThere]:
     said = device.checked(FIND, _one_line(DESCRIBE), *PYTHONS).out
     pythons = [described(line) for line in said.splitlines() if line.startswith("{")]
     fitting = {python.path: python for python in pythons if python.version >= wheels.OLDEST}
@@ -163,11 +168,18 @@ def _choose(device: RemoteDevice, reporter: Reporter, download: Download | None)
         versions = ", ".join(".".join(map(str, python.version)) for python in pythons) or "none"
         raise DeviceError(
             f"{device.name}: it has no Python 3.9 or newer (found: {versions})",
-            hint="on Debian: apt-get install python3 there",
+            hint=device.advice,
         )
+    return list(fitting.values())
+
+
+def _choose(
+    name: str, pythons: Sequence[PythonThere], reporter: Reporter, download: Download | None
+) -> tuple[PythonThere, Wheels]:
+    """Return the first Python for which an interpreter is published, and its wheels."""
     failures = []
-    for python in fitting.values():
-        reporter.info(f"{device.name}: an interpreter for Python {python.version[0]}.{python.version[1]}")
+    for python in pythons:
+        reporter.info(f"{name}: an interpreter for Python {python.version[0]}.{python.version[1]}")
         try:
             return python, wheels.resolve(python, download=download)
         except DeviceError as error:

@@ -30,7 +30,7 @@ SIZE = 'if [ -f "$1" ]; then wc -c < "$1"; fi'
 FOLDER = 'mkdir -p -- "$1"'
 # $1 what was sent, $2 where it belongs, $3 its sha256, $4 its size: old systems lack sha256sum.
 FINISH = (
-    "if command -v sha256sum >/dev/null 2>&1; then got=$(sha256sum < \"$1\"); got=${got%% *}; want=$3; "
+    'if command -v sha256sum >/dev/null 2>&1; then got=$(sha256sum < "$1"); got=${got%% *}; want=$3; '
     'else got=$(wc -c < "$1"); got=$((got)); want=$4; fi; '
     'if [ "$got" = "$want" ]; then mv -f -- "$1" "$2"; '
     'else rm -f -- "$1"; echo "the copy differs: $got, expected $want" >&2; exit 65; fi'
@@ -97,12 +97,22 @@ class RemoteDevice:
         shell: To it.
         folder: For edgecv's files there, absolute or below `~/`.
         python: Interpreter there; empty takes the environment that setup makes.
+        advice: What to do when the device has no Python.
     """
 
     kind: Kind = "measured"
 
-    def __init__(self, name: str, shell: Shell, *, folder: str, python: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        shell: Shell,
+        *,
+        folder: str,
+        python: str,
+        advice: str = "on Debian: apt-get install python3 there",
+    ) -> None:
         self.name = name
+        self.advice = advice
         self.shell = shell
         self._folder = folder
         self._python = python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import socket
@@ -119,16 +120,22 @@ def board(sshd: Sshd, tmp_path: Path) -> Path:
 def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """LeNet-5 after one epoch on digits, as int8 TFLite with its golden vectors."""
     pytest.importorskip("tensorflow", reason="tensorflow trains the model")
+    from edgecv.cli.main import main
+
     folder = tmp_path_factory.mktemp("lenet")
     steps = (
         ("train", "lenet5", "--epochs", "1", "--out", "m.keras"),
         ("quantize", "m.keras", "--out", "int8.tflite"),
     )
     for step in steps:
-        command = (sys.executable, "-P", "-m", "edgecv.cli.main", *step)
-        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        err = io.StringIO()
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as end,
+        ):
+            main([folder.joinpath(word).as_posix() if "." in word else word for word in step])
+        assert not end.value.code, err.getvalue()
     return folder / "int8.tflite"
 
 
@@ -151,3 +158,41 @@ def fake_wheels():
         return ""
 
     return download
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real adb client with a server of our own: the port that ANDROID_ADB_SERVER_PORT is to name."""
+    if shutil.which("adb") is None:
+        pytest.skip("no adb here: make adb installs it")
+    port, home = str(free_port()), tmp_path_factory.mktemp("adb")
+    env = {**os.environ, "ANDROID_ADB_SERVER_PORT": port, "HOME": str(home), "ADB_MDNS": "0"}
+    # The client that needs a server starts it, and its children inherit the pipes: none of ours.
+    subprocess.run(("adb", "start-server"), env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield port
+    subprocess.run(("adb", "kill-server"), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def phone(adb_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A device that speaks adb's wire protocol, known to a server of its own."""
+    from tests.bench.devices.adb_daemon import AdbDaemon
+
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", adb_server)
+    sandbox = tmp_path / "data 'local' $(touch pwned)"
+    sandbox.mkdir()
+    daemon = AdbDaemon(sandbox)
+    yield daemon
+    daemon.drop(for_good=True)
+    subprocess.run(("adb", "disconnect", f"127.0.0.1:{daemon.port}"), capture_output=True)
+
+
+@pytest.fixture
+def phone_file(phone, tmp_path: Path) -> Path:
+    """A file of devices with "phone", which has a python."""
+    path = tmp_path / "edgecv-devices.toml"
+    path.write_text(
+        f'[phone]\nkind = "adb"\nserial = "127.0.0.1:{phone.port}"\nfolder = "{phone.sandbox}/edgecv"\n'
+        f'python = "{sys.executable}"\n'
+    )
+    return path
