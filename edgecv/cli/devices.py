@@ -38,3 +38,19 @@ def device_setup(
 
     ready = jobs.setup(name, devices=devices, force=force, reporter=ConsoleReporter())
     emit_json(ready) if json_ else render.ready(ready)
+
+
+def device_doctor(
+    name: Annotated[str | None, typer.Argument(help="A device; default: all.")] = None,
+    devices: opt.Devices = None,
+    json_: opt.Json = False,
+) -> None:
+    """Find out what is wrong with a device, and how to fix it; exit 3 when something is.
+
+    Example: `edgecv device doctor pi4`
+    """
+    from edgecv.pipeline import devices as jobs
+
+    seen = jobs.doctor(name, devices=devices)
+    emit_json(seen) if json_ else render.doctor(seen)
+    jobs.require_healthy(seen)

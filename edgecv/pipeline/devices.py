@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgecv.bench.devices import declared, find, opened
+from edgecv.bench.devices import Declared, declared, find, opened
+from edgecv.bench.devices.doctor import Check, Diagnosis, examine
+from edgecv.bench.devices.emulated import read_stamp
 from edgecv.bench.devices.setup import Ready, set_up
+from edgecv.errors import DeviceError
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Kind
 
@@ -49,3 +52,30 @@ def setup(name: str, *, devices: Path | None = None, force: bool = False, report
     """
     found = find(name, devices)
     return set_up(found, opened(found), force=force, reporter=reporter)
+
+
+def doctor(name: str | None = None, *, devices: Path | None = None) -> tuple[Diagnosis, ...]:
+    """Look at one device, or at all; among all, emulated ones that nobody has set up do not count as ill.
+
+    Raises:
+        ConfigError: It is not declared, or a declaration is wrong.
+    """
+    if name is not None:
+        found = find(name, devices)
+        return (examine(found, opened(found)),)
+    return tuple(_excused(found, examine(found, opened(found))) for found in declared(devices).values())
+
+
+def _excused(found: Declared, seen: Diagnosis) -> Diagnosis:
+    if seen.how != "emulated" or read_stamp(found.name) is not None:
+        return seen
+    fix = f"make arm, or edgecv device setup {found.name}"
+    only = Check(name="sysroot", status="skipped", detail="never set up", fix=fix)
+    return replace(seen, healthy=True, checks=(only,))
+
+
+def require_healthy(seen: tuple[Diagnosis, ...]) -> None:
+    """Raise DeviceError when a device has a check that failed."""
+    ill = [diagnosis.device for diagnosis in seen if not diagnosis.healthy]
+    if ill:
+        raise DeviceError(f"{len(ill)} of {len(seen)} devices failed: {', '.join(ill)}", hint="see the fixes above")

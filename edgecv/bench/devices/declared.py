@@ -30,7 +30,7 @@ _JUMP = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9._:%@,\[\]-]*\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSpec:
-    """This host."""
+    """The host that edgecv runs on."""
 
     kind: Literal["local"]
     title: str = ""

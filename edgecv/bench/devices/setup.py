@@ -145,12 +145,12 @@ def _remote(device: RemoteDevice, *, force: bool, reporter: Reporter, download: 
         there.append(device.put(path))
     reporter.info(f"{device.name}: making {venv} with {python.path}")
     system = "system" if chosen.system_numpy else ""
-    script = _one_line(ENVIRONMENT)
+    script = one_line(ENVIRONMENT)
     device.checked(RUN_SCRIPT, python.path, script, venv, _stamp(python), system, *there, timeout_s=600)
     return True
 
 
-def _one_line(script: str) -> str:
+def one_line(script: str) -> str:
     """Return a Python script as a line: arguments to a device hold no ends of lines."""
     return f"exec({script!r})"
 
@@ -161,7 +161,7 @@ def _stamp(python: PythonThere) -> str:
 
 
 def _pythons(device: RemoteDevice) -> list[PythonThere]:
-    said = device.checked(FIND, _one_line(DESCRIBE), *PYTHONS).out
+    said = device.checked(FIND, one_line(DESCRIBE), *PYTHONS).out
     pythons = [described(line) for line in said.splitlines() if line.startswith("{")]
     fitting = {python.path: python for python in pythons if python.version >= wheels.OLDEST}
     if not fitting:

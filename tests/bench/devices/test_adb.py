@@ -46,7 +46,7 @@ def test_scripts_push_and_pull(phone, phone_file, onnx_file, tmp_path):
     assert there.startswith(str(phone.sandbox))
     device.shell.pull(there, tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == onnx_file.read_bytes()
-    with pytest.raises(DeviceError, match="cannot fetch .*nothing"):
+    with pytest.raises(DeviceError, match=r"cannot fetch .*nothing"):
         device.shell.pull(f"{device.folder}/nothing", tmp_path / "back")
     assert not list(tmp_path.rglob("pwned"))
 
@@ -70,7 +70,7 @@ def test_a_device_that_drops_out_says_so_and_finished_launches_stay(phone, phone
         if len(saved) == 2:
             phone.drop(for_good=True)
 
-    with pytest.raises(DeviceError, match="adb 127.0.0.1") as raised:
+    with pytest.raises(DeviceError, match=r"adb 127\.0\.0\.1") as raised:
         bench([case(onnx_file)], baseline=None, device=open_device("phone", phone_file), plan=TINY, save=save)
     assert raised.value.exit_code == 3
     assert raised.value.hint
@@ -83,7 +83,7 @@ def test_a_device_that_drops_out_while_the_agent_runs(phone, phone_file, onnx_fi
     with AgentLink(device.start(), "gemm") as link:
         link.hello()
         phone.drop(for_good=True)
-        with pytest.raises(DeviceError, match="gemm: while loading: adb 127.0.0.1"):
+        with pytest.raises(DeviceError, match=r"gemm: while loading: adb 127\.0\.0\.1"):
             link.load(case(onnx_file), "anything", 0)
 
 
@@ -139,10 +139,11 @@ if ! [ -s "$graph" ]; then echo "ERROR: Could not open '$graph'."; echo "ERROR: 
 echo "INFO: STARTING!"
 echo "INFO: The input model file size (MB): 0.07"
 echo "INFO: Initialized session in 3.501ms."
-echo "INFO: Running benchmark for at least $warm iterations and at least 0 seconds but terminate if exceeding 150 seconds."
+until="but terminate if exceeding 150 seconds."
+echo "INFO: Running benchmark for at least $warm iterations and at least 0 seconds $until"
 echo "INFO: count=$warm first=9000 curr=7000 min=6900 max=9000 avg=7500 std=800"
 echo ""
-echo "INFO: Running benchmark for at least $runs iterations and at least 1e-06 seconds but terminate if exceeding 150 seconds."
+echo "INFO: Running benchmark for at least $runs iterations and at least 1e-06 seconds $until"
 if [ "$runs" = 1 ]; then echo "INFO: count=1 curr=5100"
 else echo "INFO: count=$runs first=5010 curr=4990 min=4900 max=5200 avg=5000.5 std=30 p5=4950 median=5000 p95=5100"; fi
 echo ""
@@ -206,6 +207,8 @@ def test_no_timings_are_an_error(text):
 
 
 def test_a_timing_that_is_no_number():
-    line = "Inference timings in us: Init: 1, First inference: 2, Warmup (avg): 3, Inference (avg): 1e999\ncount=1 curr=1"
+    line = (
+        "Inference timings in us: Init: 1, First inference: 2, Warmup (avg): 3, Inference (avg): 1e999\ncount=1 curr=1"
+    )
     with pytest.raises(DeviceError, match="a number that is none"):
         parse(line)

@@ -226,8 +226,7 @@ def test_causes(said, cause):
 
 
 def test_setup_makes_an_environment_without_a_network(board, sshd, tmp_path, monkeypatch, fake_wheels):
-    from edgecv.bench.devices import find, opened
-    from edgecv.bench.devices import setup
+    from edgecv.bench.devices import find, opened, setup
     from edgecv.bench.devices.setup import set_up
 
     # The wheels' numpy is this host's, so the Python must be too.
