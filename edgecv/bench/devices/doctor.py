@@ -232,6 +232,10 @@ def _parse(text: str) -> dict[str, list[str]]:
     return found
 
 
+def _first(facts: dict[str, list[str]], key: str) -> str:
+    return next(iter(facts.get(key, [])), "")
+
+
 def conditions(facts: dict[str, list[str]], now: float, *, folder: str = "") -> Iterator[Check]:
     """Judge what PROBE printed: space, clock, load, governor, temperature.
 
@@ -248,7 +252,7 @@ def conditions(facts: dict[str, list[str]], now: float, *, folder: str = "") -> 
 
 
 def _space(facts: dict[str, list[str]], folder: str) -> Check:
-    words = facts.get("space", [""])[0].split()
+    words = _first(facts, "space").split()
     if facts.get("writable") == ["no"]:
         return Check(name="space", status="failed", detail=f"{folder or 'the cache'} cannot be written",
                      fix="set folder to one that can, or change its permissions")  # fmt: skip
@@ -262,7 +266,7 @@ def _space(facts: dict[str, list[str]], folder: str) -> Check:
 
 
 def _clock(facts: dict[str, list[str]], now: float) -> Check:
-    told = facts.get("time", [""])[0]
+    told = _first(facts, "time")
     if not told.isdigit():
         return Check(name="clock", status="skipped", detail="date does not tell")
     off = float(told) - now
@@ -302,7 +306,7 @@ def _thermal(facts: dict[str, list[str]]) -> Check:
     # Millidegrees; some phones' sensors report nonsense below freezing or above boiling, or plain degrees.
     known = [(int(zone[0]) / 1000, zone[-1]) for zone in zones if zone[0].lstrip("-").isdigit()]
     known = [(celsius, name) for celsius, name in known if 0 < celsius < 130]
-    flags = facts.get("throttled", [""])[0].rpartition("=")[2]
+    flags = _first(facts, "throttled").rpartition("=")[2]
     if flags.startswith("0x") and int(flags, 16) & 0b1111:
         return Check(name="thermal", status="warning", detail=f"throttled now ({flags})",
                      fix="cool it, or give it a stronger power supply")  # fmt: skip

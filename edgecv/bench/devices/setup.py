@@ -1,4 +1,4 @@
-"""Making a device ready: an interpreter for its Python, and edgecv's runtime. Done again, it repairs and changes nothing."""
+"""Making a device ready: an interpreter for its Python, and edgecv's runtime. Done again, it changes nothing."""
 
 from __future__ import annotations
 
