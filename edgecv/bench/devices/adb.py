@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
 from edgecv.bench.devices.declared import AdbSpec
-from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, words
+from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, words
 from edgecv.errors import DeviceError
 
 CONNECT_TIMEOUT_S = 20.0
@@ -74,7 +74,7 @@ class AdbShell:
         found = _TRAILER.search(done.out.replace("\r\n", "\n"))
         if found is None:
             raise self._lost(done.err or done.out)
-        return Done(status=int(found[1]), out=done.out[: found.start()], err=done.err)
+        return Done(status=int(found[1]), out=after_begin(done.out[: found.start()]), err=done.err)
 
     def send(self, source: Path, there: str, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
         self._connect()

@@ -28,6 +28,7 @@ class ProcessChannel:
         command: Program and arguments; no shell is involved.
         environment: Of the child; None: this process's.
         explain: Knows what the end of the process means, where it carries another one (ssh, adb).
+        begin: Lines up to this one are not the agent's; "" when all are.
 
     Raises:
         DeviceError: The program cannot be started.
@@ -39,8 +40,10 @@ class ProcessChannel:
         *,
         environment: Mapping[str, str] | None = None,
         explain: Explain | None = None,
+        begin: str = "",
     ) -> None:
         self._explain = explain
+        self._begin = begin
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._buffer = b""
         try:
@@ -81,6 +84,12 @@ class ProcessChannel:
             raise self._gone() from error
 
     def receive(self, timeout_s: float) -> str:
+        while self._begin:
+            if self._line(timeout_s).strip() == self._begin:
+                self._begin = ""
+        return self._line(timeout_s)
+
+    def _line(self, timeout_s: float) -> str:
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         deadline = time.monotonic() + timeout_s

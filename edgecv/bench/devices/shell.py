@@ -25,6 +25,9 @@ SHORT_TIMEOUT_S = 60.0
 SEND_TIMEOUT_S = 1800.0
 START_TIMEOUT_S = 60.0
 
+BEGIN = "edgecv-begin"
+"""The first line of every script's output: what comes before it is the greeting of a login shell's start-up file."""
+
 HOME = 'printf "%s" "$HOME"'
 SIZE = 'if [ -f "$1" ]; then wc -c < "$1"; fi'
 FOLDER = 'mkdir -p -- "$1"'
@@ -86,7 +89,15 @@ def words(script: str, *arguments: str) -> str:
     for argument in arguments:
         if any(c in argument for c in "\0\r\n"):
             raise ConfigError(f"{argument!r} cannot be passed to a device: it holds the end of a line")
-    return " ".join(["exec", "sh", "-c", *(shlex.quote(word) for word in (script, "sh", *arguments))])
+    return " ".join(
+        ["exec", "sh", "-c", *(shlex.quote(word) for word in (f"echo {BEGIN}; {script}", "sh", *arguments))]
+    )
+
+
+def after_begin(text: str) -> str:
+    """Return what a script itself printed, without what the device's login shell printed before it."""
+    before, found, after = text.partition(f"{BEGIN}\n")
+    return after if found else before
 
 
 class RemoteDevice:
@@ -200,7 +211,7 @@ class RemoteDevice:
         if self._runtime is None and self.shell.run(HAS, self.python).status != 0:
             raise self._unprepared()
         command = self.shell.command(AGENT, self.python, self.put_runtime())
-        return ProcessChannel(command, explain=self.shell.explain)
+        return ProcessChannel(command, explain=self.shell.explain, begin=BEGIN)
 
     def _unprepared(self) -> DeviceError:
         if self.makes_environment:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from edgecv.bench.devices.declared import SshSpec
-from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, words
+from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, words
 from edgecv.errors import DeviceError
 
 CONNECTION_STATUS = 255
@@ -106,7 +106,8 @@ class SshShell:
             said = stderr.read().decode("utf-8", errors="replace").strip()
         if done.returncode == CONNECTION_STATUS:
             raise self.explain(done.returncode, said) or AssertionError
-        return Done(status=done.returncode, out=done.stdout.decode("utf-8", errors="replace"), err=said)
+        out = after_begin(done.stdout.decode("utf-8", errors="replace"))
+        return Done(status=done.returncode, out=out, err=said)
 
     def _client(self) -> tuple[str, ...]:
         spec = self._spec

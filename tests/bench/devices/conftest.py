@@ -84,9 +84,12 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     if program is None or shutil.which("ssh") is None:
         pytest.skip("no OpenSSH server and client here: make sshd installs them")
     folder, port = tmp_path_factory.mktemp("sshd"), free_port()
-    for name in ("host_key", "user_key"):
+    for name in ("host_key", "user_key", "noisy_key"):
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)), check=True)
-    shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
+    # With the noisy key the login shell greets before it does anything, as some people's start-up files do.
+    noisy = 'command="echo Welcome to the board; eval \\"$SSH_ORIGINAL_COMMAND\\"" '
+    keys = (folder / "user_key.pub").read_text() + noisy + (folder / "noisy_key.pub").read_text()
+    (folder / "authorized_keys").write_text(keys)
     public = (folder / "host_key.pub").read_text().split()[:2]
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")
     (folder / "sshd_config").write_text(SSHD_CONFIG.format(port=port, folder=folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,10 @@ def test_what_is_wrong_is_named(lab, text, words):
         declared(lab)
     assert words in raised.value.message
     assert "lab.toml" in raised.value.message
+
+
+def test_the_devices_of_the_documentation_are_right(lab):
+    document = Path(__file__).parents[3] / "docs" / "devices.md"
+    blocks = re.findall(r"```toml\n(.*?)```", document.read_text(), flags=re.DOTALL)
+    lab.write_text("\n".join(blocks))
+    assert set(declared(lab)) - {"local", "arm64", "armv7"} == {"pi4", "phone", "arm64-a53", "paper"}

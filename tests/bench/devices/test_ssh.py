@@ -198,6 +198,17 @@ def test_arguments_reach_the_device_as_they_are(board):
         words("true", "a\nb")
 
 
+def test_a_login_shell_that_greets(board, sshd, tmp_path, onnx_file):
+    config = tmp_path / "config"
+    config.write_text(sshd.config.read_text().replace("user_key", "noisy_key"))
+    board.write_text(board.read_text().replace(str(sshd.config), str(config)))
+    device = open_device("board", board)
+    assert device.checked("echo hello").out == "hello\n"
+    with AgentLink(device.start(), "gemm") as link:
+        assert link.hello()["protocol"] == 1
+        assert link.load(case(onnx_file), device.put(onnx_file), seed=0).load_ms > 0
+
+
 def test_the_connection_is_shared_and_ends_with_the_device(board):
     device = open_device("board", board)
     device.checked("true")
