@@ -51,7 +51,7 @@ def test_answers_come_in_order(loaded):
         ([[{**FINE, "shape": [1, 5]}]], "holds 16 bytes"),
         ([[{**FINE, "data": "%%%"}]], "holds 0 bytes"),
         ([[{**FINE, "data": "A"}]], "a tensor cannot be read"),
-        ([[{**FINE, "dtype": "object"}]], "sample 0"),
+        ([[{**FINE, "dtype": "object"}]], "holds 16 bytes of object"),
         ([[{**FINE, "dtype": "os.system"}]], "a tensor cannot be read"),
         ([[7]], "expected a table, got int"),
     ],
