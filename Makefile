@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-slow test-matrix lint format swiftshader tflite-runtime sshd adb qemu arm clean
+.PHONY: help demo test test-slow test-matrix lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ tflite-runtime: $(VENV)/bin/python ## an environment with tflite-runtime, so tha
 	@test -f $(DEVICE_VENV)/.installed || { rm -rf $(DEVICE_VENV) && "$(PYTHON)" -m venv $(DEVICE_VENV) \
 	  && $(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/tflite-runtime.txt \
 	  && touch $(DEVICE_VENV)/.installed; }
+
+ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by the real compiler
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ethos-u.txt
+	@echo "Vela: $$($(BIN)/vela --version)"
 
 sshd: ## OpenSSH's server and client, so that the tests reach a device by ssh on the loopback
 	@test -x /usr/sbin/sshd && command -v ssh >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client; }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -33,6 +33,8 @@ class Loaded:
     engine: str
     accelerator: str
     kind: Kind
+    adapter: str | None = None
+    compile_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Opened:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     adapter: str | None = None
+    fully_accelerated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +101,11 @@ class AgentLink:
         bound = answer.get("cpu")
         return None if bound is None else int(bound)
 
-    def load(self, case: BenchCase, path: str, seed: int) -> Loaded:
-        """Open the case's model, which lies at `path` on the device."""
+    def load(self, case: BenchCase, path: str, seed: int, program_cache: str | None = None) -> Loaded:
+        """Open the case's model, which lies at `path` on the device; with `program_cache`, a folder there."""
         request = {"engine": case.engine, "accelerator": case.accelerator, "threads": case.threads, "seed": seed}
+        options = {"precision": case.precision, "partial": case.partial or None, "program_cache": program_cache}
+        request |= {key: value for key, value in options.items() if value is not None}
         answer = self.ask("loading", LOAD_TIMEOUT_S, command="load", path=path, **request)
         return self._typed(Loaded, answer)
 
@@ -108,6 +113,11 @@ class AgentLink:
         """Run until inferences get no faster."""
         limits = {"min_ms": plan.warmup_ms, "max_ms": plan.max_warmup_ms, "block_ms": plan.block_ms}
         return self._typed(Warm, self.ask("warming up", LOAD_TIMEOUT_S, command="warmup", **limits))
+
+    def precision(self) -> str | None:
+        """Return the float type that the accelerator computes in; None on the CPU and where it cannot be found out."""
+        found = self.ask("asking the accelerator", LOAD_TIMEOUT_S, command="precision").get("precision")
+        return None if found is None else str(found)
 
     def run(self, iterations: int, settle: int) -> Block:
         """Time one block of `iterations` inferences, after `settle` untimed ones."""
@@ -117,8 +127,10 @@ class AgentLink:
     def describe(self, case: BenchCase, path: str) -> Opened:
         """Open the case's model as `load` does; return what it takes and gives."""
         request = {"engine": case.engine, "accelerator": case.accelerator, "threads": case.threads}
-        answer = self.ask("loading", LOAD_TIMEOUT_S, command="load", path=path, **request)
-        found = {name: answer[name] for name in _names(Opened) if name in answer}
+        options = {"precision": case.precision, "partial": case.partial or None}
+        given = {key: value for key, value in options.items() if value is not None}
+        answer = self.ask("loading", LOAD_TIMEOUT_S, command="load", path=path, **request, **given)
+        found = {name: answer[name] for name in _names(Opened, answer) if name in answer}
         return codec.decode(Opened, found, where=f"{self._label}: the agent's answer to load")
 
     def predict(self, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
@@ -171,12 +183,12 @@ class AgentLink:
 
     def _typed(self, cls: type[T], answer: Mapping[str, Any]) -> T:
         try:
-            return cls(**{name: answer[name] for name in _names(cls)})
+            return cls(**{name: answer[name] for name in _names(cls, answer)})
         except KeyError as error:
             raise DeviceError(
                 f"{self._label}: the agent's answer lacks {error}", hint="is edgecv on the device as new as here?"
             ) from error
 
 
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls))
+def _names(cls: Any, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if field.default is MISSING or field.name in answer)

@@ -37,9 +37,15 @@ class DeviceSession(Session):
         self.accelerator = opened.accelerator  # type: ignore[misc]  # a class variable of local sessions
         self.adapter = opened.adapter
         self.is_software_adapter = opened.kind == "simulated"
+        self.fully_accelerated = opened.fully_accelerated
         self.link = link
         self._inputs: list[Array] = []
         self._outputs: list[Array] = []
+
+    @property
+    def precision(self) -> str | None:
+        """The float type that the device's accelerator computes in; None on the CPU."""
+        return None if self.accelerator == "cpu" else self.link.precision()
 
     def set_inputs(self, arrays: Sequence[Array]) -> None:
         self._inputs = list(arrays)
@@ -112,6 +118,8 @@ def open_on_device(
     *,
     engine: str | None = None,
     accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
     spec: ModelSpec | None = None,
 ) -> DevicePredictor:
     """Open a model file on a device.
@@ -120,7 +128,9 @@ def open_on_device(
         file: `.tflite` or `.onnx`, on this host; sent unless the device has it.
         device: Where.
         engine: "litert", "tflite-runtime" or "onnxruntime"; None: whichever fits and is there.
-        accelerator: "cpu" or "gpu".
+        accelerator: "cpu", "gpu" or "edgetpu".
+        partial: On a GPU, run refused operators on the CPU instead of refusing the file.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
         spec: The model's contract, for a file without a manifest.
 
     Raises:
@@ -134,7 +144,9 @@ def open_on_device(
             f"{file} has no edgecv manifest, so nothing says how it is fed and read",
             hint="pass --spec, or make the file with edgecv convert",
         )
-    case = BenchCase(name=file.name, path=str(file), engine=engine, accelerator=accelerator)
+    case = BenchCase(
+        name=file.name, path=str(file), engine=engine, accelerator=accelerator, partial=partial, precision=precision
+    )
     there = device.put(file)
     link = AgentLink(device.start(), f"{file.name} on {device.name}")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, compress, devices, files, models
+from edgecv.cli import assess, bench, compress, devices, files, models
 
 app = typer.Typer(
     name="edgecv",
@@ -52,7 +52,10 @@ app.command("convert")(compress.convert)
 app.command("inspect")(files.inspect)
 app.command("evaluate")(assess.evaluate)
 app.command("debug")(assess.debug)
-app.command("bench")(assess.bench)
+timing = typer.Typer(cls=bench.FilesByDefault, rich_markup_mode="markdown")
+timing.command(bench.FILES)(bench.files)
+timing.command("compare")(bench.compare)
+app.add_typer(timing, name="bench", help=bench.HELP)
 app.command("report")(assess.report)
 app.command("check")(assess.check)
 app.command("verify")(files.verify)

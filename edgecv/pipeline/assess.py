@@ -12,7 +12,7 @@ from edgecv.bench.remote import open_on_device
 from edgecv.errors import ConfigError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.manifest import Manifest
-from edgecv.pipeline import models
+from edgecv.pipeline import delegates, models
 from edgecv.pipeline.agreement import Agreement, compare
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Evaluation, Kind
@@ -26,7 +26,12 @@ from edgecv.targets import vulkan
 class EvaluationRequest:
     """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
 
-    `device` "local" runs it in this process; any other name in an agent there. `devices`: the user's file of devices.
+    Attributes:
+        device: "local" runs it in this process; any other name in an agent there.
+        devices: The user's file of devices.
+        partial: On a GPU, run refused operators on the CPU, with a warning, instead of refusing the file.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        program_cache: Folder of compiled programs, for a GPU.
     """
 
     data: str | None = None
@@ -34,6 +39,9 @@ class EvaluationRequest:
     spec: Path | None = None
     engine: str | None = None
     accelerator: str = "cpu"
+    partial: bool = False
+    precision: str | None = None
+    program_cache: Path | None = None
     device: str = "local"
     devices: Path | None = None
 
@@ -74,13 +82,35 @@ def open_predictor(file: Path, request: EvaluationRequest) -> Any:
         return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
     if request.device != "local":
-        device = open_device(request.device, request.devices)
-        return open_on_device(file, device, engine=request.engine, accelerator=request.accelerator, spec=spec)
-    return open_artifact(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
+        return open_on_device(
+            file,
+            open_device(request.device, request.devices),
+            engine=request.engine,
+            accelerator=request.accelerator,
+            partial=request.partial,
+            precision=request.precision,
+            spec=spec,
+        )
+    return open_artifact(
+        file,
+        engine=request.engine,
+        accelerator=request.accelerator,
+        partial=request.partial,
+        precision=request.precision,
+        program_cache=request.program_cache,
+        spec=spec,
+    )
 
 
 def open_artifact(
-    file: Path, *, engine: str | None = None, accelerator: str = "cpu", spec: ModelSpec | None = None
+    file: Path,
+    *,
+    engine: str | None = None,
+    accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
+    program_cache: Path | None = None,
+    spec: ModelSpec | None = None,
 ) -> Predictor:
     """Open an artifact with the on-device runtime; for the GPU, with the Vulkan driver that this host has.
 
@@ -88,10 +118,20 @@ def open_artifact(
 
     Raises:
         ConfigError, UnsupportedModelError, MissingDependencyError, DeviceError: As `runtime.load`.
+        PartialAccelerationError: An operator is refused, and `partial` is false; named with its source layer.
     """
     if accelerator == "gpu":
         vulkan.activate_first()
-    return runtime.load(file, engine=engine, accelerator=accelerator, spec=spec)
+    with delegates.naming_layers(file):
+        return runtime.load(
+            file,
+            engine=engine,
+            accelerator=accelerator,
+            strict=not partial,
+            precision=precision,
+            program_cache=program_cache,
+            spec=spec,
+        )
 
 
 def is_keras(file: Path) -> bool:
@@ -113,12 +153,11 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     """
     with open_predictor(file, request) as predictor:
         dataset = models.open_data(request.data, manifest_of(file))
-        if getattr(predictor, "is_software_adapter", False):
-            reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
+        delegates.remark(predictor, reporter)
+        delegates.warn_float16(file, predictor, dataset, request.split, reporter)
         split = dataset.split(request.split)
         found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
-    kind: Kind = "simulated" if getattr(predictor, "is_software_adapter", False) else "measured"
-    return replace(found, device=request.device, kind=getattr(predictor, "kind", kind))
+    return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))
 
 
 def verify(
@@ -127,6 +166,8 @@ def verify(
     device: str = "local",
     engine: str | None = None,
     accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
     devices: Path | None = None,
 ) -> Verification:
     """Replay a file's golden vectors on a device; on another than this host, compare its raw outputs with this host's.
@@ -136,7 +177,14 @@ def verify(
         UnsupportedModelError: The file holds none, or cannot be read.
         DeviceError: The device failed, or the accelerator cannot take the file.
     """
-    request = EvaluationRequest(engine=engine, accelerator=accelerator, device=device, devices=devices)
+    request = EvaluationRequest(
+        engine=engine,
+        accelerator=accelerator,
+        partial=partial,
+        precision=precision,
+        device=device,
+        devices=devices,
+    )
     with open_predictor(file, request) as predictor:
         found = golden.replay(predictor)
         failure = (
@@ -165,6 +213,8 @@ def run(
     spec: Path | None = None,
     engine: str | None = None,
     accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
 ) -> dict[str, Any]:
     """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}], "heads"}.
 
@@ -174,7 +224,8 @@ def run(
         DataError: The image is missing, corrupt, or has the wrong channels.
         ConfigError, UnsupportedModelError, DeviceError: The file cannot be run.
     """
-    with open_predictor(file, EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator)) as predictor:
+    request = EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator, partial=partial, precision=precision)
+    with open_predictor(file, request) as predictor:
         prediction = predictor.predict(image)
         heads = {
             name: [{"label": label, "score": float(score)} for label, score in ranked[:top]]

@@ -6,12 +6,15 @@ Commands (`{"command": NAME, ...}`), answered in order:
 
     hello                                  versions, host facts, pid
     pin      {cpu}                         bind to one CPU; null picks the idlest
-    load     {path, engine, accelerator, threads, seed}
+    load     {path, engine, accelerator, threads, seed, partial, precision, program_cache}
+    precision                              the float type that the accelerator computes in, found out on it
     warmup   {min_ms, max_ms, block_ms}    the first inference, then blocks until they stop getting faster
     run      {iterations | min_ms, settle, each}
     predict  {samples: [[tensor…]…]}       outputs of the loaded model for raw inputs; a tensor is {dtype, shape, data},
                                            its data the base64 of little-endian bytes
     memory                                 peak resident set
+    state                                  temperatures, clock, energy counters (see edgecv.runtime.telemetry)
+    profile  {path, engine, accelerator, threads, seed, runs, seconds}    time per operator
     close                                  answers, then ends
 
 A failure is answered with `{"error": {"type", "message", "hint"}}`, a malformed line too; neither ends the process.
@@ -45,7 +48,7 @@ import edgecv
 from edgecv.codec import decode
 from edgecv.errors import ConfigError, EdgecvError, unknown_name
 from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
-from edgecv.runtime import host, open_session
+from edgecv.runtime import host, open_session, profiling, telemetry
 from edgecv.runtime.timing import time_block, time_each, warm_up
 
 try:
@@ -74,10 +77,13 @@ class Agent:
             "hello": self._hello,
             "pin": self._pin,
             "load": self._load,
+            "precision": self._precision,
             "warmup": self._warmup,
             "run": self._run,
             "predict": self._predict,
             "memory": self._memory,
+            "state": telemetry.answer,
+            "profile": profiling.answer,
             "close": self._close,
         }
 
@@ -122,7 +128,9 @@ class Agent:
         self.close()
         self._rss_before = peak_rss_bytes()
         start = time.perf_counter_ns()
-        self._session = self._open_session(path, engine=engine, accelerator=accelerator, threads=threads)
+        self._session = self._open_session(
+            path, engine=engine, accelerator=accelerator, threads=threads, **_accelerator_options(request)
+        )
         load_ns = time.perf_counter_ns() - start
         self._session.set_inputs([seeded_input(info.shape, info.dtype, seed) for info in self._session.inputs])
         # Garbage collection between blocks only, and never over what is loaded by now.
@@ -136,8 +144,14 @@ class Agent:
             "kind": "simulated" if self._session.is_software_adapter else "measured",
             "adapter": self._session.adapter,
             "inputs": [dataclasses.asdict(info) for info in self._session.inputs],
+            "fully_accelerated": getattr(self._session, "fully_accelerated", True),
             "outputs": [dataclasses.asdict(info) for info in getattr(self._session, "outputs", ())],
+            "compile_ms": getattr(self._session, "compile_ms", None),
+            "from_cache": getattr(self._session, "from_cache", False),
         }
+
+    def _precision(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        return {"precision": self._loaded().precision}
 
     def _warmup(self, request: Dict[str, Any]) -> Dict[str, Any]:
         limits = [round(_number(request, key, default) * 1e6) for key, default in _WARMUP_MS.items()]
@@ -243,6 +257,13 @@ def main(opener: Opener = open_session) -> int:
         except (BrokenPipeError, KeyboardInterrupt):
             # Whoever started this process is gone or wants it gone: no traceback.
             return 1
+
+
+def _accelerator_options(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the options of accelerators that the request names; none, so that openers need not know them."""
+    found = {key: _take(request, key, str, None) for key in ("precision", "program_cache")}
+    options: Dict[str, Any] = {key: value for key, value in found.items() if value is not None}
+    return {**options, "strict": False} if _take(request, "partial", bool, False) else options
 
 
 def _parse(line: str) -> Dict[str, Any]:

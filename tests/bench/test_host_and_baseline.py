@@ -140,3 +140,24 @@ def test_devices_by_name():
     with pytest.raises(ConfigError, match="unknown device 'locla'") as raised:
         open_device("locla")
     assert "did you mean 'local'" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "isa"),
+    [
+        ("x86_64", "flags\t\t: fpu avx2 fma avx512f avx512_vnni", "x86-vnni"),
+        ("x86_64", "flags\t\t: fpu avx2 fma avx_vnni", "x86-vnni"),
+        ("x86_64", "flags\t\t: fpu avx2 fma", "x86-avx2"),
+        ("x86_64", "flags\t\t: fpu sse4_1", None),
+        ("aarch64", "Features\t: fp asimd asimddp i8mm", "arm64-i8mm"),
+        ("aarch64", "Features\t: fp asimd asimddp", "arm64-dotprod"),
+        ("aarch64", "Features\t: fp asimd", "arm64"),
+        ("aarch64", "Features\t: fp asimd asimddp\nFeatures\t: fp asimd", "arm64"),
+        ("armv7l", "Features\t: half thumb neon vfpv4", "armv7"),
+        ("armv7l", "Features\t: half thumb vfpv3d16", None),
+        ("riscv64", "isa\t: rv64imafdc", None),
+    ],
+)
+def test_instruction_set(tmp_path, machine, flags, isa):
+    root = fake_root(tmp_path, {"proc/cpuinfo": f"processor\t: 0\n{flags}\n"})
+    assert host.cpu_isa(root, machine) == isa

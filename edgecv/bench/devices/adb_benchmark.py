@@ -193,6 +193,7 @@ class BenchmarkModelChannel:
             "warmup": self._warmup,
             "run": self._run,
             "memory": self._memory,
+            "precision": lambda request: {"precision": None},
             "close": lambda request: {"closed": True},
         }
 
