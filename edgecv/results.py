@@ -243,6 +243,7 @@ class Evaluation:
         kind: "simulated" when the adapter is a software renderer or the device an emulator.
         head: Name of the first head; `task` of it, `errors`, `figures` and `per_label` as in `HeadEvaluation`.
         others: The further heads, in the model's order.
+        device: What ran it.
     """
 
     metric: str
@@ -267,6 +268,7 @@ class Evaluation:
     figures: Mapping[str, float | None] = field(default_factory=dict)
     per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     others: tuple[HeadEvaluation, ...] = ()
+    device: str = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ def evaluate(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     precision: opt.Precision = None,
     allow_partial: opt.AllowPartial = False,
     program_cache: opt.ProgramCache = None,
@@ -53,7 +55,7 @@ def evaluate(
 
     request = assess.EvaluationRequest(
         data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial, program_cache=program_cache,
+        partial=allow_partial, program_cache=program_cache, device=device, devices=devices,
     )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)

@@ -67,7 +67,8 @@ def inspect(
 
 def verify(
     file: File,
-    device: Annotated[str, typer.Option("--device", help="Where to replay them: local.")] = "local",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     precision: opt.Precision = None,
@@ -76,13 +77,14 @@ def verify(
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
 
-    Example: `edgecv verify lenet5-int8.tflite`
+    Example: `edgecv verify lenet5-int8.tflite --device arm64`
     """
     from edgecv.pipeline import assess
 
     result = assess.verify(
-        file, device=device, engine=engine, accelerator=accelerator, precision=precision, partial=allow_partial
-    )
+        file, device=device, devices=devices, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial,
+    )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     render.require_passed(result)
 

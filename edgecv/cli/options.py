@@ -47,3 +47,10 @@ ProgramCache = Annotated[
     Path | None, typer.Option("--program-cache", help="On a GPU, folder that keeps compiled programs for next time.")
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Interpreter threads.")]
+Device = Annotated[str, typer.Option("--device", help="Where to run it: see `edgecv device list`.")]
+Devices = Annotated[
+    Path | None,
+    typer.Option(
+        "--devices", help="TOML file of devices; default: $EDGECV_DEVICES, else edgecv-devices.toml if it is here."
+    ),
+]

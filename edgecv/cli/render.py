@@ -187,6 +187,20 @@ def golden(result: Any) -> None:
     verdict = "passed" if result.passed else "FAILED"
     emit(f"{result.path}: {verdict}, {result.n} golden vectors on {result.engine}")
     emit(f"  largest difference {result.max_abs_diff:.3g}, allowed {result.tolerance:.3g}")
+    if result.device != "local":
+        emit(f"  on {result.device}, {result.kind}; {_agreement(result.agreement)}")
+
+
+def _agreement(found: Any) -> str:
+    if found.host_engine is None:
+        return f"not compared with this host: {found.cause}"
+    if found.differing == 0:
+        return f"equal to this host bit for bit: {found.values:,} values of {found.samples} inputs"
+    steps = "" if found.max_steps is None else f"{found.max_steps} steps, "
+    return (
+        f"{found.differing:,} of {found.values:,} values of {found.samples} inputs differ from this host's, by at most "
+        f"{steps}{found.max_abs_diff:.3g}: {found.cause}"
+    )
 
 
 def require_passed(result: Any) -> None:
@@ -206,7 +220,8 @@ def answer(given: Any) -> None:
 def evaluation(result: Evaluation) -> None:
     emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
     top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
-    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}")
+    place = "" if result.device == "local" else f", on {result.device}"
+    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}{place}")
     _head_figures(result)
     for head in result.others:
         emit(f"head {head.head}: {head.metric} {head.value:.4f}")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgecv import runtime
-from edgecv.bench.devices import DEVICES
-from edgecv.errors import unknown_name
+from edgecv.bench import open_device
+from edgecv.bench.remote import open_on_device
+from edgecv.errors import ConfigError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.manifest import Manifest
 from edgecv.pipeline import delegates, models
+from edgecv.pipeline.agreement import Agreement, compare
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Evaluation
+from edgecv.results import Evaluation, Kind
 from edgecv.runtime import Predictor, golden
 from edgecv.runtime.container import read_manifest
 from edgecv.specs import ModelSpec
@@ -25,6 +27,8 @@ class EvaluationRequest:
     """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
 
     Attributes:
+        device: "local" runs it in this process; any other name in an agent there.
+        devices: The user's file of devices.
         partial: On a GPU, run refused operators on the CPU, with a warning, instead of refusing the file.
         precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
         program_cache: Folder of compiled programs, for a GPU.
@@ -38,6 +42,8 @@ class EvaluationRequest:
     partial: bool = False
     precision: str | None = None
     program_cache: Path | None = None
+    device: str = "local"
+    devices: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,8 @@ class Verification:
     Attributes:
         max_abs_diff: Largest difference of an output, in its real unit; `tolerance` is the largest allowed.
         failure: The sentence for the user when it did not pass.
+        device: What ran it; `kind` "simulated" when that is emulated.
+        agreement: How a device's raw outputs compare with this host's on the same inputs; None for this host itself.
     """
 
     path: str
@@ -56,6 +64,9 @@ class Verification:
     tolerance: float
     passed: bool
     failure: str
+    device: str = "local"
+    kind: Kind = "measured"
+    agreement: Agreement | None = None
 
 
 def open_predictor(file: Path, request: EvaluationRequest) -> Any:
@@ -66,8 +77,20 @@ def open_predictor(file: Path, request: EvaluationRequest) -> Any:
         DeviceError: The accelerator cannot take it.
     """
     if is_keras(file):
+        if request.device != "local":
+            raise ConfigError(f"{file}: devices run .tflite and .onnx files", hint=f"edgecv convert {file}")
         return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
+    if request.device != "local":
+        return open_on_device(
+            file,
+            open_device(request.device, request.devices),
+            engine=request.engine,
+            accelerator=request.accelerator,
+            partial=request.partial,
+            precision=request.precision,
+            spec=spec,
+        )
     return open_artifact(
         file,
         engine=request.engine,
@@ -133,7 +156,8 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         delegates.remark(predictor, reporter)
         delegates.warn_float16(file, predictor, dataset, request.split, reporter)
         split = dataset.split(request.split)
-        return evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+        found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+    return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))
 
 
 def verify(
@@ -144,17 +168,24 @@ def verify(
     accelerator: str = "cpu",
     partial: bool = False,
     precision: str | None = None,
+    devices: Path | None = None,
 ) -> Verification:
-    """Replay a file's golden vectors on a device.
+    """Replay a file's golden vectors on a device; on another than this host, compare its raw outputs with this host's.
 
     Raises:
         ConfigError: The device is unknown.
-        UnsupportedModelError: It holds none, or cannot be read.
-        DeviceError: The accelerator cannot take it.
+        UnsupportedModelError: The file holds none, or cannot be read.
+        DeviceError: The device failed, or the accelerator cannot take the file.
     """
-    if device not in DEVICES:
-        raise unknown_name("device", device, DEVICES.names())
-    with open_artifact(file, engine=engine, accelerator=accelerator, partial=partial, precision=precision) as predictor:
+    request = EvaluationRequest(
+        engine=engine,
+        accelerator=accelerator,
+        partial=partial,
+        precision=precision,
+        device=device,
+        devices=devices,
+    )
+    with open_predictor(file, request) as predictor:
         found = golden.replay(predictor)
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
@@ -168,6 +199,9 @@ def verify(
             tolerance=found.tolerance,
             passed=found.passed,
             failure="" if found.passed else failure,
+            device=device,
+            kind=getattr(predictor, "kind", "simulated" if predictor.is_software_adapter else "measured"),
+            agreement=None if device == "local" else compare(file, predictor),
         )
 
 

@@ -10,6 +10,8 @@ Commands (`{"command": NAME, ...}`), answered in order:
     precision                              the float type that the accelerator computes in, found out on it
     warmup   {min_ms, max_ms, block_ms}    the first inference, then blocks until they stop getting faster
     run      {iterations | min_ms, settle, each}
+    predict  {samples: [[tensor…]…]}       outputs of the loaded model for raw inputs; a tensor is {dtype, shape, data},
+                                           its data the base64 of little-endian bytes
     memory                                 peak resident set
     state                                  temperatures, clock, energy counters (see edgecv.runtime.telemetry)
     profile  {path, engine, accelerator, threads, seed, runs, seconds}    time per operator
@@ -29,6 +31,7 @@ The process opens no port and starts no other. Native libraries print to stdout,
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import io
 import json
@@ -36,13 +39,15 @@ import math
 import os
 import sys
 import time
-from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import edgecv
+from edgecv.codec import decode
 from edgecv.errors import ConfigError, EdgecvError, unknown_name
+from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
 from edgecv.runtime import host, open_session, profiling, telemetry
 from edgecv.runtime.timing import time_block, time_each, warm_up
 
@@ -75,6 +80,7 @@ class Agent:
             "precision": self._precision,
             "warmup": self._warmup,
             "run": self._run,
+            "predict": self._predict,
             "memory": self._memory,
             "state": telemetry.answer,
             "profile": profiling.answer,
@@ -137,6 +143,9 @@ class Agent:
             "accelerator": self._session.accelerator,
             "kind": "simulated" if self._session.is_software_adapter else "measured",
             "adapter": self._session.adapter,
+            "inputs": [dataclasses.asdict(info) for info in self._session.inputs],
+            "fully_accelerated": getattr(self._session, "fully_accelerated", True),
+            "outputs": [dataclasses.asdict(info) for info in getattr(self._session, "outputs", ())],
             "compile_ms": getattr(self._session, "compile_ms", None),
             "from_cache": getattr(self._session, "from_cache", False),
         }
@@ -172,6 +181,14 @@ class Agent:
         if not self._iteration_ns:
             raise ConfigError("run with min_ms needs a warmup first", hint="send warmup, or run with iterations")
         return max(1, math.ceil(_number(request, "min_ms", None) * 1e6 / self._iteration_ns))
+
+    def _predict(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        session = self._loaded()
+        answers = []
+        for number, sample in enumerate(_take(request, "samples", list)):
+            tensors = _tensors(sample, session.inputs, number)
+            answers.append([dataclasses.asdict(pack_array(array)) for array in session.run(tensors)])
+        return {"samples": answers}
 
     def _memory(self, request: Dict[str, Any]) -> Dict[str, Any]:
         return {"peak_rss_bytes": peak_rss_bytes(), "rss_before_load_bytes": self._rss_before}
@@ -257,6 +274,25 @@ def _parse(line: str) -> Dict[str, Any]:
     if not isinstance(request, dict):
         raise ConfigError(f"expected a JSON object, got {type(request).__name__}", hint='send {"command": "hello"}')
     return request
+
+
+def _tensors(sample: Any, inputs: Sequence[TensorInfo], number: int) -> List[NDArray[Any]]:
+    """Return the arrays of one sample, checked against the model's inputs: native code takes what it is given."""
+    if not isinstance(sample, list) or len(sample) != len(inputs):
+        raise ConfigError(f"sample {number} must be a list of {len(inputs)} tensors")
+    arrays = []
+    for packed, info in zip(sample, inputs):
+        try:
+            array = unpack_array(decode(GoldenArray, packed, where=f"sample {number}"))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"sample {number}: a tensor cannot be read: {error}") from error
+        if array.dtype.name != info.dtype or array.shape != tuple(info.shape):
+            raise ConfigError(
+                f"sample {number}: input '{info.name}' takes {info.dtype} {tuple(info.shape)}, "
+                f"got {array.dtype.name} {array.shape}"
+            )
+        arrays.append(array)
+    return arrays
 
 
 _REQUIRED: Any = object()
