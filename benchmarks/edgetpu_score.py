@@ -4,7 +4,7 @@
 
 FOLDER holds `models/NAME.tflite` (the files before compilation) and `truth.json`: a list of
 `{"model": NAME, "ops": [{"index", "op", "mapped"}, …], "parameter_cache": [{"cached_param_bytes",
-"streamed_param_bytes"}, …]}` with what the compiler did to each.
+"streamed_param_bytes"}, …], "log": {"rows": [{"op", "count", "status"}, …]}}` with what the compiler did to each.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from edgecv.results import Inspection
 from edgecv.targets import inspect
+
+CLOSE = 0.03
+LEAST = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +32,22 @@ class Score:
 
     Attributes:
         wrong: Indices of the operators that the prediction maps and the compiler does not, or the other way round.
+        certain: Verdicts called certain; `certain_wrong` those of them that are wrong.
+        parameter_bytes: True ones, cached and streamed together; None when the file tells none.
         parameter_error: |predicted - true| / true of all parameter bytes; None when either is unknown or 0.
+        statuses: Whether the compiler's log counts the same statuses for the same operators; None without a log.
+        placed: Whether cached and streamed bytes are right by themselves, within 3 %; None when unknown.
     """
 
     model: str
     n_ops: int
     wrong: tuple[int, ...]
+    certain: int
+    certain_wrong: int
+    parameter_bytes: int | None
     parameter_error: float | None
+    placed: bool | None
+    statuses: bool | None
 
 
 def score(folder: Path) -> tuple[Score, ...]:
@@ -44,8 +59,26 @@ def score(folder: Path) -> tuple[Score, ...]:
 def _score_model(path: Path, entry: dict[str, Any]) -> Score:
     found = inspect(path, "edgetpu")
     wrong = [p.index for p, t in zip(found.ops, entry["ops"], strict=True) if p.mapped != t["mapped"]]
-    error = _parameter_error(found, entry.get("parameter_cache") or [])
-    return Score(model=entry["model"], n_ops=found.n_ops, wrong=tuple(wrong), parameter_error=error)
+    packages = entry.get("parameter_cache") or []
+    sure = [p.index for p in found.ops if p.certainty == "certain"]
+    return Score(
+        model=entry["model"],
+        n_ops=found.n_ops,
+        wrong=tuple(wrong),
+        certain=len(sure),
+        certain_wrong=len(set(sure) & set(wrong)),
+        parameter_bytes=sum(p["cached_param_bytes"] + p["streamed_param_bytes"] for p in packages) or None,
+        parameter_error=_parameter_error(found, packages),
+        placed=_placed(found, packages),
+        statuses=_statuses(found, entry.get("log")),
+    )
+
+
+def _statuses(found: Inspection, log: dict[str, Any] | None) -> bool | None:
+    if not log:
+        return None
+    told = Counter({(row["op"], row["status"]): row["count"] for row in log["rows"]})
+    return Counter((op.op, op.status) for op in found.ops) == told
 
 
 def _parameter_error(found: Inspection, packages: list[dict[str, Any]]) -> float | None:
@@ -56,17 +89,35 @@ def _parameter_error(found: Inspection, packages: list[dict[str, Any]]) -> float
     return abs(on_chip + streamed - true) / true
 
 
+def _placed(found: Inspection, packages: list[dict[str, Any]]) -> bool | None:
+    on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
+    cached = sum(p["cached_param_bytes"] for p in packages)
+    sent = sum(p["streamed_param_bytes"] for p in packages)
+    if on_chip is None or streamed is None or cached + sent == 0:
+        return None
+    return max(abs(on_chip - cached), abs(streamed - sent)) <= CLOSE * (cached + sent)
+
+
 def summary(scores: tuple[Score, ...]) -> dict[str, Any]:
-    """Return the totals."""
+    """Return the totals; "networks" are the files with at least 16 KiB of weights."""
     errors = sorted(s.parameter_error for s in scores if s.parameter_error is not None)
+    networks = [s for s in scores if s.parameter_error is not None and (s.parameter_bytes or 0) >= LEAST]
     return {
         "models": len(scores),
         "models_exact": sum(not s.wrong for s in scores),
         "ops": sum(s.n_ops for s in scores),
         "ops_right": sum(s.n_ops - len(s.wrong) for s in scores),
-        "parameter_error_median": errors[len(errors) // 2] if errors else None,
-        "parameter_within_5_percent": sum(e <= 0.05 for e in errors),
+        "logs": sum(s.statuses is not None for s in scores),
+        "logs_with_equal_statuses": sum(bool(s.statuses) for s in scores),
+        "certain": sum(s.certain for s in scores),
+        "certain_wrong": sum(s.certain_wrong for s in scores),
         "parameter_models": len(errors),
+        "parameter_error_median": errors[len(errors) // 2] if errors else None,
+        "parameter_within_3_percent": sum(e <= CLOSE for e in errors),
+        "parameter_within_5_percent": sum(e <= 0.05 for e in errors),
+        "networks": len(networks),
+        "networks_within_3_percent": sum((s.parameter_error or 0) <= CLOSE for s in networks),
+        "networks_cached_and_streamed_right": sum(bool(s.placed) for s in networks),
     }
 
 

@@ -26,6 +26,7 @@ EXTRAS: Dict[str, str] = {
     "rich": "toolchain",
     "psutil": "toolchain",
     "tensorflow_datasets": "tfds",
+    "ethosu": "ethos-u",
     "jsonschema": "dev",
 }
 

@@ -28,6 +28,7 @@ class OpRule:
         limits: Names of predicates in edgecv.targets that must hold.
         note: For the user, when a limit fails.
         max_version: Highest operator version that the target's software reads; None when it has no bound.
+        refused_version: Lowest version that was seen refused; None when only documentation says so.
         certainty: How sure the entry is: "certain" when seen on the target, "likely" when only documented.
     """
 
@@ -35,7 +36,25 @@ class OpRule:
     limits: tuple[str, ...] = ()
     note: str = ""
     max_version: int | None = None
+    refused_version: int | None = None
     certainty: Literal["certain", "likely"] = "likely"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelRule:
+    """Which kernels compute with one kind of numbers on a CPU, as its library's source says.
+
+    Attributes:
+        kernels: Of convolutions and dense layers.
+        pace: Beside what this instruction set can do at best: "fast", "fair" or "slow".
+        why: What makes it so.
+        depthwise: Kernels of depthwise convolutions, where they differ.
+    """
+
+    kernels: str
+    pace: Literal["fast", "fair", "slow"]
+    why: str = ""
+    depthwise: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +64,20 @@ class TargetProfile:
     Attributes:
         verdict: Name of the procedure in edgecv.targets that judges operators: "all_builtin" (everything the
             interpreter has), "op_table" (the table below), "litert_gpu" (the accelerator itself when it loads,
-            else the table), "edgetpu" (rules and partition).
+            else the table), "edgetpu" (rules and partition), "vela" (Arm's compiler when it is installed, else the
+            table).
         formats: Model formats it takes.
         schemes: Schemes it runs well, best first.
         dtypes: Activation types that its accelerator computes; empty: all.
         ops: Builtin name to rule.
+        refused: Builtin names without a rule that were seen refused; others without a rule are likely to be.
+        latency: Constants of its cost model, where it has one.
+        advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
+        isa: Of a CPU: "host" is the one that edgecv runs on, another name one that `host.cpu_isa` gives.
+        kernels: Of a CPU: "float32", "float16", "dynamic", "int8", "uint8", "int16x8", "int4" to what computes it.
+        threads: Of a CPU: how many to give the interpreter.
+        options: Settings of its compiler, by the compiler's own names.
+        in_reports: Whether a report that names no targets asks it.
         sources: Where the table comes from.
     """
 
@@ -61,7 +89,15 @@ class TargetProfile:
     schemes: tuple[Scheme, ...]
     dtypes: tuple[str, ...] = ()
     ops: Mapping[str, OpRule] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    in_reports: bool = True
+    isa: str = ""
+    kernels: Mapping[str, KernelRule] = field(default_factory=dict)
+    threads: str = ""
     sources: tuple[str, ...] = ()
     notes: str = ""
 
@@ -137,7 +173,7 @@ def _extended(kind: Literal["targets", "calibration"], source: Path, what: str) 
         return own
     if parent not in _names(kind):
         raise unknown_name(what, str(parent), _names(kind))
-    base = read_toml(data_folder(kind) / f"{parent}.toml", what=what)
+    base = _extended(kind, data_folder(kind) / f"{parent}.toml", what)
     return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
 
 
@@ -148,6 +184,11 @@ def _merged(base: Any, own: Any) -> Any:
 def target_names() -> tuple[str, ...]:
     """Return the names of all known targets."""
     return _names("targets")
+
+
+def report_target_names() -> tuple[str, ...]:
+    """Return the names of the targets that a report asks when none is named."""
+    return tuple(name for name in target_names() if target(name).in_reports)
 
 
 def target(name: str) -> TargetProfile:

@@ -10,6 +10,7 @@ from edgecv.bench.devices import Device, open_device
 from edgecv.bench.loop import Setting, bench
 from edgecv.bench.profile import Profiled, checked, profile
 from edgecv.bench.records import CaseResult, Measurement
+from edgecv.bench.startup import Started, measure_startup
 from edgecv.bench.store import ResultsFile
 from edgecv.bench.sweep import parse_threads, sweep, sweep_cases, sweep_name
 from edgecv.runtime.host import host_facts
@@ -28,6 +29,7 @@ __all__ = [
     "Profiled",
     "ResultsFile",
     "Setting",
+    "Started",
     "bench",
     "bench_devices",
     "checked",
@@ -35,6 +37,7 @@ __all__ = [
     "compare",
     "host_facts",
     "judge",
+    "measure_startup",
     "open_device",
     "parse_threads",
     "plan",

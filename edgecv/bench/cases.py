@@ -17,6 +17,8 @@ class BenchCase:
         engine: "litert", "tflite-runtime" or "onnxruntime"; None: whichever fits the file and is there.
         accelerator: "cpu", "gpu", …
         threads: Of the interpreter on the CPU.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        partial: On a GPU, run refused operators on the CPU instead of refusing the file.
     """
 
     name: str
@@ -24,6 +26,8 @@ class BenchCase:
     engine: str | None = None
     accelerator: str = "cpu"
     threads: int = 1
+    precision: str | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1:

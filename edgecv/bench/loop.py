@@ -19,7 +19,7 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.launch import Clock
 from edgecv.bench.records import CaseResult, Launch, Measurement
 from edgecv.bench.store import Save, measurement_key
-from edgecv.errors import ConfigError, DeviceError
+from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError
 from edgecv.progress import QUIET, Advance, Reporter
 
 T = TypeVar("T")
@@ -146,8 +146,8 @@ def _persistently(setting: Setting, attempt: Callable[[], T]) -> T:
         try:
             return attempt()
         except DeviceError as error:
-            if number == setting.retries:
-                raise
+            if number == setting.retries or isinstance(error, PartialAccelerationError):
+                raise  # an accelerator that refuses operators refuses them again
             again = f"trying again with fresh processes ({number + 1} of {setting.retries})"
             setting.reporter.warn(f"{setting.device.name}: {error.message}; {again}")
             setting.sleep(RETRY_WAIT_S * (number + 1))

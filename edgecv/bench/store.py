@@ -38,7 +38,14 @@ def _content(case: BenchCase) -> dict[str, Any]:
         "engine": case.engine,
         "accelerator": case.accelerator,
         "threads": case.threads,
+        **_accelerator_options(case),
     }
+
+
+def _accelerator_options(case: BenchCase) -> dict[str, Any]:
+    # Left out where not given, so that results from before there were any stay known.
+    given = {"precision": case.precision, "partial": case.partial}
+    return {key: value for key, value in given.items() if value}
 
 
 class ResultsFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, files, models
+from edgecv.cli import assess, bench, compress, devices, files, models
 
 app = typer.Typer(
     name="edgecv",
@@ -61,3 +61,8 @@ app.command("check")(assess.check)
 app.command("verify")(files.verify)
 app.command("run")(files.run)
 app.command("targets")(files.targets)
+device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
+device.command("list")(devices.device_list)
+device.command("setup")(devices.device_setup)
+device.command("doctor")(devices.device_doctor)
+app.add_typer(device, name="device")

@@ -40,6 +40,11 @@ def evaluate(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
+    program_cache: opt.ProgramCache = None,
     json_: opt.Json = False,
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
@@ -48,7 +53,10 @@ def evaluate(
     """
     from edgecv.pipeline import assess
 
-    request = assess.EvaluationRequest(data=data, split=split, spec=spec, engine=engine, accelerator=accelerator)
+    request = assess.EvaluationRequest(
+        data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial, program_cache=program_cache, device=device, devices=devices,
+    )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)
 
@@ -78,6 +86,7 @@ def report(
     split: opt.Split = "test",
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Repeatable; default: all.")] = None,
     plan: Plan = "quick",
+    baseline_engine: opt.BaselineEngine = "auto",
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -88,7 +97,9 @@ def report(
     """
     from edgecv.pipeline import measure
 
-    request = measure.ReportRequest(data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed)
+    request = measure.ReportRequest(
+        data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine
+    )
     made = measure.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made.report) if json_ else render.report(made.report, made.paths)
 

@@ -57,8 +57,11 @@ def files(
     files: Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")],
     device: Device = None,
     baseline: Baseline = None,
+    baseline_engine: opt.BaselineEngine = "auto",
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     threads: Annotated[str, typer.Option("--threads", help="Interpreter threads; 1,2,4 finds the best number.")] = "1",
     plan: Plan = "default",
     mode: Mode = "burst",
@@ -81,7 +84,8 @@ def files(
     request = benching.BenchRequest(
         devices=tuple(device or (benching.LOCAL,)), engine=engine, accelerator=accelerator,
         threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
-        mode=mode, seconds=seconds, window=window, profile=profile,
+        mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
+        baseline_engine=baseline_engine,
     )  # fmt: skip
     result = benching.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.report(result)

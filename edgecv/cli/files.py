@@ -12,6 +12,19 @@ from edgecv.cli import render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")]
+MinMapped = Annotated[
+    str | None,
+    typer.Option(
+        "--min-mapped", metavar="SHARE|COUNT", help="Exit 1 when fewer map: 0.95, 95%, 1 (all), or a number above 1."
+    ),
+]
+
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Run the vendor's compiler (Edge TPU, Ethos-U), and keep the compiled file.")
+]
+CompileTo = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for the compiled file and its log; default: beside FILE.")
+]
 
 
 def targets(json_: opt.Json = False) -> None:
@@ -28,36 +41,50 @@ def targets(json_: opt.Json = False) -> None:
 def inspect(
     file: File,
     target: opt.Target = "cpu",
-    min_mapped: Annotated[
-        float | None, typer.Option("--min-mapped", min=0, max=1, help="Exit 1 when a smaller share of ops maps.")
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="GPU: samples for the float16 audit; default: golden inputs.")
     ] = None,
+    min_mapped: MinMapped = None,
+    compile_: Compile = False,
+    out: CompileTo = None,
+    force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Show which operators a target runs, and why not the others.
+    """Show which operators a target runs, why not the others, and what would map more.
 
-    Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --json`
+    Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --min-mapped 95% --json`
     """
-    from edgecv.targets import inspect as inspect_file
+    from edgecv.pipeline.inspecting import inspect_file
+    from edgecv.targets import parse_minimum
 
-    inspection = inspect_file(file, target, reporter=ConsoleReporter())
+    least = parse_minimum(min_mapped) if min_mapped is not None else None
+    inspection = inspect_file(
+        file, target, data=data, compile_=compile_, out=out, force=force, reporter=ConsoleReporter()
+    )
     emit_json(inspection) if json_ else render.inspection(inspection)
-    render.require_mapped(inspection, min_mapped)
+    render.require_mapped(inspection, least)
 
 
 def verify(
     file: File,
-    device: Annotated[str, typer.Option("--device", help="Where to replay them: local.")] = "local",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
 
-    Example: `edgecv verify lenet5-int8.tflite`
+    Example: `edgecv verify lenet5-int8.tflite --device arm64`
     """
     from edgecv.pipeline import assess
 
-    result = assess.verify(file, device=device, engine=engine, accelerator=accelerator)
+    result = assess.verify(
+        file, device=device, devices=devices, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial,
+    )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     render.require_passed(result)
 
@@ -69,6 +96,8 @@ def run(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
     """Classify one image with the on-device runtime.
@@ -77,5 +106,8 @@ def run(
     """
     from edgecv.pipeline import assess
 
-    answer = assess.run(file, image, top=top, spec=spec, engine=engine, accelerator=accelerator)
+    answer = assess.run(
+        file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial,
+    )  # fmt: skip
     emit_json(answer) if json_ else render.answer(answer)

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.errors import GateFailure
-from edgecv.results import Evaluation, Inspection, Report
+from edgecv.results import Advice, Compilation, Evaluation, Inspection, PredictedLatency, Report
 
 
 def zoo_entries(entries: Any) -> None:
@@ -32,7 +32,8 @@ def _short(count: int | None) -> str:
 def zoo_entry(shown: Any) -> None:
     emit(f"{shown['name']} ({shown['variant']}): {shown['title']}")
     for key in ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth"):
-        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}")
+        at = f"  at layer {shown['peak_layer']}" if key == "peak_activation_bytes" else ""
+        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}{at}")
     emit(f"  input: {_shape(shown['input_shape'])}; source: {shown['source']}")
     for variant, title in shown["variants"].items():
         emit(f"  variant {variant}: {title}")
@@ -122,27 +123,84 @@ def artifact(made: Any) -> None:
 def inspection(found: Inspection) -> None:
     rows = [(str(v.index), v.op, v.layer, "yes" if v.mapped else "no", v.certainty, v.reason or v.status)
             for v in found.ops]  # fmt: skip
-    emit_table(f"on {found.target}, {found.kind}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
+    how = f"as {found.compilation.tool} compiled it" if found.compilation is not None else found.kind
+    emit_table(f"on {found.target}, {how}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
     emit(f"{found.n_mapped} of {found.n_ops} operators mapped; file {_bytes(found.size_bytes)}")
     if found.arena_bytes is not None:
         emit(f"activations need {_bytes(found.arena_bytes)}")
     if found.parameter_bytes.on_chip is not None:
         on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
         emit(f"parameters: {_bytes(on_chip)} on chip, {_bytes(streamed)} streamed at each inference")
+    if found.float16 is not None:
+        audit = found.float16
+        emit(f"float16 holds up to 65504: the largest activation is {audit.largest:.4g}, on {audit.samples} samples of "
+             f"{audit.source}; {len(audit.near)} tensors come within a factor of {audit.margin:g} of it")  # fmt: skip
+        for tensor in audit.near:
+            emit(f"  {tensor.layer or tensor.op}: {tensor.largest:.4g}{' OVERFLOWS' if tensor.overflows else ''}")
+    if found.latency is not None:
+        emit(_predicted(found.latency))
+    if found.compilation is not None:
+        _compilation(found.compilation)
+    for advice in found.advice:
+        emit(_advice(advice, found.n_mapped))
     for note in found.notes:
         emit(f"note: {note}")
 
 
-def require_mapped(found: Inspection, share: float | None) -> None:
-    """Raise GateFailure when fewer than `share` of the operators map."""
-    if share is not None and found.n_mapped < share * found.n_ops:
-        raise GateFailure(f"{found.n_mapped} of {found.n_ops} operators map to {found.target}, --min-mapped is {share}")
+def _compilation(made: Compilation) -> None:
+    emit(f"{made.path}: written, {_bytes(made.size_bytes)}; what the compiler said is in {made.log}")
+    told = ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in made.figures.items())
+    if told:
+        emit(f"  {made.tool}: {told}")
+    for line in made.disagreements:
+        emit(f"  the prediction was wrong: {line}")
+    if not made.disagreements:
+        emit("  the prediction agrees on every operator")
+
+
+def _advice(advice: Advice, mapped: int) -> str:
+    which = f"{advice.op or 'operators'} {_indices(advice.ops)}"
+    more = 0 if advice.would_map is None else advice.would_map - mapped
+    return f"to map more: {which}: {advice.text}{f' (+{more} operators)' if more > 0 else ''}"
+
+
+def _indices(ops: tuple[int, ...]) -> str:
+    shown = ", ".join(f"#{index}" for index in ops[:4])
+    return shown if len(ops) <= 4 else f"{shown} and {len(ops) - 4} more"
+
+
+def _predicted(latency: PredictedLatency) -> str:
+    band = "" if latency.low_ms is None else f", {latency.low_ms:.2f} to {latency.high_ms:.2f} ms likely"
+    parts = ", ".join(f"{name} {ms:.2f}" for name, ms in latency.parts_ms.items() if ms >= 0.005)
+    return f"latency: {latency.ms:.2f} ms, {latency.kind}{band}{f' ({parts})' if parts else ''}"
+
+
+def require_mapped(found: Inspection, least: Any) -> None:
+    """Raise GateFailure when less maps than `least`, a Minimum or None."""
+    failure = least.failure(found) if least is not None else ""
+    if failure:
+        hint = found.advice[0].text if found.advice else ""
+        raise GateFailure(failure, hint=hint)
 
 
 def golden(result: Any) -> None:
     verdict = "passed" if result.passed else "FAILED"
     emit(f"{result.path}: {verdict}, {result.n} golden vectors on {result.engine}")
     emit(f"  largest difference {result.max_abs_diff:.3g}, allowed {result.tolerance:.3g}")
+    if result.device != "local":
+        emit(f"  on {result.device}, {result.kind}; {_agreement(result.agreement)}")
+
+
+def _agreement(found: Any) -> str:
+    if found.host_engine is None:
+        return f"not compared with this host: {found.cause}"
+    if found.differing == 0:
+        return f"equal to this host bit for bit: {found.values:,} values of {found.samples} inputs"
+    steps = "" if found.max_steps is None else f"{found.max_steps} steps, "
+    return (
+        f"{found.differing:,} of {found.values:,} values of {found.samples} inputs differ from this host's, by at most "
+        f"{steps}{found.max_abs_diff:.3g}: {found.cause}"
+    )
 
 
 def require_passed(result: Any) -> None:
@@ -162,11 +220,20 @@ def answer(given: Any) -> None:
 def evaluation(result: Evaluation) -> None:
     emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
     top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
-    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {result.accelerator}")
+    place = "" if result.device == "local" else f", on {result.device}"
+    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}{place}")
     _head_figures(result)
     for head in result.others:
         emit(f"head {head.head}: {head.metric} {head.value:.4f}")
         _head_figures(head)
+
+
+def _accelerator(result: Any) -> str:
+    """Return "cpu", or for an accelerator its device, float type and share: "gpu (Mali-G78, float16)"."""
+    parts = [part for part in (result.adapter, result.precision) if part]
+    parts += [] if result.fully_accelerated else ["in part, the rest on the CPU"]
+    detail = f" ({', '.join(parts)})" if parts else ""
+    return f"{result.accelerator}{detail}{'' if result.kind == 'measured' else f': {result.kind}'}"
 
 
 def _head_figures(result: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.render import baseline_line, interval
-from edgecv.results import ArtifactResult, Latency, Report
+from edgecv.results import ArtifactResult, Latency, Report, Startup
 from edgecv.timings import DeviceState, OpProfile, ThreadSweep
 
 MOST_OPS = 20
@@ -71,10 +71,21 @@ def _latency(found: Latency, several: bool) -> tuple[str, ...]:
 def _details(where: str, latency: Latency) -> None:
     if latency.sustained is not None:
         _sustained(where, latency)
+    if latency.startup is not None:
+        _startup(where, latency, latency.startup)
     if latency.profile is not None:
         _profile(where, latency.profile, latency.kind)
     for warning in latency.warnings:
         emit(f"{where}: {warning}")
+
+
+def _startup(where: str, latency: Latency, found: Startup) -> None:
+    ways = {"without a program cache": found.cold, "filling one": found.storing, "with one": found.warm}
+    rows = [(way, _ms(start.load_ms), _ms(start.compile_ms), _ms(start.first_ms)) for way, start in ways.items()]
+    title = f"{where}: start-up, apart from latency: {found.kind}, medians of {found.launches} fresh processes"
+    emit_table(title, ("start", "load ms", "of it compile ms", "first ms"), rows, right=(1, 2, 3))
+    precision = latency.precision or "a precision that could not be found out"
+    emit(f"{where}: in {precision} on {latency.adapter}; its programs take {found.cache_bytes:,} bytes in the cache")
 
 
 def _sustained(where: str, latency: Latency) -> None:

@@ -13,6 +13,7 @@ from edgecv import report as reports
 from edgecv.bench import BaselineEngine, BenchCase, BenchPlan, Comparison, Device, DeviceJob, DeviceResult, ResultsFile
 from edgecv.errors import ConfigError, EdgecvError
 from edgecv.files import sha256
+from edgecv.pipeline import starting
 from edgecv.pipeline.assess import manifest_of
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.pipeline.measure import distinct, file_name, latency_summary, now
@@ -37,6 +38,9 @@ class BenchRequest:
         mode: "burst" or "sustained"; `seconds` is the length of a sustained run, `window` of its windows (None: a
             tenth of it).
         profile: Whether to time single operators too.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        partial: On a GPU, run refused operators on the CPU instead of refusing the file.
+        baseline_engine: Of the baseline on this host: "auto" or a name, see `choose_baseline_engine`.
     """
 
     devices: tuple[str, ...] = (LOCAL,)
@@ -50,6 +54,9 @@ class BenchRequest:
     seconds: float | None = None
     window: float | None = None
     profile: bool = False
+    precision: str | None = None
+    partial: bool = False
+    baseline_engine: str = "auto"
 
 
 def thread_counts(text: str) -> tuple[int, ...]:
@@ -89,7 +96,8 @@ def bench_files(
     with contextlib.ExitStack() as held:
         base = held.enter_context(_open_baseline(baseline, request, reporter)) if baseline else None
         jobs = _jobs(cases, base, devices, plan, request, out, reporter)
-        found = bench.bench_devices(jobs)
+        found = starting.with_layers(bench.bench_devices(jobs), files)
+        found = starting.with_startup(found, reporter)
         profiles = _profiles(cases, found, request, reporter)
     _require_something(found)
     return reports.completed(_report(files, base, found, profiles, request))
@@ -156,6 +164,8 @@ def _case(file: Path, request: BenchRequest) -> BenchCase:
         engine=request.engine,
         accelerator=request.accelerator,
         threads=request.threads[0],
+        precision=request.precision,
+        partial=request.partial,
     )
 
 
@@ -164,7 +174,7 @@ def _open_baseline(
 ) -> contextlib.AbstractContextManager[BaselineFile]:
     """Make the baseline ready: for this host's GPU only when nothing else is measured."""
     if request.devices == (LOCAL,):
-        return open_baseline(source, seed=request.seed, reporter=reporter)
+        return open_baseline(source, seed=request.seed, wanted=request.baseline_engine, reporter=reporter)
     choice = BaselineEngine(
         engine="litert", accelerator="cpu", format="tflite", device="the device's CPU", sentence=EACH_CPU
     )

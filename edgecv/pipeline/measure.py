@@ -15,7 +15,7 @@ from edgecv.errors import ConfigError, DeviceError
 from edgecv.evaluate import drop_between, evaluate, head_results
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
-from edgecv.pipeline.assess import manifest_of, open_artifact
+from edgecv.pipeline.assess import EvaluationRequest, manifest_of, open_predictor
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import (
@@ -41,6 +41,7 @@ class ReportRequest:
     plan: str = "quick"
     device: str = "local"
     seed: int = 0
+    baseline_engine: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +70,11 @@ def report_files(
     for name in ("report.json", "report.html", "report.md"):
         if (out / name).exists() and not force:
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
-    targets = tuple(profiles.target(name).name for name in request.targets or profiles.target_names())
+    targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
     manifests = {file: _manifest(file) for file in distinct(files)}
     dataset = models.open_data(request.data, next(iter(manifests.values())))
-    with open_baseline(baseline, seed=request.seed, reporter=reporter) as base:
+    wanted = request.baseline_engine
+    with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
         made = _compare(manifests, base, dataset, targets, request, out, reporter)
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
@@ -93,7 +95,7 @@ def _compare(
     reporter: Reporter,
 ) -> Report:
     split = dataset.split(request.split)
-    reference = _evaluate(base.path, base.engine.accelerator, dataset, request.split, reporter).evaluation
+    reference = _evaluate(base.evaluable, base.engine.accelerator, dataset, request.split, reporter).evaluation
     found = {
         file: _evaluate(file, _accelerator(manifest), dataset, request.split, reporter)
         for file, manifest in manifests.items()
@@ -143,7 +145,7 @@ class _Answer:
 def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
     """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU."""
     try:
-        predictor = open_artifact(file, accelerator=accelerator)
+        predictor = open_predictor(file, EvaluationRequest(accelerator=accelerator))
     except DeviceError as error:
         if accelerator == "cpu":
             raise
@@ -154,7 +156,7 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         evaluation = evaluate(
             predictor, samples, dataset.name, targets=dataset.targets, name=file_name(file), reporter=reporter
         )
-        if not predictor.is_software_adapter:
+        if not getattr(predictor, "is_software_adapter", False):
             return _Answer(evaluation=evaluation)
         remark = f"{file_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
         return _Answer(evaluation=evaluation, kind="simulated", remark=remark)

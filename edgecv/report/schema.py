@@ -25,6 +25,8 @@ from edgecv.results import (
     LatencySummary,
     MappingSummary,
     Report,
+    Start,
+    Startup,
     Unmapped,
 )
 from edgecv.specs import SCHEMES, Format, Method
@@ -53,6 +55,7 @@ _Limits = dict[str, dict[str, Any]]
 _LIMITS: dict[type, _Limits] = {
     Report: {
         "schema": {"const": REPORT_SCHEMA},
+        "statement": {"description": "What the baseline ran on: the CPU where there was no GPU."},
         "created": {"format": "date-time", "description": "When the report was made, ISO 8601."},
         "host": {"description": "Facts of the machine that made the report."},
         "dataset": {"description": "The samples that metrics are about; null when there were none."},
@@ -113,6 +116,15 @@ _LIMITS: dict[type, _Limits] = {
         "conditions": {"description": "The device before and after; null when nothing was read."},
         "sustained": {"description": "Windows, drift and energy; null for bursts."},
         "profile": {"description": "Time per operator; null when not asked for, or when a warning says why not."},
+        "adapter": {"description": "What the accelerator calls its device; null on the CPU."},
+        "precision": {"description": "The float type that the accelerator computes in, found out on it."},
+        "startup": {"description": "Starting with and without a cache of compiled programs, where there is one."},
+    },
+    Startup: {"launches": {"minimum": 1}, "cache_bytes": _COUNT},
+    Start: {
+        "load_ms": {**_MS, "description": "From opening the file to a ready interpreter."},
+        "compile_ms": {**_MS, "description": "Of it, compiling for the accelerator."},
+        "first_ms": {**_MS, "description": "The first inference."},
     },
     Conditions: {},
     DeviceState: {
@@ -168,8 +180,8 @@ _LIMITS: dict[type, _Limits] = {
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
     ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind", "heads"}),
-    Latency: frozenset({"warnings", "mode", "conditions", "sustained", "profile"}),
-    Report: frozenset({"baselines", "devices", "failures", "sweeps"}),
+    Latency: frozenset({"warnings", "mode", "conditions", "sustained", "profile", "adapter", "precision", "startup"}),
+    Report: frozenset({"statement", "baselines", "devices", "failures", "sweeps"}),
 }
 
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}

@@ -6,10 +6,14 @@ It never promises success: the compiler can still fail on a whole file, for reas
 from __future__ import annotations
 
 import math
+from collections.abc import Set
+from dataclasses import replace
 
 from edgecv.graphs import Graph, Op, Tensor, partition
 from edgecv.profiles import OpRule, TargetProfile
-from edgecv.results import Certainty
+from edgecv.results import Advice, Certainty, PredictedLatency
+from edgecv.targets.advice import Obstacle, advise
+from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_memory import parameter_bytes
 from edgecv.targets.edgetpu_rules import (
     CONDITIONS,
@@ -20,8 +24,12 @@ from edgecv.targets.edgetpu_rules import (
     UNSUPPORTED,
     WRONG_RANK,
     WRONG_TYPE,
+    Doubt,
     Refusal,
+    worst,
 )
+from edgecv.targets.table import limit
+from edgecv.targets.vendor import find_tool
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 
 NOTE = (
@@ -31,7 +39,10 @@ NOTE = (
 UNQUANTISED_NOTE = (
     "no operator works on quantised int8 or uint8 tensors: make an int8 file (scheme int8) for this target"
 )
+PROGRAM = "edgetpu_compiler"
+VARIABLE = "EDGECV_EDGETPU_COMPILER"
 COMPILED = "edgetpu-custom-op"  # what the compiler leaves in place of the operators that it compiled
+SECOND_CAUSE = "second_part"
 _ACTIVATION_DIMS = 3
 # Operators whose output shape is a run-time value when the named input is not in the file.
 _SHAPE_INPUTS = {
@@ -59,18 +70,81 @@ def judge_on_edgetpu(request: Request) -> Verdict:
         return refused
     whole = _whole_file(graph, profile)
     if whole is not None:
-        findings = refuse_all(graph, status=whole.status, reason=whole.reason, certainty=whole.certainty)
-        return Verdict(findings=findings, kind="predicted", notes=(f"the compiler rejects the file: {whole.reason}",))
-    refusals = {op.index: refusal for op in graph.ops if (refusal := refuse(graph, op, profile)) is not None}
+        return _rejected(graph, whole, profile)
+    found = {op.index: verdict for op in graph.ops if (verdict := judge(graph, op, profile)) is not None}
+    refusals = {index: verdict for index, verdict in found.items() if isinstance(verdict, Refusal)}
     mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
-    findings = tuple(_finding(op, refusals.get(op.index), op.index in mapped, profile) for op in graph.ops)
     parts = [op for op in graph.ops if op.index in mapped]
+    too_large = _unseen_size(graph, parts, profile)
+    doubts = {index: too_large or doubt for index, doubt in found.items() if isinstance(doubt, Doubt)}
+    if too_large is not None:
+        doubts |= {op.index: too_large for op in parts if op.op != COMPILED}
+    findings = tuple(
+        _finding(op, refusals.get(op.index), doubts.get(op.index), op.index in mapped, profile) for op in graph.ops
+    )
+    latency = predict(graph, parts, profile)
     return Verdict(
         findings=findings,
         kind="predicted",
-        notes=(*_type_note(refusals, parts), NOTE, *_runtime_note(parts, profile)),
+        notes=(
+            *_type_note(refusals, parts),
+            NOTE,
+            *_compiler_note(),
+            *((too_large.reason,) if too_large is not None else ()),
+            *_runtime_note(parts, profile),
+            *_latency_note(latency, findings),
+        ),
         parameter_bytes=parameter_bytes(graph, parts, profile),
+        latency=latency,
+        advice=_advice(graph, refusals, mapped, profile),
     )
+
+
+def _rejected(graph: Graph, whole: Refusal, profile: TargetProfile) -> Verdict:
+    findings = refuse_all(graph, status=whole.status, reason=whole.reason, certainty=whole.certainty)
+    notes = (f"the compiler rejects the file: {whole.reason}",)
+    advice = advise((Obstacle(op, whole.cause) for op in graph.ops if f"operator {op.index})" in whole.reason), profile)
+    return Verdict(findings=findings, kind="predicted", notes=notes, advice=advice)
+
+
+def _advice(
+    graph: Graph, refusals: dict[int, Refusal], mapped: frozenset[int], profile: TargetProfile
+) -> tuple[Advice, ...]:
+    everything = frozenset(range(len(graph.ops)))
+    supported = everything - set(refusals)
+    refused = [Obstacle(graph.ops[index], refusal.cause) for index, refusal in refusals.items()]
+    found = advise(refused, profile, lambda lifted: len(_first_part(graph, supported | lifted)))
+    apart = sorted(supported - mapped)
+    text = profile.advice.get(SECOND_CAUSE, "")
+    if not apart or not text:
+        return found
+    parts = Advice(op="", ops=tuple(apart), cause=SECOND_CAUSE, text=text, would_map=len(supported))
+    return (*found, parts)
+
+
+def _unseen_size(graph: Graph, mapped: list[Op], profile: TargetProfile) -> Doubt | None:
+    largest = max((t.elements for op in mapped for t in _activations(graph, op)), default=0)
+    seen = int(limit(profile, "activation_elements_mapped"))
+    if largest <= seen:
+        return None
+    return Doubt(
+        reason=f"the largest tensor has {largest:,} elements, more than in any file that was seen compiled ({seen:,}): "
+        "the compiler may fail due to large activation tensors"
+    )
+
+
+def _compiler_note() -> tuple[str, ...]:
+    return (f"{PROGRAM} is installed: --compile asks it",) if find_tool(PROGRAM, VARIABLE) else ()
+
+
+def _latency_note(latency: PredictedLatency | None, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    if latency is None:
+        return ()
+    error = latency.median_error
+    known = "" if error is None else f", {error:.0%} off at the median on networks that it was not fitted to"
+    left = sum(not finding.mapped for finding in findings)
+    cpu = f"; the time of the {left} operators on the CPU comes on top" if left else ""
+    return (f"latency is predicted for a stick on USB 3 by a model fitted to published times{known}{cpu}",)
 
 
 def _type_note(refusals: dict[int, Refusal], mapped: list[Op]) -> tuple[str, ...]:
@@ -87,36 +161,51 @@ def _runtime_note(mapped: list[Op], profile: TargetProfile) -> tuple[str, ...]:
     return (f"needs Edge TPU runtime {newest} or newer, for {names}; older ones leave these to the CPU",)
 
 
-def refuse(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
-    """Return why the compiler does not support one operator, or None when it does."""
+def judge(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
+    """Return why the compiler does not support one operator, or why that is open; None when it does."""
     if op.op == COMPILED:
         return None
     rule = profile.ops.get(op.op)
     if op.is_custom or op.op == "DEQUANTIZE":
         return _type_refusal(graph, op, profile) or Refusal(
-            status=WRONG_TYPE, reason=f"{op.op} has no Edge TPU version", certainty="certain"
+            status=WRONG_TYPE, reason=f"{op.op} has no Edge TPU version", cause="custom" if op.is_custom else "boundary"
         )
     if rule is None:
-        return Refusal(status=UNSUPPORTED, reason=f"{op.op} is not in the compiler's table of operations")
+        return Refusal(
+            status=UNSUPPORTED,
+            reason=f"{op.op} is not in the compiler's table of operations",
+            certainty="certain" if op.op in profile.refused else "likely",
+            cause="table",
+        )
     wrong_type = _type_refusal(graph, op, profile)
     if wrong_type is not None:
         return wrong_type
     if rule.since and int(rule.since) > profile.limits.get("runtime", math.inf):
         reason = f"{op.op} needs Edge TPU runtime {rule.since}, the target has {profile.limits['runtime']:.0f}"
-        return Refusal(status=UNSUPPORTED, reason=reason, certainty=rule.certainty)
-    checks = (CONDITIONS.get(name)(graph, op, profile) for name in rule.limits)
-    return next((refusal for refusal in checks if refusal is not None), None) or _rank_refusal(graph, op)
+        return Refusal(status=UNSUPPORTED, reason=reason, certainty="likely", cause="runtime")
+    checks = (_named(name, CONDITIONS.get(name)(graph, op, profile)) for name in rule.limits)
+    return worst(*checks, _rank_refusal(graph, op))
+
+
+def _named(name: str, found: Refusal | Doubt | None) -> Refusal | Doubt | None:
+    return replace(found, cause=name) if isinstance(found, Refusal) and not found.cause else found
 
 
 def _whole_file(graph: Graph, profile: TargetProfile) -> Refusal | None:
     for op in graph.ops:
-        newest = profile.ops.get(op.op, OpRule()).max_version
-        if newest is not None and op.version > newest and not op.is_custom:
-            reason = f"{op.op} version {op.version} (operator {op.index}) is newer than version {newest}"
-            return Refusal(status=OLD_VERSION, reason=f"{reason}, the last one that the compiler reads")
+        rule = profile.ops.get(op.op, OpRule())
+        if rule.max_version is not None and op.version > rule.max_version and not op.is_custom:
+            reason = f"{op.op} version {op.version} (operator {op.index}) is newer than version {rule.max_version}"
+            seen = rule.refused_version is not None and op.version >= rule.refused_version
+            return Refusal(
+                status=OLD_VERSION,
+                reason=f"{reason}, the last one that the compiler reads",
+                certainty="certain" if seen else "likely",
+                cause="version",
+            )
         if _is_dynamic(graph, op):
             reason = f"the shape of the output of {op.op} (operator {op.index}) is only known at run time"
-            return Refusal(reason=f"{reason}; give the model fixed input sizes", certainty="likely")
+            return Refusal(reason=f"{reason}; give the model fixed input sizes", certainty="likely", cause="dynamic")
     return None
 
 
@@ -133,14 +222,14 @@ def _type_refusal(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Non
     if wrong is None:
         return None
     if op.op == "QUANTIZE":
-        return Refusal(
-            status=LIMITED, reason=f"its input '{wrong.name}' is {wrong.dtype}: this conversion runs on the CPU"
-        )
+        reason = f"its input '{wrong.name}' is {wrong.dtype}: this conversion runs on the CPU"
+        return Refusal(status=LIMITED, reason=reason, cause="boundary")
     if op.op == "DEQUANTIZE":
-        return Refusal(status=WRONG_TYPE, reason=f"its output is {wrong.dtype}: this conversion runs on the CPU")
+        reason = f"its output is {wrong.dtype}: this conversion runs on the CPU"
+        return Refusal(status=WRONG_TYPE, reason=reason, cause="boundary")
     supported = " and ".join(profile.dtypes)
     reason = f"'{wrong.name}' is {_described(wrong, profile)}; the Edge TPU computes quantised {supported} only"
-    return Refusal(status=WRONG_TYPE, reason=reason)
+    return Refusal(status=WRONG_TYPE, reason=reason, cause="custom" if op.is_custom else "type")
 
 
 def _described(tensor: Tensor, profile: TargetProfile) -> str:
@@ -160,19 +249,21 @@ def _rank_refusal(graph: Graph, op: Op) -> Refusal | None:
     for tensor in _activations(graph, op):
         if any(size > 1 for size in tensor.shape[:-_ACTIVATION_DIMS]):
             reason = f"'{tensor.name}' has shape {tensor.shape}; only the 3 innermost sizes may exceed 1"
-            return Refusal(status=WRONG_RANK, reason=reason)
+            return Refusal(status=WRONG_RANK, reason=reason, cause="rank")
     return None
 
 
-def _first_part(graph: Graph, supported: set[int]) -> frozenset[int]:
+def _first_part(graph: Graph, supported: Set[int]) -> frozenset[int]:
     # The compiler takes the first supported part, not the largest.
     parts = (frozenset(part.ops) for part in partition(graph, supported) if part.supported)
     return next(parts, frozenset())
 
 
-def _finding(op: Op, refusal: Refusal | None, mapped: bool, profile: TargetProfile) -> Finding:
+def _finding(op: Op, refusal: Refusal | None, doubt: Doubt | None, mapped: bool, profile: TargetProfile) -> Finding:
     if refusal is not None:
         return Finding(status=refusal.status, mapped=False, certainty=refusal.certainty, reason=refusal.reason)
+    if mapped and doubt is not None:
+        return Finding(status=MAPPED, mapped=True, certainty="unknown", reason=doubt.reason)
     if mapped:
         certainty: Certainty = "certain" if op.op == COMPILED else profile.ops[op.op].certainty
         return Finding(status=MAPPED, mapped=True, certainty=certainty)

@@ -1,6 +1,7 @@
 """The Edge TPU compiler's conditions on single operators, by the names that targets/edgetpu.toml uses.
 
-Each takes the graph, the operator and the profile, and returns a Refusal, or None when the condition holds.
+Each takes the graph, the operator and the profile, and returns a Refusal, a Doubt (nobody has published what the
+compiler does at this size), or None when the condition holds.
 
 Sources: the compiler's table of supported operations (Coral, "TensorFlow models on the Edge TPU"; restated by Axis,
 "Supported operations" for ARTPEC-7), and logs that people published of compiler versions 1.0 to 16.0.
@@ -35,14 +36,22 @@ IMPRECISE_RESIZE = "Image-interpolation layer won't run precisely enough on Edge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why an operator does not map."""
+    """Why an operator does not map; `cause` names it in the target's `advice`."""
 
     status: str = LIMITED
     reason: str
     certainty: Certainty = "certain"
+    cause: str = ""
 
 
-Condition = Callable[[Graph, Op, TargetProfile], "Refusal | None"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why nothing published tells whether an operator maps, though the rules say that it does."""
+
+    reason: str
+
+
+Condition = Callable[[Graph, Op, TargetProfile], "Refusal | Doubt | None"]
 
 CONDITIONS: Registry[Condition] = Registry("Edge TPU condition")
 
@@ -52,13 +61,18 @@ def condition(function: Condition) -> Condition:
     return CONDITIONS.add(function.__name__, function)
 
 
+def _documented(reason: str) -> Refusal:
+    # In the compiler's documentation, and not seen in a published log.
+    return Refusal(reason=reason, certainty="likely")
+
+
 @condition
 def no_fused_activation(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     """No activation is fused into the operator."""
     fused = op.options.get("fused_activation_function", "NONE")
     if fused == "NONE":
         return None
-    return Refusal(reason=f"{op.op} must not have a fused activation; it has {fused}", certainty="likely")
+    return _documented(f"{op.op} must not have a fused activation; it has {fused}")
 
 
 @condition
@@ -68,7 +82,7 @@ def uniform_dilation(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | 
     kernel = graph.tensors[op.inputs[1]].shape
     if x == y or 1 in kernel[1:3]:
         return None
-    return Refusal(reason=f"dilation must be the same in x and y; it is {x} and {y}", certainty="likely")
+    return _documented(f"dilation must be the same in x and y; it is {x} and {y}")
 
 
 @condition
@@ -83,6 +97,23 @@ def constant_filter(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | N
     return _not_constant(graph, (op.inputs[1], *op.inputs[3:4]))
 
 
+def bounded(
+    profile: TargetProfile, name: str, value: float, reason: str, status: str = LIMITED
+) -> Refusal | Doubt | None:
+    """Compare a size with the limit `name` of the profile.
+
+    The limit NAME itself is the rule. NAME_mapped is the largest value seen mapped and NAME_refused the smallest one
+    seen refused: between the two the data leave the verdict open, and its certainty is "unknown".
+    """
+    if value > limit(profile, name):
+        open_ = value < limit(profile, f"{name}_refused")
+        return Refusal(status=status, reason=reason, certainty="unknown" if open_ else "likely", cause=name)
+    seen = limit(profile, f"{name}_mapped")
+    if value > seen:
+        return Doubt(reason=f"{value:g} is more than the {seen:g} that was seen mapped ({name} in the target's data)")
+    return None
+
+
 def _not_constant(graph: Graph, indices: tuple[int, ...]) -> Refusal | None:
     parameters = [graph.tensors[i] for i in indices if i >= 0]
     computed = [t.name for t in parameters if not t.is_constant]
@@ -95,7 +126,7 @@ def _not_constant(graph: Graph, indices: tuple[int, ...]) -> Refusal | None:
 def default_weights_format(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     """Fully connected weights are not shuffled."""
     found = op.options.get("weights_format", "DEFAULT")
-    return None if found == "DEFAULT" else Refusal(reason=f"weights format must be DEFAULT; it is {found}")
+    return None if found == "DEFAULT" else _documented(f"weights format must be DEFAULT; it is {found}")
 
 
 @condition
@@ -119,8 +150,8 @@ def concatenated_constant(graph: Graph, op: Op, profile: TargetProfile) -> Refus
     if not constants:
         return None
     if len(inputs) != 2:
-        return Refusal(reason=f"a constant input is supported with one other input; it has {len(inputs)} inputs")
-    return None if _is_zero(graph, constants[0]) else Refusal(reason="a constant input must be all zeros")
+        return _documented(f"a constant input is supported with one other input; it has {len(inputs)} inputs")
+    return None if _is_zero(graph, constants[0]) else _documented("a constant input must be all zeros")
 
 
 def _is_zero(graph: Graph, tensor: Tensor) -> bool:
@@ -132,7 +163,7 @@ def _is_zero(graph: Graph, tensor: Tensor) -> bool:
 def plain_strided_slice(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
     """No ellipsis and no new axis."""
     masks = [name for name in ("ellipsis_mask", "new_axis_mask") if op.options.get(name)]
-    return Refusal(reason=f"{masks[0]} must be 0") if masks else None
+    return _documented(f"{masks[0]} must be 0") if masks else None
 
 
 @condition
@@ -143,7 +174,7 @@ def keeps_batch(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
         return Refusal(status=NOT_CONSTANT, reason="its axes are computed at run time; they must be in the file")
     if 0 not in axes:
         return None
-    return Refusal(reason=f"{op.op} on the batch dimension is not supported", certainty="likely")
+    return _documented(f"{op.op} on the batch dimension is not supported")
 
 
 def _axes(graph: Graph, op: Op) -> set[int] | None:
@@ -171,17 +202,17 @@ def _values(graph: Graph, op: Op, position: int) -> np.ndarray[tuple[int, ...], 
 
 
 @condition
-def mean_depth(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
+def mean_depth(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
     """A mean over channels takes a multiple of 4 of them; one over a large plane needs at least 4 channels."""
     shape = graph.inputs_of(op)[0].shape
     axes = _axes(graph, op) or set()
     if len(shape) - 1 in axes and shape[-1] % 4:
-        return Refusal(reason=f"a mean over channels needs a multiple of 4 of them; there are {shape[-1]}")
+        return _documented(f"a mean over channels needs a multiple of 4 of them; there are {shape[-1]}")
+    if shape[-1] >= 4:
+        return None
     plane = math.prod(shape[-3:-1])
-    if shape[-1] < 4 and plane > limit(profile, "mean_plane_elements"):
-        reason = f"a mean over a plane of {plane} elements with {shape[-1]} channels is not mapped"
-        return Refusal(reason=reason, certainty="likely")
-    return None
+    reason = f"a mean over a plane of {plane} elements with {shape[-1]} channels is not mapped"
+    return bounded(profile, "mean_plane_elements", plane, reason)
 
 
 @condition
@@ -190,32 +221,17 @@ def channel_alpha(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Non
     alpha = graph.tensors[op.inputs[1]].shape
     if math.prod(alpha[:-1]) == 1:
         return None
-    return Refusal(reason=f"alpha has shape {alpha}; only its last size may exceed 1 (Keras: shared_axes=[1, 2])")
+    return _documented(f"alpha has shape {alpha}; only its last size may exceed 1 (Keras: shared_axes=[1, 2])")
 
 
 @condition
-def fits_tile(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
+def fits_tile(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
     """Tensors without a y extent are not spread over tiles, so each fits the memory of one."""
-    most = int(limit(profile, "tile_bytes"))
-    return _size_refusal(graph, op, most, "a tensor without height stays in the memory of one tile")
-
-
-@condition
-def transpose_fits(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
-    """Both sides of a transposition fit the memory of one tile."""
-    most = int(limit(profile, "transpose_elements"))
-    biggest = max(t.elements for t in (*graph.inputs_of(op)[:1], *graph.outputs_of(op)))
-    if biggest <= most:
-        return None
-    return Refusal(reason=f"transposing {biggest} elements; at most about {most} are mapped", certainty="likely")
-
-
-def _size_refusal(graph: Graph, op: Op, most: int, why: str) -> Refusal | None:
     tensors = [t for t in (*graph.inputs_of(op), *graph.outputs_of(op)) if not t.is_constant and _is_flat(t)]
     biggest = max((t.elements for t in tensors), default=0)
-    if biggest <= most:
-        return None
-    return Refusal(reason=f"{why}: {biggest} elements, at most {most} fit", certainty="likely")
+    most = int(limit(profile, "tile_bytes"))
+    reason = f"a tensor without height stays in the memory of one tile: {biggest} elements, at most {most} fit"
+    return bounded(profile, "tile_bytes", biggest, reason)
 
 
 def _is_flat(tensor: Tensor) -> bool:
@@ -223,15 +239,30 @@ def _is_flat(tensor: Tensor) -> bool:
 
 
 @condition
-def precise_resize(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
+def transpose_fits(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
+    """Both sides of a transposition fit the memory of one tile."""
+    biggest = max(t.elements for t in (*graph.inputs_of(op)[:1], *graph.outputs_of(op)))
+    most = int(limit(profile, "transpose_elements"))
+    reason = f"transposing {biggest} elements; at most about {most} are mapped"
+    return bounded(profile, "transpose_elements", biggest, reason)
+
+
+@condition
+def precise_resize(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
     """Resizing enlarges by a small factor, and the result fits the chip's memory."""
     before, after = graph.inputs_of(op)[0].shape, graph.outputs_of(op)[0].shape
     factor = max(a / b for a, b in zip(after[1:3], before[1:3], strict=True))
-    most = limit(profile, "resize_factor")
-    if factor > most:
-        reason = f"it enlarges {factor:.1f} times; at most about {most:.0f} times is precise enough"
-        return Refusal(status=IMPRECISE_RESIZE, reason=reason, certainty="likely")
-    size, memory = math.prod(after), int(limit(profile, "resize_output_bytes"))
-    if size >= memory:
-        return Refusal(reason=f"its output of {size} bytes does not fit into {memory} bytes", certainty="likely")
-    return None
+    most, memory = limit(profile, "resize_factor"), int(limit(profile, "resize_output_bytes"))
+    reason = f"it enlarges {factor:.1f} times; at most about {most:.0f} times is precise enough"
+    size = math.prod(after)
+    large = f"its output of {size} bytes does not fit into {memory} bytes"
+    return worst(
+        bounded(profile, "resize_factor", factor, reason, IMPRECISE_RESIZE),
+        bounded(profile, "resize_output_bytes", size, large),
+    )
+
+
+def worst(*found: Refusal | Doubt | None) -> Refusal | Doubt | None:
+    """Return the first refusal, else the first doubt, else None."""
+    refusals = (one for one in found if isinstance(one, Refusal))
+    return next(refusals, None) or next((one for one in found if one is not None), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgecv import files, profiles
 from edgecv.errors import UnsupportedModelError
 from edgecv.graphs import Graph, arena_bytes, read_graph
+from edgecv.profiles import TargetProfile
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Inspection, MappingSummary, OpVerdict, Unmapped
 from edgecv.runtime.container import read_manifest
@@ -38,6 +39,11 @@ def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIE
             f"{source} is corrupt: an operator lacks inputs that every such operator has",
             hint="convert the model anew",
         ) from error
+    return describe(source, profile, graph, verdict)
+
+
+def describe(source: Path, profile: TargetProfile, graph: Graph, verdict: Verdict) -> Inspection:
+    """Return a verdict as the inspection of a file, with the names of its source layers."""
     return _inspection(profile.name, graph, verdict, _layers(source, graph))
 
 
@@ -85,6 +91,8 @@ def _inspection(target: str, graph: Graph, verdict: Verdict, layers: tuple[str, 
         arena_bytes=arena_bytes(graph),
         kind=verdict.kind,
         notes=verdict.notes + _graph_notes(graph),
+        latency=verdict.latency,
+        advice=verdict.advice,
     )
 
 

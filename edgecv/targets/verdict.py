@@ -10,7 +10,7 @@ from edgecv.graphs import Graph
 from edgecv.profiles import TargetProfile
 from edgecv.progress import QUIET, Reporter
 from edgecv.registry import Registry
-from edgecv.results import Certainty, Kind, ParameterBytes
+from edgecv.results import Advice, Certainty, Kind, ParameterBytes, PredictedLatency
 
 UNKNOWN_BYTES = ParameterBytes(on_chip=None, streamed=None)
 
@@ -42,12 +42,16 @@ class Verdict:
     Attributes:
         findings: One per operator, in the file's order.
         notes: Remarks on the whole file.
+        latency: Predicted time of the mapped part, where the target has a cost model.
+        advice: What would map more.
     """
 
     findings: tuple[Finding, ...]
     kind: Kind
     notes: tuple[str, ...] = ()
     parameter_bytes: ParameterBytes = UNKNOWN_BYTES
+    latency: PredictedLatency | None = None
+    advice: tuple[Advice, ...] = ()
 
 
 Procedure = Callable[[Request], Verdict]

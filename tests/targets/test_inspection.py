@@ -26,10 +26,10 @@ def write(tmp_path):
 
 def test_json_has_the_promised_keys(write) -> None:
     found = codec.encode(inspect(write(lenet()), "edgetpu"))
-    promised = {"target", "n_ops", "n_mapped", "ops", "parameter_bytes", "size_bytes", "arena_bytes"}
+    promised = {"target", "n_ops", "n_mapped", "ops", "parameter_bytes", "size_bytes", "arena_bytes", "latency"}
     assert promised <= set(found)
     assert set(found["ops"][0]) == {"index", "op", "layer", "status", "mapped", "certainty", "reason"}
-    assert set(found["parameter_bytes"]) == {"on_chip", "streamed"}
+    assert set(found["parameter_bytes"]) == {"on_chip", "streamed", "on_chip_memory"}
     assert found["size_bytes"] == len(build(lenet()))
 
 

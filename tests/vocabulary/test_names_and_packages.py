@@ -45,6 +45,12 @@ def test_every_shipped_profile_decodes() -> None:
         assert profiles.calibration(name).name == name
 
 
+def test_a_report_asks_cheap_targets_unless_told_otherwise() -> None:
+    asked = set(profiles.report_target_names())
+    assert {"cpu", "gpu", "edgetpu"} <= asked < set(profiles.target_names())
+    assert not any(name.startswith("ethos-u") for name in asked)
+
+
 def test_an_unknown_target_gets_the_nearest_match() -> None:
     with pytest.raises(ConfigError, match="did you mean 'edgetpu'"):
         profiles.target("edgetpuu")

@@ -35,10 +35,10 @@ class TfliteSession(Session):
         UnsupportedModelError: The interpreter refuses the file; chained from its reason.
     """
 
-    def __init__(self, module: Any, engine: str, path: str, threads: int) -> None:
+    def __init__(self, module: Any, engine: str, path: str, threads: int, delegates: Sequence[Any] = ()) -> None:
         # The interpreter announces its CPU delegate on stderr each time; what it refuses, it says in its errors.
         with captured():
-            self._interpreter = open_interpreter(module, path, threads)
+            self._interpreter = open_interpreter(module, path, threads, delegates)
             try:
                 self._interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
@@ -70,14 +70,20 @@ class TfliteSession(Session):
         return self._interpreter
 
 
-def open_interpreter(module: Any, path: str, threads: int) -> Any:
+def open_interpreter(module: Any, path: str, threads: int, delegates: Sequence[Any] = ()) -> Any:
     """Return an interpreter whose tensors are not allocated yet; it verifies the file's structure.
+
+    Args:
+        module: Of the interpreter.
+        path: The .tflite.
+        threads: On the CPU.
+        delegates: That take operators over, from the module's `load_delegate`.
 
     Raises:
         UnsupportedModelError: It refuses the file.
     """
     try:
-        return module.Interpreter(model_path=path, num_threads=threads)
+        return module.Interpreter(model_path=path, num_threads=threads, experimental_delegates=list(delegates) or None)
     except (ValueError, RuntimeError) as error:
         raise _refused(path, error) from error
 
