@@ -14,7 +14,7 @@ from edgecv.profiles import OpRule, TargetProfile
 from edgecv.results import Advice, Certainty, PredictedLatency
 from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.edgetpu_latency import predict
-from edgecv.targets.edgetpu_memory import parameter_bytes
+from edgecv.targets.edgetpu_memory import on_the_edge, parameter_bytes
 from edgecv.targets.edgetpu_rules import (
     CONDITIONS,
     LIMITED,
@@ -38,6 +38,10 @@ NOTE = (
 )
 UNQUANTISED_NOTE = (
     "no operator works on quantised int8 or uint8 tensors: make an int8 file (scheme int8) for this target"
+)
+EDGE_NOTE = (
+    "whether all cached weights fit the chip is open: published logs show 6.9 to 7.7 MiB for them; what does not is "
+    "streamed at each inference"
 )
 PROGRAM = "edgetpu_compiler"
 VARIABLE = "EDGECV_EDGETPU_COMPILER"
@@ -91,6 +95,7 @@ def judge_on_edgetpu(request: Request) -> Verdict:
             NOTE,
             *_compiler_note(),
             *((too_large.reason,) if too_large is not None else ()),
+            *((EDGE_NOTE,) if on_the_edge(graph, parts, profile) else ()),
             *_runtime_note(parts, profile),
             *_latency_note(latency, findings),
         ),
