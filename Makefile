@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-slow test-matrix lint format swiftshader tflite-runtime ethos-u clean
+.PHONY: help demo test test-slow test-matrix lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -50,6 +50,20 @@ tflite-runtime: $(VENV)/bin/python ## an environment with tflite-runtime, so tha
 ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by the real compiler
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ethos-u.txt
 	@echo "Vela: $$($(BIN)/vela --version)"
+
+sshd: ## OpenSSH's server and client, so that the tests reach a device by ssh on the loopback
+	@test -x /usr/sbin/sshd && command -v ssh >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client; }
+
+adb: ## the adb client, so that the tests reach a device by adb's own protocol
+	@command -v adb >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends adb; }
+
+qemu: ## what emulated Arm devices are made with
+	@{ command -v qemu-aarch64-static && command -v debootstrap && command -v fakeroot; } >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user-static debootstrap fakeroot; }
+
+arm: qemu $(VENV)/.toolchain ## emulated 64-bit and 32-bit Arm devices: the real Arm kernels without a board (downloads 130 MB)
+	$(BIN)/edgecv device setup arm64
+	$(BIN)/edgecv device setup armv7
 
 clean: ## remove the demo's output and caches, not the environment
 	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -54,6 +54,10 @@ class DeviceError(EdgecvError):
     exit_code: ClassVar[int] = 3
 
 
+class PartialAccelerationError(DeviceError):
+    """An accelerator takes only a part of a model, and running the rest on the CPU was not allowed."""
+
+
 class GateFailure(EdgecvError):
     """An artifact failed a regression gate or a verification."""
 

@@ -41,6 +41,23 @@ class OpRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelRule:
+    """Which kernels compute with one kind of numbers on a CPU, as its library's source says.
+
+    Attributes:
+        kernels: Of convolutions and dense layers.
+        pace: Beside what this instruction set can do at best: "fast", "fair" or "slow".
+        why: What makes it so.
+        depthwise: Kernels of depthwise convolutions, where they differ.
+    """
+
+    kernels: str
+    pace: Literal["fast", "fair", "slow"]
+    why: str = ""
+    depthwise: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetProfile:
     """What a deployment target can run. One TOML file in `targets/` each; the file's stem is its name.
 
@@ -56,6 +73,9 @@ class TargetProfile:
         refused: Builtin names without a rule that were seen refused; others without a rule are likely to be.
         latency: Constants of its cost model, where it has one.
         advice: What to do about operators that do not map: text by cause, or by "CAUSE.OPERATOR".
+        isa: Of a CPU: "host" is the one that edgecv runs on, another name one that `host.cpu_isa` gives.
+        kernels: Of a CPU: "float32", "float16", "dynamic", "int8", "uint8", "int16x8", "int4" to what computes it.
+        threads: Of a CPU: how many to give the interpreter.
         options: Settings of its compiler, by the compiler's own names.
         in_reports: Whether a report that names no targets asks it.
         sources: Where the table comes from.
@@ -75,6 +95,9 @@ class TargetProfile:
     advice: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     in_reports: bool = True
+    isa: str = ""
+    kernels: Mapping[str, KernelRule] = field(default_factory=dict)
+    threads: str = ""
     sources: tuple[str, ...] = ()
     notes: str = ""
 
@@ -150,7 +173,7 @@ def _extended(kind: Literal["targets", "calibration"], source: Path, what: str) 
         return own
     if parent not in _names(kind):
         raise unknown_name(what, str(parent), _names(kind))
-    base = read_toml(data_folder(kind) / f"{parent}.toml", what=what)
+    base = _extended(kind, data_folder(kind) / f"{parent}.toml", what)
     return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edgecv.timings import Conditions, DeviceFailure, OpProfile, Sustained, ThreadSweep
+
 Kind = Literal["measured", "simulated", "predicted"]
 Certainty = Literal["certain", "likely", "unknown", "accelerator"]
 """How sure a mapping verdict is: "accelerator" means the accelerator, or its vendor's compiler, said so; the others
@@ -97,6 +99,40 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Float16Tensor:
+    """An operator's output that comes near the largest float16, 65504, or beyond it.
+
+    Attributes:
+        layer: Source layer, "" when unknown; `op` and `index` of the operator.
+        largest: Largest absolute value that was seen, real units.
+        overflows: Whether that is beyond float16.
+    """
+
+    layer: str
+    op: str
+    index: int
+    largest: float
+    overflows: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Float16Audit:
+    """The activations of a model, computed in float32 on the CPU, against float16's range.
+
+    Attributes:
+        samples: How many samples it ran on; `source` says which.
+        margin: `near` lists what is above 65504 over this, largest first.
+        largest: Of all activations.
+    """
+
+    samples: int
+    source: str
+    margin: float
+    largest: float
+    near: tuple[Float16Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compilation:
     """What a vendor's compiler made of a file.
 
@@ -117,7 +153,7 @@ class Compilation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """`edgecv inspect FILE --target T --json`."""
+    """`edgecv inspect FILE --target T --json`; `float16` is known for targets that compute in it."""
 
     target: str
     n_ops: int
@@ -128,6 +164,7 @@ class Inspection:
     arena_bytes: int | None
     kind: Kind
     notes: tuple[str, ...] = ()
+    float16: Float16Audit | None = None
     latency: PredictedLatency | None = None
     advice: tuple[Advice, ...] = ()
     compilation: Compilation | None = None
@@ -200,8 +237,13 @@ class Evaluation:
         dataset: Name of the data set; `split` of it; `dataset_sha256` of the samples.
         engine: Interpreter and version.
         accelerator: "cpu", "gpu", …
+        adapter: What the accelerator calls its device; None on the CPU.
+        precision: The float type that it computes in, found out on it: "float16", "float32"; None where unknown.
+        fully_accelerated: Whether every operator ran on it.
+        kind: "simulated" when the adapter is a software renderer or the device an emulator.
         head: Name of the first head; `task` of it, `errors`, `figures` and `per_label` as in `HeadEvaluation`.
         others: The further heads, in the model's order.
+        device: What ran it.
     """
 
     metric: str
@@ -216,12 +258,17 @@ class Evaluation:
     dataset_sha256: str
     engine: str
     accelerator: str
+    adapter: str | None = None
+    precision: str | None = None
+    fully_accelerated: bool = True
+    kind: Kind = "measured"
     head: str = ""
     task: str = "classification"
     errors: tuple[float, ...] = ()
     figures: Mapping[str, float | None] = field(default_factory=dict)
     per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     others: tuple[HeadEvaluation, ...] = ()
+    device: str = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +283,42 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What one way of starting costs, in milliseconds; medians over fresh processes.
+
+    Attributes:
+        load_ms: Opening the file to a ready interpreter, importing the interpreter's package included.
+        compile_ms: Of it, what the accelerator takes to compile the model.
+        first_ms: The first inference.
+    """
+
+    load_ms: float
+    compile_ms: float | None
+    first_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Startup:
+    """How long a model takes to start on an accelerator that compiles, apart from its latency.
+
+    Attributes:
+        cold: Without a cache of compiled programs.
+        storing: With an empty one, which is filled.
+        warm: With a filled one.
+        launches: Fresh processes of each.
+        cache_bytes: Size of the filled cache.
+        kind: "simulated" on a software renderer: its times are no GPU's.
+    """
+
+    cold: Start
+    storing: Start
+    warm: Start
+    launches: int
+    cache_bytes: int
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Steady-state time of one inference on one device, in milliseconds, with what it cost to get there.
 
@@ -245,6 +328,13 @@ class Latency:
         load_ms: Opening the file to a ready interpreter.
         first_ms: The first inference.
         peak_rss_bytes: Of the agent process.
+        adapter: What the accelerator calls its device; None on the CPU.
+        precision: The float type that the accelerator computes in, found out on it; None on the CPU and where unknown.
+        startup: On an accelerator that compiles; None elsewhere.
+        mode: "burst": short blocks with pauses, alternating with the baseline; "sustained": one run without a pause.
+        conditions: The device before and after; None when nothing was read.
+        sustained: Windows, drift and energy of a sustained run; None for bursts.
+        profile: Time per operator, when it was asked for and could be had.
     """
 
     device: str
@@ -263,6 +353,13 @@ class Latency:
     peak_rss_bytes: int | None = None
     arena_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    adapter: str | None = None
+    precision: str | None = None
+    startup: Startup | None = None
+    mode: Literal["burst", "sustained"] = "burst"
+    conditions: Conditions | None = None
+    sustained: Sustained | None = None
+    profile: OpProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,8 +451,17 @@ class DatasetInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """report.json."""
+    """report.json.
 
+    Attributes:
+        baseline: On the first device when there are several; `baselines` has one per device then.
+        devices: Device to what a reader must know of it; empty when all is measured on the host.
+        failures: What could not be measured on which device.
+        sweeps: Of files that were measured with several numbers of threads.
+        statement: The first line: what the baseline ran on, which is the CPU where there was no GPU.
+    """
+
+    statement: str = ""
     created: str
     host: Mapping[str, Any]
     dataset: DatasetInfo | None
@@ -363,3 +469,7 @@ class Report:
     artifacts: tuple[ArtifactResult, ...]
     warnings: tuple[str, ...] = ()
     schema: str = REPORT_SCHEMA
+    baselines: tuple[Baseline, ...] = ()
+    devices: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[DeviceFailure, ...] = ()
+    sweeps: tuple[ThreadSweep, ...] = ()

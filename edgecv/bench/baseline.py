@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from edgecv import optional
+from edgecv.errors import unknown_name
 from edgecv.runtime import host
-from edgecv.specs import Format
 
-Providers = Callable[[], tuple[str, ...]]
+BaselineFormat = Literal["tflite", "onnx", "graphdef"]
+"""Of the float32 file that an engine takes; "graphdef" is TensorFlow's."""
 
 NO_GPU = "no GPU found: the baseline is the float model on this host's CPU"
+CHOICES = ("auto", "onnxruntime", "tensorflow", "litert")
+"""What a user may ask for: "auto" takes the first of the others whose GPU can be used."""
+
+_FORMATS: dict[str, BaselineFormat] = {"onnxruntime": "onnx", "tensorflow": "graphdef", "litert": "tflite"}
+_NAMES = {"onnxruntime": "ONNX Runtime", "tensorflow": "TensorFlow", "litert": "LiteRT"}
+_PACKAGES = {"onnxruntime": "onnxruntime", "tensorflow": "tensorflow", "litert": "ai_edge_litert"}
+# In a process of its own: TensorFlow takes the whole GPU's memory for the process that looks.
+_ASK_TENSORFLOW = "import tensorflow as t; print('edgecv: gpus', len(t.config.list_physical_devices('GPU')))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +31,7 @@ class BaselineEngine:
     """What runs the baseline.
 
     Attributes:
-        engine: For BenchCase: "litert" or "onnxruntime".
+        engine: For BenchCase: "litert", "onnxruntime" or "tensorflow".
         accelerator: "gpu" or "cpu".
         format: Of the float32 file that the engine takes.
         device: The hardware, for tables: a CPU's model, a GPU's driver.
@@ -29,9 +40,28 @@ class BaselineEngine:
 
     engine: str
     accelerator: str
-    format: Format
+    format: BaselineFormat
     device: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """How to find out what this host has; tests put their own in place. Each is called only when its answer matters.
+
+    Attributes:
+        nvidia: Whether an NVIDIA device file is there.
+        vulkan: Whether a hardware Vulkan driver is installed.
+        providers: ONNX Runtime's execution providers, none when it is not installed.
+        tensorflow_gpus: GPUs that TensorFlow can use.
+        available: Whether a package is installed.
+    """
+
+    nvidia: Callable[[], bool]
+    vulkan: Callable[[], bool]
+    providers: Callable[[], tuple[str, ...]]
+    tensorflow_gpus: Callable[[], int]
+    available: Callable[[str], bool]
 
 
 def onnx_providers() -> tuple[str, ...]:
@@ -41,47 +71,102 @@ def onnx_providers() -> tuple[str, ...]:
     return tuple(optional.require("onnxruntime").get_available_providers())
 
 
-def choose_baseline_engine(
-    facts: Mapping[str, Any] | None = None,
-    *,
-    nvidia: bool | None = None,
-    vulkan: bool | None = None,
-    providers: Providers = onnx_providers,
-) -> BaselineEngine:
-    """Choose where the float baseline runs. Looks at device files and package metadata; opens no GPU.
+def tensorflow_gpus(timeout_s: float = 60.0) -> int:
+    """Return how many GPUs TensorFlow can use, asked in a process of its own; 0 when it does not answer."""
+    if not optional.available("tensorflow"):
+        return 0
+    command = [sys.executable, "-P", "-c", _ASK_TENSORFLOW]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(int(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("edgecv: gpus"))
 
-    In order: ONNX Runtime's CUDA on an NVIDIA GPU, LiteRT's GPU accelerator on a real Vulkan adapter, the CPU. A
-    software renderer is never chosen. TensorFlow is no choice: the agent that measures runs files that ship.
+
+HERE = Probes(
+    nvidia=host.has_nvidia,
+    vulkan=host.has_hardware_vulkan,
+    providers=onnx_providers,
+    tensorflow_gpus=tensorflow_gpus,
+    available=optional.available,
+)
+
+
+def choose_baseline_engine(
+    facts: Mapping[str, Any] | None = None, *, wanted: str = "auto", probes: Probes = HERE
+) -> BaselineEngine:
+    """Choose where the float baseline runs. Looks at device files, package metadata and providers; opens no model.
+
+    "auto" takes the first that can use a GPU here: ONNX Runtime's CUDA, TensorFlow's CUDA, LiteRT's GPU accelerator on
+    a real Vulkan adapter; else LiteRT on the CPU. A software renderer is never chosen. An engine that is asked for by
+    name runs on its GPU when it can use one, else on the CPU, which the sentence declares.
 
     Args:
         facts: As host_facts() returns them; None reads this host's.
-        nvidia: Whether an NVIDIA device file is there; None looks.
-        vulkan: Whether a hardware Vulkan driver is installed; None looks.
-        providers: ONNX Runtime's; called, and the package imported, only when there is an NVIDIA GPU.
+        wanted: One of `CHOICES`.
+        probes: How to look.
+
+    Raises:
+        ConfigError: `wanted` is something else.
+        MissingDependencyError: The engine that is asked for is not installed.
     """
+    if wanted not in CHOICES:
+        raise unknown_name("baseline engine", wanted, CHOICES)
     known = host.host_facts() if facts is None else facts
+    if wanted != "auto" and not probes.available(_PACKAGES[wanted]):
+        optional.require(_PACKAGES[wanted], why=f"for --baseline-engine {wanted}")
     gpu = known.get("gpu") or {}
-    has_nvidia = host.has_nvidia() if nvidia is None else nvidia
-    if has_nvidia and "CUDAExecutionProvider" in providers():
-        return _gpu("onnxruntime", "onnx", "NVIDIA GPU (CUDA)", "ONNX Runtime CUDA")
-    drivable = host.has_hardware_vulkan() if vulkan is None else vulkan
-    if gpu.get("kind") == "real" and drivable and optional.available("ai_edge_litert"):
-        return _gpu("litert", "tflite", f"GPU ({gpu.get('driver')}, Vulkan)", "LiteRT's GPU accelerator")
-    cpu = str(known.get("cpu_model") or "host CPU")
-    sentence = _unusable(has_nvidia, gpu) or NO_GPU
-    return BaselineEngine(engine="litert", accelerator="cpu", format="tflite", device=cpu, sentence=sentence)
+    for engine in CHOICES[1:] if wanted == "auto" else (wanted,):
+        device = _gpu_of(engine, gpu, probes)
+        if device:
+            return _on_gpu(engine, device)
+    return _on_cpu("litert" if wanted == "auto" else wanted, wanted, known, probes)
 
 
-def _gpu(engine: str, format: Format, device: str, how: str) -> BaselineEngine:
+def _gpu_of(engine: str, gpu: Mapping[str, Any], probes: Probes) -> str:
+    """Return what to call the GPU that an engine can use; "" when it can use none."""
+    if engine == "litert":
+        usable = gpu.get("kind") == "real" and probes.vulkan() and probes.available("ai_edge_litert")
+        return f"GPU ({gpu.get('driver')}, Vulkan)" if usable else ""
+    if not probes.nvidia():
+        return ""
+    if engine == "onnxruntime":
+        return "NVIDIA GPU (CUDA)" if "CUDAExecutionProvider" in probes.providers() else ""
+    return "NVIDIA GPU (CUDA)" if probes.tensorflow_gpus() > 0 else ""
+
+
+def _on_gpu(engine: str, device: str) -> BaselineEngine:
+    how = "LiteRT's GPU accelerator" if engine == "litert" else f"{_NAMES[engine]} CUDA"
     sentence = f"the baseline is the float model on {device} through {how}"
-    return BaselineEngine(engine=engine, accelerator="gpu", format=format, device=device, sentence=sentence)
+    return BaselineEngine(engine=engine, accelerator="gpu", format=_FORMATS[engine], device=device, sentence=sentence)
 
 
-def _unusable(has_nvidia: bool, gpu: Mapping[str, Any]) -> str:
+def _on_cpu(engine: str, wanted: str, facts: Mapping[str, Any], probes: Probes) -> BaselineEngine:
+    reason = _unusable(wanted, probes, facts.get("gpu") or {})
+    asked = "" if wanted == "auto" else f", run by {_NAMES[engine]} as asked"
+    return BaselineEngine(
+        engine=engine,
+        accelerator="cpu",
+        format=_FORMATS[engine],
+        device=str(facts.get("cpu_model") or "host CPU"),
+        sentence=(reason or NO_GPU) + asked,
+    )
+
+
+def _unusable(wanted: str, probes: Probes, gpu: Mapping[str, Any]) -> str:
     """Say what keeps a GPU that is there from being used; "" when there is none."""
     cpu = "the baseline is the float model on this host's CPU"
-    if has_nvidia:
-        return f"a GPU was found, but no engine here can use it (pip install onnxruntime-gpu): {cpu}"
+    if probes.nvidia():
+        whom = "no engine here can" if wanted == "auto" else f"{_NAMES[wanted]} here cannot"
+        return f"a GPU was found, but {whom} use it ({_REMEDY[wanted]}): {cpu}"
     if gpu.get("kind") == "real":
         return f"a GPU was found ({gpu.get('driver')}), but no Vulkan driver or no LiteRT for it: {cpu}"
     return ""
+
+
+_REMEDY = {
+    "auto": "pip install onnxruntime-gpu",
+    "onnxruntime": "pip install onnxruntime-gpu",
+    "tensorflow": "pip install 'tensorflow[and-cuda]'",
+    "litert": "install its Vulkan driver",
+}

@@ -17,6 +17,8 @@ class BenchCase:
         engine: "litert", "tflite-runtime" or "onnxruntime"; None: whichever fits the file and is there.
         accelerator: "cpu", "gpu", …
         threads: Of the interpreter on the CPU.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        partial: On a GPU, run refused operators on the CPU instead of refusing the file.
     """
 
     name: str
@@ -24,6 +26,8 @@ class BenchCase:
     engine: str | None = None
     accelerator: str = "cpu"
     threads: int = 1
+    precision: str | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -48,6 +52,9 @@ class BenchPlan:
         warmup_ms: Shortest warm-up of a process; `max_warmup_ms` the longest.
         pin: Bind single-threaded CPU cases and their baseline to one and the same CPU, the idlest at that moment.
         seed: Of everything random: order, inputs, bootstrap.
+        sustained_s: None: bursts, interleaved with the baseline. A number: each case alone, so many seconds without a
+            pause; only `block_ms`, the warm-up, `pin` and `seed` matter then.
+        window_s: Length of the windows of a sustained run.
     """
 
     target_width: float = 0.04
@@ -62,8 +69,16 @@ class BenchPlan:
     max_warmup_ms: float = 600.0
     pin: bool = True
     seed: int = 0
+    sustained_s: float | None = None
+    window_s: float = 5.0
 
     def __post_init__(self) -> None:
+        if self.sustained_s is not None and not 0 < 2 * self.window_s <= self.sustained_s:
+            raise ConfigError(
+                f"bench plan: a sustained run needs two windows at least, got {self.sustained_s:g} s in windows of "
+                f"{self.window_s:g} s",
+                hint="run longer (--seconds), or with shorter windows (--window)",
+            )
         positive = ("target_width", "launch_seconds", "max_seconds", "block_ms", "warmup_ms", "max_warmup_ms")
         for name in positive:
             if not getattr(self, name) > 0:

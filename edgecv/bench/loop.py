@@ -1,36 +1,55 @@
 """The measuring loop: launches of case and baseline side by side, until the ratio is known well enough.
 
-For each case: start a fresh process for it and one for the baseline, warm both up, then alternate short blocks, in
-random order within each round; repeat with fresh processes. It knows devices, clocks and random numbers only through
-its arguments, and nothing of printing.
+It knows devices, clocks and random numbers only through its arguments, and nothing of printing. A launch is in
+edgecv.bench.launch, a sustained run in edgecv.bench.sustained.
 """
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-
-from edgecv.bench import summary
+from edgecv.bench import launch, summary, sustained
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Device
-from edgecv.bench.link import AgentLink, Block, Loaded, Warm
-from edgecv.bench.records import CaseResult, Launch, Measurement, Run
-from edgecv.bench.store import measurement_key
-from edgecv.errors import ConfigError
+from edgecv.bench.launch import Clock
+from edgecv.bench.records import CaseResult, Launch, Measurement
+from edgecv.bench.store import Save, measurement_key
+from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError
 from edgecv.progress import QUIET, Advance, Reporter
-from edgecv.results import Kind
 
-Clock = Callable[[], float]
-Save = Callable[[Measurement], None]
+T = TypeVar("T")
+Pair = tuple[BenchCase, BenchCase | None]
+"""A case, and what it alternates with."""
 
-MIN_ROUNDS = 3
-# Below this an inference can fit into caches that the other process has just emptied, so one goes untimed first.
-SETTLE_BELOW_NS = 5e6
+RETRY_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where and how to measure: what all cases on one device share.
+
+    Attributes:
+        save: Called after each launch with all that is known of its case: what a killed run leaves.
+        known: Measurements of earlier runs by key; those of the same contents, plan and device go on.
+        retries: How often in a row a launch in which the device fails is tried again, with fresh processes.
+        reporter: Takes progress and warnings.
+        clock: Seconds, for the plan's budgets; inferences are timed by the device.
+        sleep: Waits seconds before a retry.
+    """
+
+    device: Device
+    plan: BenchPlan
+    save: Save | None = None
+    known: Mapping[str, Measurement] = field(default_factory=dict)
+    retries: int = 0
+    reporter: Reporter = QUIET
+    clock: Clock = time.monotonic
+    sleep: launch.Sleep = time.sleep
 
 
 def bench(
@@ -41,20 +60,19 @@ def bench(
     plan: BenchPlan | None = None,
     save: Save | None = None,
     earlier: Iterable[Measurement] = (),
+    retries: int = 0,
     reporter: Reporter = QUIET,
     clock: Clock = time.monotonic,
 ) -> tuple[CaseResult, ...]:
-    """Measure every case, each alternating with the baseline.
+    """Measure every case, each alternating with the baseline; in sustained runs, one after the other.
 
     Args:
         cases: What to measure, in order.
         baseline: What ratios are to; None measures absolute times only.
         device: Where.
         plan: How long; None: BenchPlan's defaults.
-        save: Called after each launch with all that is known of its case: what a killed run leaves.
-        reporter: Takes progress.
+        save, retries, reporter, clock: See Setting.
         earlier: What `save` was given by earlier runs; measurements of the same contents, plan and device go on.
-        clock: Seconds, for the plan's budgets; inferences are timed by the device.
 
     Returns:
         The baseline's result first when there is one, then one per case. A case's ratio has an interval once there
@@ -66,30 +84,22 @@ def bench(
         DeviceError: A process or the device dropped out; finished launches have been saved.
     """
     chosen = plan or BenchPlan()
-    _check(cases, baseline)
+    check(cases, baseline)
     known = {measurement.key: measurement for measurement in earlier}
-    alone = baseline is not None and not cases
+    setting = Setting(
+        device=device, plan=chosen, save=save, known=known, retries=retries, reporter=reporter, clock=clock
+    )
     done: list[Measurement] = []
-    with reporter.bar("bench", len(cases) or 1) as advance:
-        for case in cases or ([baseline] if baseline else []):
-            job = _Job(case=case, baseline=None if alone else baseline, device=device, plan=chosen, clock=clock)
-            key = measurement_key(case, job.baseline, chosen, device)
-            start = known.get(key, Measurement(key=key, name=case.name, launches=(), complete=False))
-            done.append(_measure(job, start, save, advance))
-            advance(1, note=case.name)
+    todo = pairs(cases, baseline, chosen)
+    with reporter.bar("bench", len(todo)) as advance:
+        for pair in todo:
+            done.append(measure(pair, setting, advance))
+            advance(1, note=pair[0].name)
     return summary.results(cases, baseline, done, device, chosen)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    case: BenchCase
-    baseline: BenchCase | None
-    device: Device
-    plan: BenchPlan
-    clock: Clock
-
-
-def _check(cases: Sequence[BenchCase], baseline: BenchCase | None) -> None:
+def check(cases: Sequence[BenchCase], baseline: BenchCase | None) -> None:
+    """Raise ConfigError when there is nothing to measure, two cases share a name, or a file is missing."""
     if not cases and baseline is None:
         raise ConfigError("nothing to measure: neither cases nor a baseline")
     names = [case.name for case in cases]
@@ -101,95 +111,50 @@ def _check(cases: Sequence[BenchCase], baseline: BenchCase | None) -> None:
             raise ConfigError(f"model file {case.path} does not exist", hint="check the path")
 
 
-def _measure(job: _Job, measurement: Measurement, save: Save | None, advance: Advance) -> Measurement:
-    while not measurement.complete:
-        launches = (*measurement.launches, _launch(job, len(measurement.launches)))
-        complete = summary.is_enough(launches, job.plan)
-        measurement = Measurement(key=measurement.key, name=measurement.name, launches=launches, complete=complete)
-        if save is not None:
-            save(measurement)
-        advance(0, note=f"{job.case.name}: launch {len(launches)}")
-    return measurement
+def pairs(cases: Sequence[BenchCase], baseline: BenchCase | None, plan: BenchPlan) -> tuple[Pair, ...]:
+    """Return what to measure, in order: in bursts, each case with the baseline; sustained, the baseline first."""
+    if baseline is not None and not cases:
+        return ((baseline, None),)
+    if plan.sustained_s is None:
+        return tuple((case, baseline) for case in cases)
+    return (*(((baseline, None),) if baseline else ()), *((case, None) for case in cases))
 
 
-def _launch(job: _Job, index: int) -> Launch:
-    start = job.clock()
-    rng = np.random.default_rng((job.plan.seed, index))
-    with ExitStack() as held:
-        sides = [
-            _Side(case, held.enter_context(AgentLink(job.device.start(), case.name)), job.device)
-            for case in (job.case, job.baseline)
-            if case is not None
-        ]
-        _prepare(sides, job.plan, rng)
-        _rounds(sides, job, rng)
-        runs = [side.run() for side in sides]
-    return Launch(case=runs[0], baseline=runs[1] if job.baseline else None, seconds=job.clock() - start)
+def measure(pair: Pair, setting: Setting, advance: Advance) -> Measurement:
+    """Make the launches of one case that are not known yet, and save each.
+
+    Raises:
+        DeviceError: A launch failed, and so did its retries; the launches before it have been saved.
+    """
+    case, baseline = pair
+    key = _persistently(setting, lambda: measurement_key(case, baseline, setting.plan, setting.device))
+    found = setting.known.get(key, Measurement(key=key, name=case.name, launches=(), complete=False))
+    while not found.complete:
+        attempt = functools.partial(_launch, pair, setting, len(found.launches))
+        launches = (*found.launches, _persistently(setting, attempt))
+        complete = setting.plan.sustained_s is not None or summary.is_enough(launches, setting.plan)
+        found = replace(found, launches=launches, complete=complete)
+        if setting.save is not None:
+            setting.save(found)
+        advance(0, note=f"{case.name}: launch {len(launches)}")
+    return found
 
 
-class _Side:
-    """One half of a launch: a case, its agent, and what was measured so far."""
-
-    loaded: Loaded
-    warm: Warm
-
-    def __init__(self, case: BenchCase, agent: AgentLink, device: Device) -> None:
-        self.case = case
-        self.agent = agent
-        self.device = device
-        self.cpu: int | None = None
-        self.iterations = 1
-        self.blocks: list[Block] = []
-
-    def run(self) -> Run:
-        per_ms = [(b.wall_ns / b.iterations / 1e6, b.cpu_ns / b.iterations / 1e6) for b in self.blocks]
-        return Run(
-            engine=self.loaded.engine,
-            accelerator=self.loaded.accelerator,
-            kind=_weaker(self.loaded.kind, self.device.kind),
-            cpu=self.cpu,
-            iterations=self.iterations,
-            load_ms=self.loaded.load_ms,
-            first_ms=self.warm.first_ms,
-            peak_rss_bytes=self.agent.peak_rss_bytes(),
-            stable=self.warm.stable,
-            wall_ms=tuple(round(wall, 7) for wall, _ in per_ms),
-            cpu_ms=tuple(round(cpu, 7) for _, cpu in per_ms),
-            switches=tuple(block.switches for block in self.blocks),
-        )
+def _persistently(setting: Setting, attempt: Callable[[], T]) -> T:
+    """Call `attempt`, and again when the device fails, as often as the setting allows."""
+    for number in range(setting.retries + 1):
+        try:
+            return attempt()
+        except DeviceError as error:
+            if number == setting.retries or isinstance(error, PartialAccelerationError):
+                raise  # an accelerator that refuses operators refuses them again
+            again = f"trying again with fresh processes ({number + 1} of {setting.retries})"
+            setting.reporter.warn(f"{setting.device.name}: {error.message}; {again}")
+            setting.sleep(RETRY_WAIT_S * (number + 1))
+    raise AssertionError("the loop above returns or raises")
 
 
-def _weaker(first: Kind, second: Kind) -> Kind:
-    return first if first != "measured" else second
-
-
-def _prepare(sides: list[_Side], plan: BenchPlan, rng: np.random.Generator) -> None:
-    """Bind, load and warm up; every step in its own random order, so that neither side always comes first."""
-    for side in sides:
-        side.agent.hello()
-    if plan.pin and all(side.case.accelerator == "cpu" and side.case.threads == 1 for side in sides):
-        cpu = None
-        for side in _shuffled(sides, rng):
-            cpu = side.cpu = side.agent.pin(cpu)
-    for side in _shuffled(sides, rng):
-        side.loaded = side.agent.load(side.case, side.device.put(Path(side.case.path)), plan.seed)
-    for side in _shuffled(sides, rng):
-        side.warm = side.agent.warm_up(plan)
-        side.iterations = max(1, round(plan.block_ms * 1e6 / max(1.0, side.warm.iteration_ns)))
-
-
-def _rounds(sides: list[_Side], job: _Job, rng: np.random.Generator) -> None:
-    plan, start = job.plan, job.clock()
-    settle = 1 if min(side.warm.iteration_ns for side in sides) < SETTLE_BELOW_NS else 0
-    fair_share = plan.max_seconds / plan.min_launches
-    for done in range(plan.max_rounds):
-        now = job.clock()
-        satisfied = done >= plan.min_rounds and now - start >= plan.launch_seconds
-        if satisfied or (done >= MIN_ROUNDS and now - start >= fair_share):
-            return
-        for side in _shuffled(sides, rng):
-            side.blocks.append(side.agent.run(side.iterations, settle))
-
-
-def _shuffled(sides: list[_Side], rng: np.random.Generator) -> list[_Side]:
-    return [sides[i] for i in rng.permutation(len(sides))]
+def _launch(pair: Pair, setting: Setting, index: int) -> Launch:
+    if setting.plan.sustained_s is not None:
+        return sustained.run(pair[0], setting.device, setting.plan, setting.clock)
+    return launch.run(pair, setting.device, setting.plan, index, setting.clock)

@@ -13,12 +13,15 @@ import numpy as np
 from edgecv.bench import statistics
 from edgecv.bench.cases import BenchPlan
 from edgecv.bench.records import Launch, Run
+from edgecv.timings import Sustained
 
 MOST_INTERRUPTED = 0.5
 INTERRUPTED_SHARE = 0.2
 OUTLIER_SHARE = 0.1
 LAUNCH_SPREAD = 0.1
 UNSTABLE_SHARE = 0.3
+DRIFT = 0.03
+BUSY_SHARE = 0.9
 STEADY_GOVERNORS = ("performance", "userspace")
 
 
@@ -48,6 +51,44 @@ def ratio_warnings(launches: Sequence[Launch], ratio: statistics.Ratio | None, p
         return _incomparable(launches)
     found = (_cpu_times(launches), _wide(ratio, plan, len(launches)))
     return tuple(text for text in found if text)
+
+
+def sustained_warnings(
+    runs: Sequence[Run], found: Sustained, governor: str | None, *, compared: bool
+) -> tuple[str, ...]:
+    """Return warnings about a sustained run.
+
+    Args:
+        runs: The one process.
+        found: What it showed.
+        governor: Of the device's CPU frequency; None when unknown.
+        compared: Whether there is a baseline that a reader will look for a ratio to.
+    """
+    several = (_drift(found), _busy(found), _interrupted(runs), _outliers(runs), _governor(governor))
+    ratio = "ratio to the baseline unknown: sustained runs come one after the other; --mode burst compares"
+    texts = (*several, ratio if compared else "", "" if found.energy else f"energy {found.energy_missing}")
+    return tuple(text for text in texts if text)
+
+
+def _drift(found: Sustained) -> str:
+    if found.drift is None or found.drift_ci95 is None:
+        return "drift unknown: a window holds too few blocks; run longer, or with longer windows"
+    low, high = found.drift_ci95
+    if not (low > 1.0 + DRIFT or high < 1.0 - DRIFT):
+        return ""
+    how = "slower" if low > 1.0 else "faster"
+    times = f"{found.drift:.2f} times as long in the last window as in the first [{low:.2f}, {high:.2f}]"
+    cause = "by heat, its clock or other programs; compare `conditions` before and after"
+    return f"an inference took {times}: the device became {how}, {cause}"
+
+
+def _busy(found: Sustained) -> str:
+    if found.busy_share >= BUSY_SHARE:
+        return ""
+    return (
+        f"the device computed {found.busy_share:.0%} of the time only, the rest went into asking it; the load was "
+        "lighter than an application without pauses would be"
+    )
 
 
 def _incomparable(launches: Sequence[Launch]) -> tuple[str, ...]:

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from edgecv.bench.cases import BenchCase
 from edgecv.results import Kind, Latency
+from edgecv.timings import DeviceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A device's state at a moment of a sustained run, in seconds since it began."""
+
+    at_s: float
+    state: DeviceState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +29,8 @@ class Run:
         wall_ms: Elapsed milliseconds per inference of each block, in order of the rounds.
         cpu_ms: CPU milliseconds of the process per inference of each block.
         switches: Involuntary context switches in each block; None where the system cannot say.
+        counts: Inferences of each block, and `starts_s`, when it began; of sustained runs only.
+        readings: The device's state: before and after, and of sustained runs in between.
     """
 
     engine: str
@@ -34,6 +45,9 @@ class Run:
     wall_ms: tuple[float, ...]
     cpu_ms: tuple[float, ...]
     switches: tuple[int | None, ...]
+    counts: tuple[int, ...] = ()
+    starts_s: tuple[float, ...] = ()
+    readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from edgecv.bench.records import Measurement
 from edgecv.errors import ConfigError
 
 SCHEMA = "edgecv.bench/1"
+Save = Callable[[Measurement], None]
+"""Takes all that is known of a case, after each of its launches."""
 
 
 def measurement_key(case: BenchCase, baseline: BenchCase | None, plan: BenchPlan, device: Device) -> str:
@@ -34,11 +38,18 @@ def _content(case: BenchCase) -> dict[str, Any]:
         "engine": case.engine,
         "accelerator": case.accelerator,
         "threads": case.threads,
+        **_accelerator_options(case),
     }
 
 
+def _accelerator_options(case: BenchCase) -> dict[str, Any]:
+    # Left out where not given, so that results from before there were any stay known.
+    given = {"precision": case.precision, "partial": case.partial}
+    return {key: value for key, value in given.items() if value}
+
+
 class ResultsFile:
-    """A JSON file of measurements; `save` fits bench's `save` and keeps what the file had.
+    """A JSON file of measurements; `save` fits bench's `save`, keeps what the file had, and may be called by threads.
 
     Args:
         path: Need not exist.
@@ -48,6 +59,7 @@ class ResultsFile:
         self.path = Path(path)
         # Key to JSON: only what has changed is encoded again, since there is a save after each launch.
         self._encoded: dict[str, str] | None = None
+        self._writing = threading.Lock()
 
     def read(self) -> tuple[Measurement, ...]:
         """Return the file's measurements, none when it does not exist.
@@ -63,11 +75,13 @@ class ResultsFile:
         Raises:
             ConfigError: The file cannot be written, or is something else.
         """
-        if self._encoded is None:
-            self._encoded = {found.key: _encode(found) for found in self.read()}
-        self._encoded[measurement.key] = _encode(measurement)
-        rows = ",\n".join(self._encoded.values())
-        files.write_text(self.path, f'{{"schema":"{SCHEMA}","measurements":[\n{rows}\n]}}\n')
+        row = _encode(measurement)
+        with self._writing:
+            if self._encoded is None:
+                self._encoded = {found.key: _encode(found) for found in self.read()}
+            self._encoded[measurement.key] = row
+            rows = ",\n".join(self._encoded.values())
+            files.write_text(self.path, f'{{"schema":"{SCHEMA}","measurements":[\n{rows}\n]}}\n')
 
 
 def _encode(measurement: Measurement) -> str:

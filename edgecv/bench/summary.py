@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from edgecv.bench import noise, statistics
+from edgecv.bench import noise, statistics, sustained
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Device
 from edgecv.bench.noise import uses_cpu_time
 from edgecv.bench.records import CaseResult, Launch, Measurement, Run
+from edgecv.bench.states import conditions
 from edgecv.results import Latency
 
 
@@ -22,6 +24,12 @@ def results(
     plan: BenchPlan,
 ) -> tuple[CaseResult, ...]:
     """Return the baseline's result, pooled over all launches that it took part in, and each case's."""
+    if plan.sustained_s is not None:
+        everything = (*((baseline,) if baseline else ()), *cases)
+        return tuple(
+            CaseResult(case=case, latency=_sustained(case, measurement, baseline, device, plan))
+            for case, measurement in zip(everything, done, strict=False)
+        )
     governor = device.facts().get("governor")
     found = []
     if baseline is not None:
@@ -35,6 +43,18 @@ def results(
         latency = _latency(case, runs, device, compared, warnings)
         found.append(CaseResult(case=case, latency=latency))
     return tuple(found)
+
+
+def _sustained(
+    case: BenchCase, measurement: Measurement, baseline: BenchCase | None, device: Device, plan: BenchPlan
+) -> Latency:
+    runs = [launch.case for launch in measurement.launches]
+    found = sustained.summarize(runs[0], plan.window_s)
+    warnings = noise.sustained_warnings(
+        runs, found, device.facts().get("governor"), compared=baseline not in (None, case)
+    )
+    latency = _latency(case, runs, device, None, warnings)
+    return replace(latency, mode="sustained", sustained=found)
 
 
 def is_enough(launches: Sequence[Launch], plan: BenchPlan) -> bool:
@@ -94,4 +114,5 @@ def _latency(
         ratio_ci95=interval,
         peak_rss_bytes=max(peaks, default=None),
         warnings=warnings,
+        conditions=conditions(runs),
     )

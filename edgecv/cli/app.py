@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, compress, files, models
+from edgecv.cli import assess, bench, compress, devices, files, models
 
 app = typer.Typer(
     name="edgecv",
@@ -52,9 +52,17 @@ app.command("convert")(compress.convert)
 app.command("inspect")(files.inspect)
 app.command("evaluate")(assess.evaluate)
 app.command("debug")(assess.debug)
-app.command("bench")(assess.bench)
+timing = typer.Typer(cls=bench.FilesByDefault, rich_markup_mode="markdown")
+timing.command(bench.FILES)(bench.files)
+timing.command("compare")(bench.compare)
+app.add_typer(timing, name="bench", help=bench.HELP)
 app.command("report")(assess.report)
 app.command("check")(assess.check)
 app.command("verify")(files.verify)
 app.command("run")(files.run)
 app.command("targets")(files.targets)
+device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
+device.command("list")(devices.device_list)
+device.command("setup")(devices.device_setup)
+device.command("doctor")(devices.device_doctor)
+app.add_typer(device, name="device")

@@ -40,6 +40,11 @@ def evaluate(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
+    program_cache: opt.ProgramCache = None,
     json_: opt.Json = False,
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
@@ -48,7 +53,10 @@ def evaluate(
     """
     from edgecv.pipeline import assess
 
-    request = assess.EvaluationRequest(data=data, split=split, spec=spec, engine=engine, accelerator=accelerator)
+    request = assess.EvaluationRequest(
+        data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial, program_cache=program_cache, device=device, devices=devices,
+    )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.evaluation(result)
 
@@ -70,31 +78,6 @@ def debug(
     emit_json(found) if json_ else render.noise(found)
 
 
-def bench(
-    files: Files,
-    device: Annotated[str, typer.Option("--device", help="Where to measure: local.")] = "local",
-    baseline: Baseline = None,
-    engine: opt.Engine = None,
-    accelerator: opt.Accelerator = "cpu",
-    threads: opt.Threads = 1,
-    plan: Plan = "default",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Save results here; resumes a killed run.")] = None,
-    seed: opt.Seed = 0,
-    json_: opt.Json = False,
-) -> None:
-    """Measure latency, interleaved with the baseline, with intervals on the ratio.
-
-    Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
-    """
-    from edgecv.pipeline import measure
-
-    request = measure.BenchRequest(
-        device=device, engine=engine, accelerator=accelerator, threads=threads, plan=plan, seed=seed
-    )
-    result = measure.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
-    emit_json(result) if json_ else render.latencies(result)
-
-
 def report(
     files: Files,
     out: opt.Out,
@@ -103,6 +86,7 @@ def report(
     split: opt.Split = "test",
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Repeatable; default: all.")] = None,
     plan: Plan = "quick",
+    baseline_engine: opt.BaselineEngine = "auto",
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -113,7 +97,9 @@ def report(
     """
     from edgecv.pipeline import measure
 
-    request = measure.ReportRequest(data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed)
+    request = measure.ReportRequest(
+        data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine
+    )
     made = measure.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made.report) if json_ else render.report(made.report, made.paths)
 

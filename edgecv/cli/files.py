@@ -41,6 +41,9 @@ def targets(json_: opt.Json = False) -> None:
 def inspect(
     file: File,
     target: opt.Target = "cpu",
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="GPU: samples for the float16 audit; default: golden inputs.")
+    ] = None,
     min_mapped: MinMapped = None,
     compile_: Compile = False,
     out: CompileTo = None,
@@ -51,28 +54,37 @@ def inspect(
 
     Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --min-mapped 95% --json`
     """
-    from edgecv.targets import inspect_or_compile, parse_minimum
+    from edgecv.pipeline.inspecting import inspect_file
+    from edgecv.targets import parse_minimum
 
     least = parse_minimum(min_mapped) if min_mapped is not None else None
-    inspection = inspect_or_compile(file, target, compile_=compile_, out=out, force=force, reporter=ConsoleReporter())
+    inspection = inspect_file(
+        file, target, data=data, compile_=compile_, out=out, force=force, reporter=ConsoleReporter()
+    )
     emit_json(inspection) if json_ else render.inspection(inspection)
     render.require_mapped(inspection, least)
 
 
 def verify(
     file: File,
-    device: Annotated[str, typer.Option("--device", help="Where to replay them: local.")] = "local",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
 
-    Example: `edgecv verify lenet5-int8.tflite`
+    Example: `edgecv verify lenet5-int8.tflite --device arm64`
     """
     from edgecv.pipeline import assess
 
-    result = assess.verify(file, device=device, engine=engine, accelerator=accelerator)
+    result = assess.verify(
+        file, device=device, devices=devices, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial,
+    )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     render.require_passed(result)
 
@@ -84,6 +96,8 @@ def run(
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
     """Classify one image with the on-device runtime.
@@ -92,5 +106,8 @@ def run(
     """
     from edgecv.pipeline import assess
 
-    answer = assess.run(file, image, top=top, spec=spec, engine=engine, accelerator=accelerator)
+    answer = assess.run(
+        file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
+        partial=allow_partial,
+    )  # fmt: skip
     emit_json(answer) if json_ else render.answer(answer)

@@ -29,4 +29,28 @@ Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
 ]
 Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu, gpu or edgetpu.")]
+BaselineEngine = Annotated[
+    str,
+    typer.Option(
+        "--baseline-engine",
+        help="auto (the first that can use a GPU, else the CPU), onnxruntime, tensorflow or litert.",
+    ),
+]
+AllowPartial = Annotated[
+    bool, typer.Option("--allow-partial", help="On a GPU, run operators that it refuses on the CPU, and say so.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="On a GPU, float16 or float32; default: float16 where the adapter computes it."),
+]
+ProgramCache = Annotated[
+    Path | None, typer.Option("--program-cache", help="On a GPU, folder that keeps compiled programs for next time.")
+]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Interpreter threads.")]
+Device = Annotated[str, typer.Option("--device", help="Where to run it: see `edgecv device list`.")]
+Devices = Annotated[
+    Path | None,
+    typer.Option(
+        "--devices", help="TOML file of devices; default: $EDGECV_DEVICES, else edgecv-devices.toml if it is here."
+    ),
+]

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.errors import GateFailure
-from edgecv.results import Advice, Compilation, Evaluation, Inspection, Latency, PredictedLatency, Report
+from edgecv.results import Advice, Compilation, Evaluation, Inspection, PredictedLatency, Report
 
 
 def zoo_entries(entries: Any) -> None:
@@ -32,7 +32,8 @@ def _short(count: int | None) -> str:
 def zoo_entry(shown: Any) -> None:
     emit(f"{shown['name']} ({shown['variant']}): {shown['title']}")
     for key in ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth"):
-        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}")
+        at = f"  at layer {shown['peak_layer']}" if key == "peak_activation_bytes" else ""
+        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}{at}")
     emit(f"  input: {_shape(shown['input_shape'])}; source: {shown['source']}")
     for variant, title in shown["variants"].items():
         emit(f"  variant {variant}: {title}")
@@ -130,6 +131,12 @@ def inspection(found: Inspection) -> None:
     if found.parameter_bytes.on_chip is not None:
         on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
         emit(f"parameters: {_bytes(on_chip)} on chip, {_bytes(streamed)} streamed at each inference")
+    if found.float16 is not None:
+        audit = found.float16
+        emit(f"float16 holds up to 65504: the largest activation is {audit.largest:.4g}, on {audit.samples} samples of "
+             f"{audit.source}; {len(audit.near)} tensors come within a factor of {audit.margin:g} of it")  # fmt: skip
+        for tensor in audit.near:
+            emit(f"  {tensor.layer or tensor.op}: {tensor.largest:.4g}{' OVERFLOWS' if tensor.overflows else ''}")
     if found.latency is not None:
         emit(_predicted(found.latency))
     if found.compilation is not None:
@@ -180,6 +187,20 @@ def golden(result: Any) -> None:
     verdict = "passed" if result.passed else "FAILED"
     emit(f"{result.path}: {verdict}, {result.n} golden vectors on {result.engine}")
     emit(f"  largest difference {result.max_abs_diff:.3g}, allowed {result.tolerance:.3g}")
+    if result.device != "local":
+        emit(f"  on {result.device}, {result.kind}; {_agreement(result.agreement)}")
+
+
+def _agreement(found: Any) -> str:
+    if found.host_engine is None:
+        return f"not compared with this host: {found.cause}"
+    if found.differing == 0:
+        return f"equal to this host bit for bit: {found.values:,} values of {found.samples} inputs"
+    steps = "" if found.max_steps is None else f"{found.max_steps} steps, "
+    return (
+        f"{found.differing:,} of {found.values:,} values of {found.samples} inputs differ from this host's, by at most "
+        f"{steps}{found.max_abs_diff:.3g}: {found.cause}"
+    )
 
 
 def require_passed(result: Any) -> None:
@@ -199,11 +220,20 @@ def answer(given: Any) -> None:
 def evaluation(result: Evaluation) -> None:
     emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
     top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
-    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {result.accelerator}")
+    place = "" if result.device == "local" else f", on {result.device}"
+    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}{place}")
     _head_figures(result)
     for head in result.others:
         emit(f"head {head.head}: {head.metric} {head.value:.4f}")
         _head_figures(head)
+
+
+def _accelerator(result: Any) -> str:
+    """Return "cpu", or for an accelerator its device, float type and share: "gpu (Mali-G78, float16)"."""
+    parts = [part for part in (result.adapter, result.precision) if part]
+    parts += [] if result.fully_accelerated else ["in part, the rest on the CPU"]
+    detail = f" ({', '.join(parts)})" if parts else ""
+    return f"{result.accelerator}{detail}{'' if result.kind == 'measured' else f': {result.kind}'}"
 
 
 def _head_figures(result: Any) -> None:
@@ -224,15 +254,6 @@ def _head_figures(result: Any) -> None:
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4g}"
-
-
-def latencies(result: Report) -> None:
-    emit(baseline_line(result))
-    rows = [(a.name, *_latency(latency)) for a in result.artifacts for latency in a.latency]
-    header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
-    emit_table("", header, rows, right=tuple(range(2, 9)))
-    for name, warning in ((a.name, w) for a in result.artifacts for latency in a.latency for w in latency.warnings):
-        emit(f"{name}: {warning}")
 
 
 def report(result: Report, paths: Any) -> None:
@@ -278,7 +299,7 @@ def baseline_line(result: Report) -> str:
 
 def _artifact_row(a: Any) -> tuple[str, ...]:
     latency = a.latency[0] if a.latency else None
-    drop = "unknown" if a.drop is None else f"{a.drop:+.4f} {_interval(a.drop_ci95, 4)}"
+    drop = "unknown" if a.drop is None else f"{a.drop:+.4f} {interval(a.drop_ci95, 4)}"
     mapped = "unknown" if a.mapping is None else f"{a.mapping.n_mapped}/{a.mapping.n_ops} {a.target}"
     return (
         a.name,
@@ -293,26 +314,7 @@ def _artifact_row(a: Any) -> tuple[str, ...]:
     )
 
 
-def _latency(found: Latency) -> tuple[str, ...]:
-    ratio = "" if found.ratio_to_baseline is None else f"{found.ratio_to_baseline:.3f}"
-    load, first = (_ms(found.load_ms), _ms(found.first_ms))
-    steady = (_ms(found.p50), _ms(found.p90), _ms(found.p99))
-    return (
-        f"{found.engine} {found.accelerator}",
-        load,
-        first,
-        *steady,
-        ratio,
-        _interval(found.ratio_ci95, 3),
-        found.kind,
-    )
-
-
-def _ms(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
-
-
-def _interval(pair: tuple[float, float] | None, digits: int) -> str:
+def interval(pair: tuple[float, float] | None, digits: int) -> str:
     return "" if pair is None else f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
 
 

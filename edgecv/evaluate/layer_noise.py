@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgecv.errors import DataError, UnsupportedModelError
+from edgecv.evaluate.kept import KeptTensors
 from edgecv.graphs import Graph, read_tflite
-from edgecv.optional import require
 from edgecv.progress import QUIET, Reporter
 from edgecv.runtime.container import read_manifest
 
@@ -73,7 +73,7 @@ def layer_noise(
     """
     graphs = [read_tflite(path.read_bytes()) for path in (float_file, int8_file)]
     pairs = _pairs(graphs, [_layers(path) for path in (float_file, int8_file)], (float_file, int8_file))
-    reference, candidate = (_Kept(path) for path in (float_file, int8_file))
+    reference, candidate = (KeptTensors(path) for path in (float_file, int8_file))
     sums = [_Sums() for _ in pairs]
     with reporter.bar("compare layers", total) as advance:
         for sample in inputs:
@@ -111,44 +111,6 @@ def _pairs(graphs: Sequence[Graph], maps: Sequence[tuple[str, ...]], paths: tupl
             f"{paths[0]} and {paths[1]} have no layer in common", hint="give files of one model"
         )
     return pairs
-
-
-class _Kept:
-    """An interpreter that keeps every tensor."""
-
-    def __init__(self, path: Path) -> None:
-        # Delegates fuse operators and drop the tensors between them.
-        litert = require("ai_edge_litert.interpreter", why="to look inside a model")
-        self._interpreter = litert.Interpreter(
-            model_path=str(path),
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]
-        self._scales = {d["index"]: d["quantization_parameters"] for d in self._interpreter.get_tensor_details()}
-
-    def run(self, sample: Array) -> None:
-        index, dtype = self._input["index"], self._input["dtype"]
-        if dtype != np.float32:
-            scale, zero = self._scale(index)
-            limits = np.iinfo(dtype)
-            sample = np.clip(np.round(sample / scale) + zero, limits.min, limits.max).astype(dtype)
-        self._interpreter.set_tensor(index, sample)
-        self._interpreter.invoke()
-
-    def value(self, index: int) -> Array:
-        """Return a tensor in real units, float64."""
-        stored: Array = self._interpreter.get_tensor(index)
-        if stored.dtype.kind == "f":
-            return stored.astype(np.float64)
-        scale, zero = self._scale(index)
-        real: Array = (stored.astype(np.float64) - zero) * scale
-        return real
-
-    def _scale(self, index: int) -> tuple[float, int]:
-        found = self._scales[index]
-        return float(found["scales"][0]), int(found["zero_points"][0])
 
 
 class _Sums:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgecv import runtime
-from edgecv.bench.devices import DEVICES
-from edgecv.errors import unknown_name
+from edgecv.bench import open_device
+from edgecv.bench.remote import open_on_device
+from edgecv.errors import ConfigError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.manifest import Manifest
-from edgecv.pipeline import models
+from edgecv.pipeline import delegates, models
+from edgecv.pipeline.agreement import Agreement, compare
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Evaluation
+from edgecv.results import Evaluation, Kind
 from edgecv.runtime import Predictor, golden
 from edgecv.runtime.container import read_manifest
 from edgecv.specs import ModelSpec
@@ -22,13 +24,26 @@ from edgecv.targets import vulkan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data."""
+    """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
+
+    Attributes:
+        device: "local" runs it in this process; any other name in an agent there.
+        devices: The user's file of devices.
+        partial: On a GPU, run refused operators on the CPU, with a warning, instead of refusing the file.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        program_cache: Folder of compiled programs, for a GPU.
+    """
 
     data: str | None = None
     split: str = "test"
     spec: Path | None = None
     engine: str | None = None
     accelerator: str = "cpu"
+    partial: bool = False
+    precision: str | None = None
+    program_cache: Path | None = None
+    device: str = "local"
+    devices: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +53,8 @@ class Verification:
     Attributes:
         max_abs_diff: Largest difference of an output, in its real unit; `tolerance` is the largest allowed.
         failure: The sentence for the user when it did not pass.
+        device: What ran it; `kind` "simulated" when that is emulated.
+        agreement: How a device's raw outputs compare with this host's on the same inputs; None for this host itself.
     """
 
     path: str
@@ -47,6 +64,9 @@ class Verification:
     tolerance: float
     passed: bool
     failure: str
+    device: str = "local"
+    kind: Kind = "measured"
+    agreement: Agreement | None = None
 
 
 def open_predictor(file: Path, request: EvaluationRequest) -> Any:
@@ -57,13 +77,40 @@ def open_predictor(file: Path, request: EvaluationRequest) -> Any:
         DeviceError: The accelerator cannot take it.
     """
     if is_keras(file):
+        if request.device != "local":
+            raise ConfigError(f"{file}: devices run .tflite and .onnx files", hint=f"edgecv convert {file}")
         return KerasPredictor(models.load(models.Source(path=file, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
-    return open_artifact(file, engine=request.engine, accelerator=request.accelerator, spec=spec)
+    if request.device != "local":
+        return open_on_device(
+            file,
+            open_device(request.device, request.devices),
+            engine=request.engine,
+            accelerator=request.accelerator,
+            partial=request.partial,
+            precision=request.precision,
+            spec=spec,
+        )
+    return open_artifact(
+        file,
+        engine=request.engine,
+        accelerator=request.accelerator,
+        partial=request.partial,
+        precision=request.precision,
+        program_cache=request.program_cache,
+        spec=spec,
+    )
 
 
 def open_artifact(
-    file: Path, *, engine: str | None = None, accelerator: str = "cpu", spec: ModelSpec | None = None
+    file: Path,
+    *,
+    engine: str | None = None,
+    accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
+    program_cache: Path | None = None,
+    spec: ModelSpec | None = None,
 ) -> Predictor:
     """Open an artifact with the on-device runtime; for the GPU, with the Vulkan driver that this host has.
 
@@ -71,10 +118,20 @@ def open_artifact(
 
     Raises:
         ConfigError, UnsupportedModelError, MissingDependencyError, DeviceError: As `runtime.load`.
+        PartialAccelerationError: An operator is refused, and `partial` is false; named with its source layer.
     """
     if accelerator == "gpu":
         vulkan.activate_first()
-    return runtime.load(file, engine=engine, accelerator=accelerator, spec=spec)
+    with delegates.naming_layers(file):
+        return runtime.load(
+            file,
+            engine=engine,
+            accelerator=accelerator,
+            strict=not partial,
+            precision=precision,
+            program_cache=program_cache,
+            spec=spec,
+        )
 
 
 def is_keras(file: Path) -> bool:
@@ -96,23 +153,39 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     """
     with open_predictor(file, request) as predictor:
         dataset = models.open_data(request.data, manifest_of(file))
-        if getattr(predictor, "is_software_adapter", False):
-            reporter.warn(f"simulated: '{predictor.adapter}' is a software renderer, not a GPU")
+        delegates.remark(predictor, reporter)
+        delegates.warn_float16(file, predictor, dataset, request.split, reporter)
         split = dataset.split(request.split)
-        return evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+        found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+    return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))
 
 
-def verify(file: Path, *, device: str = "local", engine: str | None = None, accelerator: str = "cpu") -> Verification:
-    """Replay a file's golden vectors on a device.
+def verify(
+    file: Path,
+    *,
+    device: str = "local",
+    engine: str | None = None,
+    accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
+    devices: Path | None = None,
+) -> Verification:
+    """Replay a file's golden vectors on a device; on another than this host, compare its raw outputs with this host's.
 
     Raises:
         ConfigError: The device is unknown.
-        UnsupportedModelError: It holds none, or cannot be read.
-        DeviceError: The accelerator cannot take it.
+        UnsupportedModelError: The file holds none, or cannot be read.
+        DeviceError: The device failed, or the accelerator cannot take the file.
     """
-    if device not in DEVICES:
-        raise unknown_name("device", device, DEVICES.names())
-    with open_artifact(file, engine=engine, accelerator=accelerator) as predictor:
+    request = EvaluationRequest(
+        engine=engine,
+        accelerator=accelerator,
+        partial=partial,
+        precision=precision,
+        device=device,
+        devices=devices,
+    )
+    with open_predictor(file, request) as predictor:
         found = golden.replay(predictor)
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
@@ -126,6 +199,9 @@ def verify(file: Path, *, device: str = "local", engine: str | None = None, acce
             tolerance=found.tolerance,
             passed=found.passed,
             failure="" if found.passed else failure,
+            device=device,
+            kind=getattr(predictor, "kind", "simulated" if predictor.is_software_adapter else "measured"),
+            agreement=None if device == "local" else compare(file, predictor),
         )
 
 
@@ -137,6 +213,8 @@ def run(
     spec: Path | None = None,
     engine: str | None = None,
     accelerator: str = "cpu",
+    partial: bool = False,
+    precision: str | None = None,
 ) -> dict[str, Any]:
     """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}], "heads"}.
 
@@ -146,7 +224,8 @@ def run(
         DataError: The image is missing, corrupt, or has the wrong channels.
         ConfigError, UnsupportedModelError, DeviceError: The file cannot be run.
     """
-    with open_predictor(file, EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator)) as predictor:
+    request = EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator, partial=partial, precision=precision)
+    with open_predictor(file, request) as predictor:
         prediction = predictor.predict(image)
         heads = {
             name: [{"label": label, "score": float(score)} for label, score in ranked[:top]]

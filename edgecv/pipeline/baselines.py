@@ -10,19 +10,34 @@ from pathlib import Path
 
 from edgecv.bench import BaselineEngine, BenchCase, choose_baseline_engine
 from edgecv.convert import convert
+from edgecv.convert.graphdef import write_graphdef
 from edgecv.errors import ConfigError
 from edgecv.pipeline import models
 from edgecv.pipeline.assess import is_keras, manifest_of
 from edgecv.progress import QUIET, Reporter
+from edgecv.runtime.container import sniff
+
+_ENGINE_OF = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineFile:
-    """The float model as a file that the chosen engine runs."""
+    """The float model as a file that the chosen engine runs.
+
+    Attributes:
+        path: That file.
+        source: What the user gave: what accuracy is evaluated with where the file says nothing of its contract.
+    """
 
     path: Path
     name: str
     engine: BaselineEngine
+    source: Path
+
+    @property
+    def evaluable(self) -> Path:
+        """The file that accuracy is evaluated with, by the same package that is timed."""
+        return self.source if self.engine.engine == "tensorflow" else self.path
 
     def case(self) -> BenchCase:
         """Return what the benchmark measures."""
@@ -36,7 +51,12 @@ class BaselineFile:
 
 @contextlib.contextmanager
 def open_baseline(
-    source: Path, *, seed: int = 0, choice: BaselineEngine | None = None, reporter: Reporter = QUIET
+    source: Path,
+    *,
+    seed: int = 0,
+    wanted: str = "auto",
+    choice: BaselineEngine | None = None,
+    reporter: Reporter = QUIET,
 ) -> Iterator[BaselineFile]:
     """Make a baseline ready, for as long as the context lasts.
 
@@ -45,25 +65,47 @@ def open_baseline(
 
     Args:
         source: `.keras`, `.h5`, SavedModel folder, `.tflite` or `.onnx`.
-        choice: Engine; None looks for a GPU and falls back, declared, to the CPU.
+        wanted: "auto", or an engine's name: see `choose_baseline_engine`.
+        choice: Engine; None chooses one that can use a GPU, and falls back, declared, to the CPU.
 
     Raises:
-        ConfigError: It does not exist, or is a quantised file.
+        ConfigError: It does not exist, is a quantised file, or in a format that the engine does not run.
+        MissingDependencyError: The engine that is asked for is not installed.
     """
     if not source.exists():
         raise ConfigError(f"baseline {source} does not exist", hint="check --baseline")
-    engine = choice or choose_baseline_engine()
-    reporter.info(engine.sentence)
     if not is_keras(source):
         _check_float(source)
-        yield BaselineFile(path=source, name=source.stem, engine=engine)
+        engine = choice or choose_baseline_engine(wanted=_fitting(source, wanted))
+        reporter.info(engine.sentence)
+        yield BaselineFile(path=source, name=source.stem, engine=engine, source=source)
         return
+    engine = choice or choose_baseline_engine(wanted=wanted)
+    reporter.info(engine.sentence)
     with tempfile.TemporaryDirectory(prefix="edgecv-baseline-") as folder:
         out = Path(folder) / f"{source.stem}.{engine.format}"
-        loaded = models.load(models.Source(path=source))
-        models.require_manifest(loaded)
+        _write(source, engine, out, seed, reporter)
+        yield BaselineFile(path=out, name=source.stem, engine=engine, source=source)
+
+
+def _write(source: Path, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:
+    loaded = models.load(models.Source(path=source))
+    models.require_manifest(loaded)
+    if engine.format == "graphdef":
+        write_graphdef(loaded.model, out)
+    else:
         convert(loaded, format=engine.format, scheme="float32", out=out, seed=seed, reporter=reporter)
-        yield BaselineFile(path=out, name=source.stem, engine=engine)
+
+
+def _fitting(source: Path, wanted: str) -> str:
+    """Return the engine that runs a converted file as it is."""
+    fits = _ENGINE_OF[sniff(source)]
+    if wanted not in ("auto", fits):
+        raise ConfigError(
+            f"baseline {source} is a file for {fits}, and --baseline-engine is {wanted}",
+            hint="pass the .keras: it is converted for any engine",
+        )
+    return fits
 
 
 def _check_float(source: Path) -> None:

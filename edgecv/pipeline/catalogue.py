@@ -46,7 +46,7 @@ def show(name: str, *, variant: str = "canonical", input_size: int | None = None
 
 
 def _cost(profile: zoo.ModelProfile | None) -> dict[str, Any]:
-    names = ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth")
+    names = ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "peak_layer", "depth")
     return {name: None if profile is None else getattr(profile, name) for name in names}
 
 

@@ -36,7 +36,8 @@ TARGETS = ("cpu", "gpu", "edgetpu")
 BATCH = 8
 SPARSITY = 0.5
 LOGIT_SPREAD = 2.0
-MEAN_SHARE = 0.25
+MEAN_SHARE = 0.1
+LABELS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ def cells(
     ways: Sequence[str] = WAYS,
     formats: Sequence[str] = FORMATS,
     targets: Sequence[str] = TARGETS,
+    labels: int | None = LABELS,
     reporter: Reporter = QUIET,
 ) -> Iterator[Cell]:
     """Make, check and inspect every file of one network; what fails is a cell with its error, not an exception.
@@ -98,6 +100,8 @@ def cells(
         ways: Of `WAYS`.
         formats: Of `FORMATS`.
         targets: Deployment targets that read each .tflite.
+        labels: At most so many for a classifier, None for all of its own: an int8 softmax over a thousand has answers
+            below its step of 1/256, and a check of them sees nothing else.
         reporter: Told of each file.
 
     Yields:
@@ -106,7 +110,7 @@ def cells(
     Raises:
         ConfigError: Unknown names, or a shape that the architecture does not take.
     """
-    model, spec = zoo.build(name, variant=variant, input_shape=input_shape)
+    model, spec = zoo.build(name, variant=variant, input_shape=input_shape, **_few_labels(name, variant, labels))
     data = synthetic(spec)
     _settle(model, spec, data)
     with tempfile.TemporaryDirectory() as folder:
@@ -131,6 +135,47 @@ def check(
             found.append(cell)
             advance(1, note=f"{cell.way} {cell.format}")
     return tuple(found)
+
+
+def settled_file(
+    name: str,
+    folder: Path,
+    *,
+    variant: str = "canonical",
+    input_shape: tuple[int, ...] | None = None,
+    way: str = "float32",
+    format: str = "tflite",
+    reporter: Reporter = QUIET,
+) -> Path:
+    """Make one file of one network as `cells` does, and keep it: for measuring what targets do with it.
+
+    Args:
+        name: Of the architecture; `variant` of it.
+        folder: To write to.
+        input_shape: None takes the smallest one.
+        way: "float32", "float16", "dynamic" or "int8-ptq".
+        format: Of `FORMATS`.
+        reporter: Takes progress.
+
+    Raises:
+        ConfigError: Unknown names.
+        ConversionError: It does not convert.
+    """
+    model, spec = zoo.build(name, variant=variant, input_shape=input_shape or zoo.get(name).small_shape)
+    data = synthetic(spec)
+    _settle(model, spec, data)
+    source = _Source(model=model, spec=spec, data=data, folder=folder)
+    made: Path = _convert(source, model, way, format, reporter).path
+    return made
+
+
+def _few_labels(name: str, variant: str, most: int | None) -> dict[str, Any]:
+    entry = zoo.get(name)
+    chosen = entry.variant(variant)
+    heads = chosen.heads or entry.heads
+    if chosen.fixed_labels is not None or len(heads) > 1 or most is None or len(heads[0].labels) <= most:
+        return {}
+    return {"labels": heads[0].labels[:most]}
 
 
 def _settle(model: Any, spec: ModelSpec, data: Dataset) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +13,12 @@ from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, DeviceError
 from edgecv.evaluate import drop_between, evaluate, head_results
-from edgecv.files import sha256
 from edgecv.manifest import Manifest
 from edgecv.pipeline import models
-from edgecv.pipeline.assess import manifest_of, open_artifact
+from edgecv.pipeline.assess import EvaluationRequest, manifest_of, open_predictor
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import (
-    UNKNOWN,
-    ArtifactResult,
     Baseline,
     DatasetInfo,
     Evaluation,
@@ -33,20 +28,7 @@ from edgecv.results import (
     MappingSummary,
     Report,
 )
-from edgecv.runtime.container import sniff
-from edgecv.targets import inspect, summarize, vulkan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
-    """Where and how to time files."""
-
-    device: str = "local"
-    engine: str | None = None
-    accelerator: str = "cpu"
-    threads: int = 1
-    plan: str = "default"
-    seed: int = 0
+from edgecv.targets import inspect, summarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +41,7 @@ class ReportRequest:
     plan: str = "quick"
     device: str = "local"
     seed: int = 0
+    baseline_engine: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,47 +50,6 @@ class MadeReport:
 
     report: Report
     paths: reports.ReportPaths
-
-
-def bench_files(
-    files: Sequence[Path],
-    request: BenchRequest,
-    *,
-    baseline: Path | None = None,
-    out: Path | None = None,
-    reporter: Reporter = QUIET,
-) -> Report:
-    """Time files, each interleaved with the baseline.
-
-    Args:
-        files: `.tflite` and `.onnx` files.
-        request: Where and how.
-        baseline: The float model; None gives absolute times only.
-        out: File of raw results, saved after each launch; a killed run goes on from it.
-
-    Returns:
-        A report without metrics: its warnings say so.
-
-    Raises:
-        ConfigError, UnsupportedModelError: A file or option is wrong.
-        DeviceError: A device failed; what was finished is in `out`.
-    """
-    if request.accelerator == "gpu":
-        vulkan.activate_first()
-    cases = [_case(file, request) for file in _distinct(files)]
-    with contextlib.ExitStack() as held:
-        base = held.enter_context(open_baseline(baseline, seed=request.seed, reporter=reporter)) if baseline else None
-        results = _time(cases, base, request.device, request.plan, request.seed, out, reporter)
-    latencies = {result.case.name: result.latency for result in results}
-    artifacts = tuple(_timed_artifact(file, latencies[_name(file)]) for file in files)
-    return Report(
-        created=_now(),
-        host=reports.host_facts(),
-        dataset=None,
-        baseline=_baseline(base, None, latencies) if base else None,
-        artifacts=artifacts,
-        warnings=_unevaluated(artifacts) + _latency_warnings(artifacts),
-    )
 
 
 def report_files(
@@ -129,9 +71,10 @@ def report_files(
         if (out / name).exists() and not force:
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
     targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
-    manifests = {file: _manifest(file) for file in _distinct(files)}
+    manifests = {file: _manifest(file) for file in distinct(files)}
     dataset = models.open_data(request.data, next(iter(manifests.values())))
-    with open_baseline(baseline, seed=request.seed, reporter=reporter) as base:
+    wanted = request.baseline_engine
+    with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
         made = _compare(manifests, base, dataset, targets, request, out, reporter)
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
@@ -152,13 +95,13 @@ def _compare(
     reporter: Reporter,
 ) -> Report:
     split = dataset.split(request.split)
-    reference = _evaluate(base.path, base.engine.accelerator, dataset, request.split, reporter).evaluation
+    reference = _evaluate(base.evaluable, base.engine.accelerator, dataset, request.split, reporter).evaluation
     found = {
         file: _evaluate(file, _accelerator(manifest), dataset, request.split, reporter)
         for file, manifest in manifests.items()
     }
     mappings = {file: _mappings(file, targets, reporter) for file in manifests}
-    cases = [BenchCase(name=_name(f), path=str(f)) for f, m in manifests.items() if _timed_here(m)]
+    cases = [BenchCase(name=file_name(f), path=str(f)) for f, m in manifests.items() if _timed_here(m)]
     results = _time(cases, base, request.device, request.plan, request.seed, out / RAW_RESULTS, reporter)
     latencies = {result.case.name: result.latency for result in results}
     artifacts = tuple(
@@ -166,20 +109,20 @@ def _compare(
             file,
             manifest,
             folder=out,
-            name=_name(file),
+            name=file_name(file),
             evaluation=found[file].evaluation,
             metric_kind=found[file].kind,
             drop=drop_between(reference, found[file].evaluation),
             heads=head_results(reference, found[file].evaluation),
             mappings=mappings[file],
-            latency=[latencies[_name(file)]] if _name(file) in latencies else [],
+            latency=[latencies[file_name(file)]] if file_name(file) in latencies else [],
         )
         for file, manifest in manifests.items()
     )
     remarks = [answer.remark for answer in found.values() if answer.remark]
-    untimed = [_why_untimed(_name(f), m) for f, m in manifests.items() if not _timed_here(m)]
+    untimed = [_why_untimed(file_name(f), m) for f, m in manifests.items() if not _timed_here(m)]
     return Report(
-        created=_now(),
+        created=now(),
         host=reports.host_facts(),
         dataset=DatasetInfo(
             name=dataset.name, split=request.split, n=len(split), sha256=split.sha256, labels=tuple(dataset.labels)
@@ -202,20 +145,20 @@ class _Answer:
 def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
     """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU."""
     try:
-        predictor = open_artifact(file, accelerator=accelerator)
+        predictor = open_predictor(file, EvaluationRequest(accelerator=accelerator))
     except DeviceError as error:
         if accelerator == "cpu":
             raise
-        remark = f"{_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
+        remark = f"{file_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
         samples = dataset.split(split)
         evaluation = evaluate(
-            predictor, samples, dataset.name, targets=dataset.targets, name=_name(file), reporter=reporter
+            predictor, samples, dataset.name, targets=dataset.targets, name=file_name(file), reporter=reporter
         )
-        if not predictor.is_software_adapter:
+        if not getattr(predictor, "is_software_adapter", False):
             return _Answer(evaluation=evaluation)
-        remark = f"{_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
+        remark = f"{file_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
         return _Answer(evaluation=evaluation, kind="simulated", remark=remark)
 
 
@@ -266,49 +209,13 @@ def _baseline(base: BaselineFile, found: Evaluation | None, latencies: Mapping[s
         device=base.engine.device,
         metric=found.metric if found else None,
         value=found.value if found else None,
-        latency_ms=_summary(latency) if latency else None,
+        latency_ms=latency_summary(latency) if latency else None,
         kind="measured",
     )
 
 
-def _summary(latency: Latency) -> LatencySummary:
+def latency_summary(latency: Latency) -> LatencySummary:
     return LatencySummary(p50=latency.p50, p90=latency.p90, p99=latency.p99, samples=latency.samples)
-
-
-def _timed_artifact(file: Path, latency: Latency) -> ArtifactResult:
-    manifest = manifest_of(file)
-    if manifest is not None:
-        return reports.artifact_result(file, manifest, folder=Path.cwd(), name=_name(file), latency=[latency])
-    return ArtifactResult(
-        name=_name(file),
-        path=Path(os.path.relpath(file)).as_posix(),
-        format=sniff(file),
-        scheme=UNKNOWN,
-        method=UNKNOWN,
-        sparsity=None,
-        target=UNKNOWN,
-        size_bytes=file.stat().st_size,
-        sha256=sha256(file),
-        latency=(latency,),
-    )
-
-
-def _unevaluated(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
-    return tuple(f"{a.name}: metric, drop and mapping unknown: bench measures latency only" for a in artifacts)
-
-
-def _latency_warnings(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
-    return tuple(f"{a.name}: {warning}" for a in artifacts for latency in a.latency for warning in latency.warnings)
-
-
-def _case(file: Path, request: BenchRequest) -> BenchCase:
-    return BenchCase(
-        name=_name(file),
-        path=str(file),
-        engine=request.engine,
-        accelerator=request.accelerator,
-        threads=request.threads,
-    )
 
 
 def _manifest(file: Path) -> Manifest:
@@ -318,17 +225,17 @@ def _manifest(file: Path) -> Manifest:
     return manifest
 
 
-def _distinct(files: Sequence[Path]) -> Sequence[Path]:
-    names = [_name(file) for file in files]
+def distinct(files: Sequence[Path]) -> Sequence[Path]:
+    names = [file_name(file) for file in files]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"two files are called '{twice}'", hint="rename one: reports tell artifacts apart by name")
     return files
 
 
-def _name(file: Path) -> str:
+def file_name(file: Path) -> str:
     return file.name
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -192,18 +192,19 @@ def _untrained(
     plan: TrainPlan, dataset: Dataset
 ) -> tuple[Any, ModelSpec, training.TrainRecipe, tuple[Mapping[str, str], ...]]:
     """Return the model to train with its contract, its recipe, and the stages that led to it."""
-    changes = {
+    changes: dict[str, Any] = {
         "epochs": plan.epochs, "batch_size": plan.batch_size, "learning_rate": plan.learning_rate, "seed": plan.seed,
     }  # fmt: skip
     if (plan.name is None) == (plan.source is None):
         raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
     if plan.source is not None:
+        _check_no_architecture_options(plan)
         loaded = load(Source(path=plan.source))
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
         head = training.NewHead(labels=dataset.labels)
         model, spec = training.with_new_head(loaded.model, parent.spec, head)
-        recipe = with_changes(_recipe(plan, parent.spec), **changes)
+        recipe = training.adjusted(_recipe(plan, parent.spec), **changes)
         if not recipe.stages:
             recipe = training.transfer_recipe(model, recipe)
         return model, spec, recipe, ancestry(loaded)
@@ -214,7 +215,20 @@ def _untrained(
         entry.name, variant=plan.variant, labels=first, other_labels=others, input_shape=size, width=plan.width,
         weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
     )  # fmt: skip
-    return model, spec, with_changes(_recipe(plan, spec), **changes), ()
+    return model, spec, training.adjusted(_recipe(plan, spec), **changes), ()
+
+
+def _check_no_architecture_options(plan: TrainPlan) -> None:
+    given = {
+        "--variant": plan.variant != "canonical", "--input-size": plan.input_size is not None,
+        "--width": plan.width != 1.0, "--weights": plan.weights is not None,
+    }  # fmt: skip
+    asked = ", ".join(option for option, is_set in given.items() if is_set)
+    if asked:
+        raise ConfigError(
+            f"{asked} belongs to an architecture, and --from starts from a trained model, which has its own",
+            hint="leave it out, or name an architecture in place of --from",
+        )
 
 
 def _head_labels(entry: zoo.ZooEntry, dataset: Dataset) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from edgecv.report.figures import baseline_sentence
 from edgecv.reportfile import explanation
 from edgecv.results import ArtifactResult, Report
 
@@ -44,7 +45,7 @@ def completed(report: Report) -> Report:
         nameless = [a.name for a in report.artifacts if unknown(a) and not explanation(warnings, a.name, figure)]
         if nameless:
             warnings.append(f"{title} unknown, since nothing recorded it in this run: {', '.join(nameless)}")
-    return replace(report, warnings=tuple(warnings))
+    return replace(report, warnings=tuple(warnings), statement=baseline_sentence(report))
 
 
 def _lifted(report: Report) -> Iterator[str]:

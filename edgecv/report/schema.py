@@ -25,9 +25,23 @@ from edgecv.results import (
     LatencySummary,
     MappingSummary,
     Report,
+    Start,
+    Startup,
     Unmapped,
 )
 from edgecv.specs import SCHEMES, Format, Method
+from edgecv.timings import (
+    Conditions,
+    DeviceFailure,
+    DeviceState,
+    Energy,
+    OpProfile,
+    OpTime,
+    Sustained,
+    SweepPoint,
+    ThreadSweep,
+    Window,
+)
 
 _SHA256: dict[str, Any] = {"pattern": "^[0-9a-f]{64}$"}
 _SHARE: dict[str, Any] = {"minimum": 0, "maximum": 1}
@@ -41,11 +55,16 @@ _Limits = dict[str, dict[str, Any]]
 _LIMITS: dict[type, _Limits] = {
     Report: {
         "schema": {"const": REPORT_SCHEMA},
+        "statement": {"description": "What the baseline ran on: the CPU where there was no GPU."},
         "created": {"format": "date-time", "description": "When the report was made, ISO 8601."},
         "host": {"description": "Facts of the machine that made the report."},
         "dataset": {"description": "The samples that metrics are about; null when there were none."},
         "baseline": {"description": "What drops and ratios are against; null when there was none."},
         "warnings": {"description": "Noise, limits, and why each unknown (null) figure is unknown."},
+        "baselines": {"description": "The baseline on each device, when there are several."},
+        "devices": {"description": "Device to the facts of it; empty when all was measured on the host."},
+        "failures": {"description": "What could not be measured on which device."},
+        "sweeps": {"description": "Files that were measured with several numbers of threads."},
     },
     DatasetInfo: {"name": _NAME, "split": _NAME, "n": {"minimum": 1}, "sha256": _SHA256},
     Baseline: {"engine": _NAME, "accelerator": _NAME, "device": _NAME},
@@ -93,14 +112,76 @@ _LIMITS: dict[type, _Limits] = {
         "ratio_ci95": {"description": "95 % interval of the ratio."},
         "peak_rss_bytes": _COUNT,
         "arena_bytes": _COUNT,
+        "mode": {"description": "burst: short blocks beside the baseline; sustained: one run without a pause."},
+        "conditions": {"description": "The device before and after; null when nothing was read."},
+        "sustained": {"description": "Windows, drift and energy; null for bursts."},
+        "profile": {"description": "Time per operator; null when not asked for, or when a warning says why not."},
+        "adapter": {"description": "What the accelerator calls its device; null on the CPU."},
+        "precision": {"description": "The float type that the accelerator computes in, found out on it."},
+        "startup": {"description": "Starting with and without a cache of compiled programs, where there is one."},
     },
+    Startup: {"launches": {"minimum": 1}, "cache_bytes": _COUNT},
+    Start: {
+        "load_ms": {**_MS, "description": "From opening the file to a ready interpreter."},
+        "compile_ms": {**_MS, "description": "Of it, compiling for the accelerator."},
+        "first_ms": {**_MS, "description": "The first inference."},
+    },
+    Conditions: {},
+    DeviceState: {
+        "temperatures_c": {"description": "Thermal zone or sensor to degrees Celsius."},
+        "frequency_mhz": {"description": "CPU to its clock frequency."},
+        "energy_uj": {"description": "Counter to microjoules since some moment in the past."},
+        "power_mw": {"description": "Power sensor to milliwatts."},
+        "missing": {"description": "Figure to the reason why it is unknown."},
+    },
+    Sustained: {
+        "seconds": _COUNT,
+        "inferences": _COUNT,
+        "throughput_per_s": _COUNT,
+        "busy_share": _SHARE,
+        "drift": {"exclusiveMinimum": 0, "description": "Time in the last window over that in the first."},
+        "drift_ci95": {"description": "95 % interval of the drift."},
+        "energy": {"description": "One per counter or sensor; rails may contain one another."},
+        "energy_missing": {"description": "Why there is none."},
+    },
+    Window: {
+        "start_s": _COUNT,
+        "seconds": _COUNT,
+        "inferences": _COUNT,
+        "throughput_per_s": _COUNT,
+        "p50": _MS,
+        "p90": _MS,
+    },
+    Energy: {"source": _NAME, "joules": _COUNT, "per_inference_mj": _COUNT},
+    OpProfile: {"source": _NAME, "runs": {"minimum": 1}, "sum_ms": _MS, "inference_ms": _MS, "resolution_ms": _MS},
+    OpTime: {
+        "name": _NAME,
+        "op": {
+            "description": "Operator of the file, empty when unknown; of several fused ones, the last in ONNX files."
+        },
+        "index": _COUNT,
+        "layer": {"description": "Source layer, empty when unknown."},
+        "ms": _MS,
+        "share": _SHARE,
+        "certain": {"description": "False: another order of operators explains the profile as well."},
+    },
+    ThreadSweep: {
+        "artifact": _NAME,
+        "device": _NAME,
+        "reference": _NAME,
+        "best": {"minimum": 1},
+        "tied": {"description": "Numbers of threads that were not told from the best."},
+    },
+    SweepPoint: {"threads": {"minimum": 1}, "p50": _MS, "ratio": {"exclusiveMinimum": 0}},
+    DeviceFailure: {"device": _NAME, "artifact": _NAME, "error": _NAME, "attempts": _COUNT},
 }
 
 # Keys that a report may leave out; all others are there, null when unknown.
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
     ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind", "heads"}),
-    Latency: frozenset({"warnings"}),
+    Latency: frozenset({"warnings", "mode", "conditions", "sustained", "profile", "adapter", "precision", "startup"}),
+    Report: frozenset({"statement", "baselines", "devices", "failures", "sweeps"}),
 }
 
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}

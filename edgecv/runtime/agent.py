@@ -6,10 +6,15 @@ Commands (`{"command": NAME, ...}`), answered in order:
 
     hello                                  versions, host facts, pid
     pin      {cpu}                         bind to one CPU; null picks the idlest
-    load     {path, engine, accelerator, threads, seed}
+    load     {path, engine, accelerator, threads, seed, partial, precision, program_cache}
+    precision                              the float type that the accelerator computes in, found out on it
     warmup   {min_ms, max_ms, block_ms}    the first inference, then blocks until they stop getting faster
     run      {iterations | min_ms, settle, each}
+    predict  {samples: [[tensor…]…]}       outputs of the loaded model for raw inputs; a tensor is {dtype, shape, data},
+                                           its data the base64 of little-endian bytes
     memory                                 peak resident set
+    state                                  temperatures, clock, energy counters (see edgecv.runtime.telemetry)
+    profile  {path, engine, accelerator, threads, seed, runs, seconds}    time per operator
     close                                  answers, then ends
 
 A failure is answered with `{"error": {"type", "message", "hint"}}`, a malformed line too; neither ends the process.
@@ -26,6 +31,7 @@ The process opens no port and starts no other. Native libraries print to stdout,
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import io
 import json
@@ -33,14 +39,16 @@ import math
 import os
 import sys
 import time
-from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import edgecv
+from edgecv.codec import decode
 from edgecv.errors import ConfigError, EdgecvError, unknown_name
-from edgecv.runtime import host, open_session
+from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
+from edgecv.runtime import host, open_session, profiling, telemetry
 from edgecv.runtime.timing import time_block, time_each, warm_up
 
 try:
@@ -69,9 +77,13 @@ class Agent:
             "hello": self._hello,
             "pin": self._pin,
             "load": self._load,
+            "precision": self._precision,
             "warmup": self._warmup,
             "run": self._run,
+            "predict": self._predict,
             "memory": self._memory,
+            "state": telemetry.answer,
+            "profile": profiling.answer,
             "close": self._close,
         }
 
@@ -116,7 +128,9 @@ class Agent:
         self.close()
         self._rss_before = peak_rss_bytes()
         start = time.perf_counter_ns()
-        self._session = self._open_session(path, engine=engine, accelerator=accelerator, threads=threads)
+        self._session = self._open_session(
+            path, engine=engine, accelerator=accelerator, threads=threads, **_accelerator_options(request)
+        )
         load_ns = time.perf_counter_ns() - start
         self._session.set_inputs([seeded_input(info.shape, info.dtype, seed) for info in self._session.inputs])
         # Garbage collection between blocks only, and never over what is loaded by now.
@@ -129,7 +143,15 @@ class Agent:
             "accelerator": self._session.accelerator,
             "kind": "simulated" if self._session.is_software_adapter else "measured",
             "adapter": self._session.adapter,
+            "inputs": [dataclasses.asdict(info) for info in self._session.inputs],
+            "fully_accelerated": getattr(self._session, "fully_accelerated", True),
+            "outputs": [dataclasses.asdict(info) for info in getattr(self._session, "outputs", ())],
+            "compile_ms": getattr(self._session, "compile_ms", None),
+            "from_cache": getattr(self._session, "from_cache", False),
         }
+
+    def _precision(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        return {"precision": self._loaded().precision}
 
     def _warmup(self, request: Dict[str, Any]) -> Dict[str, Any]:
         limits = [round(_number(request, key, default) * 1e6) for key, default in _WARMUP_MS.items()]
@@ -159,6 +181,14 @@ class Agent:
         if not self._iteration_ns:
             raise ConfigError("run with min_ms needs a warmup first", hint="send warmup, or run with iterations")
         return max(1, math.ceil(_number(request, "min_ms", None) * 1e6 / self._iteration_ns))
+
+    def _predict(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        session = self._loaded()
+        answers = []
+        for number, sample in enumerate(_take(request, "samples", list)):
+            tensors = _tensors(sample, session.inputs, number)
+            answers.append([dataclasses.asdict(pack_array(array)) for array in session.run(tensors)])
+        return {"samples": answers}
 
     def _memory(self, request: Dict[str, Any]) -> Dict[str, Any]:
         return {"peak_rss_bytes": peak_rss_bytes(), "rss_before_load_bytes": self._rss_before}
@@ -229,6 +259,13 @@ def main(opener: Opener = open_session) -> int:
             return 1
 
 
+def _accelerator_options(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the options of accelerators that the request names; none, so that openers need not know them."""
+    found = {key: _take(request, key, str, None) for key in ("precision", "program_cache")}
+    options: Dict[str, Any] = {key: value for key, value in found.items() if value is not None}
+    return {**options, "strict": False} if _take(request, "partial", bool, False) else options
+
+
 def _parse(line: str) -> Dict[str, Any]:
     try:
         request = json.loads(line)
@@ -237,6 +274,25 @@ def _parse(line: str) -> Dict[str, Any]:
     if not isinstance(request, dict):
         raise ConfigError(f"expected a JSON object, got {type(request).__name__}", hint='send {"command": "hello"}')
     return request
+
+
+def _tensors(sample: Any, inputs: Sequence[TensorInfo], number: int) -> List[NDArray[Any]]:
+    """Return the arrays of one sample, checked against the model's inputs: native code takes what it is given."""
+    if not isinstance(sample, list) or len(sample) != len(inputs):
+        raise ConfigError(f"sample {number} must be a list of {len(inputs)} tensors")
+    arrays = []
+    for packed, info in zip(sample, inputs):
+        try:
+            array = unpack_array(decode(GoldenArray, packed, where=f"sample {number}"))
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"sample {number}: a tensor cannot be read: {error}") from error
+        if array.dtype.name != info.dtype or array.shape != tuple(info.shape):
+            raise ConfigError(
+                f"sample {number}: input '{info.name}' takes {info.dtype} {tuple(info.shape)}, "
+                f"got {array.dtype.name} {array.shape}"
+            )
+        arrays.append(array)
+    return arrays
 
 
 _REQUIRED: Any = object()

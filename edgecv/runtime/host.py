@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 PACKAGES = (
     "ai-edge-litert",
@@ -33,6 +33,17 @@ _VIRTUAL_DRIVERS = (
     "virtio-pci",
     "hyperv_drm",
 )
+# Flags of /proc/cpuinfo: arch/x86/include/asm/cpufeatures.h and arch/arm64/kernel/cpuinfo.c of Linux; what XNNPACK asks
+# for: src/configs/hardware-config.c.
+_X86, _ARM64, _ARM = ("x86_64", "amd64"), ("aarch64", "arm64"), ("armv7l", "armv8l", "arm")
+_ISAS: Tuple[Tuple[str, Tuple[str, ...], Callable[[FrozenSet[str]], bool]], ...] = (
+    ("x86-vnni", _X86, lambda flags: bool(flags & {"avx512_vnni", "avx_vnni"})),
+    ("x86-avx2", _X86, lambda flags: {"avx2", "fma"} <= flags),
+    ("arm64-i8mm", _ARM64, lambda flags: "i8mm" in flags),
+    ("arm64-dotprod", _ARM64, lambda flags: "asimddp" in flags),
+    ("arm64", _ARM64, lambda flags: True),
+    ("armv7", _ARM, lambda flags: "neon" in flags),
+)
 _GPU_NODES = ("dev/nvidia[0-9]*", "dev/mali*", "dev/kgsl-3d0", "dev/dxg")
 _ICD_FOLDERS = ("usr/share/vulkan/icd.d", "etc/vulkan/icd.d", "usr/local/share/vulkan/icd.d")
 
@@ -44,13 +55,15 @@ def host_facts(root: str = "/") -> Dict[str, Any]:
         root: Folder that holds proc, sys and etc.
 
     Returns:
-        cpu_model, machine, cpus (all), usable_cpus (this process's), memory_bytes, os, kernel, governor (of the first
-        CPU), virtual_machine, python, packages (name to version) and gpu (see `gpu_adapter`).
+        cpu_model, machine, isa (see `cpu_isa`), cpus (all), usable_cpus (this process's), memory_bytes, os,
+        kernel, governor (of the first CPU), virtual_machine, python, packages (name to version) and gpu (see
+        `gpu_adapter`).
     """
     base = Path(root)
     return {
         "cpu_model": _cpu_model(base),
         "machine": platform.machine(),
+        "isa": cpu_isa(root),
         "cpus": os.cpu_count(),
         "usable_cpus": len(usable_cpus()) or os.cpu_count(),
         "memory_bytes": _memory_bytes(base),
@@ -87,6 +100,22 @@ def idlest_cpu(cpus: Sequence[int], sample_s: float = 0.05, root: str = "/") -> 
     after = _idle_ticks(Path(root))
     # The last CPU on a tie: the first one serves most interrupts.
     return max(cpus, key=lambda cpu: (after.get(cpu, 0) - before.get(cpu, 0), cpu))
+
+
+def cpu_isa(root: str = "/", machine: Optional[str] = None) -> Optional[str]:
+    """Return the instruction set of this CPU that decides which kernels XNNPACK takes; None for one without a name.
+
+    Args:
+        root: Folder that holds proc.
+        machine: As `platform.machine()`, which it is by default.
+
+    Returns:
+        "x86-vnni", "x86-avx2", "arm64-i8mm", "arm64-dotprod", "arm64" or "armv7". What a heterogeneous CPU's listed
+        cores have in common counts.
+    """
+    base, kind = Path(root), (platform.machine() if machine is None else machine).lower()
+    flags = _cpu_flags(base)
+    return next((name for name, machines, needed in _ISAS if kind in machines and needed(flags)), None)
 
 
 def status_bytes(key: str) -> Optional[int]:
@@ -155,6 +184,14 @@ def _gpu_driver(base: Path) -> Optional[str]:
         if driver not in _VIRTUAL_DRIVERS:
             return driver
     return next((node.name for pattern in _GPU_NODES for node in sorted(base.glob(pattern))), None)
+
+
+def _cpu_flags(base: Path) -> FrozenSet[str]:
+    """Return the flags that all listed cores have."""
+    lines = (_text(base / "proc/cpuinfo") or "").splitlines()
+    rows = (line.partition(":") for line in lines)
+    found = [frozenset(value.split()) for name, _, value in rows if name.strip() in ("flags", "Features")]
+    return frozenset.intersection(*found) if found else frozenset()
 
 
 def _cpu_model(base: Path) -> Optional[str]:

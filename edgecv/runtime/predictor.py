@@ -31,6 +31,8 @@ def load(
     accelerator: str = "cpu",
     threads: Optional[int] = None,
     strict: bool = True,
+    precision: Optional[str] = None,
+    program_cache: Optional[PathLike] = None,
     spec: Optional[ModelSpec] = None,
 ) -> Predictor:
     """Open a model file, ready to be asked.
@@ -41,13 +43,15 @@ def load(
         accelerator: "cpu", "gpu" or "edgetpu"; there is no fallback from one to the other.
         threads: Of the interpreter on the CPU; None means 1.
         strict: On the GPU, refuse a model of which an operator would run on the CPU.
+        precision: On the GPU, "float16" or "float32"; None leaves it to the accelerator.
+        program_cache: Folder in which LiteRT's GPU accelerator keeps compiled programs for the next start.
         spec: The model's contract, for a file without a manifest; wins over the manifest's.
 
     Raises:
         ConfigError: The file is missing, or an option is wrong.
         UnsupportedModelError: The file is damaged, has no manifest (and no `spec` is given), or does not fit it.
         MissingDependencyError: No interpreter for the file is installed.
-        DeviceError: The accelerator is missing or refuses the model.
+        DeviceError: The accelerator is missing or refuses the model; PartialAccelerationError: a part of it.
     """
     manifest = read_manifest(path)
     contract = spec or (manifest.spec if manifest else None)
@@ -56,7 +60,15 @@ def load(
             f"{os.fspath(path)} has no edgecv manifest, so nothing says how it is fed and read",
             hint="pass spec=ModelSpec(...), or make the file with edgecv convert",
         )
-    session = open_session(path, engine=engine, accelerator=accelerator, threads=threads, strict=strict)
+    session = open_session(
+        path,
+        engine=engine,
+        accelerator=accelerator,
+        threads=threads,
+        strict=strict,
+        precision=precision,
+        program_cache=program_cache,
+    )
     try:
         return Predictor(session, contract, manifest, path=os.fspath(path))
     except BaseException:
@@ -99,6 +111,16 @@ class Predictor:
     def is_software_adapter(self) -> bool:
         """Whether that device is emulated by the CPU: its times are no GPU's."""
         return self.session.is_software_adapter
+
+    @property
+    def fully_accelerated(self) -> bool:
+        """Whether every operator runs on the accelerator."""
+        return self.session.fully_accelerated
+
+    @property
+    def precision(self) -> Optional[str]:
+        """The float type that an accelerator computes in: "float16", "float32"; None on the CPU and where unknown."""
+        return self.session.precision
 
     def predict(self, image: Any) -> Prediction:
         """Return what the model says of one image.

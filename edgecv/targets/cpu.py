@@ -1,28 +1,40 @@
-"""The host CPU: LiteRT's own interpreter says which operators XNNPACK took over."""
+"""CPUs: LiteRT's own interpreter says which operators XNNPACK took over, a target's data which kernels compute them."""
 
 from __future__ import annotations
 
-from edgecv.graphs import Graph
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from edgecv import profiles
+from edgecv.graphs import Graph, Op
 from edgecv.optional import require
+from edgecv.profiles import KernelRule, TargetProfile
+from edgecv.runtime import host
+from edgecv.runtime.engines import onnx
+from edgecv.targets.kernel_kinds import is_weighted, kind_of
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, join_names, wrong_format
 
 _XNNPACK = Finding(status="Delegated to XNNPACK", mapped=True, certainty="accelerator")
 _KERNEL = Finding(status="Builtin kernel", mapped=True, certainty="accelerator")
 _UNASKED = Finding(status="Builtin kernel", mapped=True, certainty="likely")
 _ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="likely")
+_ASKED_ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="accelerator")
 
 
 def judge_on_cpu(request: Request) -> Verdict:
     """Judge every operator by loading the file into the interpreter with XNNPACK, without running it.
 
-    Builtin operators all run on the CPU; "mapped" is false only for custom ones. An ONNX file is judged by domain.
+    Builtin operators all run on the CPU; "mapped" is false only for custom ones. Which kernels compute an operator
+    follows from the instruction set, the host's or the target's own, and is not traced. For another instruction set
+    than the host's everything is predicted.
     """
     refused = wrong_format(request)
     if refused is not None:
         return refused
     custom = join_names(op.op for op in request.graph.ops if op.is_custom)
     if request.graph.format == "onnx":
-        return _predicted(request.graph, _ONNX, notes=("judged by operator domains; the file was not run",))
+        return _onnx(request)
     if custom:
         return _predicted(request.graph, _UNASKED, notes=(f"the file needs custom operators: {custom}",))
     try:
@@ -30,8 +42,84 @@ def judge_on_cpu(request: Request) -> Verdict:
     except (RuntimeError, ValueError) as error:
         note = f"the interpreter refuses the file: {_first_line(error)}"
         return _predicted(request.graph, _UNASKED, notes=(note,))
-    findings = tuple(_XNNPACK if op.index in delegated else _KERNEL for op in request.graph.ops)
-    return Verdict(findings=findings, kind="measured", notes=("as XNNPACK decides on this host's CPU",))
+    return _with_kernels(request, delegated)
+
+
+def _with_kernels(request: Request, delegated: frozenset[int]) -> Verdict:
+    here = host.cpu_isa()
+    profile, foreign = _instruction_set(request.profile, here)
+    findings = tuple(_finding(request.graph, op, op.index in delegated, profile) for op in request.graph.ops)
+    kernels = _kernel_notes(request.graph, profile)
+    if not foreign:
+        isa = f"this host's CPU is {profile.title}" if profile else "this host's instruction set has no kernel data"
+        asked = f"as XNNPACK decides on this host; {isa}; kernels follow from XNNPACK's source and were not traced"
+        return Verdict(findings=findings, kind="measured", notes=(asked, *kernels))
+    likely = tuple(replace(found, certainty="likely") for found in findings)
+    note = (
+        f"predicted: nothing ran on {request.profile.title}; which operators XNNPACK takes is what it decides on this "
+        f"host ({here or 'unnamed'}), the kernels are documented; times on this host say nothing of that CPU"
+    )
+    return Verdict(findings=likely, kind="predicted", notes=(note, *kernels))
+
+
+def _instruction_set(profile: TargetProfile, here: str | None) -> tuple[TargetProfile | None, bool]:
+    """Return the profile with the kernels that count, and whether it is of another CPU than this one."""
+    if profile.isa not in ("", "host"):
+        return profile, profile.isa != here
+    if here is None or here not in profiles.target_names():
+        return None, False
+    return profiles.target(here), False
+
+
+def _finding(graph: Graph, op: Op, delegated: bool, profile: TargetProfile | None) -> Finding:
+    kind = kind_of(graph, op)
+    if not delegated:
+        why = f"; XNNPACK left it: no {kind} kernel for it, or not with its options" if kind else ""
+        return replace(_KERNEL, status=f"Builtin kernel of TFLite{why}")
+    rule = profile.kernels.get(kind) if profile and is_weighted(op) else None
+    if rule is None:
+        return _XNNPACK
+    kernels = rule.depthwise if op.op == "DEPTHWISE_CONV_2D" and rule.depthwise else rule.kernels
+    return replace(_XNNPACK, status=f"{_XNNPACK.status}: {kind}, {kernels}")
+
+
+def _kernel_notes(graph: Graph, profile: TargetProfile | None) -> tuple[str, ...]:
+    """Return what is to be known of each kind of numbers that the file's layers compute with, and of threads."""
+    if profile is None:
+        return ()
+    counts = Counter(kind_of(graph, op) for op in graph.ops if is_weighted(op))
+    rules = [(kind, count, profile.kernels[kind]) for kind, count in counts.items() if kind in profile.kernels]
+    notes = [_kernel_note(kind, count, rule) for kind, count, rule in rules]
+    return (*notes, f"threads: {profile.threads}") if profile.threads else tuple(notes)
+
+
+def _kernel_note(kind: str, count: int, rule: KernelRule) -> str:
+    return f"{kind}, {count} layers: {rule.pace}{f': {rule.why}' if rule.why else ''}"
+
+
+def _onnx(request: Request) -> Verdict:
+    """Judge an ONNX file: ONNX Runtime assigns every node to its CPU provider, or refuses the file."""
+    graph = request.graph
+    names = {op.op for op in graph.ops if op.is_custom}
+    if names:
+        return _predicted(graph, _ONNX, notes=(f"the file needs custom operators: {join_names(names)}",))
+    if request.profile.isa not in ("", "host", host.cpu_isa()):
+        return _predicted(graph, _ONNX, notes=("judged by operator domains; nothing ran on this CPU",))
+    try:
+        opened = onnx.open_inference(str(request.path), 1, [onnx.CPU], record=True)
+    except Exception as error:  # a missing package, a refused file: either way nobody was asked
+        note = f"judged by operator domains, since ONNX Runtime was not asked: {_first_line(error)}"
+        return _predicted(graph, _ONNX, notes=(note,))
+    nodes = onnx.nodes_of(opened)
+    if nodes is None:
+        return _predicted(graph, _ONNX, notes=("judged by operator domains: this ONNX Runtime names no nodes",))
+    made = f"ONNX Runtime made {len(nodes)} nodes of the file's {len(graph.ops)}"
+    return Verdict(findings=(_ASKED_ONNX,) * len(graph.ops), kind="measured", notes=(f"{made}: {_counted(nodes)}",))
+
+
+def _counted(nodes: Iterable[onnx.Node]) -> str:
+    counts = Counter((node.provider, node.op) for node in nodes)
+    return ", ".join(f"{count} {op}" for (_, op), count in counts.most_common())
 
 
 def xnnpack_ops(request: Request) -> frozenset[int]:

@@ -3,7 +3,7 @@
 from edgecv.train.augment import Augmentation
 from edgecv.train.features import split_at, split_specs
 from edgecv.train.recipe_files import default_recipe, recipe, recipe_names
-from edgecv.train.recipes import Plateau, Stage, TrainRecipe
+from edgecv.train.recipes import Plateau, Stage, TrainRecipe, adjusted
 from edgecv.train.training import Trained, train
 from edgecv.train.transfer import NewHead, transfer_recipe, with_new_head
 
@@ -14,6 +14,7 @@ __all__ = [
     "Stage",
     "TrainRecipe",
     "Trained",
+    "adjusted",
     "default_recipe",
     "recipe",
     "recipe_names",

@@ -50,7 +50,7 @@ def _names(model: Any, stage: Stage) -> frozenset[str]:
             )
         found.update(hits)
     if stage.train_last is not None:
-        able = [layer.name for layer in model.layers if any(weight.trainable for weight in layer.weights)]
+        able = [layer.name for layer in model.layers if layer.trainable_weights]
         found.update(layer.name for layer in model.layers if layer.weights and layer.name not in able)
         found.update(able[: -stage.train_last])
     return frozenset(found)

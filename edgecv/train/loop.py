@@ -155,6 +155,8 @@ def _fingerprint(run: _Run, data_sha256: tuple[str, ...]) -> str:
         "layers": [type(layer).__name__ for layer in run.model.layers],
         "tensorflow": tensorflow().__version__,
     }
+    if run.hooks.teacher is not None:
+        facts["teacher"] = states.weights_digest(run.hooks.teacher)
     return states.fingerprint(facts, run.weights())
 
 

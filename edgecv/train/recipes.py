@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from edgecv.errors import ConfigError, unknown_name
@@ -137,6 +137,50 @@ class TrainRecipe:
         check("auxiliary_weight", self.auxiliary_weight, self.auxiliary_weight >= 0, ">= 0")
         for name, weight in self.head_weights.items():
             check(f"head_weights.{name}", weight, weight >= 0, ">= 0")
+
+
+def adjusted(
+    recipe: TrainRecipe,
+    *,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+) -> TrainRecipe:
+    """Return a recipe with the values that are not None.
+
+    With stages, `epochs` are those of all stages together, shared out as they are now, and `learning_rate` is that of
+    the first stage; the others' rates change by the same factor.
+
+    Raises:
+        ConfigError: A value is out of range, or there are fewer epochs than stages.
+    """
+    given = {"epochs": epochs, "learning_rate": learning_rate, "batch_size": batch_size, "seed": seed}
+    stages = recipe.stages
+    if stages and epochs is not None:
+        stages = _shared_out(stages, epochs)
+    if stages and learning_rate is not None:
+        factor = learning_rate / (stages[0].learning_rate or recipe.learning_rate)
+        stages = tuple(
+            one if one.learning_rate is None else replace(one, learning_rate=one.learning_rate * factor)
+            for one in stages
+        )
+        given["learning_rate"] = recipe.learning_rate * factor
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(recipe, stages=stages, **changes)
+
+
+def _shared_out(stages: tuple[Stage, ...], epochs: int) -> tuple[Stage, ...]:
+    """Return the stages with `epochs` in all, each with its share and at least one."""
+    check("epochs", epochs, epochs >= len(stages), f">= {len(stages)}, one for each of the recipe's stages")
+    total, done, made = sum(stage.epochs for stage in stages), 0, []
+    for index, stage in enumerate(stages):
+        upto = sum(other.epochs for other in stages[: index + 1])
+        own = round(epochs * upto / total) - done
+        own = min(max(1, own), epochs - done - (len(stages) - index - 1))
+        made.append(replace(stage, epochs=own))
+        done += own
+    return tuple(made)
 
 
 def fine_tuning(recipe: TrainRecipe, *, rate: float, epochs: float) -> dict[str, Any]:

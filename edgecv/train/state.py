@@ -62,6 +62,11 @@ def fingerprint(facts: object, weights: Sequence[Array]) -> str:
     return digest.hexdigest()
 
 
+def weights_digest(model: Any) -> str:
+    """Return the SHA-256 over the weights of a keras model, as hex."""
+    return fingerprint({}, model.get_weights())
+
+
 def save(path: Path, state: State) -> None:
     """Write `state` to `path`, whole or not at all. Raises ConfigError when the disk is full or read-only."""
     meta = {

@@ -16,7 +16,7 @@ from edgecv.train.freezing import frozen
 from edgecv.train.logs import logger
 from edgecv.train.loop import Fitted, Hooks, fit
 from edgecv.train.recipes import NO_AUGMENTATION, Stage, TrainRecipe
-from edgecv.train.state import Epoch
+from edgecv.train.state import Epoch, weights_digest
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset
@@ -113,6 +113,8 @@ def _staged(
             reporter.info(f"{hooks.stage}: features are computed once, so images are not augmented in this stage")
             own = replace(own, augmentation=NO_AUGMENTATION)
         parts = cut(model)
+        # The head alone is what the loop sees; another backbone makes another run.
+        marked = replace(marked, facts={**marked.facts, "backbone": weights_digest(parts.backbone)})
         return run_stage(
             parts.head, spec, dataset, own, marked, state=state, reporter=reporter, backbone=parts.backbone
         )

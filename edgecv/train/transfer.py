@@ -11,10 +11,10 @@ from edgecv.specs import Head, ModelSpec
 from edgecv.train.recipes import Stage, TrainRecipe
 
 HEAD = "head"
-HEAD_EPOCHS = 0.5
+HEAD_EPOCHS = 0.25
 """Share of a recipe's epochs that the new head trains alone."""
 
-FINE_TUNING_RATE = 0.1
+FINE_TUNING_RATE = 0.3
 """Of the recipe's learning rate: large steps would undo what the backbone knows."""
 
 
@@ -40,17 +40,18 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
     model whose classifier follows a pool keeps the pool.
 
     Args:
-        model: Functional or sequential; its last layer with weights is the classifier that goes.
+        model: Functional or sequential. The layer that gives the labels of its first head goes, with what follows; a
+            backbone, whose head is an embedding, stays whole.
         spec: Its contract: input and preprocessing stay.
         head: What is built.
 
     Raises:
         ConfigError: Fewer than two labels.
-        UnsupportedModelError: The model has nothing before its classifier.
+        UnsupportedModelError: The model has nothing before its classifier, or its last layer is none.
     """
     if len(head.labels) < 2:
         raise ConfigError(f"a classifier needs 2 or more labels, got {', '.join(head.labels) or 'none'}")
-    x = _features(model)
+    x = _features(model, spec)
     layers = keras().layers
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name=f"{HEAD}_pool")(x)
@@ -65,7 +66,7 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
 
 
 def transfer_recipe(model: Any, recipe: TrainRecipe) -> TrainRecipe:
-    """Return a recipe in two stages: the head on cached features, then all layers at a tenth of the rate."""
+    """Return a recipe in two stages: the head on cached features, then all layers at 0.3 of the rate."""
     first = max(1, round(recipe.epochs * HEAD_EPOCHS))
     backbone = tuple(layer.name for layer in model.layers if layer.weights and not layer.name.startswith(f"{HEAD}_"))
     stages = (
@@ -75,12 +76,27 @@ def transfer_recipe(model: Any, recipe: TrainRecipe) -> TrainRecipe:
     return replace(recipe, stages=stages)
 
 
-def _features(model: Any) -> Any:
+def _features(model: Any, spec: ModelSpec) -> Any:
     """Return the tensor that the classifier takes, without a dropout in front of it."""
-    weighted = [layer for layer in model.layers if layer.weights]
-    if len(weighted) < 2:
+    if spec.head.task == "embedding":
+        return model.outputs[0]
+    tensor = _classifier(model, spec).input
+    while (layer := tensor._keras_history.layer).__class__.__name__ in ("Dropout", "Flatten"):
+        tensor = layer.input
+    if not any(one.weights for one in keras().Model(model.inputs, tensor).layers):
         raise UnsupportedModelError(f"'{model.name}' has nothing before its classifier", hint="give a larger network")
-    tensor = weighted[-1].input
-    while type(tensor._keras_history.layer).__name__ in ("Dropout", "Flatten"):
-        tensor = tensor._keras_history.layer.input
     return tensor
+
+
+def _classifier(model: Any, spec: ModelSpec) -> Any:
+    """Return the last layer with weights before the first output: a value per label."""
+    layer = model.outputs[0]._keras_history.layer
+    while not layer.weights and not isinstance(layer.input, (list, tuple)) and layer.input is not layer.output:
+        layer = layer.input._keras_history.layer
+    if not layer.weights or layer.output.shape[-1] != len(spec.head.labels):
+        raise UnsupportedModelError(
+            f"'{model.name}' does not end in a layer of one value for each of its {len(spec.head.labels)} labels, but "
+            f"in '{layer.name}'",
+            hint="cut it into a backbone and a head with `edgecv split`, and start from the backbone",
+        )
+    return layer

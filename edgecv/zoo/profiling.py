@@ -38,6 +38,7 @@ class ModelProfile:
         weight_bytes: Of all parameters.
         peak_activation_bytes: Largest sum of tensors that must exist at once, run layer by layer, with nothing
             computed in place: a lower bound for an interpreter's arena.
+        peak_layer: The layer, the first of equals, while which runs they all exist; "outer/inner" in a nested model.
         depth: Convolutions and dense layers on the longest path from input to output.
     """
 
@@ -46,6 +47,7 @@ class ModelProfile:
     macs: int
     weight_bytes: int
     peak_activation_bytes: int
+    peak_layer: str
     depth: int
 
 
@@ -74,12 +76,14 @@ def profile(model: Any) -> ModelProfile:
             f"model '{model.name}' is not a graph of layers", hint="build it with the functional API"
         )
     parameters = model.count_params()
+    peak, where = _peak(model)
     return ModelProfile(
         parameters=parameters,
         trainable=sum(math.prod(w.shape) for w in model.trainable_weights),
         macs=_macs(model),
         weight_bytes=sum(math.prod(w.shape) * w.dtype.size for w in model.weights),
-        peak_activation_bytes=_peak_elements(model) * FLOAT_BYTES,
+        peak_activation_bytes=peak * FLOAT_BYTES,
+        peak_layer=where,
         depth=_depth(model),
     )
 
@@ -144,13 +148,13 @@ def _depth(model: Any) -> int:
     return max(reached.values())
 
 
-def _peak_elements(model: Any) -> int:
-    """Return the largest number of live elements over the steps; views share their input's buffer."""
+def _peak(model: Any) -> tuple[int, str]:
+    """Return the largest number of live elements over the steps, and at which layer; views share a buffer."""
     steps = list(_steps(model))
     buffers: dict[int, int] = {}
     sizes: dict[int, int] = {}
     last_use: dict[int, int] = {}
-    inner = [0] * len(steps)
+    inner = [(0, "")] * len(steps)
     for index, step in enumerate(steps):
         for key in step.outputs:
             view = type(step.layer).__name__ in VIEWS and step.inputs
@@ -159,19 +163,27 @@ def _peak_elements(model: Any) -> int:
         for key in (*step.inputs, *step.outputs):
             last_use[buffers[key]] = index
         if hasattr(step.layer, "_nodes_by_depth"):
-            inner[index] = max(0, _peak_elements(step.layer) - math.prod(step.input_shape))
+            elements, where = _peak(step.layer)
+            inner[index] = max(0, elements - math.prod(step.input_shape)), f"/{where}"
     for key in (id(t) for t in _flat(model.outputs)):
         last_use[buffers[key]] = len(steps)
     return _largest(steps, buffers, sizes, last_use, inner)
 
 
 def _largest(
-    steps: list[_Step], buffers: dict[int, int], sizes: dict[int, int], last_use: dict[int, int], inner: list[int]
-) -> int:
+    steps: list[_Step],
+    buffers: dict[int, int],
+    sizes: dict[int, int],
+    last_use: dict[int, int],
+    inner: list[tuple[int, str]],
+) -> tuple[int, str]:
     live: set[int] = set()
-    peak = 0
+    peak, where = 0, ""
     for index, step in enumerate(steps):
         live |= {buffers[key] for key in step.outputs}
-        peak = max(peak, sum(sizes[key] for key in live) + inner[index])
+        elements, below = inner[index]
+        total = sum(sizes[key] for key in live) + elements
+        if total > peak:
+            peak, where = total, f"{step.layer.name}{below}"
         live = {key for key in live if last_use[key] > index}
-    return peak
+    return peak, where

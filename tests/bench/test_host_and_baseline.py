@@ -3,14 +3,17 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edgecv import optional
 from edgecv.bench import choose_baseline_engine, host_facts
+from edgecv.bench.baseline import Probes, tensorflow_gpus
 from edgecv.bench.devices import LocalDevice, open_device
-from edgecv.errors import ConfigError
+from edgecv.errors import ConfigError, MissingDependencyError
 from edgecv.runtime import host
 
 CPU = {"cpu_model": "Some CPU", "gpu": {"kind": "none", "driver": None}}
@@ -96,8 +99,21 @@ def test_the_idlest_cpu(tmp_path):
     assert host.idlest_cpu([2, 3], 0.0, str(tmp_path / "none")) == 3
 
 
+def never(*_: object) -> object:
+    raise AssertionError("asked without need")
+
+
+def probes(**found: object) -> Probes:
+    """Probes of a host without anything, but for what is given."""
+    answers = {"nvidia": False, "vulkan": False, "providers": (), "tensorflow_gpus": 0, "available": True, **found}
+    return Probes(**{name: (a if callable(a) else lambda *_, a=a: a) for name, a in answers.items()})
+
+
+CUDA = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
 def test_no_gpu_means_the_cpu_and_says_so():
-    found = choose_baseline_engine(CPU, nvidia=False, vulkan=False)
+    found = choose_baseline_engine(CPU, probes=probes(providers=never, tensorflow_gpus=never, vulkan=never))
     assert (found.engine, found.accelerator, found.format) == ("litert", "cpu", "tflite")
     assert found.device == "Some CPU"
     assert found.sentence == "no GPU found: the baseline is the float model on this host's CPU"
@@ -105,34 +121,75 @@ def test_no_gpu_means_the_cpu_and_says_so():
 
 def test_a_software_renderer_is_no_gpu():
     facts = {**CPU, "gpu": {"kind": "software", "driver": "lvp"}}
-    assert choose_baseline_engine(facts, nvidia=False, vulkan=False).accelerator == "cpu"
+    assert choose_baseline_engine(facts, probes=probes(vulkan=True)).accelerator == "cpu"
 
 
 def test_cuda_comes_first():
-    found = choose_baseline_engine(GPU, nvidia=True, vulkan=True, providers=lambda: ("CUDAExecutionProvider",))
+    found = choose_baseline_engine(GPU, probes=probes(nvidia=True, vulkan=True, providers=CUDA, tensorflow_gpus=never))
     assert (found.engine, found.accelerator, found.format) == ("onnxruntime", "gpu", "onnx")
     assert "CUDA" in found.sentence
 
 
-def test_a_real_vulkan_adapter(monkeypatch):
-    monkeypatch.setattr(optional, "available", lambda module: True)
-    found = choose_baseline_engine(GPU, nvidia=False, vulkan=True)
+def test_tensorflow_comes_next():
+    found = choose_baseline_engine(GPU, probes=probes(nvidia=True, vulkan=never, tensorflow_gpus=1))
+    assert (found.engine, found.accelerator, found.format) == ("tensorflow", "gpu", "graphdef")
+    assert "TensorFlow CUDA" in found.sentence
+
+
+def test_a_real_vulkan_adapter():
+    found = choose_baseline_engine(GPU, probes=probes(vulkan=True))
     assert (found.engine, found.accelerator, found.format) == ("litert", "gpu", "tflite")
     assert "amdgpu" in found.sentence
 
 
+@pytest.mark.parametrize("wanted", ["onnxruntime", "tensorflow", "litert"])
+def test_an_engine_by_name_takes_its_gpu(wanted):
+    everything = probes(nvidia=True, vulkan=True, providers=CUDA, tensorflow_gpus=1)
+    found = choose_baseline_engine(GPU, wanted=wanted, probes=everything)
+    assert (found.engine, found.accelerator) == (wanted, "gpu")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "format"), [("onnxruntime", "onnx"), ("tensorflow", "graphdef"), ("litert", "tflite")]
+)
+def test_an_engine_by_name_falls_back_to_the_cpu_and_says_so(wanted, format):
+    found = choose_baseline_engine(CPU, wanted=wanted, probes=probes())
+    assert (found.engine, found.accelerator, found.format) == (wanted, "cpu", format)
+    assert found.sentence.startswith("no GPU found: the baseline is the float model on this host's CPU, run by ")
+    with_gpu = choose_baseline_engine(CPU, wanted=wanted, probes=probes(nvidia=True))
+    assert with_gpu.accelerator == "cpu"
+    assert "a GPU was found, but" in with_gpu.sentence
+    assert "this host's CPU" in with_gpu.sentence
+
+
+def test_an_engine_that_is_not_there_and_one_that_does_not_exist(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MissingDependencyError, match="baseline-engine tensorflow"):
+        choose_baseline_engine(CPU, wanted="tensorflow", probes=probes(available=False))
+    with pytest.raises(ConfigError, match="unknown baseline engine 'cuda'"):
+        choose_baseline_engine(CPU, wanted="cuda", probes=probes())
+
+
 def test_a_gpu_that_nothing_can_use_is_told():
-    found = choose_baseline_engine(GPU, nvidia=True, vulkan=False, providers=lambda: ("CPUExecutionProvider",))
+    found = choose_baseline_engine(GPU, probes=probes(nvidia=True, providers=("CPUExecutionProvider",)))
     assert found.accelerator == "cpu"
     assert "a GPU was found, but no engine" in found.sentence
-    assert "amdgpu" in choose_baseline_engine(GPU, nvidia=False, vulkan=False).sentence
+    assert "amdgpu" in choose_baseline_engine(GPU, probes=probes()).sentence
 
 
-def test_packages_are_not_asked_without_a_gpu():
-    def never() -> tuple[str, ...]:
-        raise AssertionError("onnxruntime was imported")
+def test_tensorflow_is_asked_in_a_process_of_its_own(monkeypatch):
+    asked = []
 
-    choose_baseline_engine(CPU, nvidia=False, vulkan=False, providers=never)
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout="noise\nedgecv: gpus 2\n", stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(optional, "available", lambda module: True)
+    assert tensorflow_gpus() == 2
+    assert "tensorflow" in asked[0][-1]
+    monkeypatch.setattr(optional, "available", lambda module: False)
+    assert (tensorflow_gpus(), len(asked)) == (0, 1)
 
 
 def test_devices_by_name():
@@ -140,3 +197,24 @@ def test_devices_by_name():
     with pytest.raises(ConfigError, match="unknown device 'locla'") as raised:
         open_device("locla")
     assert "did you mean 'local'" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "isa"),
+    [
+        ("x86_64", "flags\t\t: fpu avx2 fma avx512f avx512_vnni", "x86-vnni"),
+        ("x86_64", "flags\t\t: fpu avx2 fma avx_vnni", "x86-vnni"),
+        ("x86_64", "flags\t\t: fpu avx2 fma", "x86-avx2"),
+        ("x86_64", "flags\t\t: fpu sse4_1", None),
+        ("aarch64", "Features\t: fp asimd asimddp i8mm", "arm64-i8mm"),
+        ("aarch64", "Features\t: fp asimd asimddp", "arm64-dotprod"),
+        ("aarch64", "Features\t: fp asimd", "arm64"),
+        ("aarch64", "Features\t: fp asimd asimddp\nFeatures\t: fp asimd", "arm64"),
+        ("armv7l", "Features\t: half thumb neon vfpv4", "armv7"),
+        ("armv7l", "Features\t: half thumb vfpv3d16", None),
+        ("riscv64", "isa\t: rv64imafdc", None),
+    ],
+)
+def test_instruction_set(tmp_path, machine, flags, isa):
+    root = fake_root(tmp_path, {"proc/cpuinfo": f"processor\t: 0\n{flags}\n"})
+    assert host.cpu_isa(root, machine) == isa

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from edgecv.compress import PruneRecipe, measure, prune
+from edgecv.compress.prune import check_reached
+from edgecv.compress.sparsity import Sparsity
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.errors import ConfigError, ConversionError, UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.train import train
 from tests.train.small import RECIPE, SPEC, Listener, dataset, model
@@ -90,3 +92,12 @@ def test_it_resumes(digits: Dataset, tmp_path: Path) -> None:
     assert any("resuming after epoch 2" in remark for remark in listener.remarks)
     for a, b in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
         assert np.array_equal(a, b)
+
+
+def test_equal_weights_at_the_threshold_may_stay() -> None:
+    size = 4096 * 4096
+    large = Sparsity(zeros_by_layer={"fc": size // 2 - 3}, size_by_layer={"fc": size})
+    assert check_reached(large, frozenset({"fc"}), 0.5) is large
+    small = Sparsity(zeros_by_layer={"fc": 497}, size_by_layer={"fc": 1000})
+    with pytest.raises(ConversionError, match=r"0\.4970 zeros after pruning, asked for 0\.5000"):
+        check_reached(small, frozenset({"fc"}), 0.5)

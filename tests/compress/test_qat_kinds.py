@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecv import profiles
 from edgecv.compress import QatRecipe, quantize_aware
 from edgecv.convert import convert
 from edgecv.data.synthetic import synthetic
+from edgecv.errors import ConversionError
 from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
 from edgecv.modelio import layers as ours
@@ -96,9 +98,30 @@ def up_and_down(image):
     return L.Concatenate()([L.UpSampling2D(2)(L.AveragePooling2D(2)(x)), x])
 
 
+def grouped(image):
+    x = blocks.conv_norm(image, 8, 3, name="stem")
+    x = L.BatchNormalization(name="bn")(L.Conv2D(16, 3, groups=4, padding="same", use_bias=False, name="four")(x))
+    return L.ReLU()(x)
+
+
+def global_max(image):
+    return L.GlobalMaxPooling2D(keepdims=True)(blocks.conv_norm(image, 12, 3, name="stem"))
+
+
+def rows(image):
+    x = L.Reshape((16, 48), name="rows")(image)
+    x = L.ReLU()(L.BatchNormalization(name="bn")(L.Conv1D(16, 3, padding="same", name="along")(x)))
+    return L.Reshape((16, 1, 16), name="maps")(x)
+
+
+def layer_normalised(image):
+    x = L.Conv2D(16, 3, padding="same", name="stem")(image)
+    return L.Activation("gelu")(L.Conv2D(16, 1, name="p")(L.LayerNormalization(name="ln")(x)))
+
+
 KINDS = [
     residual, pre_activation, dense_block, inception, squeeze_excite, inverted_residual, hard_swish_gates, swish_gates,
-    separable, other_activations, up_and_down,
+    separable, other_activations, up_and_down, grouped, global_max, rows,
 ]  # fmt: skip
 
 
@@ -117,10 +140,12 @@ def trained(make):
     return quantize_aware(model, SPEC, data, RECIPE), data, {layer.name for layer in model.layers}
 
 
-def convert_qat(model, data, out, path=Path("qat.keras"), sha256="0" * 64):
+def convert_qat(model, data, out, path=Path("qat.keras"), sha256="0" * 64, **options):
     manifest = manifest_for(SPEC, recipe={"step": "qat"}, method="qat")
     loaded = LoadedModel(model=model, manifest=manifest, path=path, sha256=sha256)
-    return convert(loaded, format=out.suffix[1:], scheme="int8", method="qat", out=out, dataset=data, force=True)
+    return convert(
+        loaded, format=out.suffix[1:], scheme="int8", method="qat", out=out, dataset=data, force=True, **options
+    )
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -131,6 +156,16 @@ def test_the_file_is_integer_and_answers_like_the_trained_model(make, tmp_path):
     assert [t.name for t in read_tflite(made.path).tensors if t.dtype.startswith("float")] == []
     assert made.check.sqnr_db > 17
     assert set(made.manifest.layer_map) - {""} <= names
+
+
+def test_a_layer_without_fake_quantisation_is_named_and_calibrated(tmp_path):
+    done, data, _ = trained(layer_normalised)
+    assert done.unquantised == ("ln",)
+    with pytest.raises(ConversionError, match="have no range"):
+        convert_qat(done.model, data, tmp_path / "m.tflite")
+    made = convert_qat(done.model, data, tmp_path / "m.tflite", calibration=profiles.calibration("minmax"))
+    assert [t.name for t in read_tflite(made.path).tensors if t.dtype.startswith("float")] == []
+    assert made.check.sqnr_db > 12
 
 
 def test_depthwise_weights_have_a_scale_per_channel(tmp_path):

@@ -31,6 +31,7 @@ def test_the_data_folders_and_the_report_template_travel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "_data/targets/edgetpu.toml",
+        "_data/targets/devices/arm64.toml",
         "_data/calibration/minmax.toml",
         "report/report.schema.json",
         "py.typed",

@@ -18,14 +18,22 @@ from tests.graphs.tiny import N, Net, T, build, lenet
 SOFTWARE = "I0000 00:00 1 environment.cc:532] Selected adapter: SwiftShader Device (Subzero), arch=swiftshader, " \
     "vendor=google, backend=Vulkan, adapterType=CPU / Software\n"  # fmt: skip
 REAL = "I0000 00:00 1 environment.cc:532] Selected adapter: NVIDIA X, arch=ada, adapterType=Discrete GPU\n"
-FULL = "edgecv: fully accelerated: True\n"
+FULL = "edgecv: compiled\nedgecv: relative difference: 1.5e-07\n"
 PARTLY = (
     "ERROR: Following operations are not supported by GPU delegate:\n"
     "MATRIX_DIAG: Operation is not supported.\n"
     "SUM: Unknown layout.\n"
     "{n} operations will run on the GPU, and the remaining {rest} operations will run on the CPU.\n"
-    "edgecv: fully accelerated: False\n"
+    "edgecv: compiled\n"
 )
+NAMED = (
+    "ERROR: Following operations are not supported by GPU delegate:\n"
+    "TANH: Tensor dimensions must be less than 5. t2\n"
+    "No operations will run on the GPU, and all 3 operations will run on the CPU.\n"
+    "edgecv: compiled\n"
+)
+WRONG = "edgecv: compiled\nedgecv: relative difference: {}\n"
+ABORT = "F0000 00:00:17.2 25697 model.cc:218] Check failed: !IsInput(consumer, value) Node 0 is a consumer already\n"
 DYNAMIC = (
     "WARNING: Attempting to use a delegate that only supports static-sized tensors with a graph that has "
     "dynamic-sized tensors (tensor#9 is a dynamic-sized tensor).\nRuntimeError: ERROR: [x]\n"
@@ -77,6 +85,43 @@ def test_a_count_that_does_not_fit_is_doubt_not_certainty(judge) -> None:
     assert any("counts 5" in note for note in verdict.notes)
 
 
+def test_a_reason_that_names_a_tensor_is_about_its_operators_only(judge) -> None:
+    verdict = judge(chain("TANH", "TANH", "TANH"), SOFTWARE + NAMED)
+    refused = [f.status == "Not supported by the GPU delegate" for f in verdict.findings]
+    assert refused == [False, True, True], "t2 leaves the second and enters the third"
+    assert verdict.findings[1].reason == "Tensor dimensions must be less than 5."
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "word"), [(ABORT, -6, "Check failed: !IsInput"), ("", -11, "SIGSEGV"), ("", -4, "SIGILL")]
+)
+def test_native_code_that_gives_up_takes_nothing(judge, log, code, word) -> None:
+    verdict = judge(chain("TANH"), SOFTWARE + log, code)
+    assert (verdict.kind, verdict.findings[0].mapped) == ("simulated", False)
+    assert word in verdict.findings[0].reason
+
+
+@pytest.mark.parametrize(("difference", "wrong"), [("3e-07", False), ("0.2", False), ("0.86", True), ("inf", True)])
+def test_wrong_answers_are_told(judge, difference, wrong) -> None:
+    verdict = judge(chain("TANH"), SOFTWARE + WRONG.format(difference))
+    assert any("WRONG ANSWERS" in note for note in verdict.notes) == wrong
+    assert verdict.findings[0].certainty == ("unknown" if wrong else "accelerator")
+    assert any("differ from the CPU's by" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize(("per_group", "mapped"), [(2, False), (4, True)])
+def test_wrong_answers_are_blamed_on_grouped_convolutions(judge, per_group, mapped) -> None:
+    tensors = {
+        "x": T((1, 4, 4, 2 * per_group), "float32", None),
+        "w": T((4, 3, 3, per_group), "float32", None, data=b"\0" * 4 * 36 * per_group),
+        "y": T((1, 4, 4, 4), "float32", None),
+    }
+    net = Net(tensors, [N("CONV_2D", ["x", "w"], ["y"])], ["x"], ["y"])
+    finding = judge(net, SOFTWARE + WRONG.format("0.9")).findings[0]
+    assert finding.mapped == mapped
+    assert ("grouped convolution" in finding.reason) == (not mapped)
+
+
 def test_dynamic_shapes_are_refused_as_a_whole(judge) -> None:
     verdict = judge(CHAIN, SOFTWARE + DYNAMIC, 1)
     assert not any(f.mapped for f in verdict.findings)
@@ -87,7 +132,7 @@ def test_dynamic_shapes_are_refused_as_a_whole(judge) -> None:
     ("log", "code", "word"),
     [
         ("Warning: Couldn't load Vulkan: libvulkan.so.1\nERROR: No adapters found\n", 1, "no Vulkan adapter"),
-        (SOFTWARE, -11, "signal 11"),
+        (SOFTWARE, -9, "signal 9"),
         (SOFTWARE + "RuntimeError: something else\n", 1, "something else"),
         ("ModuleNotFoundError: No module named 'ai_edge_litert'", 1, "not installed"),
     ],

@@ -5,9 +5,19 @@ import csv
 import numpy as np
 import pytest
 
-from edgecv.errors import ConfigError
+from edgecv.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio import env
-from edgecv.train import NewHead, Stage, TrainRecipe, split_at, split_specs, train, transfer_recipe, with_new_head
+from edgecv.train import (
+    NewHead,
+    Stage,
+    TrainRecipe,
+    adjusted,
+    split_at,
+    split_specs,
+    train,
+    transfer_recipe,
+    with_new_head,
+)
 from tests.train.small import SPEC, Listener, dataset
 
 keras = env.keras()
@@ -117,10 +127,10 @@ def test_a_new_head_keeps_the_backbone(data):
     assert spec.variant == "canonical_transfer"
     assert same(weights(source, "conv"), weights(model, "conv"))
     recipe = transfer_recipe(model, TrainRecipe(epochs=4))
-    assert [stage.epochs for stage in recipe.stages] == [2, 2]
-    assert recipe.stages[1].learning_rate == pytest.approx(1e-4)
+    assert [stage.epochs for stage in recipe.stages] == [1, 3]
+    assert recipe.stages[1].learning_rate == pytest.approx(3e-4)
     done = train(model, spec, data, recipe)
-    assert len(done.history) == 2
+    assert len(done.history) == 3
 
 
 def test_logs_hold_every_epoch(data, tmp_path):
@@ -129,3 +139,121 @@ def test_logs_hold_every_epoch(data, tmp_path):
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert all(0 <= float(row[f"val_{SPEC.head.name}_top1"]) <= 1 for row in rows)
     assert list((tmp_path / "logs" / "tensorboard" / "train").glob("events.*"))
+
+
+def staged(*epochs, **first):
+    rest = (Stage(epochs=count, learning_rate=1e-4) for count in epochs[1:])
+    return TrainRecipe(learning_rate=1e-3, stages=(Stage(epochs=epochs[0], **first), *rest))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "expected"),
+    [
+        (staged(5, 10), 30, [10, 20]),
+        (staged(5, 10), 3, [1, 2]),
+        (staged(1, 99), 2, [1, 1]),
+        (staged(99, 1), 10, [9, 1]),
+        (staged(1, 1, 1), 7, [2, 3, 2]),
+    ],
+)
+def test_epochs_are_shared_out_among_stages(recipe, epochs, expected):
+    assert [stage.epochs for stage in adjusted(recipe, epochs=epochs).stages] == expected
+
+
+def test_the_learning_rate_is_the_first_stages_and_moves_the_others():
+    slower = adjusted(staged(1, 1), learning_rate=5e-4)
+    assert slower.learning_rate == pytest.approx(5e-4)
+    assert [stage.learning_rate for stage in slower.stages] == [None, pytest.approx(5e-5)]
+    own = adjusted(staged(1, 1, learning_rate=2e-3), learning_rate=1e-3)
+    assert [stage.learning_rate for stage in own.stages] == [pytest.approx(1e-3), pytest.approx(5e-5)]
+
+
+def test_fewer_epochs_than_stages_are_refused():
+    with pytest.raises(ConfigError, match="one for each of the recipe's stages"):
+        adjusted(staged(2, 2), epochs=1)
+
+
+def test_values_of_a_recipe_without_stages():
+    assert adjusted(TrainRecipe(), epochs=3, learning_rate=0.1, batch_size=8, seed=4) == TrainRecipe(
+        epochs=3, learning_rate=0.1, batch_size=8, seed=4
+    )
+
+
+def test_inner_layers_of_a_frozen_model_get_their_own_state_back(data):
+    keras.utils.set_random_seed(0)
+    inner = net()
+    inner.get_layer("norm").trainable = False
+    image = keras.Input(SPEC.input_shape, name="image")
+    output = L.Dense(len(SPEC.labels), activation="softmax", name="outer")(inner(image))
+    model = keras.Model(image, output, name="nested")
+    before = [weight.copy() for weight in inner.get_weights()]
+    train(model, SPEC, data, TrainRecipe(stages=(Stage(epochs=1, freeze=("staged",)),)))
+    assert same(before, inner.get_weights())
+    assert not inner.get_layer("norm").trainable
+    assert inner.get_layer("conv").trainable
+
+
+def test_the_last_layers_are_counted_among_those_that_can_train(data):
+    model = net()
+    model.get_layer("output").trainable = False
+    before = {name: weights(model, name) for name in ("conv", "fc", "output")}
+    train(model, SPEC, data, TrainRecipe(stages=(Stage(epochs=1, train_last=1),)))
+    assert not same(before["fc"], weights(model, "fc"))
+    assert same(before["conv"], weights(model, "conv"))
+    assert same(before["output"], weights(model, "output"))
+
+
+def linear():
+    keras.utils.set_random_seed(0)
+    image = keras.Input(SPEC.input_shape)
+    return keras.Model(image, L.Dense(len(SPEC.labels), activation="softmax")(L.Flatten()(image)))
+
+
+def test_a_later_stage_that_makes_it_worse_keeps_what_was(data):
+    recipe = TrainRecipe(stages=(Stage(epochs=5, learning_rate=1e-2), Stage(epochs=1, learning_rate=30.0)))
+    good = train(linear(), SPEC, data, TrainRecipe(stages=recipe.stages[:1]))
+    done = train(linear(), SPEC, data, recipe)
+    assert (done.best_epoch, done.best_value) == (-1, good.best_value)
+    assert same(good.model.get_weights(), done.model.get_weights())
+
+
+def test_a_cached_stage_of_another_backbone_does_not_resume(data, tmp_path):
+    recipe = TrainRecipe(stages=(Stage(epochs=1, freeze=("conv", "norm"), cache_features=True),))
+    train(net(), SPEC, data, recipe, state=tmp_path / "state")
+    other = net()
+    other.get_layer("conv").set_weights([weight * 2 for weight in weights(other, "conv")])
+    listener = Listener()
+    train(other, SPEC, data, recipe, state=tmp_path / "state", reporter=listener)
+    assert any("belongs to another run" in warning for warning in listener.warnings)
+
+
+def test_another_teacher_is_another_run(data, tmp_path):
+    teacher, other = net(), net()
+    other.get_layer("conv").set_weights([weight * 2 for weight in weights(other, "conv")])
+    recipe = TrainRecipe(epochs=1)
+    train(net(), SPEC, data, recipe, state=tmp_path / "state", teacher=teacher)
+    listener = Listener()
+    train(net(), SPEC, data, recipe, state=tmp_path / "state", teacher=other, reporter=listener)
+    assert any("belongs to another run" in warning for warning in listener.warnings)
+
+
+def test_a_backbone_keeps_all_its_layers():
+    parts = split_at(net(), "output")
+    front, _ = split_specs(parts, SPEC)
+    model, spec = with_new_head(parts.backbone, front, NewHead(labels=tuple(SPEC.labels)))
+    assert same(weights(parts.backbone, "fc"), weights(model, "fc"))
+    assert spec.head.task == "classification"
+
+
+def test_a_model_whose_last_layer_gives_no_labels_is_refused():
+    image = keras.Input(SPEC.input_shape)
+    features = L.Dense(7)(L.Flatten()(L.Conv2D(2, 3)(image)))
+    with pytest.raises(UnsupportedModelError, match="does not end in a layer of one value for each"):
+        with_new_head(keras.Model(image, features), SPEC, NewHead(labels=tuple(SPEC.labels)))
+
+
+def test_a_model_of_one_layer_has_no_backbone():
+    image = keras.Input(SPEC.input_shape)
+    output = L.Dense(len(SPEC.labels))(L.Flatten()(image))
+    with pytest.raises(UnsupportedModelError, match="nothing before its classifier"):
+        with_new_head(keras.Model(image, output), SPEC, NewHead(labels=tuple(SPEC.labels)))

@@ -11,13 +11,14 @@ layers = keras.layers
 def test_three_strided_convolutions_by_hand():
     # 100, 200, 400 maps of 3x3 stride 2 SAME on 200x300x3: outputs 100x150, 50x75, 25x38
     x = image = keras.Input((200, 300, 3))
-    for filters in (100, 200, 400):
-        x = layers.Conv2D(filters, 3, strides=2, padding="same")(x)
+    for name, filters in {"first": 100, "second": 200, "third": 400}.items():
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", name=name)(x)
     profile = zoo.profile(keras.Model(image, x))
     assert profile.parameters == 2_800 + 180_200 + 720_400
     assert profile.macs == 1_399_500_000
     # the worst moment holds the first two outputs: 6.0 MB + 3.0 MB
     assert profile.peak_activation_bytes == 4 * (100 * 150 * 100 + 50 * 75 * 200)
+    assert profile.peak_layer == "second"
     assert profile.depth == 3
 
 
@@ -25,10 +26,20 @@ def test_a_residual_keeps_its_input_alive():
     image = keras.Input((8, 8, 4))
     x = layers.Conv2D(4, 3, padding="same")(image)
     y = layers.Conv2D(4, 3, padding="same")(x)
-    y = layers.Conv2D(4, 3, padding="same")(y)
+    y = layers.Conv2D(4, 3, padding="same", name="widest")(y)
     profile = zoo.profile(keras.Model(image, layers.Add()([x, y])))
     assert profile.peak_activation_bytes == 3 * 8 * 8 * 4 * 4
+    assert profile.peak_layer == "widest"
     assert profile.depth == 3
+
+
+def test_the_peak_inside_a_nested_model_is_named_there():
+    inner_image = keras.Input((8, 8, 1))
+    wide = layers.Conv2D(64, 1, name="wide")(inner_image)
+    inner = keras.Model(inner_image, layers.Conv2D(2, 1, name="narrow")(wide), name="inner")
+    image = keras.Input((8, 8, 1))
+    profile = zoo.profile(keras.Model(image, layers.Conv2D(2, 1)(inner(image))))
+    assert profile.peak_layer == "inner/narrow"
 
 
 def test_views_take_no_memory():

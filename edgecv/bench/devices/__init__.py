@@ -1,20 +1,50 @@
-"""Devices by name."""
+"""Devices by name, as TOML declares them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 
+from edgecv.bench.devices import adb, ssh
 from edgecv.bench.devices.base import Channel, Device
+from edgecv.bench.devices.declared import (
+    AdbSpec,
+    Declared,
+    EmulatedSpec,
+    FakeSpec,
+    SshSpec,
+    declared,
+    find,
+)
+from edgecv.bench.devices.emulated import EmulatedDevice
+from edgecv.bench.devices.fake import FakeDevice
 from edgecv.bench.devices.local import LocalDevice
-from edgecv.registry import Registry
-
-DEVICES: Registry[Callable[[], Device]] = Registry("device")
-DEVICES.add("local", LocalDevice)
 
 
-def open_device(name: str) -> Device:
-    """Return the device called `name`. Raises ConfigError with the nearest match when there is none."""
-    return DEVICES.get(name)()
+def open_device(name: str, devices: Path | None = None) -> Device:
+    """Return the device called `name`; nothing is contacted yet.
+
+    Args:
+        name: A shipped device, or one of the user's file.
+        devices: That file; None takes the one that `edgecv.bench.devices.declared` finds.
+
+    Raises:
+        ConfigError: None has this name (with the nearest match), or a declaration is wrong.
+    """
+    return opened(find(name, devices))
 
 
-__all__ = ["DEVICES", "Channel", "Device", "LocalDevice", "open_device"]
+def opened(found: Declared) -> Device:
+    """Return the device of a declaration."""
+    spec = found.spec
+    if isinstance(spec, SshSpec):
+        return ssh.open_ssh(found.name, spec)
+    if isinstance(spec, AdbSpec):
+        return adb.open_adb(found.name, spec)
+    if isinstance(spec, EmulatedSpec):
+        return EmulatedDevice(found.name, spec)
+    if isinstance(spec, FakeSpec):
+        return FakeDevice(models=spec.models, seed=spec.seed, name=found.name)
+    return LocalDevice(name=found.name)
+
+
+__all__ = ["Channel", "Declared", "Device", "LocalDevice", "declared", "find", "open_device", "opened"]

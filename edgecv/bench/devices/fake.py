@@ -31,6 +31,7 @@ class FakeModel:
         first_factor: The first inference's time over the median.
         peak_rss_bytes: Of its process.
         kind: What its agent calls its times: "simulated" plays a software renderer.
+        compile_ms: Plays an accelerator that compiles for so long, less with a program cache; None plays a CPU.
     """
 
     median_ms: float = 1.0
@@ -42,6 +43,7 @@ class FakeModel:
     first_factor: float = 3.0
     peak_rss_bytes: int = 50_000_000
     kind: Kind = "measured"
+    compile_ms: float | None = None
 
 
 @dataclass
@@ -66,6 +68,8 @@ class FakeDevice:
         start_seconds: What starting a process costs.
         answers: Given so far.
         launches: Processes started so far.
+        state: Answer to `state`; a test may change it at any time.
+        profile: Answer to `profile`.
     """
 
     models: Mapping[str, FakeModel]
@@ -77,6 +81,13 @@ class FakeDevice:
     kind: Kind = "simulated"
     answers: int = 0
     launches: int = 0
+    state: Mapping[str, Any] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> str:
+        """Fake devices take nothing from one another: each has a lane of its own."""
+        return self.name
 
     def facts(self) -> Mapping[str, Any]:
         return {"cpu_model": "fake", "governor": None}
@@ -133,7 +144,24 @@ class FakeChannel:
         self._speed = math.exp(self._rng.normal(0.0, model.launch_sigma)) if model.launch_sigma else 1.0
         self._pass(model.load_ms)
         engine = request["engine"] or "fake"
-        return {"load_ms": model.load_ms, "engine": engine, "accelerator": request["accelerator"], "kind": model.kind}
+        answer = {"load_ms": model.load_ms, "engine": engine, "accelerator": request["accelerator"], "kind": model.kind}
+        if model.compile_ms is None:
+            return answer
+        return {**answer, "adapter": "fake", "compile_ms": model.compile_ms, **self._cached(request)}
+
+    def _cached(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Play a program cache: a start that finds one compiles in a tenth of the time."""
+        if "program_cache" not in request:
+            return {}
+        programs = Path(request["program_cache"]) / "programs.bin"
+        if programs.exists():
+            return {"from_cache": True, "compile_ms": (self._model.compile_ms or 0.0) / 10}
+        programs.parent.mkdir(parents=True, exist_ok=True)
+        programs.write_bytes(b"programs")
+        return {}
+
+    def _precision(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"precision": None if self._model.compile_ms is None else "float16"}
 
     def _warmup(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._pass(request["min_ms"])
@@ -153,6 +181,12 @@ class FakeChannel:
 
     def _memory(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"peak_rss_bytes": self._model.peak_rss_bytes, "rss_before_load_bytes": None}
+
+    def _state(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self._device.state)
+
+    def _profile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self._device.profile)
 
     def _pass(self, milliseconds: float) -> None:
         self._device.clock.now += milliseconds / 1e3

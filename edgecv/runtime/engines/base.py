@@ -27,6 +27,9 @@ class Session(ABC):
         is_software_adapter: Whether that device is emulated by the CPU (SwiftShader, llvmpipe): its results are true,
             its times are no GPU's.
         fully_accelerated: Whether every operator runs on the accelerator.
+        n_accelerated: How many do when not all; None when all do, or nobody counts. `n_operators`: of how many.
+        compile_ms: What the accelerator took to compile the model; None where nothing is compiled.
+        from_cache: Whether it found its programs compiled already.
     """
 
     accelerator: ClassVar[str] = "cpu"
@@ -39,6 +42,15 @@ class Session(ABC):
         self.adapter: Optional[str] = None
         self.is_software_adapter = False
         self.fully_accelerated = True
+        self.n_accelerated: Optional[int] = None
+        self.n_operators: Optional[int] = None
+        self.compile_ms: Optional[float] = None
+        self.from_cache = False
+
+    @property
+    def precision(self) -> Optional[str]:
+        """The float type that an accelerator computes in: "float16", "float32"; None on the CPU and where unknown."""
+        return None
 
     def run(self, arrays: Sequence[Array]) -> List[Array]:
         """Run once: raw arrays as the file stores them in, raw arrays out, both with the batch."""

@@ -2,41 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
+from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
 from edgecv.manifest import TensorInfo
 from edgecv.optional import require
 from edgecv.runtime.engines.base import Session, batch_of_one
 
 Array = NDArray[Any]
 
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _DTYPES = {"float": "float32", "double": "float64"}
 _QUIET = 3  # ONNX Runtime's log level: errors only; it logs to stderr
+_RECORD = "session.record_ep_graph_assignment_info"
+
+Providers = Sequence[Union[str, Tuple[str, Dict[str, str]]]]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the graph that ONNX Runtime made of a file, and the provider that runs it.
+
+    Attributes:
+        name: As in the file; converters keep the source layer in it. Nodes that ONNX Runtime made may have none.
+        op: Operator: "Conv".
+        provider: "CPUExecutionProvider", …
+    """
+
+    name: str
+    op: str
+    provider: str
 
 
 def open_cpu(path: str, threads: int, strict: bool) -> Session:
     """Open an .onnx on the CPU. `strict` has no meaning there."""
-    return OnnxSession(path, threads, [_CPU])
+    return OnnxSession(path, threads, [CPU])
 
 
-def open_cuda(path: str, threads: int, strict: bool) -> Session:
-    """Open an .onnx on an NVIDIA GPU; unless `strict`, operators without a CUDA kernel run on the CPU.
+def open_cuda(path: str, threads: int, strict: bool, precision: Optional[str] = None) -> Session:
+    """Open an .onnx on an NVIDIA GPU; unless `strict`, nodes without a CUDA kernel run on the CPU.
+
+    Args:
+        precision: "float32" keeps matrix products out of TF32, whose mantissa has 10 bits; None allows it.
 
     Raises:
-        DeviceError: This ONNX Runtime has no CUDA, or no GPU answers, or (strict) an operator has no CUDA kernel.
+        DeviceError: This ONNX Runtime has no CUDA, or no GPU answers.
+        PartialAccelerationError: `strict`, and nodes run on the CPU, by name.
+        ConfigError: Another precision.
     """
+    if precision not in (None, "float32"):
+        raise ConfigError(
+            f"ONNX Runtime on CUDA computes in the file's own type, not in '{precision}'",
+            hint="convert with --scheme float16, or leave the precision out",
+        )
     runtime = require("onnxruntime", why="to run .onnx files")
     if _CUDA not in runtime.get_available_providers():
         raise DeviceError(
             "this ONNX Runtime has no CUDA support",
             hint="install onnxruntime-gpu in its place, or use accelerator='cpu'",
         )
-    return CudaSession(path, threads, strict)
+    return CudaSession(path, threads, strict, precision)
+
+
+def nodes_of(session: Any) -> Optional[Tuple[Node, ...]]:
+    """Return which provider runs each node of an opened session; None where this ONNX Runtime cannot say.
+
+    Source: `InferenceSession.get_provider_graph_assignment_info`, ONNX Runtime 1.24 and newer.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return None
+    return tuple(
+        Node(node.name, node.op_type, part.ep_name)
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+    )
+
+
+def open_inference(path: str, threads: int, providers: Providers, *, record: bool = False, no_cpu: bool = False) -> Any:
+    """Return an InferenceSession.
+
+    Args:
+        record: Let it tell where its nodes run (see `nodes_of`).
+        no_cpu: Refuse a file of which a node would run on the CPU; says only that there is one.
+
+    Raises:
+        UnsupportedModelError: ONNX Runtime refuses the file; with `no_cpu`, PartialAccelerationError.
+    """
+    runtime = require("onnxruntime", why="to run .onnx files")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _QUIET
+    if record and hasattr(runtime.InferenceSession, "get_provider_graph_assignment_info"):
+        options.add_session_config_entry(_RECORD, "1")
+    if no_cpu:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return _create(runtime, path, options, providers, no_cpu)
 
 
 class OnnxSession(Session):
@@ -46,18 +111,12 @@ class OnnxSession(Session):
         UnsupportedModelError: ONNX Runtime refuses the file; chained from its reason.
     """
 
-    def __init__(self, path: str, threads: int, providers: List[str], *, no_cpu: bool = False) -> None:
-        runtime = require("onnxruntime", why="to run .onnx files")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _QUIET
-        if no_cpu:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        self._session: Optional[Any] = _create(runtime, path, options, providers, no_cpu)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+    def __init__(self, path: str, threads: int, providers: Providers, *, record: bool = False) -> None:
+        opened = open_inference(path, threads, providers, record=record)
+        self._session: Optional[Any] = opened
+        inputs, outputs = opened.get_inputs(), opened.get_outputs()
         super().__init__(
-            f"onnxruntime {runtime.__version__}",
+            f"onnxruntime {require('onnxruntime').__version__}",
             threads,
             tuple(_info(entry, batch_of_one(entry.name, entry.shape, path)) for entry in inputs),
             tuple(_info(entry, _known(entry.shape)) for entry in outputs),
@@ -89,8 +148,9 @@ class CudaSession(OnnxSession):
 
     accelerator = "gpu"
 
-    def __init__(self, path: str, threads: int, strict: bool) -> None:
-        super().__init__(path, threads, [_CUDA] if strict else [_CUDA, _CPU], no_cpu=strict)
+    def __init__(self, path: str, threads: int, strict: bool, precision: Optional[str] = None) -> None:
+        cuda = (_CUDA, {"use_tf32": "0"}) if precision == "float32" else _CUDA
+        super().__init__(path, threads, [cuda, CPU], record=True)
         assert self._session is not None
         if self._session.get_providers()[0] != _CUDA:
             raise DeviceError(
@@ -98,18 +158,49 @@ class CudaSession(OnnxSession):
                 hint="check the NVIDIA driver and the CUDA and cuDNN versions that this ONNX Runtime needs",
             )
         self.adapter = "CUDA device 0"
-        self.fully_accelerated = strict
+        self._precision = precision or "tf32"
+        self._judge(path, threads, strict)
+
+    @property
+    def precision(self) -> Optional[str]:
+        """Of a float32 file: "float32", or "tf32" where matrix products may use that."""
+        return self._precision
+
+    def _judge(self, path: str, threads: int, strict: bool) -> None:
+        nodes = nodes_of(self._session)
+        if nodes is None:
+            # An older one only says whether all is on the GPU, by refusing to open the file otherwise.
+            if strict:
+                open_inference(path, threads, [_CUDA], no_cpu=True)
+            self.fully_accelerated = strict
+            return
+        left = [node for node in nodes if node.provider != _CUDA]
+        self.fully_accelerated = not left
+        if left:
+            self.n_accelerated, self.n_operators = len(nodes) - len(left), len(nodes)
+        if left and strict:
+            raise left_to_cpu(path, left, len(nodes))
 
 
-def _create(runtime: Any, path: str, options: Any, providers: List[str], no_cpu: bool) -> Any:
+def left_to_cpu(path: str, left: Sequence[Node], total: int) -> PartialAccelerationError:
+    """Return the error that names the nodes which CUDA leaves to the CPU."""
+    named = [f"{node.op} '{node.name}'" if node.name else node.op for node in left]
+    shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+    return PartialAccelerationError(
+        f"{path} does not run on CUDA alone: {len(left)} of {total} nodes run on the CPU: {shown}",
+        hint="allow it to run in part (strict=False), or change the model",
+    )
+
+
+def _create(runtime: Any, path: str, options: Any, providers: Providers, no_cpu: bool) -> Any:
     try:
-        return runtime.InferenceSession(path, options, providers=providers)
+        return runtime.InferenceSession(path, options, providers=list(providers))
     # Its exceptions share no base class short of Exception.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if no_cpu:
-            raise DeviceError(
-                f"{path} cannot run on CUDA alone: {reason}", hint="pass strict=False to run the rest on the CPU"
+            raise PartialAccelerationError(
+                f"{path} cannot run on CUDA alone: {reason}", hint="allow it to run in part (strict=False)"
             ) from error
         raise UnsupportedModelError(
             f"{path} cannot be run by ONNX Runtime: {reason}", hint="it may be damaged, or newer than this ONNX Runtime"

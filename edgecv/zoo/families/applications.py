@@ -139,7 +139,6 @@ ENTRIES = (
         "MobileNet",
         inputs.SYMMETRIC,
         "Howard et al., MobileNets: Efficient Convolutional Neural Networks, 2017",
-        small=32,
         scalable=True,
         notes={"": DEPTHWISE},
     ),
@@ -148,7 +147,6 @@ ENTRIES = (
         "MobileNetV2",
         inputs.SYMMETRIC,
         "Sandler, Howard, Zhu, Zhmoginov, Chen, MobileNetV2, CVPR 2018",
-        small=32,
         scalable=True,
         notes={"": DEPTHWISE},
     ),
@@ -167,7 +165,6 @@ ENTRIES = (
         "EfficientNetB0",
         inputs.RAW,
         "Tan, Le, EfficientNet: Rethinking Model Scaling, ICML 2019",
-        small=32,
         notes={"": GATES},
         variants={
             "lite": Variant(

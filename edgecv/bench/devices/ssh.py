@@ -1,0 +1,159 @@
+"""Devices that OpenSSH's client reaches, with the keys, agents, hosts and jumps of the user's own configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import tempfile
+import weakref
+from pathlib import Path
+from typing import IO
+
+from edgecv.bench.devices.declared import SshSpec
+from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, words
+from edgecv.errors import DeviceError
+
+CONNECTION_STATUS = 255
+"""ssh's own exit status for a connection that failed or broke; anything else is the remote command's."""
+
+# Pattern in ssh's stderr; what is wrong; what helps. The first match counts.
+_CAUSES = (
+    (r"Could not resolve hostname", "the name of the host is unknown", "check host in the file of devices"),
+    (r"REMOTE HOST IDENTIFICATION HAS CHANGED", "the host shows another key than it used to",
+     "if the device was set up anew: ssh-keygen -R HOST; else somebody may be in between"),
+    (r"Host key verification failed|No .* host key is known", "the host's key is not known here",
+     "connect once by hand (ssh HOST) and compare the fingerprint"),
+    (r"UNPROTECTED PRIVATE KEY|bad permissions", "the key file can be read by others", "chmod 600 the key file"),
+    (r"Too many authentication failures", "the agent offers too many keys",
+     "set identity, and IdentitiesOnly yes in the ssh configuration"),
+    (r"Permission denied", "the device refused the key", "ssh-copy-id, or set user and identity"),
+    (r"Connection refused", "nothing listens on that port", "start sshd there; check port"),
+    (r"timed out|No route to host|Network is unreachable|Host is down", "the host does not answer",
+     "is it on, and on this network?"),
+    (r"Bad configuration option|terminating, .* bad configuration|Can't open user config",
+     "the ssh configuration is wrong", "try ssh -G HOST"),
+    (r"not responding|closed by remote host|Connection reset|Broken pipe|Connection closed|lost connection",
+     "the connection broke", "is the device still up? Finished launches are kept: run the command again"),
+)  # fmt: skip
+
+
+def diagnose(said: str) -> tuple[str, str]:
+    """Return what is wrong and what helps, from what ssh printed; a broken connection when it printed nothing known."""
+    for pattern, cause, fix in _CAUSES:
+        if re.search(pattern, said):
+            return cause, fix
+    return "the connection broke", "is the device still up? Finished launches are kept: run the command again"
+
+
+class SshShell:
+    """Runs scripts by ssh. Connections share one, which ends with this object or half a minute after its last use.
+
+    Args:
+        spec: The declaration.
+        program: Of OpenSSH's client.
+    """
+
+    def __init__(self, spec: SshSpec, program: str = "ssh") -> None:
+        self.where = f"ssh {spec.host}"
+        self._spec = spec
+        self._program = program
+        self._control: Path | None = None
+
+    def command(self, script: str, *arguments: str) -> tuple[str, ...]:
+        return (*self._client(), "--", self._spec.host, words(script, *arguments))
+
+    def run(self, script: str, *arguments: str, timeout_s: float = SHORT_TIMEOUT_S) -> Done:
+        return self._run(self.command(script, *arguments), None, timeout_s)
+
+    def send(self, source: Path, there: str, *, timeout_s: float = SEND_TIMEOUT_S) -> None:
+        with source.open("rb") as stream:
+            done = self._run(self.command('cat > "$1"', there), stream, timeout_s)
+        if done.status != 0:
+            raise DeviceError(
+                f"{self.where}: cannot write {there}: {done.err.strip()}",
+                hint="is the disk there full, or read-only? See edgecv device doctor",
+            )
+
+    def explain(self, status: int | None, said: str) -> DeviceError | None:
+        if status not in (CONNECTION_STATUS, None) and not (status is not None and status < 0):
+            return None
+        cause, fix = diagnose(said)
+        words_of_ssh = f"; ssh said: {said.splitlines()[-1]}" if said else ""
+        return DeviceError(f"{self.where}: {cause}{words_of_ssh}", hint=fix)
+
+    def _run(self, command: tuple[str, ...], stdin: IO[bytes] | None, timeout_s: float) -> Done:
+        # stderr into a file: a connection kept open in the background would hold a pipe's other end.
+        with tempfile.TemporaryFile() as stderr:
+            try:
+                done = subprocess.run(
+                    command,
+                    stdin=stdin or subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    timeout=timeout_s,
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise missing_client(self._program) from error
+            except subprocess.TimeoutExpired as error:
+                raise DeviceError(
+                    f"{self.where}: no answer within {timeout_s:g} s",
+                    hint="is the device overloaded, or the link slow?",
+                ) from error
+            stderr.seek(0)
+            said = stderr.read().decode("utf-8", errors="replace").strip()
+        if done.returncode == CONNECTION_STATUS:
+            raise self.explain(done.returncode, said) or AssertionError
+        out = after_begin(done.stdout.decode("utf-8", errors="replace"))
+        return Done(status=done.returncode, out=out, err=said)
+
+    def _client(self) -> tuple[str, ...]:
+        spec = self._spec
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": str(spec.connect_timeout_s),
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "3",
+            "ControlMaster": "auto",
+            "ControlPath": f'"{self._control_path()}"',
+            "ControlPersist": "30",
+            "ClearAllForwardings": "yes",
+            "ForwardAgent": "no",
+            "ForwardX11": "no",
+            "PermitLocalCommand": "no",
+            "RemoteCommand": "none",
+        }
+        chosen = (("-F", spec.config), ("-p", str(spec.port or "")), ("-l", spec.user), ("-i", spec.identity),
+                  ("-J", spec.jump))  # fmt: skip
+        given = [word for flag, value in chosen if value for word in (flag, value)]
+        return (self._program, "-T", *(f"-o{key}={value}" for key, value in options.items()), *given)
+
+    def _control_path(self) -> str:
+        if self._control is None:
+            # A folder of our own with a short name: sockets' paths are limited to about 100 bytes.
+            self._control = Path(tempfile.mkdtemp(prefix="edgecv-ssh-"))
+            weakref.finalize(self, _disconnect, self._program, self._control, self._spec.host)
+        return str(self._control / "c").replace("%", "%%")
+
+
+def _disconnect(program: str, control: Path, host: str) -> None:
+    if (control / "c").exists():
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(
+                (program, "-F/dev/null", f'-oControlPath="{control / "c"}"', "-Oexit", "--", host),
+                capture_output=True,
+                timeout=5,
+            )
+    shutil.rmtree(control, ignore_errors=True)
+
+
+def missing_client(program: str = "ssh") -> DeviceError:
+    """Return the error for a host without ssh."""
+    return DeviceError(f"'{program}' is not installed on this host", hint="on Debian: apt-get install openssh-client")
+
+
+def open_ssh(name: str, spec: SshSpec) -> RemoteDevice:
+    """Return the device; nothing is contacted yet."""
+    return RemoteDevice(name, SshShell(spec), folder=spec.folder, python=spec.python)

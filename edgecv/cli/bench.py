@@ -1,0 +1,119 @@
+"""The bench commands: files on devices, and two files against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgecv.cli import options as opt
+from edgecv.cli import render_bench as render
+from edgecv.cli.console import ConsoleReporter, emit_json
+
+HELP = "Measure latency on devices, with intervals on ratios; `bench compare A B` sets two files against each other."
+FILES = "(files)"
+"""Name of the command that `edgecv bench FILE…` means; nobody types it."""
+
+Device = Annotated[
+    list[str] | None, typer.Option("--device", help="Where to measure; repeatable: devices work at the same time.")
+]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", help="The float model to compare with: `.keras`, `.tflite` or `.onnx`.")
+]
+Plan = Annotated[
+    str, typer.Option("--plan", help="quick (about 8 s a file), default or thorough (narrower intervals).")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Save raw results here; resumes a killed run.")]
+Retries = Annotated[
+    int, typer.Option("--retries", min=0, help="Tries again of a launch in which a device fails, in fresh processes.")
+]
+Mode = Annotated[
+    str, typer.Option("--mode", help="burst: short blocks beside the baseline; sustained: one run without a pause.")
+]
+Seconds = Annotated[float | None, typer.Option("--seconds", help="Length of a sustained run; default: 60.")]
+Window = Annotated[
+    float | None, typer.Option("--window", help="Seconds of a sustained run's windows; default: a tenth of it.")
+]
+
+
+class FilesByDefault(TyperGroup):
+    """A group in which anything but the name of a command is an argument of `files`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command's name in front unless another one is named."""
+        if not args or args[0] not in self.commands:
+            args = [FILES, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Leave the default command's name out of help and messages."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return "" if name == FILES else name, command, rest
+
+
+def files(
+    files: Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")],
+    device: Device = None,
+    baseline: Baseline = None,
+    baseline_engine: opt.BaselineEngine = "auto",
+    engine: opt.Engine = None,
+    accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
+    threads: Annotated[str, typer.Option("--threads", help="Interpreter threads; 1,2,4 finds the best number.")] = "1",
+    plan: Plan = "default",
+    mode: Mode = "burst",
+    seconds: Seconds = None,
+    window: Window = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Time per operator too, with source layers.")] = False,
+    retries: Retries = 2,
+    out: Out = None,
+    seed: opt.Seed = 0,
+    json_: opt.Json = False,
+) -> None:
+    """Measure latency, interleaved with the baseline, with intervals on the ratio.
+
+    `edgecv bench compare A B` sets two files against each other.
+
+    Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
+    """
+    from edgecv.pipeline import benching
+
+    request = benching.BenchRequest(
+        devices=tuple(device or (benching.LOCAL,)), engine=engine, accelerator=accelerator,
+        threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
+        mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
+        baseline_engine=baseline_engine,
+    )  # fmt: skip
+    result = benching.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
+    emit_json(result) if json_ else render.report(result)
+    benching.require_measured(result)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")],
+    b: Annotated[Path, typer.Argument(help="The file that it is compared with.")],
+    device: Annotated[str, typer.Option("--device", help="Where to measure.")] = "local",
+    engine: opt.Engine = None,
+    accelerator: opt.Accelerator = "cpu",
+    threads: opt.Threads = 1,
+    plan: Plan = "default",
+    retries: Retries = 2,
+    out: Out = None,
+    seed: opt.Seed = 0,
+    json_: opt.Json = False,
+) -> None:
+    """Time two files interleaved in one run: the ratio of A's time to B's, its interval, and a verdict.
+
+    Example: `edgecv bench compare new.tflite old.tflite --device local`
+    """
+    from edgecv.pipeline import benching
+
+    request = benching.BenchRequest(
+        devices=(device,), engine=engine, accelerator=accelerator, threads=(threads,), plan=plan, seed=seed,
+        retries=retries,
+    )  # fmt: skip
+    result = benching.compare_files(a, b, request, out=out, reporter=ConsoleReporter())
+    emit_json(result) if json_ else render.comparison(result)

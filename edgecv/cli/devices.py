@@ -1,0 +1,56 @@
+"""Commands about devices: which there are, make one ready, find out what is wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgecv.cli import options as opt
+from edgecv.cli import render_devices as render
+from edgecv.cli.console import ConsoleReporter, emit_json
+
+Name = Annotated[str, typer.Argument(help="A device: see `edgecv device list`.")]
+
+
+def device_list(devices: opt.Devices = None, json_: opt.Json = False) -> None:
+    """List the devices that files can run on.
+
+    Example: `edgecv device list --devices lab.toml`
+    """
+    from edgecv.pipeline import devices as jobs
+
+    listed = jobs.listed(devices)
+    emit_json(listed) if json_ else render.listed(listed)
+
+
+def device_setup(
+    name: Name,
+    devices: opt.Devices = None,
+    force: Annotated[bool, typer.Option("--force", help="Make its environment anew.")] = False,
+    json_: opt.Json = False,
+) -> None:
+    """Make a device ready: an interpreter for its Python, and edgecv's runtime. Repeating it changes nothing.
+
+    Example: `edgecv device setup arm64`
+    """
+    from edgecv.pipeline import devices as jobs
+
+    ready = jobs.setup(name, devices=devices, force=force, reporter=ConsoleReporter())
+    emit_json(ready) if json_ else render.ready(ready)
+
+
+def device_doctor(
+    name: Annotated[str | None, typer.Argument(help="A device; default: all.")] = None,
+    devices: opt.Devices = None,
+    json_: opt.Json = False,
+) -> None:
+    """Find out what is wrong with a device, and how to fix it; exit 3 when something is.
+
+    Example: `edgecv device doctor pi4`
+    """
+    from edgecv.pipeline import devices as jobs
+
+    seen = jobs.doctor(name, devices=devices)
+    emit_json(seen) if json_ else render.doctor(seen)
+    jobs.require_healthy(seen)

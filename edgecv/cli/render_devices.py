@@ -1,0 +1,24 @@
+"""How devices look in a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.cli.console import emit, emit_table
+
+
+def listed(rows: Any) -> None:
+    lines = [(d.name, d.how, d.kind, d.title, d.source) for d in rows]
+    emit_table("", ("device", "by", "times are", "what it is", "declared in"), lines)
+
+
+def ready(found: Any) -> None:
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(found.packages.items()))
+    done = "set up" if found.changed else "is set up already"
+    emit(f"{found.device} {done}: Python {found.python}, {packages} ({found.place})")
+
+
+def doctor(seen: Any) -> None:
+    rows = [(d.device, c.name, c.status if c.status != "failed" else "FAILED", c.detail, c.fix)
+            for d in seen for c in d.checks]  # fmt: skip
+    emit_table("", ("device", "check", "", "what was seen", "what helps"), rows)

@@ -1,0 +1,36 @@
+"""A keras model as the frozen graph that the TensorFlow engine runs: a float baseline, never an artifact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgecv import files
+from edgecv.convert.freeze import freeze
+
+
+def write_graphdef(model: Any, path: Path) -> None:
+    """Write a model, in inference mode with batch 1, as edgecv/runtime/engines/tensorflow.py reads it.
+
+    Args:
+        model: A tf_keras model with one float32 input of static shape.
+        path: The file.
+
+    Raises:
+        UnsupportedModelError: The model has several inputs, or an open shape.
+        ConfigError: The file cannot be written.
+    """
+    frozen = freeze(model)
+    function = frozen.function
+    header = {
+        "inputs": [_entry(tensor, frozen.input_name) for tensor in function.inputs],
+        "outputs": [_entry(*pair) for pair in zip(function.outputs, frozen.output_names, strict=True)],
+    }
+    with files.atomic_path(path) as partial:
+        data = function.graph.as_graph_def().SerializeToString()
+        partial.write_bytes(json.dumps(header).encode() + b"\n" + data)
+
+
+def _entry(tensor: Any, name: str) -> dict[str, Any]:
+    return {"tensor": tensor.name, "name": name, "shape": list(tensor.shape), "dtype": tensor.dtype.name}

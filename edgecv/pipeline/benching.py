@@ -1,0 +1,381 @@
+"""Timing files: several on several devices, two against each other, and with several numbers of threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgecv import bench, errors
+from edgecv import report as reports
+from edgecv.bench import BaselineEngine, BenchCase, BenchPlan, Comparison, Device, DeviceJob, DeviceResult, ResultsFile
+from edgecv.errors import ConfigError, EdgecvError
+from edgecv.files import sha256
+from edgecv.pipeline import starting
+from edgecv.pipeline.assess import manifest_of
+from edgecv.pipeline.baselines import BaselineFile, open_baseline
+from edgecv.pipeline.measure import distinct, file_name, latency_summary, now
+from edgecv.progress import QUIET, Reporter
+from edgecv.results import UNKNOWN, ArtifactResult, Baseline, Latency, Report
+from edgecv.runtime.container import sniff
+from edgecv.targets import vulkan
+from edgecv.timings import DeviceFailure, ThreadSweep
+
+LOCAL = "local"
+EACH_CPU = "the baseline is the float model on each device's own CPU"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """Where and how to time files.
+
+    Attributes:
+        devices: Names as `open_device` takes them.
+        threads: Numbers of interpreter threads; several make a sweep.
+        retries: How often in a row a launch in which a device fails is tried again.
+        mode: "burst" or "sustained"; `seconds` is the length of a sustained run, `window` of its windows (None: a
+            tenth of it).
+        profile: Whether to time single operators too.
+        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        partial: On a GPU, run refused operators on the CPU instead of refusing the file.
+        baseline_engine: Of the baseline on this host: "auto" or a name, see `choose_baseline_engine`.
+    """
+
+    devices: tuple[str, ...] = (LOCAL,)
+    engine: str | None = None
+    accelerator: str = "cpu"
+    threads: tuple[int, ...] = (1,)
+    plan: str = "default"
+    seed: int = 0
+    retries: int = 2
+    mode: str = "burst"
+    seconds: float | None = None
+    window: float | None = None
+    profile: bool = False
+    precision: str | None = None
+    partial: bool = False
+    baseline_engine: str = "auto"
+
+
+def thread_counts(text: str) -> tuple[int, ...]:
+    """Read "4" or "1,2,4". Raises ConfigError when it is something else."""
+    return bench.parse_threads(text)
+
+
+def bench_files(
+    files: Sequence[Path],
+    request: BenchRequest,
+    *,
+    baseline: Path | None = None,
+    out: Path | None = None,
+    reporter: Reporter = QUIET,
+) -> Report:
+    """Time files on every device, each interleaved with the baseline.
+
+    Args:
+        files: `.tflite` and `.onnx` files.
+        request: Where and how.
+        baseline: The float model; None gives absolute times only.
+        out: File of raw results, saved after each launch; a killed run goes on from it.
+        reporter: Takes progress, and a warning for each retry.
+
+    Returns:
+        A report without metrics: its warnings say so. What could not be measured is in `failures`.
+
+    Raises:
+        ConfigError, UnsupportedModelError: A file or option is wrong.
+        EdgecvError: Nothing at all could be measured; the first failure.
+    """
+    if request.accelerator == "gpu":
+        vulkan.activate_first()
+    plan = _plan(request)
+    devices = [bench.open_device(device) for device in _different(request.devices)]
+    cases = [_case(file, request) for file in distinct(files)]
+    with contextlib.ExitStack() as held:
+        base = held.enter_context(_open_baseline(baseline, request, reporter)) if baseline else None
+        jobs = _jobs(cases, base, devices, plan, request, out, reporter)
+        found = starting.with_layers(bench.bench_devices(jobs), files)
+        found = starting.with_startup(found, reporter)
+        profiles = _profiles(cases, found, request, reporter)
+    _require_something(found)
+    return reports.completed(_report(files, base, found, profiles, request))
+
+
+def compare_files(
+    a: Path, b: Path, request: BenchRequest, *, out: Path | None, reporter: Reporter = QUIET
+) -> Comparison:
+    """Time two files interleaved in one run, and judge the ratio.
+
+    Raises:
+        ConfigError, UnsupportedModelError: A file or option is wrong.
+        DeviceError: The device failed, and so did the retries; finished launches are in `out`.
+    """
+    if request.accelerator == "gpu":
+        vulkan.activate_first()
+    names = (file_name(a), file_name(b)) if file_name(a) != file_name(b) else (f"A ({a})", f"B ({b})")
+    case_a, case_b = (replace(_case(file, request), name=called) for file, called in zip((a, b), names, strict=True))
+    store = ResultsFile(out) if out else None
+    of_b, of_a = bench.bench(
+        [case_a],
+        baseline=case_b,
+        device=bench.open_device(request.devices[0]),
+        plan=_plan(request),
+        save=store.save if store else None,
+        earlier=store.read() if store else (),
+        retries=request.retries,
+        reporter=reporter,
+    )
+    return bench.compare(*names, of_a.latency, of_b.latency)
+
+
+def require_measured(result: Report) -> None:
+    """Raise the gravest of a report's failures: a device's before a file's."""
+    if result.failures:
+        raise _error(min(result.failures, key=lambda failure: failure.error != "DeviceError"), len(result.failures))
+
+
+def _plan(request: BenchRequest) -> BenchPlan:
+    chosen = bench.plan(request.plan, seed=request.seed)
+    if request.mode not in ("burst", "sustained"):
+        raise errors.unknown_name("mode", request.mode, ("burst", "sustained"))
+    if request.mode == "burst":
+        if request.seconds is not None or request.window is not None:
+            raise ConfigError("--seconds and --window are for sustained runs", hint="pass --mode sustained as well")
+        return chosen
+    if len(request.threads) > 1:
+        raise ConfigError("numbers of threads are compared in bursts", hint="leave --mode sustained out, or name one")
+    seconds = request.seconds or 60.0
+    return replace(chosen, sustained_s=seconds, window_s=request.window or seconds / 10)
+
+
+def _different(devices: Sequence[str]) -> Sequence[str]:
+    twice = next((device for device in devices if devices.count(device) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"the device '{twice}' is named twice")
+    return devices
+
+
+def _case(file: Path, request: BenchRequest) -> BenchCase:
+    return BenchCase(
+        name=file_name(file),
+        path=str(file),
+        engine=request.engine,
+        accelerator=request.accelerator,
+        threads=request.threads[0],
+        precision=request.precision,
+        partial=request.partial,
+    )
+
+
+def _open_baseline(
+    source: Path, request: BenchRequest, reporter: Reporter
+) -> contextlib.AbstractContextManager[BaselineFile]:
+    """Make the baseline ready: for this host's GPU only when nothing else is measured."""
+    if request.devices == (LOCAL,):
+        return open_baseline(source, seed=request.seed, wanted=request.baseline_engine, reporter=reporter)
+    choice = BaselineEngine(
+        engine="litert", accelerator="cpu", format="tflite", device="the device's CPU", sentence=EACH_CPU
+    )
+    return open_baseline(source, seed=request.seed, choice=choice, reporter=reporter)
+
+
+def _baseline_case(base: BaselineFile, device: Device) -> BenchCase:
+    # Another device has the interpreters that it has; the agent there takes one that fits.
+    return base.case() if device.name == LOCAL else replace(base.case(), engine=None)
+
+
+def _jobs(
+    cases: Sequence[BenchCase],
+    base: BaselineFile | None,
+    devices: Sequence[Device],
+    plan: BenchPlan,
+    request: BenchRequest,
+    out: Path | None,
+    reporter: Reporter,
+) -> list[DeviceJob]:
+    store = ResultsFile(out) if out else None
+    known = {measurement.key: measurement for measurement in (store.read() if store else ())}
+    jobs = []
+    for device in devices:
+        setting = bench.Setting(
+            device=device,
+            plan=plan,
+            save=store.save if store else None,
+            known=known,
+            retries=request.retries,
+            reporter=reporter,
+        )
+        for group, against in _groups(cases, _baseline_case(base, device) if base else None, request.threads):
+            jobs.append(DeviceJob(cases=group, baseline=against, setting=setting))
+    return jobs
+
+
+def _groups(
+    cases: Sequence[BenchCase], base: BenchCase | None, counts: tuple[int, ...]
+) -> list[tuple[tuple[BenchCase, ...], BenchCase | None]]:
+    """Return what is measured against what; a sweep without a baseline is against its first number of threads."""
+    if len(counts) == 1:
+        return [(tuple(cases), base)]
+    if base is not None:
+        return [(tuple(one for case in cases for one in bench.sweep_cases(case, counts)), base)]
+    swept = [bench.sweep_cases(case, counts) for case in cases]
+    return [(several[1:], several[0]) for several in swept]
+
+
+def _require_something(found: Sequence[DeviceResult]) -> None:
+    failures = [failure for result in found for failure in result.failures]
+    if failures and not any(result.results for result in found):
+        raise _error(failures[0], len(failures))
+
+
+def _error(failure: DeviceFailure, count: int) -> EdgecvError:
+    kind = getattr(errors, failure.error, errors.DeviceError)
+    tried = f" (tried {failure.attempts} times)" if failure.attempts > 1 else ""
+    others = f"; {count - 1} more could not be measured" if count > 1 else ""
+    error: EdgecvError = kind(f"{failure.device}: {failure.message}{tried}{others}", hint=failure.hint)
+    return error
+
+
+def _report(
+    files: Sequence[Path],
+    base: BaselineFile | None,
+    found: Sequence[DeviceResult],
+    profiles: Mapping[tuple[str, str], bench.Profiled],
+    request: BenchRequest,
+) -> Report:
+    failures = tuple(failure for result in found for failure in result.failures)
+    artifacts = tuple(_artifact(file, _latencies(file, base, found, profiles, request)) for file in files)
+    baselines = _baselines(base, found) if base else ()
+    several = len({result.device.name for result in found}) > 1 or found[0].device.name != LOCAL
+    return Report(
+        created=now(),
+        host=reports.host_facts(),
+        dataset=None,
+        baseline=baselines[0] if baselines else None,
+        artifacts=artifacts,
+        warnings=(*_unevaluated(artifacts), *_unmeasured(failures), *_unprofiled(profiles), *_unseen(artifacts)),
+        baselines=baselines if len(baselines) > 1 else (),
+        devices=_facts(found) if several else {},
+        failures=failures,
+        sweeps=_sweeps(files, base, found, request) if len(request.threads) > 1 else (),
+    )
+
+
+def _latencies(
+    file: Path,
+    base: BaselineFile | None,
+    found: Sequence[DeviceResult],
+    profiles: Mapping[tuple[str, str], bench.Profiled],
+    request: BenchRequest,
+) -> tuple[Latency, ...]:
+    """Return a file's latencies, per device and number of threads, without ratios to what is no baseline."""
+    latencies = []
+    for device, latency in _measured(file, found, request):
+        kept = latency if base else replace(latency, ratio_to_baseline=None, ratio_ci95=None)
+        profiled = profiles.get((device, file_name(file))) if latency.threads == request.threads[0] else None
+        found_ops = profiled.profile if profiled else None
+        latencies.append(replace(kept, profile=bench.checked(found_ops, kept.p50) if found_ops else None))
+    return tuple(latencies)
+
+
+def _measured(file: Path, found: Sequence[DeviceResult], request: BenchRequest) -> list[tuple[str, Latency]]:
+    counts = request.threads
+    names = {file_name(file)} if len(counts) == 1 else {bench.sweep_name(file_name(file), count) for count in counts}
+    return [(r.device.name, one.latency) for r in found for one in r.results if one.case.name in names]
+
+
+def _sweeps(
+    files: Sequence[Path], base: BaselineFile | None, found: Sequence[DeviceResult], request: BenchRequest
+) -> tuple[ThreadSweep, ...]:
+    reference = base.case().name if base else f"{request.threads[0]} thread{'s' if request.threads[0] > 1 else ''}"
+    sweeps = []
+    for file in files:
+        for device in request.devices:
+            latencies = [latency for on, latency in _measured(file, found, request) if on == device]
+            if len(latencies) > 1:
+                sweeps.append(bench.sweep(file_name(file), reference, latencies))
+    return tuple(sweeps)
+
+
+def _baselines(base: BaselineFile, found: Sequence[DeviceResult]) -> tuple[Baseline, ...]:
+    made = []
+    for result in found:
+        latency = next((one.latency for one in result.results if one.case.name == base.case().name), None)
+        facts = result.device.facts() if latency and result.device.name != LOCAL else {}
+        hardware = f"{result.device.name}: {facts.get('cpu_model') or 'CPU'}" if facts else base.engine.device
+        made.append(
+            Baseline(
+                engine=latency.engine if latency else base.engine.engine,
+                accelerator=base.engine.accelerator,
+                device=hardware,
+                metric=None,
+                value=None,
+                latency_ms=latency_summary(latency) if latency else None,
+                kind=latency.kind if latency else result.device.kind,
+            )
+        )
+    return tuple(made)
+
+
+def _facts(found: Sequence[DeviceResult]) -> dict[str, object]:
+    return {result.device.name: dict(result.device.facts()) for result in found if result.results}
+
+
+def _artifact(file: Path, latencies: tuple[Latency, ...]) -> ArtifactResult:
+    manifest = manifest_of(file)
+    if manifest is not None:
+        return reports.artifact_result(file, manifest, folder=Path.cwd(), name=file_name(file), latency=latencies)
+    return ArtifactResult(
+        name=file_name(file),
+        path=Path(os.path.relpath(file)).as_posix(),
+        format=sniff(file),
+        scheme=UNKNOWN,
+        method=UNKNOWN,
+        sparsity=None,
+        target=UNKNOWN,
+        size_bytes=file.stat().st_size,
+        sha256=sha256(file),
+        latency=latencies,
+    )
+
+
+def _profiles(
+    cases: Sequence[BenchCase], found: Sequence[DeviceResult], request: BenchRequest, reporter: Reporter
+) -> dict[tuple[str, str], bench.Profiled]:
+    """Profile each file once per device on which it was measured, with the first number of threads."""
+    if not request.profile:
+        return {}
+    made = {}
+    for result in found:
+        failed = {failure.artifact for failure in result.failures}
+        for case in cases:
+            if case.name not in failed and (result.device.name, case.name) not in made:
+                reporter.info(f"{result.device.name}: profiling {case.name}")
+                made[result.device.name, case.name] = bench.profile(case, result.device, seed=request.seed)
+    return made
+
+
+def _unprofiled(profiles: Mapping[tuple[str, str], bench.Profiled]) -> tuple[str, ...]:
+    return tuple(
+        f"{file} on {device}: profile unknown: {p.reason}" for (device, file), p in profiles.items() if p.reason
+    )
+
+
+def _unevaluated(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
+    return tuple(f"{a.name}: metric, drop and mapping unknown: bench measures latency only" for a in artifacts)
+
+
+def _unmeasured(failures: Sequence[DeviceFailure]) -> tuple[str, ...]:
+    return tuple(f"{f.artifact}: latency on {f.device} unknown: {f.message}" for f in failures)
+
+
+def _unseen(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
+    """Say once per device what it does not tell of its state."""
+    states = {x.device: x.conditions.after for a in artifacts for x in a.latency if x.conditions is not None}
+    return tuple(
+        f"{device}: {figure} unknown: {reason}"
+        for device, state in states.items()
+        for figure, reason in state.missing.items()
+    )
