@@ -56,6 +56,7 @@ class FilesByDefault(TyperGroup):
 def files(
     files: Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")],
     device: Device = None,
+    devices: opt.Devices = None,
     baseline: Baseline = None,
     baseline_engine: opt.BaselineEngine = "auto",
     engine: opt.Engine = None,
@@ -82,7 +83,7 @@ def files(
     from edgecv.pipeline import benching
 
     request = benching.BenchRequest(
-        devices=tuple(device or (benching.LOCAL,)), engine=engine, accelerator=accelerator,
+        devices=tuple(device or (benching.LOCAL,)), devices_file=devices, engine=engine, accelerator=accelerator,
         threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
         mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
         baseline_engine=baseline_engine,
@@ -95,7 +96,8 @@ def files(
 def compare(
     a: Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")],
     b: Annotated[Path, typer.Argument(help="The file that it is compared with.")],
-    device: Annotated[str, typer.Option("--device", help="Where to measure.")] = "local",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     threads: opt.Threads = 1,
@@ -112,8 +114,8 @@ def compare(
     from edgecv.pipeline import benching
 
     request = benching.BenchRequest(
-        devices=(device,), engine=engine, accelerator=accelerator, threads=(threads,), plan=plan, seed=seed,
-        retries=retries,
+        devices=(device,), devices_file=devices, engine=engine, accelerator=accelerator, threads=(threads,), plan=plan,
+        seed=seed, retries=retries,
     )  # fmt: skip
     result = benching.compare_files(a, b, request, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.comparison(result)

@@ -33,6 +33,7 @@ class BenchRequest:
 
     Attributes:
         devices: Names as `open_device` takes them.
+        devices_file: The user's file of devices; None: see edgecv.bench.devices.declared.
         threads: Numbers of interpreter threads; several make a sweep.
         retries: How often in a row a launch in which a device fails is tried again.
         mode: "burst" or "sustained"; `seconds` is the length of a sustained run, `window` of its windows (None: a
@@ -44,6 +45,7 @@ class BenchRequest:
     """
 
     devices: tuple[str, ...] = (LOCAL,)
+    devices_file: Path | None = None
     engine: str | None = None
     accelerator: str = "cpu"
     threads: tuple[int, ...] = (1,)
@@ -91,7 +93,7 @@ def bench_files(
     if request.accelerator == "gpu":
         vulkan.activate_first()
     plan = _plan(request)
-    devices = [bench.open_device(device) for device in _different(request.devices)]
+    devices = [bench.open_device(device, request.devices_file) for device in _different(request.devices)]
     cases = [_case(file, request) for file in distinct(files)]
     with contextlib.ExitStack() as held:
         base = held.enter_context(_open_baseline(baseline, request, reporter)) if baseline else None
@@ -120,7 +122,7 @@ def compare_files(
     of_b, of_a = bench.bench(
         [case_a],
         baseline=case_b,
-        device=bench.open_device(request.devices[0]),
+        device=bench.open_device(request.devices[0], request.devices_file),
         plan=_plan(request),
         save=store.save if store else None,
         earlier=store.read() if store else (),

@@ -51,7 +51,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeDevice]:
         "base.onnx": FakeModel(median_ms=1.0),
     }
     made = {name: FakeDevice(dict(models), name=name) for name in ("one", "two", "local")}
-    monkeypatch.setattr(bench, "open_device", lambda name: made[name])
+    monkeypatch.setattr(bench, "open_device", lambda name, devices=None: made[name])
     setting = bench.Setting
     times = {"sleep": lambda seconds: None}
     monkeypatch.setattr(bench, "Setting", lambda **given: setting(clock=given["device"].clock, **times, **given))
