@@ -96,7 +96,7 @@ def files(
 def compare(
     a: Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")],
     b: Annotated[Path, typer.Argument(help="The file that it is compared with.")],
-    device: Annotated[str, typer.Option("--device", help="Where to measure.")] = "local",
+    device: opt.Device = "local",
     devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
