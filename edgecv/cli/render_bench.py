@@ -87,9 +87,7 @@ def _startup(where: str, latency: Latency, found: Startup) -> None:
     precision = latency.precision or "a precision that could not be found out"
     emit(f"{where}: in {precision} on {latency.adapter}; its programs take {found.cache_bytes:,} bytes in the cache")
     if not found.from_cache:
-        emit(
-            f"{where}: the accelerator read no programs from the cache, so that no start was warm"
-        )
+        emit(f"{where}: the accelerator read no programs from the cache, so that no start was warm")
 
 
 def _sustained(where: str, latency: Latency) -> None:
