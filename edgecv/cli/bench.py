@@ -56,6 +56,7 @@ class FilesByDefault(TyperGroup):
 def files(
     files: Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")],
     device: Device = None,
+    devices: opt.Devices = None,
     baseline: Baseline = None,
     baseline_engine: opt.BaselineEngine = "auto",
     engine: opt.Engine = None,
@@ -82,10 +83,10 @@ def files(
     from edgecv.pipeline import benching
 
     request = benching.BenchRequest(
-        devices=tuple(device or (benching.LOCAL,)), engine=engine, accelerator=accelerator,
+        devices=tuple(device or ("local",)), engine=engine, accelerator=accelerator,
         threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
         mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
-        baseline_engine=baseline_engine,
+        baseline_engine=baseline_engine, devices_file=devices,
     )  # fmt: skip
     result = benching.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.report(result)
@@ -95,9 +96,12 @@ def files(
 def compare(
     a: Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")],
     b: Annotated[Path, typer.Argument(help="The file that it is compared with.")],
-    device: Annotated[str, typer.Option("--device", help="Where to measure.")] = "local",
+    device: opt.Device = "local",
+    devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     threads: opt.Threads = 1,
     plan: Plan = "default",
     retries: Retries = 2,
@@ -113,7 +117,7 @@ def compare(
 
     request = benching.BenchRequest(
         devices=(device,), engine=engine, accelerator=accelerator, threads=(threads,), plan=plan, seed=seed,
-        retries=retries,
+        retries=retries, precision=precision, partial=allow_partial, devices_file=devices,
     )  # fmt: skip
     result = benching.compare_files(a, b, request, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.comparison(result)

@@ -23,7 +23,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeDevice]:
     made = {name: FakeDevice(dict(models), name=name) for name in ("one", "two")}
     short = bench.BenchPlan(min_launches=3, max_launches=8, launch_seconds=0.01, min_rounds=6, max_rounds=12)
     monkeypatch.setitem(bench.PLANS, "quick", short)
-    monkeypatch.setattr(bench, "open_device", lambda name: made[name])
+    monkeypatch.setattr(bench, "open_device", lambda name, devices=None: made[name])
     return made
 
 

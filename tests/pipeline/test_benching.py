@@ -51,7 +51,7 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeDevice]:
         "base.onnx": FakeModel(median_ms=1.0),
     }
     made = {name: FakeDevice(dict(models), name=name) for name in ("one", "two", "local")}
-    monkeypatch.setattr(bench, "open_device", lambda name: made[name])
+    monkeypatch.setattr(bench, "open_device", lambda name, devices=None: made[name])
     setting = bench.Setting
     times = {"sleep": lambda seconds: None}
     monkeypatch.setattr(bench, "Setting", lambda **given: setting(clock=given["device"].clock, **times, **given))
@@ -189,6 +189,11 @@ def test_requests_that_make_no_sense(files, devices, changes, words):
     with pytest.raises(ConfigError, match=words):
         benching.bench_files([files["a"]], replace(QUICK, **changes))
     assert devices["one"].launches == 0
+
+
+def test_a_baseline_engine_of_this_host_is_no_other_devices(files, devices):
+    with pytest.raises(ConfigError, match="is for this host"):
+        benching.bench_files([files["a"]], replace(QUICK, baseline_engine="onnxruntime"), baseline=files["base"])
 
 
 def test_a_profile_has_operators_and_layers(files, devices):
