@@ -166,7 +166,8 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         )
         if not getattr(predictor, "is_software_adapter", False):
             return _Answer(evaluation=evaluation)
-        remark = f"{file_name(file)}: accuracy simulated: evaluated on the software adapter {predictor.adapter}"
+        where = f"the software adapter {predictor.adapter}, in {predictor.precision or 'an unknown precision'}"
+        remark = f"{file_name(file)}: accuracy simulated: evaluated on {where}"
         return _Answer(evaluation=evaluation, kind="simulated", remark=remark)
 
 
