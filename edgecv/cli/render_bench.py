@@ -95,6 +95,8 @@ def _startup(where: str, latency: Latency, found: Startup) -> None:
     emit_table(title, ("start", "load ms", "of it compile ms", "first ms"), rows, right=(1, 2, 3))
     precision = latency.precision or "a precision that could not be found out"
     emit(f"{where}: in {precision} on {latency.adapter}; its programs take {found.cache_bytes:,} bytes in the cache")
+    if not found.from_cache:
+        emit(f"{where}: the accelerator read no programs from the cache, so that no start was warm")
 
 
 def _sustained(where: str, latency: Latency) -> None:
