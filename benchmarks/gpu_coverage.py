@@ -4,7 +4,7 @@
     python benchmarks/gpu_coverage.py --network alexnet --way float32 --precision float16
     python benchmarks/gpu_coverage.py --ops
 
-Weights are random, fitted to made-up images (see edgecv/pipeline/matrix.py); inputs are 8 of those images. On a software
+Weights are random, fitted to made-up images (see edgecv/pipeline/matrix.py); inputs are 8 such images. On a software
 renderer this is simulated: coverage and numerics, never latency. Exit 1 when inspect and the accelerator disagree, or
 an answer is further from the CPU's than the tolerance. `--ops` holds single operators against the table in
 targets/gpu.toml, which decides where no adapter opens.
@@ -37,7 +37,7 @@ NETWORKS = (
 )  # fmt: skip
 # Of the largest answer. float32: other orders of summation; float16: 11 bits through some 50 layers of a random
 # network, which spreads noise as no trained one does. int8 files are computed in float on a GPU, so that values near
-# the middle of two steps go either way: they may be twice as far from the CPU's as the CPU's are from the float model's.
+# the middle of two steps go either way: they may be twice as far from the CPU's as those are from the float model's.
 TOLERANCES = {("float32", "float32"): 1e-4, ("float32", "float16"): 0.05, ("int8-ptq", "float32"): None}
 SAMPLES = 8
 
