@@ -13,7 +13,7 @@ from typing import Any, Literal
 from edgecv.bench.devices import emulated, payload
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
 from edgecv.bench.devices.base import Device
-from edgecv.bench.devices.declared import AdbSpec, Declared, EmulatedSpec, SshSpec
+from edgecv.bench.devices.declared import Declared, EmulatedSpec, SshSpec
 from edgecv.bench.devices.setup import DESCRIBE, RUN_SCRIPT, described, one_line
 from edgecv.bench.devices.shell import RemoteDevice
 from edgecv.bench.devices.wheels import OLDEST
@@ -144,10 +144,6 @@ def _remote(found: Declared, device: RemoteDevice, clock: Callable[[], float]) -
     yield from conditions(facts, clock(), folder=device.folder)
     if isinstance(device, BenchmarkModelDevice):
         yield _benchmark_model(device)
-        return
-    if isinstance(spec, AdbSpec) and not spec.python:
-        yield Check(name="python", status="failed", detail="neither python nor benchmark_model is given",
-                    fix=device.advice)  # fmt: skip
         return
     described_ok, check = _python(device)
     yield check

@@ -257,14 +257,13 @@ class _Sync(_Stream):
         there = self.connection.daemon.inside(path)
         self.connection.daemon.pushed.append(path)
         error = b"couldn't create file: No space left on device" if self.connection.daemon.full else b""
-        data = b""
-        for name, chunk in self._chunks():
-            if name == b"DONE":
-                break
-            data += chunk
+        there.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.devnull if error else there, "wb") as stream:
+            for name, chunk in self._chunks():
+                if name == b"DONE":
+                    break
+                stream.write(chunk)
         if not error:
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.write_bytes(data)
             there.chmod(stat.S_IMODE(int(mode)))
         self.write(struct.pack("<4sI", b"FAIL", len(error)) + error if error else struct.pack("<4sI", b"OKAY", 0))
 
