@@ -21,6 +21,7 @@ import numpy as np
 
 from edgecv.convert import flatbuffer
 from edgecv.optional import require
+from edgecv.runtime.engines.native_log import captured
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
@@ -107,6 +108,7 @@ def _processors() -> int:
 
 def _interpreter(data: bytes, *, threads: int) -> Any:
     litert = require("ai_edge_litert.interpreter", why="to calibrate")
-    interpreter = litert.Interpreter(model_content=data, num_threads=threads)
-    interpreter.allocate_tensors()
+    with captured():  # XNNPACK says that it is there
+        interpreter = litert.Interpreter(model_content=data, num_threads=threads)
+        interpreter.allocate_tensors()
     return interpreter
