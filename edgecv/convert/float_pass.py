@@ -49,10 +49,11 @@ def look(
             order that has one.
         workers: Interpreters; default: one a processor, fewer where they would need more than `MEMORY_BUDGET`.
     """
-    file = _with_outputs(data, tensors)
-    source = int(flatbuffer.unpack(data).subgraphs[0].inputs[0])
+    model = flatbuffer.unpack(data)
+    source = int(model.subgraphs[0].inputs[0])
     processors = _processors()
-    count = workers or max(1, min(processors, MEMORY_BUDGET // _footprint(data)))
+    count = workers or max(1, min(processors, MEMORY_BUDGET // _footprint(model, len(data))))
+    file = _with_outputs(data, model, tensors)
     idle: SimpleQueue[Any] = SimpleQueue()
     for _ in range(count):
         idle.put(_interpreter(file, threads=max(1, processors // count)))
@@ -86,20 +87,22 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _with_outputs(data: bytes, tensors: Sequence[int]) -> bytes:
-    model = flatbuffer.unpack(data)
+def _with_outputs(data: bytes, model: Any, tensors: Sequence[int]) -> bytes:
     graph = model.subgraphs[0]
     known = {int(i) for i in (*graph.inputs, *graph.outputs)}
-    graph.outputs = np.array([*graph.outputs, *(i for i in tensors if i not in known)], np.int32)
+    added = [i for i in tensors if i not in known]
+    if not added:
+        return data
+    graph.outputs = np.array([*graph.outputs, *added], np.int32)
     model.signatureDefs = []
     return flatbuffer.pack(model)
 
 
-def _footprint(data: bytes) -> int:
+def _footprint(model: Any, size_bytes: int) -> int:
     """Return about how many bytes one interpreter takes: its weights, and all activations at once."""
-    graph = flatbuffer.unpack(data).subgraphs[0]
+    graph = model.subgraphs[0]
     written = [int(i) for op in graph.operators for i in op.outputs]
-    return len(data) + sum(4 * int(np.prod(graph.tensors[i].shape)) for i in written)
+    return size_bytes + sum(4 * int(np.prod(graph.tensors[i].shape)) for i in written)
 
 
 def _processors() -> int:

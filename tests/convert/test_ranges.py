@@ -79,6 +79,10 @@ def observed(data, inputs, chosen, **options):
     return ranges.observe(data, iter(inputs), chosen, reporter=QUIET, total=len(inputs), **options)
 
 
+def footprint(data):
+    return float_pass._footprint(flatbuffer.unpack(data), len(data))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_smallest_and_largest_values_are_those_of_a_plain_interpreter(name):
     data, inputs = made(name)
@@ -154,7 +158,7 @@ def test_several_threads_look_at_samples():
 
 def test_a_network_too_large_for_two_interpreters_gets_one(monkeypatch):
     data, inputs = made("tiny")
-    monkeypatch.setattr(float_pass, "MEMORY_BUDGET", 2 * float_pass._footprint(data) - 1)
+    monkeypatch.setattr(float_pass, "MEMORY_BUDGET", 2 * footprint(data) - 1)
     monkeypatch.setattr(float_pass, "_processors", lambda: 8)
     names = set()
     see = lambda index, values: names.add(threading.current_thread().name)  # noqa: E731
@@ -166,7 +170,7 @@ def test_the_footprint_by_hand():
     keras = env.keras()
     image = keras.layers.Input((10,))
     data = convert_float(freeze(keras.Model(image, keras.layers.Dense(7)(image))), "float32")
-    assert float_pass._footprint(data) == len(data) + 7 * 4
+    assert footprint(data) == len(data) + 7 * 4
 
 
 def broken_model():
