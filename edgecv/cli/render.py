@@ -331,6 +331,8 @@ def _ranking(found: Any) -> None:
     for cost in found.layers:
         if cost.action != "none":
             emit(f"{cost.layer}: {cost.reason}")
+    if any(cost.action != "none" for cost in found.layers):
+        emit(f"with these actions: {found.metric} {found.cured:.4g} (simulated)")
     for layer, reason in found.left_out.items():
         emit(f"{layer} is not ranked: {reason}")
 

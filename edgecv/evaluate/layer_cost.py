@@ -8,8 +8,8 @@ int8 file itself is measured beside them, and `Ranking.simulated` tells whether 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from edgecv.convert import float_pass
 from edgecv.errors import DataError
 from edgecv.evaluate import remedies
 from edgecv.evaluate.layer_noise import Sums
-from edgecv.evaluate.quantised_layers import Matched, QuantisedLayer, match
+from edgecv.evaluate.quantised_layers import QuantisedLayer, match
 from edgecv.evaluate.rounding import Edit, rounded
 from edgecv.evaluate.statistics import drop_between
 from edgecv.graphs import read_tflite
@@ -82,6 +82,7 @@ class Ranking:
         metric: Of the first head; `value` of the float file, `int8_value` of the int8 file, both measured here.
         simulated: Value of the float file in which all layers round.
         simulated_drop: Of that, against the float file.
+        cured: Value when each layer is rounded as its action says, and all others as in the int8 file.
         n: Samples.
         layers: By `drop`, then by the noise in the network's answer.
         left_out: Layers that could not be simulated, with the reason.
@@ -93,6 +94,7 @@ class Ranking:
     int8_value: float
     simulated: float
     simulated_drop: Drop
+    cured: float
     n: int
     layers: tuple[LayerCost, ...]
     left_out: Mapping[str, str]
@@ -142,9 +144,12 @@ def layer_costs(
             costs.append(_cost(layer, plain, bench.run([layer.edit])))
             advance()
     order = sorted(range(len(costs)), key=lambda i: _badness(costs[i]))
+    edits = [layer.edit for layer in matched.layers]
     with reporter.bar("try remedies", min(top, len(order))) as advance:
         for i in order[:top]:
-            costs[i] = _examined(costs[i], matched.layers[i], matched, bench, plain, everything)
+            others = bench.run([other.edit for other in matched.layers if other is not matched.layers[i]])
+            regained = drop_between(others.figures, everything.figures)
+            costs[i], edits[i] = _examined(replace(costs[i], regained=regained), matched.layers[i], bench, plain)
             advance()
     return Ranking(
         metric=plain.figures.metric,
@@ -152,6 +157,7 @@ def layer_costs(
         int8_value=_measured(int8_file, inputs, judge).value,
         simulated=everything.figures.value,
         simulated_drop=drop_between(plain.figures, everything.figures),
+        cured=bench.run(edits).figures.value,
         n=len(inputs),
         layers=tuple(costs[i] for i in order),
         left_out=matched.left_out,
@@ -192,48 +198,21 @@ def _badness(cost: LayerCost) -> tuple[float, float]:
     return -cost.drop.value, np.inf if cost.answer_sqnr_db is None else cost.answer_sqnr_db
 
 
-def _examined(
-    cost: LayerCost, layer: QuantisedLayer, matched: Matched, bench: _Bench, plain: _Outcome, everything: _Outcome
-) -> LayerCost:
-    others = bench.run([other.edit for other in matched.layers if other is not layer])
-    trials = tuple(_trials(cost, layer, bench, lambda edit: drop_between(plain.figures, bench.run([edit]).figures)))
-    action, reason = _action(cost, trials)
-    return LayerCost(
-        layer=cost.layer,
-        op=cost.op,
-        ops=cost.ops,
-        drop=cost.drop,
-        answer_sqnr_db=cost.answer_sqnr_db,
-        regained=drop_between(others.figures, everything.figures),
-        trials=trials,
-        action=action,
-        reason=reason,
-    )
-
-
-def _trials(cost: LayerCost, layer: QuantisedLayer, bench: _Bench, price: Callable[[Edit], Drop]) -> Iterable[Trial]:
-    """Try remedies, cheapest first, until one is enough."""
+def _examined(cost: LayerCost, layer: QuantisedLayer, bench: _Bench, plain: _Outcome) -> tuple[LayerCost, Edit]:
+    """Return the cost with its action, and how the layer rounds after that."""
     if cost.drop.value <= 0:
-        return
+        beside = cost.regained.value if cost.regained else 0.0
+        reason = f"costs nothing alone, {beside:.4g} beside the other layers" if beside > 0 else cost.reason
+        return replace(cost, reason=reason), layer.edit
+    trials: list[Trial] = []
     seen = remedies.observe(bench.data, bench.inputs, tuple(layer.edit.outputs))
     for name, edit in remedies.remedies(layer, bench.graph, seen):
-        trial = Trial(remedy=name, drop=price(edit))
-        yield trial
-        if _helps(cost, trial):
-            return
-
-
-def _helps(cost: LayerCost, trial: Trial) -> bool:
-    return trial.drop.value <= (1 - ENOUGH) * cost.drop.value
-
-
-def _action(cost: LayerCost, trials: Sequence[Trial]) -> tuple[str, str]:
-    if cost.drop.value <= 0:
-        return "none", cost.reason
-    helpful = next((trial for trial in trials if _helps(cost, trial)), None)
-    if helpful is None:
-        return "keep_float", f"no remedy tried wins back {ENOUGH:.0%} of what it costs"
-    return helpful.remedy, f"{remedies.MEANING[helpful.remedy]}: alone it then costs {helpful.drop.value:.4g}"
+        trials.append(Trial(remedy=name, drop=drop_between(plain.figures, bench.run([edit]).figures)))
+        if trials[-1].drop.value <= (1 - ENOUGH) * cost.drop.value:
+            reason = f"{remedies.MEANING[name]}: alone it then costs {trials[-1].drop.value:.4g}"
+            return replace(cost, trials=tuple(trials), action=name, reason=reason), edit
+    reason = f"{remedies.MEANING['keep_float']}: no remedy tried wins back {ENOUGH:.0%} of what it costs"
+    return replace(cost, trials=tuple(trials), action="keep_float", reason=reason), Edit()
 
 
 def _measured(int8_file: Path, inputs: Sequence[Array], judge: Judge) -> HeadEvaluation:

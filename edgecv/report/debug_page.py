@@ -55,7 +55,7 @@ def _sentence(ranking: Ranking, float_file: str) -> str:
     return (
         f"{ranking.metric} {ranking.int8_value:.4g} against {ranking.value:.4g} of {Path(float_file).name}, measured "
         f"on {ranking.n} samples of the validation split. With every layer rounded in the float file: "
-        f"{ranking.simulated:.4g} (simulated)."
+        f"{ranking.simulated:.4g}; with the actions below: {ranking.cured:.4g} (simulated)."
     )
 
 
