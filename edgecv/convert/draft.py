@@ -11,7 +11,7 @@ from edgecv import codec
 from edgecv.convert import ranges, samples, tflite
 from edgecv.convert.embed import embed_tflite
 from edgecv.convert.freeze import freeze
-from edgecv.convert.layers import layer_map, output_layers, tensor_layers
+from edgecv.convert.layers import layer_map, output_layers
 from edgecv.data import Dataset
 from edgecv.graphs import read_tflite
 from edgecv.manifest import Manifest, Provenance
@@ -50,7 +50,7 @@ def draft(
     spec, frozen = source.require_spec(), freeze(source.model)
     plain = tflite.convert_float(frozen, "float32")
     inputs, total = samples.calibration_inputs(dataset, calibration, spec, seed)
-    layers = tensor_layers(plain, source.model)
+    layers = ranges.tensor_layers(plain, source.model)
     found = ranges.observe(plain, inputs, calibration, reporter=reporter, total=total, layers=layers)
     if spec.input_range is not None:
         found[ranges.input_index(plain)] = spec.input_range

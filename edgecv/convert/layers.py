@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgecv.compress.names import PART
-from edgecv.graphs import Graph, read_tflite
+from edgecv.graphs import Graph
 
 _WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
 _QUANTIZERS = ("QuantizeLayer",)
@@ -67,14 +67,6 @@ def layer_map(graph: Graph, names: Sequence[str], model: Any) -> tuple[str, ...]
     tree, outputs = layer_tree(model), output_layers(model)
     ends = _ends(graph, outputs)
     return tuple(ends.get(op.index) or resolve(name, tree) for op, name in zip(graph.ops, names, strict=True))
-
-
-def tensor_layers(data: bytes, model: Any) -> dict[int, str]:
-    """Return the source layer of what each operator of a .tflite writes, by tensor index; "" where none is known."""
-    graph = read_tflite(data)
-    names = [graph.outputs_of(op)[0].name for op in graph.ops]
-    layers = zip(graph.ops, layer_map(graph, names, model), strict=True)
-    return {index: layer for op, layer in layers for index in op.outputs}
 
 
 def _ends(graph: Graph, outputs: tuple[str, ...]) -> dict[int, str]:

@@ -12,7 +12,7 @@ from edgecv.convert import onnx, ranges, samples, tflite
 from edgecv.convert.artifact import Artifact, Job, write
 from edgecv.convert.built import Built, built_tflite
 from edgecv.convert.freeze import Frozen, freeze, static_input
-from edgecv.convert.layers import output_layers, tensor_layers
+from edgecv.convert.layers import output_layers
 from edgecv.convert.request import check_calibration, check_request
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, ConversionError
@@ -180,7 +180,7 @@ def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     if job.recipe is None or job.dataset is None:
         raise ConfigError("calibration needs a recipe and a data set")
     inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
-    layers = tensor_layers(data, job.source.model)
+    layers = ranges.tensor_layers(data, job.source.model)
     found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total, layers=layers)
     known = job.spec.input_range
     source = ranges.input_index(data)

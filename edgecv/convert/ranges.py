@@ -27,6 +27,7 @@ import numpy as np
 from edgecv.calibration import RangeObserver, make_observer
 from edgecv.convert import flatbuffer, float_pass
 from edgecv.convert.chatter import conversion
+from edgecv.convert.layers import layer_map
 from edgecv.errors import ConversionError, DataError
 from edgecv.graphs import read_tflite
 from edgecv.modelio import env
@@ -94,6 +95,18 @@ def _places(data: bytes, layers: Mapping[int, str]) -> dict[int, str]:
             layer = f"layer '{layers[index]}'" if layers.get(index) else f"tensor '{graph.tensors[index].name}'"
             places[index] = f"the output of {layer} ({op.op})"
     return places
+
+
+def tensor_layers(data: bytes, model: Any) -> dict[int, str]:
+    """Return the source layer of what each operator writes, by tensor index; "" where none is known.
+
+    Args:
+        data: A .tflite as the converter left it: its tensors have the converter's names.
+        model: The keras model that it was made from.
+    """
+    graph = read_tflite(data)
+    layers = layer_map(graph, [graph.outputs_of(op)[0].name for op in graph.ops], model)
+    return {index: layer for op, layer in zip(graph.ops, layers, strict=True) for index in op.outputs}
 
 
 def input_index(data: bytes) -> int:

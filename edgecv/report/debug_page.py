@@ -133,7 +133,7 @@ def _table(ranking: Ranking, noise: Sequence[LayerNoise]) -> Markup:
 
 def _row(cost: LayerCost, noise: LayerNoise | None) -> Markup:
     tried = ", ".join(f"{trial.remedy} {trial.drop.value:.4g}" for trial in cost.trials)
-    here = noise.sqnr_db if noise is not None else None
+    here = _decibels(noise.sqnr_db) if noise is not None else "not compared"
     return el(
         "tr",
         el("th", cost.layer, scope="row"),
@@ -142,7 +142,7 @@ def _row(cost: LayerCost, noise: LayerNoise | None) -> Markup:
         el("td", _drop(cost.drop), class_="number"),
         el("td", _drop(cost.regained) if cost.regained else "not tried", class_="number"),
         el("td", _decibels(cost.answer_sqnr_db), class_="number"),
-        el("td", _decibels(here), class_="number"),
+        el("td", here, class_="number"),
         el("td", tried),
         el("td", el("strong", cost.action), f": {cost.reason}", class_="prose"),
     )
