@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgecv.evaluate.layer_cost import LayerCost, Ranking
-from edgecv.evaluate.layer_noise import LayerNoise
 from edgecv.report.axes import Axis, make_axis
 from edgecv.report.markup import Markup, el, join
 from edgecv.results import Drop
+
+if TYPE_CHECKING:
+    from edgecv.evaluate.layer_cost import LayerCost, Ranking
+    from edgecv.evaluate.layer_noise import LayerNoise
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 960, 250, 150, 8, 24, 44
 SHOWN = 30
