@@ -58,6 +58,7 @@ def debug(
     int8_file: Annotated[Path | None, typer.Argument(help="The int8 `.tflite` of the same model.")] = None,
     data: opt.OptionalData = None,
     calibration: Annotated[str, typer.Option("--calibration", help="Recipe for a `.keras`.")] = "minmax",
+    spec: opt.Spec = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Of the validation split.")] = 64,
     rank: Annotated[bool, typer.Option("--rank", help="Also measure what each layer costs, and what helps.")] = False,
     top: Annotated[int, typer.Option("--top", min=0, help="Layers to try remedies for.")] = 5,
@@ -72,8 +73,8 @@ def debug(
     from edgecv.pipeline.debug import debug as find
 
     found = find(
-        float_file, int8_file, data=data, calibration=calibration, samples=samples, rank=rank, top=top, html=html,
-        force=force, reporter=ConsoleReporter(),
+        float_file, int8_file, data=data, calibration=calibration, spec=spec, samples=samples, rank=rank, top=top,
+        html=html, force=force, reporter=ConsoleReporter(),
     )  # fmt: skip
     emit_json(found) if json_ else render.debugged(found)
 

@@ -182,15 +182,15 @@ class _Bench:
 
 
 def _cost(layer: QuantisedLayer, plain: _Outcome, alone: _Outcome) -> LayerCost:
-    noise = Sums()
+    drop, noise = drop_between(plain.figures, alone.figures), Sums()
     noise.add(plain.answers.astype(np.float64), alone.answers.astype(np.float64))
     return LayerCost(
         layer=layer.layer,
         op=layer.op,
         ops=layer.int8_ops,
-        drop=drop_between(plain.figures, alone.figures),
+        drop=drop,
         answer_sqnr_db=noise.sqnr_db(),
-        reason="costs nothing on these samples",
+        reason="costs nothing on these samples" if drop.value <= 0 else "not among the dearest: nothing was tried",
     )
 
 
@@ -200,10 +200,8 @@ def _badness(cost: LayerCost) -> tuple[float, float]:
 
 def _examined(cost: LayerCost, layer: QuantisedLayer, bench: _Bench, plain: _Outcome) -> tuple[LayerCost, Edit]:
     """Return the cost with its action, and how the layer rounds after that."""
-    if cost.drop.value <= 0:
-        beside = cost.regained.value if cost.regained else 0.0
-        reason = f"costs nothing alone, {beside:.4g} beside the other layers" if beside > 0 else cost.reason
-        return replace(cost, reason=reason), layer.edit
+    if cost.drop.ci95[0] <= 0:
+        return replace(cost, reason=_excuse(cost, len(bench.inputs))), layer.edit
     trials: list[Trial] = []
     seen = remedies.observe(bench.data, bench.inputs, tuple(layer.edit.outputs))
     for name, edit in remedies.remedies(layer, bench.graph, seen):
@@ -213,6 +211,14 @@ def _examined(cost: LayerCost, layer: QuantisedLayer, bench: _Bench, plain: _Out
             return replace(cost, trials=tuple(trials), action=name, reason=reason), edit
     reason = f"{remedies.MEANING['keep_float']}: no remedy tried wins back {ENOUGH:.0%} of what it costs"
     return replace(cost, trials=tuple(trials), action="keep_float", reason=reason), Edit()
+
+
+def _excuse(cost: LayerCost, n: int) -> str:
+    """Say why a layer needs nothing."""
+    if cost.drop.value > 0:
+        return f"{n} samples cannot tell what it costs from nothing"
+    beside = cost.regained.value if cost.regained else 0.0
+    return f"costs nothing alone, {beside:.4g} beside the other layers" if beside > 0 else cost.reason
 
 
 def _measured(int8_file: Path, inputs: Sequence[Array], judge: Judge) -> HeadEvaluation:

@@ -66,6 +66,7 @@ def debug(
     *,
     data: str | None = None,
     calibration: str = "minmax",
+    spec: Path | None = None,
     samples: int = 64,
     rank: bool = False,
     top: int = 5,
@@ -79,6 +80,7 @@ def debug(
         float_file: The float32 .tflite; or a keras model, of which both files are made here, whatever they answer.
         int8_file: The int8 .tflite that was made of the same model; None for a keras model.
         calibration: Recipe for a keras model.
+        spec: TOML of a ModelSpec, for a keras model without a manifest.
         data: A data set; None: what the model was trained on.
         samples: To run, as evenly over the classes as they last.
         rank: Also measure what each layer costs in the task's metric, and what helps.
@@ -101,12 +103,12 @@ def debug(
         made = (
             (float_file, int8_file)
             if int8_file is not None
-            else _drafted(float_file, Path(folder), data, calibration, reporter)
+            else _drafted(models.Source(path=float_file, spec=spec), Path(folder), data, calibration, reporter)
         )
         chosen, judge = _samples(made[0], data, samples)
+        judged = judge() if rank or page is not None else None
         layers = layer_noise(*made, chosen.inputs, total=len(chosen), reporter=reporter)
-        wanted = rank or page is not None
-        ranking = layer_costs(*made, chosen.inputs, judge(), top=top, reporter=reporter) if wanted else None
+        ranking = layer_costs(*made, chosen.inputs, judged, top=top, reporter=reporter) if judged else None
     shown = str(int8_file or f"int8 of {float_file}")
     if page is not None and ranking is not None:
         files.write_text(page, debug_page.render(shown, str(float_file), ranking, layers))
@@ -120,8 +122,10 @@ def debug(
     )
 
 
-def _drafted(path: Path, folder: Path, data: str | None, calibration: str, reporter: Reporter) -> tuple[Path, Path]:
-    source = models.load(models.Source(path=path))
+def _drafted(
+    model: models.Source, folder: Path, data: str | None, calibration: str, reporter: Reporter
+) -> tuple[Path, Path]:
+    source = models.load(model)
     dataset = models.open_data(data, source.manifest)
     return draft(source, folder, calibration=profiles.calibration(calibration), dataset=dataset, reporter=reporter)
 

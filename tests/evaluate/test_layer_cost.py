@@ -10,12 +10,13 @@ from edgecv.convert.draft import draft
 from edgecv.data import open_dataset
 from edgecv.errors import DataError, UnsupportedModelError
 from edgecv.evaluate.evaluating import judge_of
-from edgecv.evaluate.layer_cost import layer_costs
+from edgecv.evaluate.layer_cost import LayerCost, _excuse, layer_costs
 from edgecv.evaluate.quantised_layers import match
 from edgecv.evaluate.rounding import rounded
 from edgecv.graphs import read_tflite
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.modelio.keras_files import load_keras
+from edgecv.results import Drop
 from edgecv.runtime import load
 from edgecv.runtime.image import preprocess
 from edgecv.specs import Head, ModelSpec, Preprocessing
@@ -137,6 +138,20 @@ def test_a_healthy_network_needs_nothing(healthy, inputs, judge):
     assert found.value > 0.9
     assert max(cost.drop.value for cost in found.layers) <= 0.04
     assert abs(found.simulated - found.int8_value) <= 2 / COUNT
+    assert {cost.action for cost in found.layers} == {"none"}
+    assert found.cured == found.simulated
+
+
+@pytest.mark.parametrize(
+    ("lost", "beside", "words"),
+    [(0.01, 0.0, "9 samples cannot tell"), (0.0, 0.3, "nothing alone, 0.3 beside"), (0.0, 0.0, "nothing on these")],
+)
+def test_layers_that_need_nothing_say_why(lost, beside, words):
+    cost = LayerCost(
+        layer="a", op="ADD", ops=(), drop=Drop(value=lost, ci95=(-0.1, 0.1)), answer_sqnr_db=None,
+        regained=Drop(value=beside, ci95=(0, 1)), reason="costs nothing on these samples",
+    )  # fmt: skip
+    assert words in _excuse(cost, 9)
 
 
 def test_one_scale_for_all_channels_asks_for_one_each(make, inputs, judge):
