@@ -139,7 +139,13 @@ class _Soft:
         floor = np.where(free, np.floor(steps), np.rint(steps))
         rest = np.clip(steps - floor, 1e-4, 1 - 1e-4)
         argument = -np.log((ZETA - GAMMA) / (rest - GAMMA) - 1)
-        return cls(*(np.asarray(a, np.float32) for a in (floor, free, argument, scales)), top)
+        return cls(
+            floor.astype(np.float32),
+            free.astype(np.float32),
+            argument.astype(np.float32),
+            scales.astype(np.float32),
+            top,
+        )
 
     def value(self) -> tuple[Array, Array]:
         """Return the rectified sigmoid of the argument and its derivative, 0 where a weight is not free."""

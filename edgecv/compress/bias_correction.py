@@ -44,8 +44,6 @@ def correct_bias(
         scales = grid.full_scales(matrix, bits=bits, per_channel=per_channel)
         rounded = grid.real(grid.nearest(matrix, scales, bits=bits), scales)
         fixed = [b + quadratic(site, matrix, seed=seed).bias_shift(matrix, rounded) for b in bias]
-        return Choice(
-            rounded=[grid.from_matrix(site.call.kind, rounded, kernel.shape), *fixed], kept=[kernel, *fixed]
-        )
+        return Choice(rounded=[grid.from_matrix(site.call.kind, rounded, kernel.shape), *fixed], kept=[kernel, *fixed])
 
     return walk(model, inputs, choose, title="correct biases", reporter=reporter)

@@ -164,17 +164,15 @@ def _scale(pair: Pair, calls: dict[str, Call], peak: Array) -> Array:
 def _output_ranges(call: Call) -> Array:
     kernel = np.abs(call.weights[0]).astype(np.float64)
     if call.kind == "DepthwiseConv2D":
-        return kernel.max(axis=(0, 1)).reshape(-1)
-    return kernel.max(axis=tuple(range(kernel.ndim - 1)))
+        return np.asarray(kernel.max(axis=(0, 1)).reshape(-1))
+    return np.asarray(kernel.max(axis=tuple(range(kernel.ndim - 1))))
 
 
 def _input_ranges(call: Call, repeats: int) -> Array:
     kernel = np.abs(call.weights[0]).astype(np.float64)
-    if call.kind == "DepthwiseConv2D":
-        return kernel.max(axis=(0, 1, 3))
     if call.kind == "Dense":
-        return kernel.reshape(repeats, -1, kernel.shape[1]).max(axis=(0, 2))
-    return kernel.max(axis=(0, 1, 3))
+        return np.asarray(kernel.reshape(repeats, -1, kernel.shape[1]).max(axis=(0, 2)))
+    return np.asarray(kernel.max(axis=(0, 1, 3)))
 
 
 def _rescale(pair: Pair, calls: dict[str, Call], scale: Array) -> None:
@@ -183,10 +181,7 @@ def _rescale(pair: Pair, calls: dict[str, Call], scale: Array) -> None:
     divisor = scale.reshape(kernel.shape[2:]) if first.kind == "DepthwiseConv2D" else scale
     first.weights = [_float(kernel / divisor), *(_float(b / scale) for b in bias)]
     kernel, *bias = second.weights
-    if second.kind == "Dense":
-        factor = np.tile(scale, pair.repeats)[:, None]
-    else:
-        factor = scale[:, None]
+    factor = np.tile(scale, pair.repeats)[:, None] if second.kind == "Dense" else scale[:, None]
     second.weights = [_float(kernel * factor), *bias]
 
 

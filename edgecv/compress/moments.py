@@ -1,8 +1,8 @@
 """What a layer's rounding costs, as a quadratic function of its kernel: second moments of what comes to it.
 
-For a layer y = W x + b whose rounded twin gets x' in place of x, the mean squared error of W' x' + b' with the best bias
-b' is, but for a constant, tr(W' H W'^T) - 2 tr(B W'^T), where H = cov(x', x') and B = W cov(x, x'). It costs the same
-however many samples there were, and every output channel stands for itself.
+For a layer y = W x + b whose rounded twin gets x' in place of x, the mean squared error of W' x' + b' with the best
+bias b' is, but for a constant, tr(W' H W'^T) - 2 tr(B W'^T), where H = cov(x', x') and B = W cov(x, x'). It costs the
+same however many samples there were, and every output channel stands for itself.
 
 Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", equations 13 and 21 (the
 task loss as a sum of local quadratic problems; inputs of the rounded network against outputs of the float one).

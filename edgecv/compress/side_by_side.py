@@ -98,9 +98,7 @@ def walk(
     return Walked(model=build(graph), integers=integers, left=tuple(dict.fromkeys(left)))
 
 
-def _run(
-    graph: LayerGraph, model: Any, twin: Any, inputs: Array, visit: Callable[[Call, Array, Array], None]
-) -> None:
+def _run(graph: LayerGraph, model: Any, twin: Any, inputs: Array, visit: Callable[[Call, Array, Array], None]) -> None:
     key = graph.inputs[0][0]
     tensors: dict[int, tuple[Any, Any]] = {key: (inputs, inputs)}
     last = {k: position for position, call in enumerate(graph.calls) for k in call.inputs}

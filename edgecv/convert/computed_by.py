@@ -9,6 +9,7 @@ from edgecv.graphs import read_tflite
 from edgecv.optional import require
 
 DELEGATE = "DELEGATE"
+WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,9 @@ def computed_by(path: files.PathLike) -> Kernels:
     taken = {int(index) for node in nodes for index in node["inputs"]}
     found: tuple[dict[str, int], dict[str, int]] = ({}, {})
     for op in graph.ops:
-        weights = [i for i in op.inputs[1:2] if i >= 0 and graph.tensors[i].is_constant and graph.tensors[i].elements > 1]
+        weights = [
+            i for i in op.inputs[1:2] if i >= 0 and graph.tensors[i].is_constant and graph.tensors[i].elements > 1
+        ]
         if weights and op.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"):
             side = found[0 if weights[0] in taken else 1]
             side[op.op] = side.get(op.op, 0) + 1

@@ -171,7 +171,7 @@ def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
 
 
 def _static(job: Job) -> tuple[bytes, bool]:
-    """Return the quantised .tflite, and whether calibration found ranges of it: always by ptq, where some lack by qat."""
+    """Return the quantised .tflite, and whether calibration found ranges: always by ptq, where some lack by qat."""
     frozen, io_dtype = _frozen(job), job.request.io_dtype
     if job.request.method == "qat":
         data = tflite.convert_fake_quantised(frozen, "float32")

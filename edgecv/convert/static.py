@@ -106,9 +106,7 @@ def _refuse(pattern: str, known: Sequence[str]) -> None:
     raise unknown_name("layer with an operator of its own", pattern, known)
 
 
-def _ranged(
-    data: bytes, graph: Graph, ranges: Mapping[int, Range], kept: frozenset[int], *, symmetric: bool
-) -> bytes:
+def _ranged(data: bytes, graph: Graph, ranges: Mapping[int, Range], kept: frozenset[int], *, symmetric: bool) -> bytes:
     """Return the file with ranges in its tensors' records; between two operators that stay float there is none."""
     inside = _between(graph, kept)
     model, generated = flatbuffer.unpack(data), flatbuffer.schema()

@@ -242,8 +242,9 @@ def sqnr_db(reference: Array, answers: Array) -> float:
 def golden_tolerance(scheme: str, output: Sequence[Array], step: float | None) -> float:
     """Return how far another engine's answers of one output may be from the golden ones, absolute, in real units.
 
-    int8, mixed and int4: two steps of the output. int16x8: 2e-3 of the largest value, or of 1. float32: 1e-4 of the largest value, or of 1. float16: 5e-3 likewise, for engines that
-    also compute in half. dynamic: 2e-2 likewise, since engines quantise activations in different ways.
+    int8, mixed and int4: two steps of the output. int16x8: 2e-3 of the largest value, or of 1. float32: 1e-4 likewise.
+    float16: 5e-3 likewise, for engines that also compute in half. dynamic: 2e-2 likewise, since engines quantise
+    activations in different ways.
 
     Args:
         scheme: Of the file.
