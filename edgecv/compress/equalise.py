@@ -1,7 +1,7 @@
 """Cross-layer equalisation: channels between two layers are rescaled so that both layers' ranges are used evenly.
 
-For y = B f(A x) with f(s v) = s f(v), row i of A and its bias divided by s_i and column i of B multiplied by it give the
-same answers; s_i = sqrt(r_A r_B) / r_B makes the two ranges of channel i equal.
+For y = B f(A x) with f(s v) = s f(v), row i of A and its bias divided by s_i and column i of B multiplied by it give
+the same answers; s_i = sqrt(r_A r_B) / r_B makes the two ranges of channel i equal.
 
 What is kept safe:
 - a pair is two layers with nothing but positively homogeneous layers between them, each read by nobody else; a residual

@@ -31,26 +31,45 @@ free. Source: Frantar et al. 2022, "GPTQ", section 3.3, the same share for the s
 class Quadratic:
     """The error of a kernel at one layer.
 
+    H is held as its factor where that is smaller: a dense layer of many inputs and few samples.
+
     Attributes:
-        h: (groups, inputs, inputs), float32.
+        factor: (groups, rows, inputs), float32, with H = factor^T factor + damping; else H itself without damping.
+        is_factor: Which of the two.
+        damping: (groups, 1, 1), on H's diagonal.
         b: (groups, inputs, outputs), float32.
         mean_expected: Of the float model's inputs, (groups, 1, inputs).
         mean_given: Of the rounded model's.
     """
 
-    h: Array
+    factor: Array
+    is_factor: bool
+    damping: Array
     b: Array
     mean_expected: Array
     mean_given: Array
 
+    def apply(self, matrix: Array) -> Array:
+        """Return H times a matrix (groups, inputs, columns)."""
+        inner = np.matmul(self.factor, matrix)
+        product = np.matmul(self.factor.transpose(0, 2, 1), inner) if self.is_factor else inner
+        found: Array = product + self.damping * matrix
+        return found
+
+    def column(self, index: int) -> Array:
+        """Return a column of H, (groups, inputs, 1)."""
+        unit = np.zeros((len(self.b), self.b.shape[1], 1), np.float32)
+        unit[:, index] = 1
+        return self.apply(unit) if self.is_factor else self.factor[:, :, index : index + 1] + self.damping * unit
+
     def gradient(self, matrix: Array) -> Array:
         """Return half the derivative of the error with respect to a kernel matrix."""
-        half: Array = np.matmul(self.h, matrix) - self.b
+        half: Array = self.apply(matrix) - self.b
         return half
 
     def errors(self, matrix: Array) -> Array:
         """Return the error of every output channel, (groups, 1, outputs), float64, up to a constant per channel."""
-        inner = np.matmul(self.h, matrix) - 2 * self.b
+        inner = self.apply(matrix) - 2 * self.b
         found: Array = np.sum(matrix.astype(np.float64) * inner, axis=1, keepdims=True)
         return found
 
@@ -71,14 +90,21 @@ def quadratic(site: Site, matrix: Array, *, seed: int = 0) -> Quadratic:
     expected, given = _rows(site.call, (site.expected, site.given), seed)
     mean_expected, mean_given = expected.mean(axis=1, keepdims=True), given.mean(axis=1, keepdims=True)
     expected, given = expected - mean_expected, given - mean_given
-    count = np.float32(expected.shape[1])
-    transposed = given.transpose(0, 2, 1)
-    h = np.matmul(transposed, given) / count
-    b = np.matmul(transposed, np.matmul(expected, matrix)) / count
-    size = h.shape[-1]
-    damping = DAMPING * np.trace(h, axis1=1, axis2=2)[:, None, None] / size + np.float32(1e-12)
-    h = h + damping * np.eye(size, dtype=np.float32)
-    return Quadratic(h=h, b=b + damping * matrix, mean_expected=mean_expected, mean_given=mean_given)
+    groups, rows, size = given.shape
+    scaled = given / np.float32(np.sqrt(rows))
+    transposed = scaled.transpose(0, 2, 1)
+    outputs = np.matmul(expected, matrix) / np.float32(np.sqrt(rows))
+    damping = DAMPING * np.mean(np.square(scaled).sum(axis=1), axis=1) + 1e-12
+    damping = damping.astype(np.float32).reshape(groups, 1, 1)
+    is_factor = rows < size
+    return Quadratic(
+        factor=scaled if is_factor else np.matmul(transposed, scaled),
+        is_factor=is_factor,
+        damping=damping,
+        b=np.matmul(transposed, outputs) + damping * matrix,
+        mean_expected=mean_expected,
+        mean_given=mean_given,
+    )
 
 
 def _rows(call: Call, inputs: tuple[Array, Array], seed: int) -> list[Array]:

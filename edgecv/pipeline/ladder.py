@@ -186,7 +186,7 @@ def _up(ladder: _Ladder, out: Path) -> Climb:
         trial = ladder.measured(rung, best)
         trials.append(trial)
         ladder.tell(trial)
-        if trial.drop is not None and (best is None or best.drop is None or trial.drop < best.drop):
+        if trial.drop is not None and (best is None or _better(trial, best)):
             best = trial
             _put(ladder.file(trial.step), out)
         if best is not None and best.drop is not None and best.drop <= ladder.request.max_drop:
@@ -211,11 +211,15 @@ def _rungs(ladder: _Ladder, trials: list[Trial]) -> Iterator[_Rung]:
     plain = ladder.request.plan
     yield _Rung(step="ptq", plan=plain)
     yield _Rung(step="+equalise", plan=replace(plain, equalise=True))
-    base = replace(plain, equalise=(trials[-1].gained or 0) > 0)
+    base = replace(plain, equalise=_better(trials[1], trials[0]))
     yield _Rung(step="+bias correction", plan=replace(base, correct_bias=True))
     yield _Rung(step="+adaround", plan=replace(base, adaround=True))
     yield from _mixed(ladder, trials, base)
     yield _Rung(step="qat", plan=replace(plain, method="qat"))
+
+
+def _better(trial: Trial, other: Trial) -> bool:
+    return trial.drop is not None and (other.drop is None or trial.drop < other.drop)
 
 
 def _mixed(ladder: _Ladder, trials: list[Trial], base: artifacts.Plan) -> Iterator[_Rung]:
@@ -306,7 +310,7 @@ class _Ladder:
         try:
             made, evaluation, failure = *self._artifact(rung), ""
         except ConversionError as error:
-            made, evaluation, failure = None, None, str(error)
+            made, evaluation, failure = None, None, str(error).splitlines()[0]
         drop = self._drop(evaluation) if evaluation else None
         trial = Trial(
             step=rung.step,
