@@ -6,7 +6,8 @@ a regulariser drives to 0 or 1.
 
 Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", equations 21 to 24: rectified
 sigmoid with zeta 1.1 and gamma -0.1, regulariser 1 - |2h - 1|^beta with beta annealed, after a warm-up without it. The
-optimiser is Adam (Kingma and Ba 2015). Coordinate descent ends it. The paper's ReLU inside the loss is left out: it would need the samples.
+optimiser is Adam (Kingma and Ba 2015); coordinate descent ends it. The paper's ReLU inside the loss is left out: it
+would need the samples.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def equalise(model: Any, inputs: Array, *, reporter: Reporter = QUIET) -> Equali
         moved = 0.0
         for pair in pairs:
             scale = _scale(pair, calls, peaks[pair.first])
-            _rescale(pair, calls, scale)
+            rescale(pair, calls, scale)
             peaks[pair.first] = peaks[pair.first] / scale
             moved = max(moved, float(np.abs(np.log(scale)).max()))
         if moved < SETTLED:
@@ -175,7 +175,8 @@ def _input_ranges(call: Call, repeats: int) -> Array:
     return np.asarray(kernel.max(axis=(0, 1, 3)))
 
 
-def _rescale(pair: Pair, calls: dict[str, Call], scale: Array) -> None:
+def rescale(pair: Pair, calls: dict[str, Call], scale: Array) -> None:
+    """Divide the channels that the first layer gives by `scale`, and make the second take them as before."""
     first, second = calls[pair.first], calls[pair.second]
     kernel, *bias = first.weights
     divisor = scale.reshape(kernel.shape[2:]) if first.kind == "DepthwiseConv2D" else scale

@@ -55,7 +55,9 @@ def test_the_quadratic_is_the_error_of_the_layer(name):
     one, two = (matrix + RNG.normal(0, 0.3, matrix.shape).astype(np.float32) for _ in range(2))
 
     def undamped(other):
-        return (problem.errors(other) - problem.damping * (((other - matrix) ** 2) - matrix**2).sum(1, keepdims=True)).ravel()
+        return (
+            problem.errors(other) - problem.damping * (((other - matrix) ** 2) - matrix**2).sum(1, keepdims=True)
+        ).ravel()
 
     assert problem.is_factor == (name == "dense, fewer samples than inputs")
     columns = np.concatenate([problem.column(k) for k in range(matrix.shape[1])], axis=2)
@@ -83,7 +85,8 @@ def test_learned_rounding_is_near_the_best_of_all():
         best = np.min([problem.errors(one[None].astype(np.float32)) - base for one in every], axis=0)
         found = problem.errors(grid.real(ada.learned(matrix, scales, problem, recipe), scales)) - base
         plain = problem.errors(grid.real(grid.nearest(matrix, scales, bits=4), scales)) - base
-        assert np.all(found <= plain + 1e-9) and np.all(found >= best - 1e-6)
+        assert np.all(found <= plain + 1e-9)
+        assert np.all(found >= best - 1e-6)
         sums += best.sum(), found.sum(), plain.sum()
     best, found, plain = sums
     assert found <= best + 0.3 * (plain - best)
@@ -116,7 +119,8 @@ def test_a_converter_finds_the_same_scales_and_integers_again(bits, per_channel)
     x = RNG.normal(size=(32, 8, 8, 3)).astype(np.float32)
     recipe = PtqRecipe(adaround=True, bits=bits, per_channel=per_channel, iterations=50)
     done = prepare(network(), x, recipe)
-    assert sorted(done.integers) == ["a", "b", "c"] and done.left == ()
+    assert sorted(done.integers) == ["a", "b", "c"]
+    assert done.left == ()
     for call in read(done.model).calls:
         if call.name not in done.integers:
             continue
@@ -167,7 +171,9 @@ def test_layers_of_other_forms_are_left_and_named():
     model = keras.Model(i, L.Conv2D(2, 1, name="c")(L.Conv2DTranspose(3, 2, name="t")(i)))
     notes = Notes()
     done = prepare(model, np.ones((4, 4, 4, 2), np.float32), PtqRecipe(adaround=True, iterations=5), reporter=notes)
-    assert done.left == ("t",) and sorted(done.integers) == ["c"] and "t" in notes.warnings[0]
+    assert done.left == ("t",)
+    assert sorted(done.integers) == ["c"]
+    assert "t" in notes.warnings[0]
 
 
 def test_no_samples_is_an_error():

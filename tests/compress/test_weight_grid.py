@@ -18,7 +18,8 @@ def test_scales_and_integers_by_hand():
 
 def test_a_channel_of_zeros_has_a_scale_that_divides():
     scales = grid.full_scales(np.zeros((1, 3, 2)), bits=8, per_channel=True)
-    assert np.all(scales == 1) and not grid.nearest(np.zeros((1, 3, 2)), scales, bits=8).any()
+    assert np.all(scales == 1)
+    assert not grid.nearest(np.zeros((1, 3, 2)), scales, bits=8).any()
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,8 @@ def test_a_channel_of_zeros_has_a_scale_that_divides():
 def test_matrix_and_kernel_are_one_to_one(kind, shape, groups):
     kernel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     matrix = grid.to_matrix(kind, kernel)
-    assert matrix.shape[0] == groups and matrix.size == kernel.size
+    assert matrix.shape[0] == groups
+    assert matrix.size == kernel.size
     assert np.array_equal(grid.from_matrix(kind, matrix, shape), kernel)
 
 
@@ -36,4 +38,5 @@ def test_columns_of_a_depthwise_matrix_are_output_channels():
     kernel = np.zeros((2, 2, 3, 2), np.float32)
     kernel[:, :, 1, 1] = 5
     matrix = grid.to_matrix("DepthwiseConv2D", kernel)
-    assert matrix[1, :, 1].tolist() == [5, 5, 5, 5] and np.count_nonzero(matrix) == 4
+    assert matrix[1, :, 1].tolist() == [5, 5, 5, 5]
+    assert np.count_nonzero(matrix) == 4

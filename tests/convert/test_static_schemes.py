@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from edgecv import profiles
 from edgecv.compress import PtqRecipe, prepare
 from edgecv.compress.weight_grid import largest
 from edgecv.convert import Preparation, convert, int4
-from edgecv.convert.chosen import check_chosen, stored_weights
 from edgecv.convert.computed_by import computed_by
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.graphs import read_tflite
@@ -17,6 +17,7 @@ from edgecv.modelio import manifest_for
 from edgecv.runtime import load
 
 from .conftest import loaded
+
 
 @pytest.fixture(scope="module", name="source")
 def source_with_manifest(source, spec):
@@ -42,7 +43,9 @@ def right(path, dataset):
     with load(path) as predictor:
         answers = [predictor.predict(image).heads["side"][0][0] for image in dataset.split("test").images]
     names = dataset.targets[0].labels
-    return np.mean([answer == names[label] for answer, label in zip(answers, dataset.split("test").labels, strict=True)])
+    return np.mean(
+        [answer == names[label] for answer, label in zip(answers, dataset.split("test").labels, strict=True)]
+    )
 
 
 def test_a_named_layer_is_float_between_conversions(source, dataset, tmp_path):
@@ -60,8 +63,10 @@ def test_neighbours_kept_in_float_hand_float_on(source, dataset, tmp_path):
     artifact = made(source, dataset, tmp_path, keep_float=("hidden", "sid?"))
     kinds = [op for op, _ in ops(artifact.path)]
     # One way in and one way out: nothing is rounded between the two layers.
-    assert kinds.count("DEQUANTIZE") == 1 and kinds.count("QUANTIZE") == 1
-    assert kinds[-1] == "QUANTIZE" and ("FULLY_CONNECTED", "float32") in ops(artifact.path)
+    assert kinds.count("DEQUANTIZE") == 1
+    assert kinds.count("QUANTIZE") == 1
+    assert kinds[-1] == "QUANTIZE"
+    assert ("FULLY_CONNECTED", "float32") in ops(artifact.path)
 
 
 def test_an_activation_inside_an_operator_names_it(source, dataset, tmp_path):
@@ -90,7 +95,8 @@ def test_int16_activations(source, dataset, tmp_path):
     plain, wide = made(source, dataset, tmp_path), made(source, dataset, tmp_path, scheme="int16x8")
     graph = read_tflite(wide.path)
     inner = [t for t in graph.tensors if t.dtype == "int16"]
-    assert inner and all(t.zero_points in ((), (0,)) for t in inner)
+    assert inner
+    assert all(t.zero_points in ((), (0,)) for t in inner)
     assert not any(t.dtype == "int8" and not t.is_constant for t in graph.tensors)
     assert all(t.dtype == "int64" for op in graph.ops if op.op == "CONV_2D" for t in [graph.tensors[op.inputs[2]]])
     assert wide.check.sqnr_db > plain.check.sqnr_db
@@ -107,7 +113,7 @@ def int4_made(source, inputs, dataset, tmp_path_factory):
 
 
 def test_int4_holds_the_chosen_integers_and_answers(int4_made, dataset):
-    done, artifact = int4_made
+    _done, artifact = int4_made
     assert artifact.manifest.scheme == "int4"
     assert artifact.manifest.provenance.recipe["preparation"] == {"steps": ["adaround"]}
     graph = read_tflite(artifact.path)
