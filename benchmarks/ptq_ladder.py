@@ -165,7 +165,7 @@ def main() -> int:
             found.append(row)
             print(_line(row), file=sys.stderr if options.json else sys.stdout, flush=True)
         result = {
-            "model": models.require_manifest(loaded).spec.name, "dataset": dataset.name, "split": "test",
+            "network": f"{models.require_manifest(loaded).spec.name} on {dataset.name}", "split": "test",
             "n": bench.baseline.n, "metric": bench.baseline.metric, "float": round(bench.baseline.value, 4),
             "float_size_bytes": whole.size_bytes, "spread": options.spread, "kind": "measured",
             "engine": "LiteRT on the CPU", "tools": dict(tool_versions()), "rows": found,

@@ -25,6 +25,9 @@ from edgecv.progress import QUIET, Reporter
 Array = grid.Array
 ZETA, GAMMA = 1.1, -0.1
 SWEEPS = 4
+LEAST, OPERATIONS = 60, 2e12
+"""Iterations that every layer gets, and operations that one may take beyond them: about a minute of two cores."""
+
 PINNED = 1e-3
 """A weight so near the end of the grid, in steps, stays there: the converter finds the scale from the largest."""
 
@@ -36,7 +39,7 @@ class RoundingRecipe:
     Attributes:
         bits: 8 or 4.
         per_channel: A scale per output channel, else one per tensor.
-        iterations: Per layer.
+        iterations: Per layer, at most.
         learning_rate: Of Adam, on the soft rounding's argument.
         regulariser: Weight of the pull to 0 and 1, against a mean error per weight of 1 for nearest rounding.
         warm_up: Share of the iterations without the regulariser.
@@ -110,10 +113,11 @@ def learned(matrix: Array, scales: Array, problem: Quadratic, recipe: RoundingRe
     soft = _Soft.of(matrix, scales, recipe.bits)
     step = np.float32(_steepness(matrix, plain, scales, problem))
     first = second = np.zeros(matrix.shape, np.float32)
-    for iteration in range(recipe.iterations):
+    iterations = affordable(problem, matrix.shape[2], recipe.iterations)
+    for iteration in range(iterations):
         h, slope = soft.value()
         gradient = problem.gradient(soft.weights(h)) * soft.scales * step
-        gradient += _pull(h, iteration, recipe)
+        gradient += _pull(h, iteration / iterations, recipe)
         gradient *= slope
         first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
         rate = recipe.learning_rate * np.sqrt(1 - 0.999 ** (iteration + 1)) / (1 - 0.9 ** (iteration + 1))
@@ -200,14 +204,20 @@ def _steepness(matrix: Array, plain: Array, scales: Array, problem: Quadratic) -
     return 1.0 / error if error > 0 else 0.0
 
 
-def _pull(h: Array, iteration: int, recipe: RoundingRecipe) -> Array | np.float32:
-    """Return half the derivative of the regulariser with respect to h."""
-    start = recipe.warm_up * recipe.iterations
-    if iteration < start:
+def affordable(problem: Quadratic, outputs: int, asked: int) -> int:
+    """Return the iterations that a layer gets: those asked for, fewer where an iteration is dear, at least 60."""
+    if asked <= LEAST:
+        return asked
+    cost = 2.0 * problem.factor.size * outputs * (2 if problem.is_factor else 1)
+    return int(max(LEAST, min(asked, OPERATIONS // cost)))
+
+
+def _pull(h: Array, done: float, recipe: RoundingRecipe) -> Array | np.float32:
+    """Return half the derivative of the regulariser with respect to h, after a share of the iterations."""
+    if done < recipe.warm_up:
         return np.float32(0)
-    done = (iteration - start) / max(recipe.iterations - start, 1)
     high, low = recipe.beta
-    beta = low + 0.5 * (high - low) * (1 + np.cos(np.pi * done))
+    beta = low + 0.5 * (high - low) * (1 + np.cos(np.pi * (done - recipe.warm_up) / (1 - recipe.warm_up)))
     distance = 2 * h - 1
     slope: Array = np.sign(distance) * np.abs(distance) ** np.float32(beta - 1)
     return -np.float32(recipe.regulariser * beta) * slope

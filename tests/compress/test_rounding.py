@@ -104,6 +104,15 @@ def test_learned_rounding_beats_nearest_by_far_on_correlated_inputs():
     assert np.array_equal(integers, ada.learned(matrix, scales, problem, recipe))
 
 
+def test_large_layers_get_fewer_iterations():
+    _, problem = problem_of(64, 16)
+    assert ada.affordable(problem, 16, 400) == 400
+    assert ada.affordable(problem, 16, 10) == 10
+    # 2e12 operations of 2 * 64 * 64 * outputs each.
+    assert ada.affordable(problem, 10**6, 400) == 244
+    assert ada.affordable(problem, 10**8, 400) == 60
+
+
 def network():
     i = keras.Input((8, 8, 3))
     x = L.ReLU()(L.BatchNormalization()(L.Conv2D(6, 3, use_bias=False, name="a")(i)))
