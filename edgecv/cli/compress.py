@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,14 @@ FormatOption = Annotated[str | None, typer.Option("--format", help="tflite or on
 IoType = Annotated[
     str | None,
     typer.Option("--io", help="An int8 file's input and output: int8 (default; onnx: float32), uint8, or float32."),
+]
+KeepFloat = Annotated[
+    list[str] | None,
+    typer.Option("--keep-float", help="A layer that an int8 file computes in float32; * is a wildcard; repeatable."),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option("--max-drop", help="Climb the quantisation ladder: largest loss allowed, in percentage points."),
 ]
 Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
 
@@ -50,10 +58,19 @@ def prune(
 def quantize(
     model: Model,
     out: opt.Out,
-    scheme: Annotated[str, typer.Option("--scheme", help="int8, dynamic or float16.")] = "int8",
+    scheme: Annotated[str, typer.Option("--scheme", help="int8, int16x8, int4, dynamic or float16.")] = "int8",
     method: Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")] = "ptq",
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
+    keep_float: KeepFloat = None,
+    equalise: Annotated[bool, typer.Option("--equalise", help="Even out channel ranges between layers first.")] = False,
+    correct_bias: Annotated[bool, typer.Option("--correct-bias", help="Take rounding out of the biases.")] = False,
+    adaround: Annotated[bool, typer.Option("--adaround", help="Learn which way each weight rounds.")] = False,
+    max_drop: MaxDrop = None,
+    budget_seconds: Annotated[
+        float | None, typer.Option("--budget-seconds", help="With --max-drop: begin no step after so long.")
+    ] = None,
+    max_trials: Annotated[int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.")] = None,
     format_: FormatOption = None,
     target: opt.Target = "cpu",
     io: IoType = None,
@@ -66,15 +83,23 @@ def quantize(
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
 
+    With --max-drop: step by step, from calibration to training on, until a file loses no more than that.
+
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
+
+    Example: `edgecv quantize lenet5.keras --max-drop 0.5 --data digits --out lenet5-int8.tflite`
     """
     from edgecv.pipeline import artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data,
-        calibration=calibration, epochs=epochs, seed=seed,
+        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data, calibration=calibration,
+        epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), equalise=equalise, correct_bias=correct_bias,
+        adaround=adaround,
     )  # fmt: skip
-    _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    if max_drop is None:
+        return _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    limits = {"max_drop": max_drop, "budget_seconds": budget_seconds, "max_trials": max_trials}
+    _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 
 
 def convert(
@@ -111,3 +136,23 @@ def _make(model: Path, plan: Plan, out: Path, *, unsafe: bool, spec: Path | None
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.artifact(made)
+
+
+def _climb(
+    model: Path,
+    plan: Plan,
+    limits: dict[str, Any],
+    out: Path,
+    *,
+    unsafe: bool,
+    spec: Path | None,
+    force: bool,
+    json_: bool,
+) -> None:
+    from edgecv.pipeline import ladder, models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    request = ladder.LadderPlan(plan=plan, **limits)
+    done = ladder.climb(source, request, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(done) if json_ else render.climb(done)
+    ladder.require_passed(done)

@@ -114,10 +114,34 @@ def saved_model(saved: Any) -> None:
     emit(f"  {saved.split} {saved.metric} {saved.value:.4f}, best of {saved.epochs} epochs (epoch {saved.best_epoch})")
 
 
+def climb(done: Any) -> None:
+    emit(f"float model: {done.metric} {done.baseline:.4f} on {done.n} samples of {done.split} ({done.kind})")
+    rows = [
+        (t.step, "-" if t.value is None else f"{t.value:.4f}", _signed(t.drop),
+         "-" if t.drop_ci95 is None else f"[{t.drop_ci95[0]:+.2f}, {t.drop_ci95[1]:+.2f}]", _signed(t.gained),
+         "-" if t.size_bytes is None else f"{t.size_bytes:,}", f"{t.seconds:.1f}", t.failure or " ".join(t.keep_float))
+        for t in done.trials
+    ]  # fmt: skip
+    columns = ("step", done.metric, f"drop, {done.unit}", "95 %", "gained", "bytes", "seconds", "")
+    emit_table("", columns, rows, right=(1, 2, 4, 5, 6))
+    if done.chosen:
+        emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
 def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {_bytes(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
+    if made.kernels is not None:
+        emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
+
+
+def _kernels(counts: Any) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "no layer with weights"
 
 
 def inspection(found: Inspection) -> None:
