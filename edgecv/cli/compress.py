@@ -47,6 +47,41 @@ def prune(
     emit_json(saved) if json_ else render.saved_model(saved)
 
 
+def slim(
+    model: Model,
+    out: opt.Out,
+    macs: Annotated[float | None, typer.Option("--macs", help="Share of the multiply-accumulates to leave.")] = None,
+    nbytes: Annotated[float | None, typer.Option("--bytes", help="Share of the weights' bytes to leave.")] = None,
+    latency: Annotated[float | None, typer.Option("--latency", help="Share of the measured time to leave.")] = None,
+    score: Annotated[str, typer.Option("--score", help="taylor, similarity, l1, bn or fpgm.")] = "taylor",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of removing and training on.")] = 3,
+    multiple: Annotated[int, typer.Option("--multiple", min=1, help="Leave a multiple of so many channels.")] = 1,
+    min_share: Annotated[float, typer.Option("--min-share", help="Share of its channels that each layer keeps.")] = 0.1,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Training images that scores look at.")] = 512,
+    data: opt.OptionalData = None,
+    epochs: opt.Epochs = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Of each round's start.")] = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Take whole channels out of a model while training on; a killed run goes on when started again.
+
+    Example: `edgecv slim lenet5.keras --macs 0.5 --score taylor --rounds 2 --out slim.keras`
+    """
+    from edgecv.pipeline import models, slimming
+
+    plan = slimming.SlimPlan(
+        macs=macs, nbytes=nbytes, latency=latency, score=score, rounds=rounds, multiple=multiple, min_share=min_share,
+        samples=samples, data=data, epochs=epochs, learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    made = slimming.slim(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made) if json_ else render.slimmed(made)
+
+
 def quantize(
     model: Model,
     out: opt.Out,

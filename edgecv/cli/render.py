@@ -114,6 +114,17 @@ def saved_model(saved: Any) -> None:
     emit(f"  {saved.split} {saved.metric} {saved.value:.4f}, best of {saved.epochs} epochs (epoch {saved.best_epoch})")
 
 
+def slimmed(made: Any) -> None:
+    emit(f"{made.path}: {made.name}, {made.share:.1%} of the {made.budget} asked for; channels in {made.plan}")
+    rows = [
+        (title, f"{one.macs:,}", f"{one.parameters:,}", _bytes(one.weight_bytes), f"{one.value:.4f}")
+        for title, one in (("before", made.before), ("after", made.after))
+    ]
+    emit_table("", ("", "MACs", "parameters", "float32", f"{made.split} {made.metric}"), rows, right=(1, 2, 3, 4))
+    for layer, reason in made.held.items():
+        emit(f"layer {layer} keeps channels: {reason}")
+
+
 def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {_bytes(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"

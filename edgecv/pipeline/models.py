@@ -169,7 +169,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
         ConfigError: Unknown name, variant, recipe or data, or `out` cannot be written.
         DataError: The data set is wrong.
     """
-    _check_keras(out)
+    check_keras(out)
     check_output(out, force=force)
     dataset = data.open_dataset(plan.data)
     model, spec, recipe, parents = _untrained(plan, dataset)
@@ -269,7 +269,7 @@ def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, re
         ConfigError: A sparsity outside 0..1, no data, or `out` cannot be written.
         ConversionError: The asked sparsity was not reached.
     """
-    _check_keras(out)
+    check_keras(out)
     check_output(out, force=force)
     loaded = load(source)
     parent = require_manifest(loaded)
@@ -326,7 +326,7 @@ def train_quantized(
         ConfigError: No data, or `out` cannot be written.
         UnsupportedModelError: The model has layers that cannot be trained with quantisation.
     """
-    _check_keras(out)
+    check_keras(out)
     check_output(out, force=force)
     aware, done = quantization_aware(load(source), plan, state=state_path(out), reporter=reporter)
     return _save(aware.model, out, require_manifest(aware), done, force=force)
@@ -389,7 +389,8 @@ def _save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) 
     )
 
 
-def _check_keras(out: Path) -> None:
+def check_keras(out: Path) -> None:
+    """Raise ConfigError unless `out` is the name of a `.keras` file."""
     if out.suffix != ".keras":
         raise ConfigError(
             f"--out {out}: keras models are written as .keras files", hint=f"use {out.with_suffix('.keras')}"

@@ -35,6 +35,7 @@ POINTWISE = frozenset({
     "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "linear", "mish", "relu", "relu6", "selu", "sigmoid",
     "silu", "softplus", "softsign", "swish", "tanh",
 })  # fmt: skip
+INPUT, OUTPUT = "it is an input", "it is an output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +79,11 @@ def dependencies(graph: LayerGraph) -> Dependencies:
     trace = _Trace(graph)
     for key, shape, _, _ in graph.inputs:
         trace.labels[key] = trace.fresh(shape[-1] if shape else 1)
-        trace.freeze(trace.labels[key], "it is an input")
+        trace.freeze(trace.labels[key], INPUT)
     for call in graph.calls:
         trace.visit(call)
     for key in graph.outputs:
-        trace.freeze(trace.labels[key], "it is an output")
+        trace.freeze(trace.labels[key], OUTPUT)
     return trace.resolved()
 
 
@@ -146,7 +147,8 @@ class _Trace:
         used, numbers = np.unique(roots, return_inverse=True)
         removable = np.ones(len(used), bool)
         reasons: dict[int, str] = {}
-        for labels, reason in self._frozen:
+        # What makes an output needs no other reason.
+        for labels, reason in sorted(self._frozen, key=lambda entry: entry[1] != OUTPUT):
             held = np.unique(numbers[labels])
             removable[held] = False
             reasons = {int(number): reason for number in held} | reasons
