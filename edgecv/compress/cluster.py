@@ -26,6 +26,7 @@ from edgecv.train.training import run_stage
 if TYPE_CHECKING:
     from edgecv.data import Dataset
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRecipe(TrainRecipe):
     """A clustering run.
@@ -42,6 +43,7 @@ class ClusterRecipe(TrainRecipe):
     def __post_init__(self) -> None:
         TrainRecipe.__post_init__(self)
         check("clusters", self.clusters, 2 <= self.clusters <= 256, "2 to 256")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clustered:
@@ -61,10 +63,14 @@ class Clustered:
     best_epoch: int
     best_value: float
 
+
 def default_cluster_recipe(spec: ModelSpec, *, clusters: int, **given: Any) -> ClusterRecipe:
     """Return the recipe for a model: its training recipe at a tenth of the rate and a quarter of the epochs."""
     values = fine_tuning(default_recipe(spec), rate=0.1, epochs=0.25)
-    return ClusterRecipe(**values | {name: value for name, value in given.items() if value is not None}, clusters=clusters)
+    return ClusterRecipe(
+        **values | {name: value for name, value in given.items() if value is not None}, clusters=clusters
+    )
+
 
 def cluster(
     model: Any,
@@ -100,6 +106,7 @@ def cluster(
         model=result, values=values, history=done.history, best_epoch=done.best_epoch, best_value=done.best_value
     )
 
+
 def _wrap(model: Any, names: set[str], recipe: ClusterRecipe) -> Any:
     clustering = tfmot().clustering.keras
     weigh = clustering.cluster_weights
@@ -130,6 +137,7 @@ def _wrap(model: Any, names: set[str], recipe: ClusterRecipe) -> Any:
             layer.set_weights(plain[layer.name].get_weights())
     return wrapped
 
+
 def _stripped(model: Any, wrapped: Any) -> Any:
     plain = clone(model)
     for layer in wrapped.layers:
@@ -143,12 +151,12 @@ def _stripped(model: Any, wrapped: Any) -> Any:
             plain.get_layer(layer.name).set_weights(layer.get_weights())
     return plain
 
+
 def distinct_values(model: Any) -> dict[str, int]:
     """Return the number of different values in the kernel of each convolution and dense layer."""
     return {name: len(np.unique(weight.numpy())) for name, weight in prunable_weights(model).items()}
 
+
 def gzip_bytes(data: bytes) -> int:
     """Return the size of a file after gzip, what a download or an app store would carry."""
     return len(gzip.compress(data, compresslevel=9, mtime=0))
-
-__all__ = ["ClusterRecipe", "Clustered", "cluster", "default_cluster_recipe", "distinct_values", "gzip_bytes", "measure"]

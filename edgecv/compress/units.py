@@ -126,9 +126,7 @@ def dropped(graph: LayerGraph, units: tuple[str, ...]) -> LayerGraph:
             inputs = [source(key) for key in call.inputs]
             needed.update(inputs)
             calls.append(replace(call, inputs=inputs))
-    return LayerGraph(
-        name=graph.name, inputs=graph.inputs, calls=calls[::-1], outputs=outputs, shared=graph.shared
-    )
+    return LayerGraph(name=graph.name, inputs=graph.inputs, calls=calls[::-1], outputs=outputs, shared=graph.shared)
 
 
 def ablation(model: Any, score: Score) -> tuple[Ablation, ...]:

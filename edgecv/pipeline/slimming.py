@@ -1,44 +1,50 @@
-"""Making a network smaller but dense: `edgecv slim`, from paths to a saved `.keras` with its channel plan beside it."""
+"""Making a network smaller but dense: `edgecv slim`, from paths to a saved `.keras` and what was taken out of it."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgecv import bench, codec
-from edgecv.bench import BenchCase
-from edgecv.compress import slim as slimming
+from edgecv import codec
+from edgecv.compress import lowrank, units
+from edgecv.compress import slim as channels
 from edgecv.compress.slim import plan as plans
-from edgecv.compress.slim.choice import BudgetKind
-from edgecv.convert.freeze import freeze
-from edgecv.convert.tflite import convert_float
+from edgecv.compress.units import Ablation
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, DeviceError
+from edgecv.errors import ConfigError
 from edgecv.evaluate import KerasPredictor, evaluate
-from edgecv.files import check_output, sha256, write_bytes
+from edgecv.files import check_output, sha256
+from edgecv.manifest import Manifest
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
 from edgecv.pipeline import models
+from edgecv.pipeline.stopwatch import stopwatch
 from edgecv.progress import QUIET, Reporter
-from edgecv.runtime.engines.native_log import captured
+from edgecv.zoo.profiling import profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlimPlan:
     """How small to make a network, and how. None takes the defaults; `data` None the data of training.
 
+    One of the first six is given.
+
     Attributes:
-        macs: Share of the multiply-accumulates to leave; `nbytes` of the weights' bytes, `latency` of the time that
-            the float32 .tflite takes on this machine's CPU. One of the three.
-        plan: A channel plan to follow instead of choosing channels; nothing is trained then.
+        macs: Share of the multiply-accumulates to leave, by removing channels.
+        nbytes: Share of the weights' bytes to leave, by removing channels.
+        latency: Share of the time that the float32 .tflite takes on this machine's CPU, by removing channels.
+        plan: A channel plan to follow; nothing is trained then.
+        low_rank: Share of the energy that factors of the large dense layers keep.
+        drop_units: Number of residual units to drop.
     """
 
     macs: float | None = None
     nbytes: float | None = None
     latency: float | None = None
+    plan: Path | None = None
+    low_rank: float | None = None
+    drop_units: int | None = None
     score: str = "taylor"
     rounds: int = 3
     multiple: int = 1
@@ -69,93 +75,170 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlimResult:
-    """A slimmed network that was written.
+    """A smaller network that was written.
 
     Attributes:
-        path: Of the `.keras`; `plan` of the channel plan.
+        path: Of the `.keras`.
+        way: "macs", "bytes", "latency", "plan", "low-rank" or "units".
+        asked: The share or number that was asked for; None with a plan.
         split: On which both values of `metric` were computed, on `n` samples.
+        plan: Path of the channel plan, where channels were removed.
         held: Layers that kept channels because something needs all of them, with the reason.
+        ranks: Dense layers that are now products of two, with their rank.
+        ablation: Residual units, with what the network is worth without each.
     """
 
     path: str
-    plan: str
     name: str
-    budget: str
-    share: float
-    score: str
-    rounds: int
+    way: str
+    asked: float | None
     split: str
     metric: str
     n: int
     before: Cost
     after: Cost
-    held: Mapping[str, str]
     size_bytes: int
     sha256: str
+    plan: str | None = None
+    held: Mapping[str, str] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    ablation: tuple[Ablation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One run: what goes in, where it goes, and who is told."""
+
+    loaded: LoadedModel
+    parent: Manifest
+    dataset: Dataset
+    plan: SlimPlan
+    way: str
+    asked: float | None
+    out: Path
+    force: bool
+    reporter: Reporter
 
 
 def slim(
     source: models.Source, plan: SlimPlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
 ) -> SlimResult:
-    """Remove channels from a model while training on, and save it. A killed run goes on from its last finished epoch.
+    """Make a model smaller while training on, and save it. A killed run goes on from its last finished epoch.
 
     Raises:
-        ConfigError: Not exactly one budget, one that is out of reach, no data, or `out` cannot be written.
-        UnsupportedModelError: No channel of the model can be removed.
+        ConfigError: Not exactly one way, a budget that is out of reach, no data, or `out` cannot be written.
+        UnsupportedModelError: The model has nothing to remove in this way.
     """
     models.check_keras(out)
     check_output(out, force=force)
-    plan_path = check_output(out.with_suffix(".channels.json"), force=force)
-    budget, share = _budget(plan)
+    way, asked = _way(plan)
     loaded = models.load(source)
     parent = models.require_manifest(loaded)
-    dataset = models.open_data(plan.data, parent)
-    recipe = slimming.default_slim_recipe(
-        parent.spec, budget=budget, share=share, score=plan.score, rounds=plan.rounds, multiple=plan.multiple,
-        min_share=plan.min_share, samples=plan.samples, epochs=plan.epochs, learning_rate=plan.learning_rate,
-        seed=plan.seed,
+    job = _Job(
+        loaded=loaded, parent=parent, dataset=models.open_data(plan.data, parent), plan=plan, way=way, asked=asked,
+        out=out, force=force, reporter=reporter,
     )  # fmt: skip
     env.seed_everything(plan.seed)
-    with _stopwatch(loaded.model, budget, plan.seed) as measure:
-        done = slimming.slim(
-            loaded.model, parent.spec, dataset, recipe, measure=measure, state=models.state_path(out),
-            reporter=reporter,
+    if way == "plan":
+        return _follow(job)
+    if way == "low-rank":
+        return _factor(job)
+    return _shorten(job) if way == "units" else _narrow(job)
+
+
+def _way(plan: SlimPlan) -> tuple[str, float | None]:
+    options = {
+        "macs": plan.macs, "bytes": plan.nbytes, "latency": plan.latency, "plan": plan.plan,
+        "low-rank": plan.low_rank, "units": plan.drop_units,
+    }  # fmt: skip
+    given = {way: asked for way, asked in options.items() if asked is not None}
+    if len(given) != 1:
+        raise ConfigError(
+            f"slim goes one way at a time, got {', '.join(given) or 'none'}",
+            hint="pass one of --macs, --bytes, --latency, --plan, --low-rank, --drop-units, and run it again on the "
+            "result for another",
+        )
+    way, asked = next(iter(given.items()))
+    return way, None if isinstance(asked, Path) else asked
+
+
+def _narrow(job: _Job) -> SlimResult:
+    plan = job.plan
+    path = check_output(plan_path(job.out), force=job.force)
+    budget: Any = job.way
+    recipe = channels.default_slim_recipe(
+        job.parent.spec, budget=budget, share=float(job.asked or 0), score=plan.score, rounds=plan.rounds,
+        multiple=plan.multiple, min_share=plan.min_share, samples=plan.samples, **_training(plan),
+    )  # fmt: skip
+    with stopwatch(job.loaded.model, wanted=budget == "latency", seed=plan.seed) as measure:
+        done = channels.slim(
+            job.loaded.model, job.parent.spec, job.dataset, recipe, measure=measure,
+            state=models.state_path(job.out), reporter=job.reporter,
         )  # fmt: skip
-    manifest = manifest_for(
-        parent.spec, recipe={"step": "slim", **codec.encode(recipe)}, seed=plan.seed, dataset=dataset.name,
-        dataset_sha256=dataset.split("train").sha256, source_sha256=loaded.sha256, parents=models.ancestry(loaded),
+    plans.save(replace(done.plan, parent_sha256=job.loaded.sha256), path)
+    return _finished(job, done.model, recipe, plan=str(path), held=done.held)
+
+
+def _follow(job: _Job) -> SlimResult:
+    assert job.plan.plan is not None
+    made = channels.apply(job.loaded.model, plans.load(job.plan.plan))
+    return _finished(job, made, None, plan=str(job.plan.plan))
+
+
+def _factor(job: _Job) -> SlimResult:
+    recipe = lowrank.default_low_rank_recipe(job.parent.spec, energy=job.asked, **_training(job.plan))
+    done = lowrank.factorise(
+        job.loaded.model, job.parent.spec, job.dataset, recipe, state=models.state_path(job.out),
+        reporter=job.reporter,
     )  # fmt: skip
-    save_keras(done.model, out, manifest, force=force)
-    plans.save(replace(done.plan, parent_sha256=loaded.sha256), plan_path)
-    models.forget_state(out)
-    values = [
-        evaluated(replace(loaded, model=model), dataset, reporter=reporter) for model in (loaded.model, done.model)
-    ]
+    return _finished(job, done.model, recipe, ranks=done.ranks)
+
+
+def _shorten(job: _Job) -> SlimResult:
+    recipe = units.default_units_recipe(job.parent.spec, drop=int(job.asked or 0), **_training(job.plan))
+
+    def score(candidate: Any) -> float:
+        value, _ = evaluated(replace(job.loaded, model=candidate), job.dataset, reporter=QUIET)
+        return -value if job.parent.spec.head.task == "regression" else value
+
+    done = units.drop_units(
+        job.loaded.model, job.parent.spec, job.dataset, recipe, score, state=models.state_path(job.out),
+        reporter=job.reporter,
+    )  # fmt: skip
+    return _finished(job, done.model, recipe, ablation=done.table)
+
+
+def _training(plan: SlimPlan) -> dict[str, Any]:
+    return {"epochs": plan.epochs, "learning_rate": plan.learning_rate, "seed": plan.seed}
+
+
+def _finished(job: _Job, made: Any, recipe: Any, **more: Any) -> SlimResult:
+    """Save the result, and put together what it cost and costs."""
+    step = {"step": "slim", "way": job.way, **(codec.encode(recipe) if recipe is not None else {})}
+    manifest = manifest_for(
+        job.parent.spec, recipe=step, seed=job.plan.seed, dataset=job.dataset.name,
+        dataset_sha256=job.dataset.split("train").sha256, source_sha256=job.loaded.sha256,
+        parents=models.ancestry(job.loaded),
+    )  # fmt: skip
+    save_keras(made, job.out, manifest, force=job.force)
+    models.forget_state(job.out)
+    costs = [_cost(job, model) for model in (job.loaded.model, made)]
     return SlimResult(
-        path=str(out), plan=str(plan_path), name=parent.spec.name, budget=budget, share=share, score=plan.score,
-        rounds=plan.rounds, split="validation", metric=parent.spec.head.metric, n=values[0][1],
-        before=_cost(done.before, values[0][0]), after=_cost(done.after, values[1][0]), held=done.held,
-        size_bytes=out.stat().st_size, sha256=sha256(out),
+        path=str(job.out), name=job.parent.spec.name, way=job.way, asked=job.asked, split="validation",
+        metric=job.parent.spec.head.metric, n=len(job.dataset.split("validation")), before=costs[0], after=costs[1],
+        size_bytes=job.out.stat().st_size, sha256=sha256(job.out), **more,
     )  # fmt: skip
 
 
-def follow(source: models.Source, plan: Path, *, out: Path, force: bool = False) -> Path:
-    """Write what a channel plan leaves of a model, with the model's own weights: nothing is trained.
+def _cost(job: _Job, model: Any) -> Cost:
+    known = profile(model)
+    value, _ = evaluated(replace(job.loaded, model=model), job.dataset, reporter=job.reporter)
+    return Cost(macs=known.macs, parameters=known.parameters, weight_bytes=known.weight_bytes, value=value)
 
-    Raises:
-        ConfigError: The plan is not for this model, or `out` cannot be written.
-    """
-    models.check_keras(out)
-    check_output(out, force=force)
-    loaded = models.load(source)
-    parent = models.require_manifest(loaded)
-    made = slimming.apply(loaded.model, plans.load(plan))
-    manifest = manifest_for(
-        parent.spec, recipe={"step": "slim", "plan_sha256": sha256(plan)}, source_sha256=loaded.sha256,
-        dataset=parent.provenance.dataset, dataset_sha256=parent.provenance.dataset_sha256,
-        parents=models.ancestry(loaded),
-    )  # fmt: skip
-    return save_keras(made, out, manifest, force=force)
+
+def plan_path(out: Path) -> Path:
+    """Return where the channel plan of a slimmed model lies: beside it."""
+    return out.with_suffix(".channels.json")
 
 
 def evaluated(loaded: LoadedModel, dataset: Dataset, *, reporter: Reporter) -> tuple[float, int]:
@@ -164,46 +247,3 @@ def evaluated(loaded: LoadedModel, dataset: Dataset, *, reporter: Reporter) -> t
         KerasPredictor(loaded), dataset.split("validation"), dataset.name, targets=dataset.targets, reporter=reporter
     )
     return found.value, found.n
-
-
-def _budget(plan: SlimPlan) -> tuple[BudgetKind, float]:
-    options: dict[BudgetKind, float | None] = {"macs": plan.macs, "bytes": plan.nbytes, "latency": plan.latency}
-    given = {kind: share for kind, share in options.items() if share is not None}
-    if len(given) != 1:
-        raise ConfigError(
-            f"slim takes one budget, got {len(given)}", hint="pass one of --macs 0.5, --bytes 0.5, --latency 0.5"
-        )
-    return next(iter(given.items()))
-
-
-def _cost(size: slimming.Size, value: float) -> Cost:
-    return Cost(macs=size.macs, parameters=size.parameters, weight_bytes=size.weight_bytes, value=value)
-
-
-@contextlib.contextmanager
-def _stopwatch(parent: Any, budget: BudgetKind, seed: int) -> Iterator[Callable[[Any], float] | None]:
-    """Yield what measures a candidate's float32 .tflite against the parent's, interleaved, on this machine's CPU."""
-    if budget != "latency":
-        yield None
-        return
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        baseline = BenchCase(name="parent", path=str(_written(parent, folder / "parent.tflite")))
-
-        def measure(candidate: Any) -> float:
-            case = BenchCase(name="candidate", path=str(_written(candidate, folder / "candidate.tflite")))
-            _, found = bench.bench(
-                [case], baseline=baseline, device=bench.open_device("local"), plan=bench.plan("quick", seed=seed)
-            )
-            ratio = found.latency.ratio_to_baseline
-            if ratio is None:
-                raise DeviceError("a candidate could not be compared with its parent", hint="use --macs instead")
-            return ratio
-
-        yield measure
-
-
-def _written(model: Any, path: Path) -> Path:
-    with captured():
-        write_bytes(path, convert_float(freeze(model), "float32"))
-    return path

@@ -58,7 +58,9 @@ def test_the_energy_is_that_of_the_singular_values() -> None:
     energy = np.cumsum(values**2) / np.sum(values**2)
     assert energy[rank - 1] >= 0.8 > energy[rank - 2]
     first, second = build(factored(read(made), {"fc": rank})).get_weights()[:2]
-    assert np.linalg.norm(kernel - first @ second) ** 2 == pytest.approx((1 - energy[rank - 1]) * np.sum(values**2), rel=1e-3)
+    assert np.linalg.norm(kernel - first @ second) ** 2 == pytest.approx(
+        (1 - energy[rank - 1]) * np.sum(values**2), rel=1e-3
+    )
 
 
 def test_a_share_of_the_parameters_is_reached_and_an_impossible_one_refused() -> None:

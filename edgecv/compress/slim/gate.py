@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from edgecv.compress.layer_graph import Array
@@ -13,8 +14,8 @@ class Gate(keras().layers.Layer):  # type: ignore[misc]
 
     def __init__(self, gates: Any, labels: Array, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
-        # In a list of its own kind, keras would track the variable as a weight of the layer.
-        self._read = lambda: tensorflow().gather(gates, labels)
+        # As an attribute, keras would track the variable as a weight of the layer.
+        self._read: Callable[[], Any] = lambda: tensorflow().gather(gates, labels)
 
     def call(self, inputs: Any) -> Any:
         return inputs * self._read()

@@ -91,7 +91,7 @@ def _check_names(known: set[str], planned: set[str]) -> None:
 
 
 def _gone(name: str, channels: LayerChannels, count: int) -> Array:
-    fits = channels.channels == count and channels.kept and 0 <= min(channels.kept) and max(channels.kept) < count
+    fits = channels.channels == count and channels.kept and min(channels.kept) >= 0 and max(channels.kept) < count
     if not fits or list(channels.kept) != sorted(set(channels.kept)):
         raise ConfigError(
             f"the plan keeps {len(channels.kept)} of {channels.channels} channels of layer '{name}', which has {count}",

@@ -19,6 +19,7 @@ from edgecv.compress.slim.choice import BudgetKind, Limits, fewest_measured, few
 from edgecv.compress.slim.cost import CostModel, Size
 from edgecv.compress.slim.plan import ChannelPlan, plan_of
 from edgecv.compress.slim.surgery import without
+from edgecv.data.matching import match_targets
 from edgecv.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.modelio.env import seed_everything
 from edgecv.progress import QUIET, Reporter
@@ -26,7 +27,6 @@ from edgecv.specs import ModelSpec
 from edgecv.train.batches import Samples
 from edgecv.train.loop import Hooks
 from edgecv.train.losses import model_loss
-from edgecv.data.matching import match_targets
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch, fingerprint, weights_digest

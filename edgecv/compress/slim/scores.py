@@ -6,6 +6,7 @@ All scores are >= 0, one per component; the smaller, the sooner it goes. NaN: th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,14 +89,15 @@ def taylor_scores(known: Dependencies, batches: Batches, loss: Loss) -> Array:
         return tf.abs(tf.convert_to_tensor(tape.gradient(value, gates)))
 
     compiled = tf.function(step, autograph=False, reduce_retracing=True)
-    return np.mean([compiled(inputs, targets).numpy() for inputs, targets in batches()], axis=0, dtype=np.float64)
+    slopes = np.stack([compiled(inputs, targets).numpy() for inputs, targets in batches()])
+    return np.asarray(slopes.astype(np.float64).mean(axis=0))
 
 
 def _gated(graph: LayerGraph, tensors: Mapping[int, Array], gates: Any) -> LayerGraph:
     """Return a graph in which every layer that mixes channels reads its input through the gates."""
     from edgecv.compress.slim.gate import Gate
 
-    calls = []
+    calls: list[Call] = []
     for call in graph.calls:
         inputs = list(call.inputs)
         if call.kind in MIXERS:
@@ -105,16 +107,8 @@ def _gated(graph: LayerGraph, tensors: Mapping[int, Array], gates: Any) -> Layer
                 Call(name=layer.name, kind="Gate", layer=layer, inputs=[source], output=gated, shape=call.shape)
             )
             inputs = [gated]
-        calls.append(_copied(call, inputs))
-    return LayerGraph(
-        name=graph.name, inputs=graph.inputs, calls=calls, outputs=graph.outputs, shared=graph.shared
-    )
-
-
-def _copied(call: Call, inputs: list[int]) -> Call:
-    from dataclasses import replace
-
-    return replace(call, inputs=inputs)
+        calls.append(replace(call, inputs=inputs))
+    return LayerGraph(name=graph.name, inputs=graph.inputs, calls=calls, outputs=graph.outputs, shared=graph.shared)
 
 
 def similarity_scores(known: Dependencies, batches: Batches) -> Array:
@@ -129,7 +123,7 @@ def similarity_scores(known: Dependencies, batches: Batches) -> Array:
     if not places:
         return scores
     keys = list(dict.fromkeys(key for key, _ in places.values()))
-    model = build(_viewed(known.graph, keys))
+    model = build(replace(known.graph, outputs=keys))
     moments = {group: _Moments(len(group.components)) for group in places}
     for inputs, _ in batches():
         found = model(inputs, training=False)
@@ -142,7 +136,7 @@ def similarity_scores(known: Dependencies, batches: Batches) -> Array:
 
 
 def _place(known: Dependencies, group: Group) -> tuple[int, Array] | None:
-    """Return the tensor of the most dimensions that a mixing layer reads a group from, and the group's columns there."""
+    """Return the first tensor that a mixing layer reads a group from, and the group's columns there."""
     found = None
     for call in known.graph.calls:
         if call.kind not in MIXERS:
@@ -153,12 +147,6 @@ def _place(known: Dependencies, group: Group) -> tuple[int, Array] | None:
             found = call.inputs[0], np.array([first[number] for number in group.components])
             break
     return found
-
-
-def _viewed(graph: LayerGraph, keys: list[int]) -> LayerGraph:
-    from dataclasses import replace
-
-    return replace(graph, outputs=keys)
 
 
 def _samples(maps: Array) -> Array:

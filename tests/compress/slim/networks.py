@@ -85,7 +85,9 @@ def _gated(layers: Any, x: Any) -> Any:
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="relu", name="dw")(x)
     x = layers.SeparableConv2D(12, 3, depth_multiplier=2, activation="relu", name="sep")(x)
     gate = layers.GlobalMaxPooling2D(name="squeeze")(x)
-    gate = layers.Dense(12, activation="sigmoid", name="expand")(layers.Dense(6, activation="relu", name="reduce")(gate))
+    gate = layers.Dense(12, activation="sigmoid", name="expand")(
+        layers.Dense(6, activation="relu", name="reduce")(gate)
+    )
     x = layers.Multiply(name="scale")([x, layers.Reshape((1, 1, 12), name="to_map")(gate)])
     x = layers.Reshape((-1,), name="flat")(layers.ZeroPadding2D(1, name="pad")(x))
     return layers.Dense(3, name="output")(x)
