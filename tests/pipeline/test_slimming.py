@@ -34,9 +34,7 @@ def narrow(dense: models.Source) -> tuple[Path, slimming.SlimResult]:
     return out, slimming.slim(dense, asked(macs=0.5, rounds=2, epochs=2, multiple=2), out=out)
 
 
-def test_the_result_says_what_it_cost_and_costs(
-    dense: models.Source, narrow: tuple[Path, slimming.SlimResult]
-) -> None:
+def test_the_result_says_what_it_cost_and_costs(dense: models.Source, narrow: tuple[Path, slimming.SlimResult]) -> None:
     out, made = narrow
     parent, child = load_keras(dense.path).model, load_keras(out).model
     assert (made.before.macs, made.before.parameters) == (profile(parent).macs, parent.count_params())
