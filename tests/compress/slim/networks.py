@@ -9,6 +9,7 @@ import numpy as np
 
 from edgecv import zoo
 from edgecv.modelio import env
+from edgecv.zoo import blocks
 
 
 def randomised(model: Any, seed: int = 0) -> Any:
@@ -79,6 +80,28 @@ def _inception(layers: Any, x: Any) -> Any:
     return layers.Dense(5, activation="softmax", name="output")(layers.GlobalAveragePooling2D(name="gap")(x))
 
 
+def _densenet(layers: Any, x: Any) -> Any:
+    """Two dense blocks with normalisation before the convolution, and a transition between them."""
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(x)
+    for block in (1, 2):
+        for index in (1, 2, 3):
+            name = f"dense{block}_{index}"
+            grown = layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
+            grown = _conv_norm(layers, grown, 12, f"{name}_reduce", kernel=1)
+            grown = layers.Conv2D(4, 3, padding="same", use_bias=False, name=f"{name}_grow")(grown)
+            x = layers.Concatenate(name=f"{name}_concat")([x, grown])
+        x = layers.AveragePooling2D(name=f"pool{block}")(_conv_norm(layers, x, 10, f"transition{block}", kernel=1))
+    return layers.Dense(5, activation="softmax", name="output")(layers.GlobalAveragePooling2D(name="gap")(x))
+
+
+def _mobilenet(layers: Any, x: Any) -> Any:
+    """Inverted residuals with and without a skip, by the zoo's own block."""
+    x = blocks.conv_norm(x, 8, 3, name="stem", activation="relu6")
+    for index, (filters, strides) in enumerate(((8, 1), (12, 2), (12, 1), (12, 1)), start=1):
+        x = blocks.inverted_residual(x, 1 if index == 1 else 3, filters, strides=strides, name=f"block{index}")
+    return layers.Dense(5, activation="softmax", name="output")(layers.GlobalAveragePooling2D(name="gap")(x))
+
+
 def _gated(layers: Any, x: Any) -> Any:
     """Squeeze and excitation by dense layers, with a reshape back to a map, behind depthwise and separable layers."""
     x = _conv_norm(layers, x, 8, "stem")
@@ -116,8 +139,8 @@ def _kept(layers: Any, x: Any) -> Any:
 
 NETWORKS: dict[str, Callable[[], Any]] = {
     "resnet8": from_zoo("resnet8"),
-    "densenet": from_zoo("densenet_small"),
-    "mobilenet_v2": from_zoo("mobilenet_v2_small"),
+    "densenet": _functional(_densenet),
+    "mobilenet_v2": _functional(_mobilenet),
     "se_resnet20": from_zoo("se_resnet20"),
     "xception": from_zoo("xception_small"),
     "vgg": _functional(_vgg),

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edgecv.compress.layer_graph import build, read
+from edgecv.compress.slim import plan as plans
 from edgecv.compress.slim.channels import Dependencies, dependencies
 from edgecv.compress.slim.cost import CostModel
-from edgecv.compress.slim.plan import ChannelPlan, plan_of
+from edgecv.compress.slim.plan import ChannelPlan, LayerChannels, plan_of, removed_by
 from edgecv.compress.slim.surgery import without
 from edgecv.errors import ConfigError
 from edgecv.modelio import env
 from edgecv.zoo.profiling import profile
 from tests.compress.slim.networks import NETWORKS
-
-
-@pytest.fixture(scope="module", params=sorted(NETWORKS))
-def model(request: pytest.FixtureRequest) -> Any:
-    return NETWORKS[request.param]()
 
 
 def random_choice(known: Dependencies, seed: int) -> np.ndarray[Any, Any]:
@@ -56,46 +53,59 @@ def answers(model: Any, seed: int = 5) -> list[np.ndarray[Any, Any]]:
     return [np.asarray(one) for one in (found if isinstance(found, list) else [found])]
 
 
-def test_the_smaller_model_answers_like_the_zeroed_one(model: Any) -> None:
-    graph = read(model)
-    known = dependencies(graph)
+@dataclass(frozen=True)
+class Cut:
+    """A network, a random choice of its components, and the network without them."""
+
+    model: Any
+    known: Dependencies
+    removed: np.ndarray[Any, Any]
+    small: Any
+
+
+@pytest.fixture(scope="module", params=sorted(NETWORKS))
+def cut(request: pytest.FixtureRequest) -> Cut:
+    model = NETWORKS[request.param]()
+    known = dependencies(read(model))
     removed = random_choice(known, seed=1)
-    assert removed.sum() >= 1
-    small = build(without(known, removed))
-    stays = {call.name: ~removed[known.tensors[call.output]] for call in graph.calls}
-    for one, other in zip(answers(small), answers(zeroed(model, stays)), strict=True):
+    return Cut(model=model, known=known, removed=removed, small=build(without(known, removed)))
+
+
+def test_the_smaller_model_answers_like_the_zeroed_one(cut: Cut) -> None:
+    assert cut.removed.sum() >= 1
+    stays = {call.name: ~cut.removed[cut.known.tensors[call.output]] for call in cut.known.graph.calls}
+    small = answers(cut.small)
+    for one, other in zip(small, answers(zeroed(cut.model, stays)), strict=True):
         assert one.shape == other.shape
         scale = np.abs(other).max()
         np.testing.assert_allclose(one, other, atol=2e-5 * scale, rtol=2e-4)
-    assert small.count_params() < model.count_params()
     # The masks matter: without them the answers differ.
     assert any(
         np.abs(one - other).max() > 1e-4 * np.abs(other).max()
-        for one, other in zip(answers(small), answers(model), strict=True)
+        for one, other in zip(small, answers(cut.model), strict=True)
     )
 
 
-def test_removing_nothing_changes_nothing(model: Any) -> None:
+def test_the_cost_is_known_before_the_model_is_built(cut: Cut) -> None:
+    costs = CostModel(cut.known)
+    full = costs.sizes
+    assert (costs.size(full).macs, costs.size(full).parameters) == (profile(cut.model).macs, cut.model.count_params())
+    left = np.array([(~cut.removed[list(group.components)]).sum() for group in cut.known.groups])
+    assert (costs.size(left).macs, costs.size(left).parameters) == (profile(cut.small).macs, cut.small.count_params())
+    one = np.zeros(len(full))
+    one[0] = 1
+    macs, parameters = costs.after(full, np.ones(len(full)))
+    assert (round(macs[0]), round(parameters[0])) == (costs.size(full - one).macs, costs.size(full - one).parameters)
+
+
+@pytest.mark.parametrize("name", ["gated", "shared"])
+def test_removing_nothing_changes_nothing(name: str) -> None:
+    model = NETWORKS[name]()
     known = dependencies(read(model))
     same = build(without(known, np.zeros(len(known.removable), bool)))
     assert [layer.name for layer in same.layers] == [layer.name for layer in model.layers]
     for one, other in zip(answers(same), answers(model), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_the_cost_is_known_before_the_model_is_built(model: Any) -> None:
-    known = dependencies(read(model))
-    costs = CostModel(known)
-    full = costs.sizes
-    assert (costs.size(full).macs, costs.size(full).parameters) == (profile(model).macs, model.count_params())
-    removed = random_choice(known, seed=2)
-    left = np.array([(~removed[list(group.components)]).sum() for group in known.groups])
-    small = build(without(known, removed))
-    assert (costs.size(left).macs, costs.size(left).parameters) == (profile(small).macs, small.count_params())
-    one = np.zeros(len(known.groups))
-    one[0] = 1
-    macs, parameters = costs.after(full, np.ones(len(full)))
-    assert (round(macs[0]), round(parameters[0])) == (costs.size(full - one).macs, costs.size(full - one).parameters)
 
 
 def components(known: Dependencies, layer: str) -> list[int]:
@@ -138,8 +148,6 @@ def test_what_cannot_be_told_apart_is_held_with_a_reason() -> None:
 
 
 def test_a_plan_that_tears_tied_channels_is_refused() -> None:
-    from edgecv.compress.slim.plan import LayerChannels, removed_by
-
     known = dependencies(read(NETWORKS["resnet8"]()))
     plan = plan_of(known, np.zeros(len(known.removable), bool))
     torn = dict(plan.layers) | {"stem": LayerChannels(channels=16, kept=tuple(range(8)))}
@@ -157,9 +165,7 @@ def test_a_plan_that_tears_tied_channels_is_refused() -> None:
 
 
 def test_a_plan_rebuilds_the_model_and_plans_compose(tmp_path: Any) -> None:
-    from edgecv.compress.slim import plan as plans
-
-    parent = NETWORKS["densenet"]()
+    parent = NETWORKS["inception"]()
     known = dependencies(read(parent))
     first = plan_of(known, random_choice(known, seed=3))
     once = plans.apply(parent, first)
