@@ -164,7 +164,8 @@ def _way(plan: SlimPlan) -> tuple[str, float | None]:
 
 def _narrow(job: _Job) -> SlimResult:
     plan = job.plan
-    path = check_output(plan_path(job.out), force=job.force)
+    # A run that was killed at its very end has written its plan already.
+    path = check_output(plan_path(job.out), force=job.force or _unfinished(job.out))
     budget: Any = job.way
     recipe = channels.default_slim_recipe(
         job.parent.spec, budget=budget, share=float(job.asked or 0), score=plan.score, rounds=plan.rounds,
@@ -179,9 +180,17 @@ def _narrow(job: _Job) -> SlimResult:
     return _finished(job, done.model, recipe, plan=str(path), held=done.held)
 
 
+def _unfinished(out: Path) -> bool:
+    state = models.state_path(out)
+    return state.with_name(f"{state.name}.1").exists()
+
+
 def _follow(job: _Job) -> SlimResult:
     assert job.plan.plan is not None
-    made = channels.apply(job.loaded.model, plans.load(job.plan.plan))
+    plan = plans.load(job.plan.plan)
+    if plan.parent_sha256 not in ("", job.loaded.sha256):
+        job.reporter.warn(f"{job.plan.plan} was made for another file of the same network: the weights differ")
+    made = channels.apply(job.loaded.model, plan)
     return _finished(job, made, None, plan=str(job.plan.plan))
 
 

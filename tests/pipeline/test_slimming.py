@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgecv.errors import ConfigError
 from edgecv.modelio import load_keras
 from edgecv.pipeline import artifacts, models, pruning, slimming
 from edgecv.zoo.profiling import profile
+from tests.train.small import Listener
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,29 @@ def test_the_plan_beside_it_rebuilds_the_widths(dense: models.Source, narrow: tu
     kept = list(plan.layers["c1"].kept)
     ours, theirs = child.model.get_layer("c1").get_weights(), parent.model.get_layer("c1").get_weights()
     np.testing.assert_array_equal(ours[0], theirs[0][..., kept])
+
+
+def test_a_plan_of_another_file_is_followed_with_a_warning(
+    dense: models.Source, narrow: tuple[Path, slimming.SlimResult]
+) -> None:
+    plan = plans.load(Path(narrow[1].plan or ""))
+    other = dense.path.with_name("other.json")
+    plans.save(replace(plan, parent_sha256="0" * 64), other)
+    listener = Listener()
+    slimming.slim(dense, asked(plan=other), out=dense.path.with_name("other.keras"), reporter=listener)
+    assert any("another file" in warning for warning in listener.warnings)
+
+
+def test_what_a_killed_run_left_is_not_in_its_way(dense: models.Source) -> None:
+    out = dense.path.with_name("killed.keras")
+    plan = slimming.plan_path(out)
+    plan.write_text("half")
+    with pytest.raises(ConfigError, match="already exists"):
+        slimming.slim(dense, asked(macs=0.8, score="l1"), out=out)
+    out.with_name(".killed.keras.state.1").write_text("half")
+    slimming.slim(dense, asked(macs=0.8, score="l1"), out=out)
+    assert plans.load(plan).model
+    assert not list(out.parent.glob(".killed*"))
 
 
 def test_it_converts_and_quantises(narrow: tuple[Path, slimming.SlimResult]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from edgecv import codec
+from edgecv import codec, files
 from edgecv.compress.layer_graph import Array, build, flattened, read
 from edgecv.compress.slim import plan as plans
 from edgecv.compress.slim import scores
@@ -208,8 +208,6 @@ def _remembered(
     reporter.info(f"round {index} of {recipe.rounds}: down to {share_of(recipe, index):.1%} of the {recipe.budget}")
     chosen = _choose(model, spec, dataset, recipe, share_of(recipe, index), before, measure, reporter)
     if path is not None:
-        from edgecv import files
-
         files.write_text(path, json.dumps({"run": identity, "plan": codec.encode(chosen)}))
     return chosen
 
