@@ -34,7 +34,15 @@ Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `ca
 def prune(
     model: Model,
     out: opt.Out,
-    sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zero weights to reach, between 0 and 1.")],
+    sparsity: Annotated[
+        float | None, typer.Option("--sparsity", help="Share of zero weights to reach, between 0 and 1.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", help="2:4 makes two of each four input channels zero.")
+    ] = None,
+    clusters: Annotated[
+        int | None, typer.Option("--clusters", help="Give each kernel so many values; its zeros stay.")
+    ] = None,
     data: opt.OptionalData = None,
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
@@ -43,16 +51,57 @@ def prune(
     spec: opt.Spec = None,
     json_: opt.Json = False,
 ) -> None:
-    """Prune weights by magnitude while training on.
+    """Make weights zero, or few different values, while training on: files that compress, not faster ones.
 
     Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
     """
-    from edgecv.pipeline import models
+    from edgecv.pipeline import models, pruning
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
-    plan = models.PrunePlan(sparsity=sparsity, data=data, epochs=epochs, seed=seed)
-    saved = models.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
+    saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
+
+
+def slim(
+    model: Model,
+    out: opt.Out,
+    macs: Annotated[float | None, typer.Option("--macs", help="Share of the multiply-accumulates to leave.")] = None,
+    nbytes: Annotated[float | None, typer.Option("--bytes", help="Share of the weights' bytes to leave.")] = None,
+    latency: Annotated[float | None, typer.Option("--latency", help="Share of the measured time to leave.")] = None,
+    plan: Annotated[Path | None, typer.Option("--plan", help="A channel plan to follow, without training.")] = None,
+    low_rank: Annotated[
+        float | None, typer.Option("--low-rank", help="Factor large dense layers; share of the energy to keep.")
+    ] = None,
+    drop_units: Annotated[int | None, typer.Option("--drop-units", help="Number of residual units to drop.")] = None,
+    score: Annotated[str, typer.Option("--score", help="taylor, similarity, l1, bn or fpgm.")] = "taylor",
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds of removing channels and training on.")] = 3,
+    multiple: Annotated[int, typer.Option("--multiple", help="Leave a multiple of so many channels.")] = 1,
+    min_share: Annotated[float, typer.Option("--min-share", help="Share of its channels that each layer keeps.")] = 0.1,
+    samples: Annotated[int, typer.Option("--samples", help="Training images that scores look at.")] = 512,
+    data: opt.OptionalData = None,
+    epochs: opt.Epochs = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="At the start of a round.")] = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
+
+    Example: `edgecv slim lenet5.keras --macs 0.5 --score taylor --rounds 2 --out slim.keras`
+    """
+    from edgecv.pipeline import models, slimming
+
+    asked = slimming.SlimPlan(
+        macs=macs, nbytes=nbytes, latency=latency, plan=plan, low_rank=low_rank, drop_units=drop_units, score=score,
+        rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
+        learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    made = slimming.slim(source, asked, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made) if json_ else render.slimmed(made)
 
 
 def quantize(

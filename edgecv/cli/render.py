@@ -112,6 +112,31 @@ def saved_model(saved: Any) -> None:
     sparsity = "" if saved.sparsity is None else f", {saved.sparsity:.1%} of its prunable weights are zero"
     emit(f"{saved.path}: {saved.name}, {saved.parameters:,} parameters{sparsity}")
     emit(f"  {saved.split} {saved.metric} {saved.value:.4f}, best of {saved.epochs} epochs (epoch {saved.best_epoch})")
+    if saved.gzip_weight_bytes is not None:
+        values = "" if saved.clusters is None else f" of at most {saved.clusters} values in each kernel"
+        emit(f"  weights{values}: {_bytes(saved.gzip_weight_bytes)} after gzip, of {_bytes(4 * saved.parameters)}")
+
+
+def slimmed(made: Any) -> None:
+    asked = "" if made.asked is None else f" {made.asked:g}"
+    emit(f"{made.path}: {made.name}, {made.way}{asked}")
+    rows = [
+        (title, f"{one.macs:,}", f"{one.parameters:,}", _bytes(one.weight_bytes), f"{one.value:.4f}")
+        for title, one in (("before", made.before), ("after", made.after))
+    ]
+    columns = ("", "MACs", "parameters", "float32", f"{made.split} {made.metric}")
+    emit_table("", columns, rows, right=(1, 2, 3, 4))
+    table = [
+        (entry.unit, f"{entry.value:.4f}", f"{entry.macs:,}", f"{entry.parameters:,}", "yes" if entry.dropped else "")
+        for entry in made.ablation
+    ]
+    if table:
+        columns = ("without unit", made.metric, "MACs", "parameters", "dropped")
+        emit_table("before any training", columns, table, right=(1, 2, 3))
+    for layer, rank in made.ranks.items():
+        emit(f"layer {layer} is a product of rank {rank}")
+    if made.plan is not None:
+        emit(f"channels that were kept: {made.plan}")
 
 
 def climb(done: Any) -> None:
