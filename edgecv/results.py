@@ -306,6 +306,7 @@ class Startup:
         storing: With an empty one, which is filled.
         warm: With a filled one.
         launches: Fresh processes of each.
+        from_cache: Whether the accelerator said at every warm start that it found its programs compiled.
         cache_bytes: Size of the filled cache.
         kind: "simulated" on a software renderer: its times are no GPU's.
     """
@@ -314,6 +315,7 @@ class Startup:
     storing: Start
     warm: Start
     launches: int
+    from_cache: bool
     cache_bytes: int
     kind: Kind
 

@@ -35,6 +35,7 @@ class Loaded:
     kind: Kind
     adapter: str | None = None
     compile_ms: float | None = None
+    from_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,7 @@ def measure_startup(
         storing=_start(runs["storing"]),
         warm=_start(runs["warm"]),
         launches=launches,
+        from_cache=all(run.loaded.from_cache for run in runs["warm"]),
         cache_bytes=max(sizes),
         kind="measured" if kinds == {"measured"} and device.kind == "measured" else "simulated",
     )

@@ -83,10 +83,10 @@ def files(
     from edgecv.pipeline import benching
 
     request = benching.BenchRequest(
-        devices=tuple(device or (benching.LOCAL,)), devices_file=devices, engine=engine, accelerator=accelerator,
+        devices=tuple(device or ("local",)), engine=engine, accelerator=accelerator,
         threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
         mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
-        baseline_engine=baseline_engine,
+        baseline_engine=baseline_engine, devices_file=devices,
     )  # fmt: skip
     result = benching.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.report(result)
@@ -100,6 +100,8 @@ def compare(
     devices: opt.Devices = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
+    precision: opt.Precision = None,
+    allow_partial: opt.AllowPartial = False,
     threads: opt.Threads = 1,
     plan: Plan = "default",
     retries: Retries = 2,
@@ -114,8 +116,8 @@ def compare(
     from edgecv.pipeline import benching
 
     request = benching.BenchRequest(
-        devices=(device,), devices_file=devices, engine=engine, accelerator=accelerator, threads=(threads,), plan=plan,
-        seed=seed, retries=retries,
+        devices=(device,), engine=engine, accelerator=accelerator, threads=(threads,), plan=plan, seed=seed,
+        retries=retries, precision=precision, partial=allow_partial, devices_file=devices,
     )  # fmt: skip
     result = benching.compare_files(a, b, request, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.comparison(result)

@@ -334,7 +334,39 @@ def _shape(shape: Any) -> str:
     return "x".join(str(s) for s in shape)
 
 
-def noise(found: Any) -> None:
+def debugged(found: Any) -> None:
+    _noise(found)
+    if found.ranking is not None:
+        _ranking(found.ranking)
+    if found.html is not None:
+        emit(f"wrote {found.html}")
+
+
+def _ranking(found: Any) -> None:
+    rows = [
+        (
+            cost.layer,
+            cost.op,
+            f"{cost.drop.value:.4g}",
+            "" if cost.regained is None else f"{cost.regained.value:.4g}",
+            "equal" if cost.answer_sqnr_db is None else f"{cost.answer_sqnr_db:.1f}",
+            cost.action,
+        )
+        for cost in found.layers
+    ]
+    title = f"{found.metric}: float {found.value:.4g}, int8 {found.int8_value:.4g}, simulated {found.simulated:.4g}"
+    columns = ("layer", "op", "lost alone", "won back in float", "answer dB", "action")
+    emit_table(f"{title}, {found.n} samples", columns, rows, right=(2, 3, 4))
+    for cost in found.layers:
+        if cost.action != "none":
+            emit(f"{cost.layer}: {cost.reason}")
+    if any(cost.action != "none" for cost in found.layers):
+        emit(f"with these actions: {found.metric} {found.cured:.4g} (simulated)")
+    for layer, reason in found.left_out.items():
+        emit(f"{layer} is not ranked: {reason}")
+
+
+def _noise(found: Any) -> None:
     rows = [
         (
             layer.layer,

@@ -180,7 +180,8 @@ def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     if job.recipe is None or job.dataset is None:
         raise ConfigError("calibration needs a recipe and a data set")
     inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
-    found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total)
+    layers = ranges.tensor_layers(data, job.source.model)
+    found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total, layers=layers)
     known = job.spec.input_range
     source = ranges.input_index(data)
     if known is not None and source in found:

@@ -186,7 +186,7 @@ def verify(
         devices=devices,
     )
     with open_predictor(file, request) as predictor:
-        found = golden.replay(predictor)
+        found = golden.replay(predictor, relative=_rounding(predictor))
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
             f"allowed {found.tolerance:.4g} (ran on {predictor.engine} {predictor.accelerator})"
@@ -203,6 +203,11 @@ def verify(
             kind=getattr(predictor, "kind", "simulated" if predictor.is_software_adapter else "measured"),
             agreement=None if device == "local" else compare(file, predictor),
         )
+
+
+def _rounding(predictor: Predictor) -> float:
+    """Return how far, relatively, an accelerator's own precision may move an answer."""
+    return golden.FLOAT16_RELATIVE if predictor.precision == "float16" else 0.0
 
 
 def run(

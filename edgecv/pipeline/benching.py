@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecv import bench, errors
-from edgecv import report as reports
 from edgecv.bench import BaselineEngine, BenchCase, BenchPlan, Comparison, Device, DeviceJob, DeviceResult, ResultsFile
 from edgecv.errors import ConfigError, EdgecvError
-from edgecv.files import sha256
 from edgecv.pipeline import starting
-from edgecv.pipeline.assess import manifest_of
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
-from edgecv.pipeline.measure import distinct, file_name, latency_summary, now
+from edgecv.pipeline.bench_report import LOCAL, Profiles, bench_report
+from edgecv.pipeline.measure import distinct, file_name
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import UNKNOWN, ArtifactResult, Baseline, Latency, Report
-from edgecv.runtime.container import sniff
+from edgecv.results import Report
 from edgecv.targets import vulkan
-from edgecv.timings import DeviceFailure, ThreadSweep
+from edgecv.timings import DeviceFailure
 
-LOCAL = "local"
 EACH_CPU = "the baseline is the float model on each device's own CPU"
 
 
@@ -32,8 +27,7 @@ class BenchRequest:
     """Where and how to time files.
 
     Attributes:
-        devices: Names as `open_device` takes them.
-        devices_file: The user's file of devices; None: see edgecv.bench.devices.declared.
+        devices: Names as `open_device` takes them, of shipped devices or of those in `devices_file`.
         threads: Numbers of interpreter threads; several make a sweep.
         retries: How often in a row a launch in which a device fails is tried again.
         mode: "burst" or "sustained"; `seconds` is the length of a sustained run, `window` of its windows (None: a
@@ -102,7 +96,7 @@ def bench_files(
         found = starting.with_startup(found, reporter)
         profiles = _profiles(cases, found, request, reporter)
     _require_something(found)
-    return reports.completed(_report(files, base, found, profiles, request))
+    return bench_report(files, base, found, profiles, request.threads)
 
 
 def compare_files(
@@ -177,6 +171,11 @@ def _open_baseline(
     """Make the baseline ready: for this host's GPU only when nothing else is measured."""
     if request.devices == (LOCAL,):
         return open_baseline(source, seed=request.seed, wanted=request.baseline_engine, reporter=reporter)
+    if request.baseline_engine != "auto":
+        raise ConfigError(
+            f"--baseline-engine {request.baseline_engine} is for this host, and other devices are measured too",
+            hint="leave it out: each device runs the baseline on its own CPU",
+        )
     choice = BaselineEngine(
         engine="litert", accelerator="cpu", format="tflite", device="the device's CPU", sentence=EACH_CPU
     )
@@ -240,144 +239,17 @@ def _error(failure: DeviceFailure, count: int) -> EdgecvError:
     return error
 
 
-def _report(
-    files: Sequence[Path],
-    base: BaselineFile | None,
-    found: Sequence[DeviceResult],
-    profiles: Mapping[tuple[str, str], bench.Profiled],
-    request: BenchRequest,
-) -> Report:
-    failures = tuple(failure for result in found for failure in result.failures)
-    artifacts = tuple(_artifact(file, _latencies(file, base, found, profiles, request)) for file in files)
-    baselines = _baselines(base, found) if base else ()
-    several = len({result.device.name for result in found}) > 1 or found[0].device.name != LOCAL
-    return Report(
-        created=now(),
-        host=reports.host_facts(),
-        dataset=None,
-        baseline=baselines[0] if baselines else None,
-        artifacts=artifacts,
-        warnings=(*_unevaluated(artifacts), *_unmeasured(failures), *_unprofiled(profiles), *_unseen(artifacts)),
-        baselines=baselines if len(baselines) > 1 else (),
-        devices=_facts(found) if several else {},
-        failures=failures,
-        sweeps=_sweeps(files, base, found, request) if len(request.threads) > 1 else (),
-    )
-
-
-def _latencies(
-    file: Path,
-    base: BaselineFile | None,
-    found: Sequence[DeviceResult],
-    profiles: Mapping[tuple[str, str], bench.Profiled],
-    request: BenchRequest,
-) -> tuple[Latency, ...]:
-    """Return a file's latencies, per device and number of threads, without ratios to what is no baseline."""
-    latencies = []
-    for device, latency in _measured(file, found, request):
-        kept = latency if base else replace(latency, ratio_to_baseline=None, ratio_ci95=None)
-        profiled = profiles.get((device, file_name(file))) if latency.threads == request.threads[0] else None
-        found_ops = profiled.profile if profiled else None
-        latencies.append(replace(kept, profile=bench.checked(found_ops, kept.p50) if found_ops else None))
-    return tuple(latencies)
-
-
-def _measured(file: Path, found: Sequence[DeviceResult], request: BenchRequest) -> list[tuple[str, Latency]]:
-    counts = request.threads
-    names = {file_name(file)} if len(counts) == 1 else {bench.sweep_name(file_name(file), count) for count in counts}
-    return [(r.device.name, one.latency) for r in found for one in r.results if one.case.name in names]
-
-
-def _sweeps(
-    files: Sequence[Path], base: BaselineFile | None, found: Sequence[DeviceResult], request: BenchRequest
-) -> tuple[ThreadSweep, ...]:
-    reference = base.case().name if base else f"{request.threads[0]} thread{'s' if request.threads[0] > 1 else ''}"
-    sweeps = []
-    for file in files:
-        for device in request.devices:
-            latencies = [latency for on, latency in _measured(file, found, request) if on == device]
-            if len(latencies) > 1:
-                sweeps.append(bench.sweep(file_name(file), reference, latencies))
-    return tuple(sweeps)
-
-
-def _baselines(base: BaselineFile, found: Sequence[DeviceResult]) -> tuple[Baseline, ...]:
-    made = []
-    for result in found:
-        latency = next((one.latency for one in result.results if one.case.name == base.case().name), None)
-        facts = result.device.facts() if latency and result.device.name != LOCAL else {}
-        hardware = f"{result.device.name}: {facts.get('cpu_model') or 'CPU'}" if facts else base.engine.device
-        made.append(
-            Baseline(
-                engine=latency.engine if latency else base.engine.engine,
-                accelerator=base.engine.accelerator,
-                device=hardware,
-                metric=None,
-                value=None,
-                latency_ms=latency_summary(latency) if latency else None,
-                kind=latency.kind if latency else result.device.kind,
-            )
-        )
-    return tuple(made)
-
-
-def _facts(found: Sequence[DeviceResult]) -> dict[str, object]:
-    return {result.device.name: dict(result.device.facts()) for result in found if result.results}
-
-
-def _artifact(file: Path, latencies: tuple[Latency, ...]) -> ArtifactResult:
-    manifest = manifest_of(file)
-    if manifest is not None:
-        return reports.artifact_result(file, manifest, folder=Path.cwd(), name=file_name(file), latency=latencies)
-    return ArtifactResult(
-        name=file_name(file),
-        path=Path(os.path.relpath(file)).as_posix(),
-        format=sniff(file),
-        scheme=UNKNOWN,
-        method=UNKNOWN,
-        sparsity=None,
-        target=UNKNOWN,
-        size_bytes=file.stat().st_size,
-        sha256=sha256(file),
-        latency=latencies,
-    )
-
-
 def _profiles(
     cases: Sequence[BenchCase], found: Sequence[DeviceResult], request: BenchRequest, reporter: Reporter
-) -> dict[tuple[str, str], bench.Profiled]:
+) -> Profiles:
     """Profile each file once per device on which it was measured, with the first number of threads."""
     if not request.profile:
         return {}
     made = {}
     for result in found:
-        failed = {failure.artifact for failure in result.failures}
+        measured = {one.case.path for one in result.results}
         for case in cases:
-            if case.name not in failed and (result.device.name, case.name) not in made:
+            if case.path in measured and (result.device.name, case.name) not in made:
                 reporter.info(f"{result.device.name}: profiling {case.name}")
                 made[result.device.name, case.name] = bench.profile(case, result.device, seed=request.seed)
     return made
-
-
-def _unprofiled(profiles: Mapping[tuple[str, str], bench.Profiled]) -> tuple[str, ...]:
-    return tuple(
-        f"{file} on {device}: profile unknown: {p.reason}" for (device, file), p in profiles.items() if p.reason
-    )
-
-
-def _unevaluated(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
-    return tuple(f"{a.name}: metric, drop and mapping unknown: bench measures latency only" for a in artifacts)
-
-
-def _unmeasured(failures: Sequence[DeviceFailure]) -> tuple[str, ...]:
-    return tuple(f"{f.artifact}: latency on {f.device} unknown: {f.message}" for f in failures)
-
-
-def _unseen(artifacts: Sequence[ArtifactResult]) -> tuple[str, ...]:
-    """Say once per device what it does not tell of its state."""
-    states = {x.device: x.conditions.after for a in artifacts for x in a.latency if x.conditions is not None}
-    return tuple(
-        f"{device}: {figure} unknown: {reason}"
-        for device, state in states.items()
-        for figure, reason in state.missing.items()
-    )

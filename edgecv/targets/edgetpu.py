@@ -9,12 +9,13 @@ import math
 from collections.abc import Set
 from dataclasses import replace
 
-from edgecv.graphs import Graph, Op, Tensor, partition
+from edgecv import files
+from edgecv.graphs import Graph, Op, Tensor, partition, read_graph
 from edgecv.profiles import OpRule, TargetProfile
-from edgecv.results import Advice, Certainty, PredictedLatency
+from edgecv.results import Advice, PredictedLatency
 from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.edgetpu_latency import predict
-from edgecv.targets.edgetpu_memory import parameter_bytes
+from edgecv.targets.edgetpu_memory import on_the_edge, parameter_bytes
 from edgecv.targets.edgetpu_rules import (
     CONDITIONS,
     LIMITED,
@@ -38,6 +39,10 @@ NOTE = (
 )
 UNQUANTISED_NOTE = (
     "no operator works on quantised int8 or uint8 tensors: make an int8 file (scheme int8) for this target"
+)
+EDGE_NOTE = (
+    "whether all cached weights fit the chip is open: published logs show 6.9 to 7.7 MiB for them; what does not is "
+    "streamed at each inference"
 )
 PROGRAM = "edgetpu_compiler"
 VARIABLE = "EDGECV_EDGETPU_COMPILER"
@@ -68,6 +73,8 @@ def judge_on_edgetpu(request: Request) -> Verdict:
     refused = wrong_format(request)
     if refused is not None:
         return refused
+    if any(op.op == COMPILED for op in graph.ops):
+        return _already_compiled(graph)
     whole = _whole_file(graph, profile)
     if whole is not None:
         return _rejected(graph, whole, profile)
@@ -78,7 +85,7 @@ def judge_on_edgetpu(request: Request) -> Verdict:
     too_large = _unseen_size(graph, parts, profile)
     doubts = {index: too_large or doubt for index, doubt in found.items() if isinstance(doubt, Doubt)}
     if too_large is not None:
-        doubts |= {op.index: too_large for op in parts if op.op != COMPILED}
+        doubts |= {op.index: too_large for op in parts}
     findings = tuple(
         _finding(op, refusals.get(op.index), doubts.get(op.index), op.index in mapped, profile) for op in graph.ops
     )
@@ -91,6 +98,7 @@ def judge_on_edgetpu(request: Request) -> Verdict:
             NOTE,
             *_compiler_note(),
             *((too_large.reason,) if too_large is not None else ()),
+            *((EDGE_NOTE,) if on_the_edge(graph, parts, profile) else ()),
             *_runtime_note(parts, profile),
             *_latency_note(latency, findings),
         ),
@@ -98,6 +106,19 @@ def judge_on_edgetpu(request: Request) -> Verdict:
         latency=latency,
         advice=_advice(graph, refusals, mapped, profile),
     )
+
+
+def is_compiled(path: files.PathLike) -> bool:
+    """Say whether the Edge TPU compiler made a file: the CPU cannot run it whole. Raises as `read_graph` does."""
+    return any(op.op == COMPILED for op in read_graph(path).ops)
+
+
+def _already_compiled(graph: Graph) -> Verdict:
+    reason = "the file is compiled already: what the compiler left in it runs on the CPU"
+    left = Finding(status="Left on the CPU by the compiler", mapped=False, certainty="certain", reason=reason)
+    done = Finding(status=MAPPED, mapped=True, certainty="certain")
+    findings = tuple(done if op.op == COMPILED else left for op in graph.ops)
+    return Verdict(findings=findings, kind="predicted", notes=("the file is compiled already",))
 
 
 def _rejected(graph: Graph, whole: Refusal, profile: TargetProfile) -> Verdict:
@@ -163,8 +184,6 @@ def _runtime_note(mapped: list[Op], profile: TargetProfile) -> tuple[str, ...]:
 
 def judge(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Doubt | None:
     """Return why the compiler does not support one operator, or why that is open; None when it does."""
-    if op.op == COMPILED:
-        return None
     rule = profile.ops.get(op.op)
     if op.is_custom or op.op == "DEQUANTIZE":
         return _type_refusal(graph, op, profile) or Refusal(
@@ -265,8 +284,7 @@ def _finding(op: Op, refusal: Refusal | None, doubt: Doubt | None, mapped: bool,
     if mapped and doubt is not None:
         return Finding(status=MAPPED, mapped=True, certainty="unknown", reason=doubt.reason)
     if mapped:
-        certainty: Certainty = "certain" if op.op == COMPILED else profile.ops[op.op].certainty
-        return Finding(status=MAPPED, mapped=True, certainty=certainty)
+        return Finding(status=MAPPED, mapped=True, certainty=profile.ops[op.op].certainty)
     reason = f"{op.op} is supported, but comes after an operator that runs on the CPU; only the first part is compiled"
     return Finding(status=SECOND_SUBGRAPH, mapped=False, certainty="likely", reason=reason)
 

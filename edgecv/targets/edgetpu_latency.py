@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgecv.errors import ConfigError
 from edgecv.graphs import Graph, Op
 from edgecv.profiles import TargetProfile
 from edgecv.results import PredictedLatency
-from edgecv.targets.edgetpu_memory import UNCOUNTED, layer_bytes, streamed_ops
+from edgecv.targets.edgetpu_memory import UNCOUNTED, layer_bytes, streamed_ops, with_cache
 from edgecv.targets.table import limit
 
 _MULTIPLIERS = 4096
@@ -68,7 +68,7 @@ def predict(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> Predi
     if not profile.latency or not mapped or any(op.op in UNCOUNTED for op in mapped):
         return None
     times = time_of(load(graph, mapped, profile), profile.latency)
-    fewest, most = (_with_cache(profile, limit(profile, f"cache_bytes_{end}")) for end in ("most", "least"))
+    fewest, most = (with_cache(profile, limit(profile, f"cache_bytes_{end}")) for end in ("most", "least"))
     return PredictedLatency(
         ms=sum(times.values()),
         low_ms=_bound(load(graph, mapped, fewest), profile.latency, "fast_output_mb_per_s", 1),
@@ -76,10 +76,6 @@ def predict(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> Predi
         parts_ms=times,
         median_error=profile.latency["median_error"],
     )
-
-
-def _with_cache(profile: TargetProfile, size: float) -> TargetProfile:
-    return replace(profile, limits={**profile.limits, "cache_bytes": size})
 
 
 def _bound(asked: Load, constants: Mapping[str, float], link: str, sign: int) -> float:

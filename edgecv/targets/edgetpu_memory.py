@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +48,17 @@ def streamed_ops(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> 
         else:
             memory += occupied
     return frozenset(away)
+
+
+def on_the_edge(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> bool:
+    """Say whether published sizes of the memory for weights leave it open which of them are streamed."""
+    ends = (with_cache(profile, limit(profile, f"cache_bytes_{end}")) for end in ("least", "most"))
+    return len({streamed_ops(graph, mapped, end) for end in ends}) > 1
+
+
+def with_cache(profile: TargetProfile, size: float) -> TargetProfile:
+    """Return the target with so many bytes of memory for weights."""
+    return replace(profile, limits={**profile.limits, "cache_bytes": size})
 
 
 def layer_bytes(graph: Graph, op: Op) -> int:

@@ -25,7 +25,7 @@ def test_the_three_ways_are_told_apart(tmp_path):
     assert startup.cold.load_ms == 60.0
     assert startup.cold.first_ms == pytest.approx(8.0)
     assert startup.cache_bytes == len(b"programs")
-    assert startup.launches == 2
+    assert (startup.launches, startup.from_cache) == (2, True)
     assert (found.adapter, found.precision) == ("fake", "float16")
     assert device.launches == 2 * 3 + 1, "a fresh process for each start, and one to ask the precision"
 

@@ -191,6 +191,11 @@ def test_requests_that_make_no_sense(files, devices, changes, words):
     assert devices["one"].launches == 0
 
 
+def test_a_baseline_engine_of_this_host_is_no_other_devices(files, devices):
+    with pytest.raises(ConfigError, match="is for this host"):
+        benching.bench_files([files["a"]], replace(QUICK, baseline_engine="onnxruntime"), baseline=files["base"])
+
+
 def test_a_profile_has_operators_and_layers(files, devices):
     row = {"name": "Gemm", "op": "Gemm", "index": None, "node": "dense/MatMul", "ms": 0.5}
     devices["one"].profile = {

@@ -94,3 +94,18 @@ def test_a_wrong_report_is_invalid(document, name):
 def test_nan_never_reaches_the_file(report):
     with pytest.raises(Exception, match="non-finite"):
         codec.encode(dataclasses.replace(report.artifacts[0], value=float("nan")))
+
+
+def test_a_report_of_before_the_benchmark_additions_is_valid_and_read(document, tmp_path):
+    from edgecv.report import read
+
+    for key in ("baselines", "devices", "failures", "sweeps"):
+        del document[key]
+    for one in document["artifacts"]:
+        for latency in one["latency"]:
+            for key in ("mode", "conditions", "sustained", "profile"):
+                del latency[key]
+    VALIDATOR.validate(document)
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    latency = read(tmp_path / "report.json").artifacts[0].latency[0]
+    assert (latency.mode, latency.conditions, latency.sustained, latency.profile) == ("burst", None, None, None)

@@ -73,3 +73,15 @@ class TestCompare:
         result = compare(content, [[years + 0.9, share + 0.02]])
         assert (result.passed, result.tolerance) == (False, 0.01)
         assert result.max_abs_diff == pytest.approx(0.02)
+
+    def test_an_accelerators_own_rounding_widens_the_tolerance_by_the_size_of_the_output(self):
+        large = np.array([300.0, -400.0], np.float32)
+        vector = Golden(image=pack_array(np.zeros((2, 2), np.uint8)), outputs=(pack_array(large),))
+        content = dataclasses.replace(self.CONTENT, golden=(vector,))
+        near = [[large + np.float32(7.5)]]
+        assert not compare(content, near).passed
+        found = compare(content, near, relative=0.02)
+        assert (found.passed, found.tolerance) == (True, pytest.approx(8.0))
+        assert not compare(content, [[large + np.float32(8.5)]], relative=0.02).passed
+        strict = compare(self.CONTENT, [[np.array([0.0, 0.75], np.float32)]], relative=1e-6)
+        assert not strict.passed, "never below the file's own tolerance"

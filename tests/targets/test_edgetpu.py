@@ -263,6 +263,15 @@ def test_compiled_file_is_recognised(judge) -> None:
     found = judge(unary("edgetpu-custom-op", (1, 8)))
     assert (found.n_mapped, found.ops[0].certainty) == (1, "certain")
     assert found.parameter_bytes.on_chip is None
+    assert any("compiled already" in note for note in found.notes)
+
+
+def test_what_the_compiler_left_stays_on_the_cpu(judge) -> None:
+    names = ["x", "a", "y"]
+    ops = [N("edgetpu-custom-op", ["x"], ["a"]), N("TANH", ["a"], ["y"])]
+    found = judge(Net({n: T((1, 4, 4, 2)) for n in names}, ops))
+    assert [(o.mapped, o.certainty) for o in found.ops] == [(True, "certain"), (False, "certain")]
+    assert found.latency is None
 
 
 @pytest.mark.parametrize(

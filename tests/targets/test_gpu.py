@@ -109,6 +109,14 @@ def test_wrong_answers_are_told(judge, difference, wrong) -> None:
     assert any("differ from the CPU's by" in note for note in verdict.notes)
 
 
+def test_an_8_bit_file_may_saturate_on_the_cpu_alone(judge) -> None:
+    net = Net({"x": T((1, 4)), "y": T((1, 4))}, [N("TANH", ["x"], ["y"])])
+    verdict = judge(net, SOFTWARE + WRONG.format("0.9"))
+    assert not any("WRONG ANSWERS" in note for note in verdict.notes)
+    assert any("saturation" in note for note in verdict.notes)
+    assert verdict.findings[0].certainty == "accelerator"
+
+
 @pytest.mark.parametrize(("per_group", "mapped"), [(2, False), (4, True)])
 def test_wrong_answers_are_blamed_on_grouped_convolutions(judge, per_group, mapped) -> None:
     tensors = {
