@@ -41,7 +41,7 @@ exec "$here/lib/ld.so" --library-path "$here/lib" "$here/usr/bin/python3" "$@"
 # $1 the archive, $2 the folder that it becomes, $3 its stamp, $4 the rest of the start program, ~ for ends of lines.
 UNPACK = (
     'part="$2.partial-$$"; mkdir -p -- "$part" && tar -xf "$1" -C "$part" && '
-    '{ printf "#!%s\\n" "$(command -v sh)"; printf "%s" "$4" | tr "%" "\\n"; } > "$part/python" && '
+    '{ printf "#!%s\\n" "$(command -v sh)"; printf "%s" "$4" | tr "~" "\\n"; } > "$part/python" && '
     'chmod 755 "$part/python" && printf "%s" "$3" > "$part/edgecv.json" && rm -rf -- "$2" && mv -- "$part" "$2"'
 )
 

@@ -52,6 +52,9 @@ class AdbDaemon:
         """Cut every connection; `for_good` also takes no new ones."""
         if for_good:
             self._closing = True
+            # Closing alone would leave the thread in accept(), which would take one more connection.
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
         for connection in self._connections:
             with contextlib.suppress(OSError):
