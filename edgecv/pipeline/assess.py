@@ -154,6 +154,7 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     with open_predictor(file, request) as predictor:
         dataset = models.open_data(request.data, manifest_of(file))
         delegates.remark(predictor, reporter)
+        delegates.warn_wrong(file, predictor, reporter)
         delegates.warn_float16(file, predictor, dataset, request.split, reporter)
         split = dataset.split(request.split)
         found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)

@@ -10,14 +10,16 @@ from typing import Any
 from edgecv.data import Dataset
 from edgecv.errors import EdgecvError, PartialAccelerationError
 from edgecv.evaluate import audit_float16
+from edgecv.graphs import read_graph
 from edgecv.manifest import Manifest, unpack_array
 from edgecv.progress import QUIET, Reporter
 from edgecv.results import Float16Audit, OpVerdict
-from edgecv.runtime.container import sniff
+from edgecv.runtime.container import read_manifest, sniff
 from edgecv.runtime.image import preprocess, preprocess_batch
 from edgecv.specs import ModelSpec
 from edgecv.targets import inspect
-from edgecv.targets.gpu import APART
+from edgecv.targets.gpu import APART, STRIDED, is_known_wrong
+from edgecv.targets.layers import layer_names
 
 SHOWN = 8
 HINT = "--allow-partial runs those on the CPU; edgecv inspect --target gpu lists every operator"
@@ -62,6 +64,19 @@ def remark(predictor: Any, reporter: Reporter) -> None:
         share = f": {session.n_accelerated} of {session.n_operators} operators" if counted else ""
         reporter.warn(f"only a part runs on the GPU{share}; the rest runs on the CPU")
     reporter.info(f"on '{predictor.adapter}', in {predictor.precision or 'a precision that could not be found out'}")
+
+
+def warn_wrong(file: Path, predictor: Any, reporter: Reporter) -> None:
+    """Warn of layers that a GPU takes and is known to compute wrongly."""
+    if getattr(predictor, "accelerator", "cpu") != "gpu" or sniff(file) != "tflite":
+        return
+    graph = read_graph(file)
+    wrong = [op.index for op in graph.ops if is_known_wrong(graph, op)]
+    if wrong:
+        manifest = read_manifest(file)
+        layers = layer_names(graph, manifest.layer_map if manifest else ())
+        named = ", ".join(layers[index] or f"operator {index}" for index in wrong[:SHOWN])
+        reporter.warn(f"the GPU takes {len(wrong)} layers and computes them wrongly: {named}: {STRIDED}")
 
 
 def warn_float16(file: Path, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:

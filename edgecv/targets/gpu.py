@@ -19,6 +19,11 @@ WRONG_ABOVE = 0.5
 
 UNEVEN = "it computes wrong answers: a grouped convolution whose groups are no multiple of 4 channels"
 
+STRIDED = "it computes wrong answers: an 8-bit 1x1 convolution with strides (LiteRT 2.3; float files are right)"
+
+WRONG = "Wrong answers on the GPU"
+"""Status of operators that the accelerator takes and was seen to compute wrongly."""
+
 APART = "Not in the delegated part"
 """Status of operators that the GPU supports and leaves to the CPU: it takes one part of the graph."""
 
@@ -65,6 +70,8 @@ def _broken_condition(graph: Graph, op: Op, max_axes: int) -> str:
         return f"it works on tensors of {axes} axes; at most {max_axes} are supported"
     if _is_uneven_group(graph, op):
         return UNEVEN
+    if is_known_wrong(graph, op):
+        return STRIDED
     if op.op == "STRIDED_SLICE" and graph.tensors[op.inputs[3]].is_constant and constant(graph, op.inputs[3]).min() < 0:
         return "reversed slices are not supported"
     return ""
@@ -98,6 +105,7 @@ def verdict_of(graph: Graph, answer: Answer) -> Verdict:
         notes += [doubt] if doubt else []
     if _is_wrong(graph, answer):
         findings = tuple(_doubted(graph, op, found) for op, found in zip(graph.ops, findings, strict=True))
+    findings = tuple(_known(graph, op, found) for op, found in zip(graph.ops, findings, strict=True))
     notes += _answers(graph, answer)
     return Verdict(findings=findings, kind=kind, notes=tuple(notes))
 
@@ -114,7 +122,25 @@ def _doubted(graph: Graph, op: Op, finding: Finding) -> Finding:
     """Blame wrong answers on the operators that are known for them; the others are in doubt."""
     if not _is_uneven_group(graph, op):
         return replace(finding, certainty="unknown")
-    return Finding(status="Wrong answers on the GPU", mapped=False, certainty="accelerator", reason=UNEVEN)
+    return Finding(status=WRONG, mapped=False, certainty="accelerator", reason=UNEVEN)
+
+
+def is_known_wrong(graph: Graph, op: Op) -> bool:
+    """Say whether the accelerator is known to compute an operator wrongly, whatever it says of it.
+
+    Established on LiteRT 2.3 by comparing single operators with the CPU: 8-bit 1x1 convolutions with strides, as in the
+    shortcuts of residual networks, are off by as much as the answer itself.
+    """
+    if op.op != "CONV_2D" or graph.outputs_of(op)[0].dtype not in ("int8", "uint8"):
+        return False
+    pointwise = graph.inputs_of(op)[1].shape[1:3] == (1, 1)
+    return pointwise and max(op.options.get("stride_w", 1), op.options.get("stride_h", 1)) > 1
+
+
+def _known(graph: Graph, op: Op, finding: Finding) -> Finding:
+    if not finding.mapped or not is_known_wrong(graph, op):
+        return finding
+    return Finding(status=WRONG, mapped=False, certainty="certain", reason=STRIDED)
 
 
 def _is_uneven_group(graph: Graph, op: Op) -> bool:

@@ -13,7 +13,7 @@ from edgecv.targets.gpu import SOFTWARE_NOTE, judge_on_gpu
 from edgecv.targets.gpu_probe import ask, parse
 from edgecv.targets.verdict import Request
 from edgecv.targets.vulkan import Driver, activate, drivers
-from tests.graphs.tiny import N, Net, T, build, lenet
+from tests.graphs.tiny import N, Net, T, build, lenet, options
 
 SOFTWARE = "I0000 00:00 1 environment.cc:532] Selected adapter: SwiftShader Device (Subzero), arch=swiftshader, " \
     "vendor=google, backend=Vulkan, adapterType=CPU / Software\n"  # fmt: skip
@@ -107,6 +107,24 @@ def test_wrong_answers_are_told(judge, difference, wrong) -> None:
     assert any("WRONG ANSWERS" in note for note in verdict.notes) == wrong
     assert verdict.findings[0].certainty == ("unknown" if wrong else "accelerator")
     assert any("differ from the CPU's by" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dtype", "mapped"),
+    [(1, 2, "int8", False), (1, 1, "int8", True), (3, 2, "int8", True), (1, 2, "float32", True)],
+)
+def test_strided_pointwise_convolutions_in_8_bits_are_known_to_be_wrong(judge, kernel, stride, dtype, mapped) -> None:
+    tensors = {
+        "x": T((1, 8, 8, 8), dtype),
+        "w": T((8, kernel, kernel, 8), dtype, data=b"\0" * 64 * kernel**2 * (4 if dtype == "float32" else 1)),
+        "y": T((1, 8 // stride, 8 // stride, 8), dtype),
+    }
+    conv = options("Conv2DOptions", strideW=stride, strideH=stride)
+    finding = judge(Net(tensors, [N("CONV_2D", ["x", "w"], ["y"], conv)]), SOFTWARE + FULL).findings[0]
+    assert finding.mapped == mapped
+    assert ("1x1 convolution" in finding.reason) == (not mapped)
+    by_table = judge(Net(tensors, [N("CONV_2D", ["x", "w"], ["y"], conv)]), "", found=()).findings[0]
+    assert by_table.mapped == mapped
 
 
 def test_an_8_bit_file_may_saturate_on_the_cpu_alone(judge) -> None:

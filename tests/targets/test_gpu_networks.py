@@ -41,8 +41,8 @@ def test_inspect_says_what_the_accelerator_takes_and_it_answers_as_the_cpu(cover
 
 
 def test_a_record_that_is_wrong_is_a_problem(coverage):
-    good = {"n_ops": 5, "inspect": 5, "accelerator": 5, "strict": "opens", "difference": 1e-6, "way": "float32",
-            "precision": "float32"}  # fmt: skip
+    good = {"n_ops": 5, "inspect": 5, "known_wrong": 0, "accelerator": 5, "strict": "opens", "difference": 1e-6,
+            "way": "float32", "precision": "float32"}  # fmt: skip
     assert coverage.problem(good) == ""
     assert "disagree" in coverage.problem({**good, "inspect": 4})
     assert "disagree" in coverage.problem({**good, "strict": "refuses"})
