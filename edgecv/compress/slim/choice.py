@@ -13,6 +13,9 @@ from edgecv.compress.slim.channels import Dependencies
 from edgecv.compress.slim.cost import CostModel, Size
 from edgecv.errors import ConfigError
 
+COARSE = 8
+"""Parts in which the way to the smallest network is looked at before bisection."""
+
 BudgetKind = Literal["macs", "bytes", "latency"]
 
 
@@ -108,18 +111,26 @@ def fewest_steps(known: Dependencies, order: list[_Chunk], within: Callable[[Siz
 
 
 def fewest_measured(order: list[_Chunk], within: Callable[[int], bool]) -> int:
-    """Return how many steps it takes by bisection, where `within(count)` builds and measures a candidate.
+    """Return how many steps it takes, where `within(count)` builds and measures a candidate.
+
+    Looks at evenly spaced candidates, the largest first, and then bisects below the first that is fast enough: very
+    thin layers can be slower than wider ones, so the smallest network says nothing of those before it.
 
     Raises:
-        ConfigError: All of them are not enough.
+        ConfigError: None of the candidates is fast enough.
     """
-    low, high = 0, len(order)
-    if not within(high):
-        raise unreachable("the smallest network that can be reached is not fast enough")
-    while low < high:
+    low = -1
+    for part in range(COARSE + 1):
+        high = len(order) * part // COARSE
+        if high > low and within(high):
+            break
+        low = max(low, high)
+    else:
+        raise unreachable(f"none of {COARSE + 1} networks of up to {len(order)} steps is fast enough")
+    while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if within(middle) else (middle + 1, high)
-    return low
+        low, high = (low, middle) if within(middle) else (middle, high)
+    return high
 
 
 def unreachable(what: str) -> ConfigError:

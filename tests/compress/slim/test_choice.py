@@ -76,13 +76,21 @@ def test_a_budget_out_of_reach_is_refused(known: Dependencies) -> None:
         fewest_measured(order, lambda count: False)
 
 
-def test_measuring_bisects(known: Dependencies) -> None:
+@pytest.mark.parametrize("last", [10**6, 30, 14])
+def test_measuring_finds_the_first_that_is_fast_enough(known: Dependencies, last: int) -> None:
+    """Also where the smallest networks are slow again."""
     order = steps(known, random_scores(known), Limits(), by="macs")
+    start = len(order) // 8 * 3 - 4 if last == 14 else 13
     tried: list[int] = []
 
     def within(count: int) -> bool:
         tried.append(count)
-        return count >= 13
+        return start <= count <= start + last
 
-    assert fewest_measured(order, within) == 13
-    assert len(tried) <= 2 + int(np.log2(len(order)))
+    assert fewest_measured(order, within) == start
+    assert len(tried) == len(set(tried)) <= 9 + int(np.log2(len(order)))
+
+
+def test_a_network_that_is_fast_enough_stays(known: Dependencies) -> None:
+    order = steps(known, random_scores(known), Limits(), by="macs")
+    assert fewest_measured(order, lambda count: True) == 0
