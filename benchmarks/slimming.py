@@ -172,7 +172,9 @@ def main() -> int:
     cases = codec.decode(Cases, read_toml(path, what="cases"), where=str(path)).case
     chosen = [case for case in cases if not options.case or case.name in options.case]
     rows = [run(case, options.data, options.parents, options.out) for case in chosen]
-    summary = {"schema": "edgecv.slimming/1", "host": codec.encode(host_facts()), "cases": rows}
+    facts = host_facts()
+    host = {key: facts[key] for key in ("cpu_model", "usable_cpus", "os", "python", "packages")}
+    summary = {"schema": "edgecv.slimming/1", "host": host, "cases": rows}
     with atomic_path(options.out / "slimming.json") as partial:
         partial.write_text(json.dumps(summary, indent=1) + "\n")
     write_text(options.out / "slimming.md", markdown(rows))
