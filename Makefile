@@ -20,8 +20,8 @@ help: ## show this list
 demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow; ends with a table and demo/report.html
 	$(BIN)/edgecv demo --out $(DEMO)
 
-test: $(VENV)/.dev lint ## lint, types and every fast test (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow and not matrix"
+test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (under 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not matrix"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout=3000
