@@ -107,7 +107,8 @@ class CalibrationRecipe:
     """How activation ranges are found. One TOML file in `calibration/` each; the file's stem is its name.
 
     Attributes:
-        sampler: "stratified" takes the same number of images of each class, "first" the first ones, "random" any.
+        sampler: "stratified" takes the same number of images of each class, "diverse" those that differ most, "first"
+            the first ones, "random" any.
         count: Images to run.
         estimator: "minmax", "moving_average", "percentile", "mse" or "entropy".
         percentile: For "percentile", in 50..100: 99.99 clips one value in 10,000 at each end.
@@ -117,7 +118,7 @@ class CalibrationRecipe:
 
     name: str
     title: str
-    sampler: Literal["stratified", "first", "random"] = "stratified"
+    sampler: Literal["stratified", "diverse", "first", "random"] = "stratified"
     count: int = 100
     estimator: Literal["minmax", "moving_average", "percentile", "mse", "entropy"] = "minmax"
     percentile: float = 99.99

@@ -13,6 +13,8 @@ Array = np.ndarray[Any, Any]
 BINS = 4096
 """Bins on each side of zero."""
 _LOWEST_EXPONENT = -120
+_CHUNK = 1 << 15
+"""Values binned at a time: their doubles and bins stay in a core's cache."""
 
 
 def finite_range(batch: Array) -> tuple[float, float]:
@@ -69,15 +71,36 @@ class StreamingHistogram:
         low, high = finite_range(batch)
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._fit(max(abs(low), abs(high)))
-        # In double, so that even subnormal values keep their sign.
-        bins = np.floor(np.asarray(batch, np.float64).ravel() / self.width).astype(np.int64)
-        self.counts += np.bincount(bins + BINS, minlength=2 * BINS)
+        values, per_unit = batch.reshape(-1), math.ldexp(1.0, -self._exponent)
+        for start in range(0, values.size, _CHUNK):
+            # In double, so that even subnormal values keep their sign; the factor is a power of two, thus exact.
+            scaled = values[start : start + _CHUNK].astype(np.float64)
+            scaled *= per_unit
+            np.floor(scaled, out=scaled)
+            bins = scaled.astype(np.int64)
+            bins += BINS
+            self.counts += np.bincount(bins, minlength=2 * BINS)
+
+    def merge(self, other: StreamingHistogram) -> None:
+        """Count what another histogram has counted; the result is that of one histogram over both."""
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self._widen(other._exponent)
+        self.counts += _merged_bins(other.counts, self._exponent - other._exponent)
 
     def _fit(self, magnitude: float) -> None:
         # Strictly below BINS * width, since the bins are half open.
         _, exponent = math.frexp(magnitude)
-        needed = max(exponent - int(math.log2(BINS)), _LOWEST_EXPONENT) if magnitude else _LOWEST_EXPONENT
-        if needed > self._exponent:
-            bins = np.arange(-BINS, BINS) >> min(needed - self._exponent, 62)
-            self.counts = np.bincount(bins + BINS, weights=self.counts, minlength=2 * BINS).astype(np.int64)
-            self._exponent = needed
+        self._widen(exponent - int(math.log2(BINS)) if magnitude else _LOWEST_EXPONENT)
+
+    def _widen(self, exponent: int) -> None:
+        if exponent > self._exponent:
+            self.counts = _merged_bins(self.counts, exponent - self._exponent)
+            self._exponent = exponent
+
+
+def _merged_bins(counts: Array, doublings: int) -> Array:
+    """Return the counts for bins that are 2**doublings times as wide."""
+    if not doublings:
+        return counts
+    bins = np.arange(-BINS, BINS) >> min(doublings, 62)
+    return np.bincount(bins + BINS, weights=counts, minlength=2 * BINS).astype(np.int64)

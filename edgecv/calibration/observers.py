@@ -1,13 +1,16 @@
 """Range observers: each sees an activation batch by batch and says which range to quantise.
 
-`observe(batch)` takes float values of any shape and raises DataError for an empty or non-finite batch. `result()`
-returns (min, max) with min <= 0 <= max, since zero must be exactly representable (padding), in the values' unit;
-it raises ConfigError before the first batch. Memory never depends on how many values are seen.
+`observe(batch)` takes float values of any shape and raises DataError for an empty or non-finite batch. It is
+`merge(summarise(batch))`: `summarise` touches nothing of the observer, so threads may call it for several batches at
+once, and `merge` takes the summaries in the batches' order; ranges are equal then, to the last bit, whatever the number
+of threads. `result()` returns (min, max) with min <= 0 <= max, since zero must be exactly representable (padding), in
+the values' unit; it raises ConfigError before the first batch. Memory never depends on how many values are seen.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +26,12 @@ ESTIMATORS = ("minmax", "moving_average", "percentile", "mse", "entropy")
 
 class RangeObserver(Protocol):
     """See the module's first lines."""
+
+    def summarise(self, batch: Array) -> Any:
+        """Return what `merge` needs to know of a batch of values, any shape, float; the observer stays as it is."""
+
+    def merge(self, summary: Any) -> None:
+        """Take the summary of the next batch."""
 
     def observe(self, batch: Array) -> None:
         """Take a batch of values, any shape, float."""
@@ -41,9 +50,14 @@ class MinMaxObserver:
         self._low = math.inf
         self._high = -math.inf
 
+    def summarise(self, batch: Array) -> Range:
+        return finite_range(batch)
+
+    def merge(self, summary: Range) -> None:
+        self._low, self._high = min(self._low, summary[0]), max(self._high, summary[1])
+
     def observe(self, batch: Array) -> None:
-        low, high = finite_range(batch)
-        self._low, self._high = min(self._low, low), max(self._high, high)
+        self.merge(self.summarise(batch))
 
     def result(self) -> Range:
         return _around_zero(self._low, self._high)
@@ -65,17 +79,50 @@ class MovingAverageObserver:
         self._low = math.inf
         self._high = -math.inf
 
-    def observe(self, batch: Array) -> None:
-        low, high = finite_range(batch)
+    def summarise(self, batch: Array) -> Range:
+        return finite_range(batch)
+
+    def merge(self, summary: Range) -> None:
+        low, high = summary
         keep = self._momentum if math.isfinite(self._low) else 0.0
         self._low = keep * self._low + (1 - keep) * low if keep else low
         self._high = keep * self._high + (1 - keep) * high if keep else high
+
+    def observe(self, batch: Array) -> None:
+        self.merge(self.summarise(batch))
 
     def result(self) -> Range:
         return _around_zero(self._low, self._high)
 
 
-class PercentileObserver:
+class HistogramObserver:
+    """A range that follows from the histogram of all values.
+
+    Args:
+        estimate: From the full histogram to (min, max).
+    """
+
+    def __init__(self, estimate: Callable[[StreamingHistogram], Range]) -> None:
+        self._estimate = estimate
+        self._histogram = StreamingHistogram()
+
+    def summarise(self, batch: Array) -> StreamingHistogram:
+        histogram = StreamingHistogram()
+        histogram.add(batch)
+        return histogram
+
+    def merge(self, summary: StreamingHistogram) -> None:
+        self._histogram.merge(summary)
+
+    def observe(self, batch: Array) -> None:
+        self.merge(self.summarise(batch))
+
+    def result(self) -> Range:
+        _require_values(self._histogram.low)
+        return _around_zero(*self._estimate(self._histogram))
+
+
+class PercentileObserver(HistogramObserver):
     """Percentiles at both ends, from a streaming histogram; see `clipping.percentile_range` for the source.
 
     Args:
@@ -85,43 +132,21 @@ class PercentileObserver:
     def __init__(self, percentile: float) -> None:
         if not 50 <= percentile <= 100:
             raise ConfigError(f"percentile is {percentile}, expected 50 to 100", hint="99.99 clips 0.01 % at each end")
-        self._percentile = percentile
-        self._histogram = StreamingHistogram()
-
-    def observe(self, batch: Array) -> None:
-        self._histogram.add(batch)
-
-    def result(self) -> Range:
-        _require_values(self._histogram.low)
-        return _around_zero(*percentile_range(self._histogram, self._percentile))
+        super().__init__(lambda histogram: percentile_range(histogram, percentile))
 
 
-class MseObserver:
+class MseObserver(HistogramObserver):
     """The range with the least squared quantisation error; see `clipping.mse_range` for the source."""
 
     def __init__(self) -> None:
-        self._histogram = StreamingHistogram()
-
-    def observe(self, batch: Array) -> None:
-        self._histogram.add(batch)
-
-    def result(self) -> Range:
-        _require_values(self._histogram.low)
-        return _around_zero(*mse_range(self._histogram))
+        super().__init__(mse_range)
 
 
-class EntropyObserver:
+class EntropyObserver(HistogramObserver):
     """The clipping with the least KL divergence; see `clipping.entropy_range` for the source."""
 
     def __init__(self) -> None:
-        self._histogram = StreamingHistogram()
-
-    def observe(self, batch: Array) -> None:
-        self._histogram.add(batch)
-
-    def result(self) -> Range:
-        _require_values(self._histogram.low)
-        return _around_zero(*entropy_range(self._histogram))
+        super().__init__(entropy_range)
 
 
 def make_observer(recipe: CalibrationRecipe) -> RangeObserver:

@@ -62,20 +62,29 @@ def evaluate(
 
 
 def debug(
-    float_file: Annotated[Path, typer.Argument(help="The float32 `.tflite`.")],
-    int8_file: Annotated[Path, typer.Argument(help="The int8 `.tflite` of the same model.")],
+    float_file: Annotated[Path, typer.Argument(help="The float32 `.tflite`; or a `.keras`, quantised here.")],
+    int8_file: Annotated[Path | None, typer.Argument(help="The int8 `.tflite` of the same model.")] = None,
     data: opt.OptionalData = None,
+    calibration: Annotated[str, typer.Option("--calibration", help="Recipe for a `.keras`.")] = "minmax",
+    spec: opt.Spec = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Of the validation split.")] = 64,
+    rank: Annotated[bool, typer.Option("--rank", help="Also measure what each layer costs, and what helps.")] = False,
+    top: Annotated[int, typer.Option("--top", min=0, help="Layers to try remedies for.")] = 5,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the ranking; implies --rank.")] = None,
+    force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Show the quantisation noise of every layer: where an int8 file loses its accuracy.
+    """Show where an int8 file loses its accuracy: the noise of every layer, and with --rank what each one costs.
 
-    Example: `edgecv debug lenet5-float32.tflite lenet5-int8.tflite --data digits`
+    Example: `edgecv debug lenet5-float32.tflite lenet5-int8.tflite --data digits --rank`
     """
-    from edgecv.pipeline import debug as debugging
+    from edgecv.pipeline.debug import debug as find
 
-    found = debugging.noise(float_file, int8_file, data=data, samples=samples, reporter=ConsoleReporter())
-    emit_json(found) if json_ else render.noise(found)
+    found = find(
+        float_file, int8_file, data=data, calibration=calibration, spec=spec, samples=samples, rank=rank, top=top,
+        html=html, force=force, reporter=ConsoleReporter(),
+    )  # fmt: skip
+    emit_json(found) if json_ else render.debugged(found)
 
 
 def report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,13 +20,29 @@ IoType = Annotated[
     str | None,
     typer.Option("--io", help="An int8 file's input and output: int8 (default; onnx: float32), uint8, or float32."),
 ]
+KeepFloat = Annotated[
+    list[str] | None,
+    typer.Option("--keep-float", help="A layer that an int8 file computes in float32; * is a wildcard; repeatable."),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option("--max-drop", help="Climb the quantisation ladder: largest loss allowed, in percentage points."),
+]
 Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
 
 
 def prune(
     model: Model,
     out: opt.Out,
-    sparsity: Annotated[float, typer.Option("--sparsity", help="Share of zero weights to reach, between 0 and 1.")],
+    sparsity: Annotated[
+        float | None, typer.Option("--sparsity", help="Share of zero weights to reach, between 0 and 1.")
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", help="2:4 makes two of each four input channels zero.")
+    ] = None,
+    clusters: Annotated[
+        int | None, typer.Option("--clusters", help="Give each kernel so many values; its zeros stay.")
+    ] = None,
     data: opt.OptionalData = None,
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
@@ -35,25 +51,75 @@ def prune(
     spec: opt.Spec = None,
     json_: opt.Json = False,
 ) -> None:
-    """Prune weights by magnitude while training on.
+    """Make weights zero, or few different values, while training on: files that compress, not faster ones.
 
     Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
     """
-    from edgecv.pipeline import models
+    from edgecv.pipeline import models, pruning
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
-    plan = models.PrunePlan(sparsity=sparsity, data=data, epochs=epochs, seed=seed)
-    saved = models.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
+    saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
+
+
+def slim(
+    model: Model,
+    out: opt.Out,
+    macs: Annotated[float | None, typer.Option("--macs", help="Share of the multiply-accumulates to leave.")] = None,
+    nbytes: Annotated[float | None, typer.Option("--bytes", help="Share of the weights' bytes to leave.")] = None,
+    latency: Annotated[float | None, typer.Option("--latency", help="Share of the measured time to leave.")] = None,
+    plan: Annotated[Path | None, typer.Option("--plan", help="A channel plan to follow, without training.")] = None,
+    low_rank: Annotated[
+        float | None, typer.Option("--low-rank", help="Factor large dense layers; share of the energy to keep.")
+    ] = None,
+    drop_units: Annotated[int | None, typer.Option("--drop-units", help="Number of residual units to drop.")] = None,
+    score: Annotated[str, typer.Option("--score", help="taylor, similarity, l1, bn or fpgm.")] = "taylor",
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds of removing channels and training on.")] = 3,
+    multiple: Annotated[int, typer.Option("--multiple", help="Leave a multiple of so many channels.")] = 1,
+    min_share: Annotated[float, typer.Option("--min-share", help="Share of its channels that each layer keeps.")] = 0.1,
+    samples: Annotated[int, typer.Option("--samples", help="Training images that scores look at.")] = 512,
+    data: opt.OptionalData = None,
+    epochs: opt.Epochs = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="At the start of a round.")] = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
+
+    Example: `edgecv slim lenet5.keras --macs 0.5 --score taylor --rounds 2 --out slim.keras`
+    """
+    from edgecv.pipeline import models, slimming
+
+    asked = slimming.SlimPlan(
+        macs=macs, nbytes=nbytes, latency=latency, plan=plan, low_rank=low_rank, drop_units=drop_units, score=score,
+        rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
+        learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    made = slimming.slim(source, asked, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made) if json_ else render.slimmed(made)
 
 
 def quantize(
     model: Model,
     out: opt.Out,
-    scheme: Annotated[str, typer.Option("--scheme", help="int8, dynamic or float16.")] = "int8",
+    scheme: Annotated[str, typer.Option("--scheme", help="int8, int16x8, int4, dynamic or float16.")] = "int8",
     method: Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")] = "ptq",
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
+    keep_float: KeepFloat = None,
+    equalise: Annotated[bool, typer.Option("--equalise", help="Even out channel ranges between layers first.")] = False,
+    correct_bias: Annotated[bool, typer.Option("--correct-bias", help="Take rounding out of the biases.")] = False,
+    adaround: Annotated[bool, typer.Option("--adaround", help="Learn which way each weight rounds.")] = False,
+    max_drop: MaxDrop = None,
+    budget_seconds: Annotated[
+        float | None, typer.Option("--budget-seconds", help="With --max-drop: begin no step after so long.")
+    ] = None,
+    max_trials: Annotated[int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.")] = None,
     format_: FormatOption = None,
     target: opt.Target = "cpu",
     io: IoType = None,
@@ -66,15 +132,23 @@ def quantize(
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
 
+    With --max-drop: step by step, from calibration to training on, until a file loses no more than that.
+
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
+
+    Example: `edgecv quantize lenet5.keras --max-drop 0.5 --data digits --out lenet5-int8.tflite`
     """
     from edgecv.pipeline import artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data,
-        calibration=calibration, epochs=epochs, seed=seed,
+        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data, calibration=calibration,
+        epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), equalise=equalise, correct_bias=correct_bias,
+        adaround=adaround,
     )  # fmt: skip
-    _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    if max_drop is None:
+        return _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    limits = {"max_drop": max_drop, "budget_seconds": budget_seconds, "max_trials": max_trials}
+    _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 
 
 def convert(
@@ -111,3 +185,23 @@ def _make(model: Path, plan: Plan, out: Path, *, unsafe: bool, spec: Path | None
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.artifact(made)
+
+
+def _climb(
+    model: Path,
+    plan: Plan,
+    limits: dict[str, Any],
+    out: Path,
+    *,
+    unsafe: bool,
+    spec: Path | None,
+    force: bool,
+    json_: bool,
+) -> None:
+    from edgecv.pipeline import ladder, models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    request = ladder.LadderPlan(plan=plan, **limits)
+    done = ladder.climb(source, request, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(done) if json_ else render.climb(done)
+    ladder.require_passed(done)

@@ -112,12 +112,61 @@ def saved_model(saved: Any) -> None:
     sparsity = "" if saved.sparsity is None else f", {saved.sparsity:.1%} of its prunable weights are zero"
     emit(f"{saved.path}: {saved.name}, {saved.parameters:,} parameters{sparsity}")
     emit(f"  {saved.split} {saved.metric} {saved.value:.4f}, best of {saved.epochs} epochs (epoch {saved.best_epoch})")
+    if saved.gzip_weight_bytes is not None:
+        values = "" if saved.clusters is None else f" of at most {saved.clusters} values in each kernel"
+        emit(f"  weights{values}: {_bytes(saved.gzip_weight_bytes)} after gzip, of {_bytes(4 * saved.parameters)}")
+
+
+def slimmed(made: Any) -> None:
+    asked = "" if made.asked is None else f" {made.asked:g}"
+    emit(f"{made.path}: {made.name}, {made.way}{asked}")
+    rows = [
+        (title, f"{one.macs:,}", f"{one.parameters:,}", _bytes(one.weight_bytes), f"{one.value:.4f}")
+        for title, one in (("before", made.before), ("after", made.after))
+    ]
+    columns = ("", "MACs", "parameters", "float32", f"{made.split} {made.metric}")
+    emit_table("", columns, rows, right=(1, 2, 3, 4))
+    table = [
+        (entry.unit, f"{entry.value:.4f}", f"{entry.macs:,}", f"{entry.parameters:,}", "yes" if entry.dropped else "")
+        for entry in made.ablation
+    ]
+    if table:
+        columns = ("without unit", made.metric, "MACs", "parameters", "dropped")
+        emit_table("before any training", columns, table, right=(1, 2, 3))
+    for layer, rank in made.ranks.items():
+        emit(f"layer {layer} is a product of rank {rank}")
+    if made.plan is not None:
+        emit(f"channels that were kept: {made.plan}")
+
+
+def climb(done: Any) -> None:
+    emit(f"float model: {done.metric} {done.baseline:.4f} on {done.n} samples of {done.split} ({done.kind})")
+    rows = [
+        (t.step, "-" if t.value is None else f"{t.value:.4f}", _signed(t.drop),
+         "-" if t.drop_ci95 is None else f"[{t.drop_ci95[0]:+.2f}, {t.drop_ci95[1]:+.2f}]", _signed(t.gained),
+         "-" if t.size_bytes is None else f"{t.size_bytes:,}", f"{t.seconds:.1f}", t.failure or " ".join(t.keep_float))
+        for t in done.trials
+    ]  # fmt: skip
+    columns = ("step", done.metric, f"drop, {done.unit}", "95 %", "gained", "bytes", "seconds", "")
+    emit_table("", columns, rows, right=(1, 2, 4, 5, 6))
+    if done.chosen:
+        emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
 
 
 def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {_bytes(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
+    if made.kernels is not None:
+        emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
+
+
+def _kernels(counts: Any) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "no layer with weights"
 
 
 def inspection(found: Inspection) -> None:
@@ -334,7 +383,39 @@ def _shape(shape: Any) -> str:
     return "x".join(str(s) for s in shape)
 
 
-def noise(found: Any) -> None:
+def debugged(found: Any) -> None:
+    _noise(found)
+    if found.ranking is not None:
+        _ranking(found.ranking)
+    if found.html is not None:
+        emit(f"wrote {found.html}")
+
+
+def _ranking(found: Any) -> None:
+    rows = [
+        (
+            cost.layer,
+            cost.op,
+            f"{cost.drop.value:.4g}",
+            "" if cost.regained is None else f"{cost.regained.value:.4g}",
+            "equal" if cost.answer_sqnr_db is None else f"{cost.answer_sqnr_db:.1f}",
+            cost.action,
+        )
+        for cost in found.layers
+    ]
+    title = f"{found.metric}: float {found.value:.4g}, int8 {found.int8_value:.4g}, simulated {found.simulated:.4g}"
+    columns = ("layer", "op", "lost alone", "won back in float", "answer dB", "action")
+    emit_table(f"{title}, {found.n} samples", columns, rows, right=(2, 3, 4))
+    for cost in found.layers:
+        if cost.action != "none":
+            emit(f"{cost.layer}: {cost.reason}")
+    if any(cost.action != "none" for cost in found.layers):
+        emit(f"with these actions: {found.metric} {found.cured:.4g} (simulated)")
+    for layer, reason in found.left_out.items():
+        emit(f"{layer} is not ranked: {reason}")
+
+
+def _noise(found: Any) -> None:
     rows = [
         (
             layer.layer,

@@ -14,7 +14,7 @@ MOST_OPS = 20
 
 
 def report(result: Report) -> None:
-    emit(baseline_line(result))
+    _baseline(result)
     several = bool(result.devices)
     rows = [(a.name, *_latency(latency, several)) for a, latency in _pairs(result)]
     header = (
@@ -31,6 +31,15 @@ def report(result: Report) -> None:
     for failure in result.failures:
         tried = f" (tried {failure.attempts} times)" if failure.attempts > 1 else ""
         emit(f"{failure.artifact} on {failure.device}: NOT MEASURED{tried}: {failure.message}")
+
+
+def _baseline(result: Report) -> None:
+    if result.baseline is None or not result.devices:
+        emit(baseline_line(result))
+        return
+    for base in result.baselines or (result.baseline,):
+        time = "unknown" if base.latency_ms is None else f"{base.latency_ms.p50:.3f} ms"
+        emit(f"baseline: float model on {base.device} with {base.engine}, p50 {time} ({base.kind})")
 
 
 def comparison(result: Any) -> None:

@@ -1,14 +1,17 @@
-"""Making a trained model smaller: magnitude pruning and quantisation-aware training."""
+"""Making a trained model smaller: pruning, post-training quantisation steps, quantisation-aware training."""
 
 from edgecv.compress.folding import fold_linear
 from edgecv.compress.names import source_layer_name
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
+from edgecv.compress.ptq import PtqModel, PtqRecipe, prepare
 from edgecv.compress.qat import QatModel, QatRecipe, default_qat_recipe, quantize_aware
 from edgecv.compress.sparsity import Sparsity, measure
 
 __all__ = [
     "PruneRecipe",
     "Pruned",
+    "PtqModel",
+    "PtqRecipe",
     "QatModel",
     "QatRecipe",
     "Sparsity",
@@ -16,6 +19,7 @@ __all__ = [
     "default_qat_recipe",
     "fold_linear",
     "measure",
+    "prepare",
     "prune",
     "quantize_aware",
     "source_layer_name",

@@ -217,9 +217,10 @@ def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     return None if len(args) == 1 and not kwargs else (args, kwargs)
 
 
-def _filled(value: Any, tensors: list[Any]) -> Any:
+def filled(value: Any, tensors: list[Any]) -> Any:
+    """Return an argument of a call with its slots filled."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_filled(one, tensors) for one in value)
+        return type(value)(filled(one, tensors) for one in value)
     return tensors[value.index] if isinstance(value, Slot) else value
 
 
@@ -251,8 +252,8 @@ def build(
             layers[call.name] = wrap(call)
         taken = [tensors[key] for key in call.inputs]
         args, kwargs = call.arguments or ((taken if len(taken) > 1 else taken[0],), {})
-        named = {key: _filled(value, taken) for key, value in kwargs.items()}
-        tensors[call.output] = layers[call.name](*(_filled(value, taken) for value in args), **named)
+        named = {key: filled(value, taken) for key, value in kwargs.items()}
+        tensors[call.output] = layers[call.name](*(filled(value, taken) for value in args), **named)
     model = keras().Model(inputs, [tensors[key] for key in graph.outputs], name=graph.name)
     for call in graph.calls:
         _set_weights(layers[call.name], call)

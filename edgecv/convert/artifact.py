@@ -52,6 +52,21 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What was done to the weights of a model before its conversion.
+
+    Attributes:
+        reference: The model before: the file's answers are compared with its answers.
+        integers: Chosen integers of kernels, by layer, in keras' layout: the file must hold them.
+        facts: For the manifest: which steps, with their settings.
+    """
+
+    reference: Any
+    integers: Mapping[str, Array]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Everything one conversion works from."""
 
@@ -62,6 +77,7 @@ class Job:
     dataset: Dataset | None
     seed: int
     reporter: Reporter
+    preparation: Preparation | None = None
 
 
 def write(built: Built, job: Job, out: Path) -> Artifact:
@@ -85,12 +101,12 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
     request, model = job.request, job.source.model
     graph = read_graph(path)
     verify.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
-    for name in dict.fromkeys(verify.float_islands(graph) if request.scheme == "int8" else ()):
-        job.reporter.warn(f"{name} stays float in the int8 file: {verify.FLOAT_ISLANDS[name]}")
+    for name in dict.fromkeys(verify.float_islands(graph) if request.scheme in ("int8", "int4", "int16x8") else ()):
+        job.reporter.warn(f"{name} stays float in the {request.scheme} file: {verify.FLOAT_ISLANDS[name]}")
     images = samples.check_images(job.dataset, job.spec, job.seed)
     with load(path) as predictor:
         check = verify.check_answers(
-            _keras_answers(model, images, job.spec),
+            _keras_answers(job.preparation.reference if job.preparation else model, images, job.spec),
             _file_answers(predictor, images, job.spec),
             names=output_layers(model),
             scheme=request.scheme,
@@ -151,6 +167,10 @@ def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Prov
     recipe: dict[str, Any] = {"step": "convert", "io_dtype": job.request.io_dtype}
     if calibrated:
         recipe["calibration"] = codec.encode(job.recipe)
+    if job.request.keep_float:
+        recipe["keep_float"] = list(job.request.keep_float)
+    if job.preparation is not None:
+        recipe["preparation"] = dict(job.preparation.facts)
     parents: tuple[Mapping[str, str], ...] = ()
     if earlier is not None:
         step = {"sha256": job.source.sha256, "step": str(earlier.provenance.recipe.get("step", ""))}

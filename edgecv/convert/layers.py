@@ -69,6 +69,25 @@ def layer_map(graph: Graph, names: Sequence[str], model: Any) -> tuple[str, ...]
     return tuple(ends.get(op.index) or resolve(name, tree) for op, name in zip(graph.ops, names, strict=True))
 
 
+def op_layers(graph: Graph, model: Any) -> tuple[frozenset[str], ...]:
+    """Return all source layers that each operator of a file as the converter left it has a part of, in order.
+
+    A convolution with its activation fused belongs to both layers.
+
+    Args:
+        graph: Of the converter: its tensors still have its names, but for the outputs.
+        model: The keras model that it was made from.
+    """
+    tree = layer_tree(model)
+    ends = _ends(graph, output_layers(model))
+    found = []
+    for op in graph.ops:
+        parts = graph.tensors[op.outputs[0]].name.split(";")
+        layers = {_descend(part.split("/"), tree) for part in parts if part} | {ends.get(op.index, "")}
+        found.append(frozenset(layers - {""}))
+    return tuple(found)
+
+
 def _ends(graph: Graph, outputs: tuple[str, ...]) -> dict[int, str]:
     made_by = {index: op for op in graph.ops for index in op.outputs}
     found: dict[int, str] = {}

@@ -8,14 +8,18 @@ from typing import Any
 
 from edgecv import files
 from edgecv.compress.fakequant import without_weight_rounding
-from edgecv.convert import onnx, ranges, samples, tflite
-from edgecv.convert.artifact import Artifact, Job, write
+from edgecv.convert import onnx, ranges, samples, static, tflite
+from edgecv.convert.artifact import Artifact, Job, Preparation, write
 from edgecv.convert.built import Built, built_tflite
+from edgecv.convert.chosen import check_chosen
 from edgecv.convert.freeze import Frozen, freeze, static_input
+from edgecv.convert.int4 import with_int4_weights
 from edgecv.convert.layers import output_layers
 from edgecv.convert.request import check_calibration, check_request
+from edgecv.convert.verify import STATIC
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, ConversionError
+from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.keras_files import check_heads
 from edgecv.profiles import CalibrationRecipe
@@ -35,6 +39,8 @@ def convert(
     calibration: CalibrationRecipe | None = None,
     dataset: Dataset | None = None,
     spec: ModelSpec | None = None,
+    keep_float: tuple[str, ...] = (),
+    preparation: Preparation | None = None,
     seed: int = 0,
     force: bool = False,
     reporter: Reporter = QUIET,
@@ -46,7 +52,7 @@ def convert(
     Args:
         source: Float model; for method "qat" a fake-quantised one.
         format: "tflite" or "onnx".
-        scheme: "float32", "float16", "dynamic" or "int8".
+        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         out: Where the file goes.
         target: A deployment target; it must take the format, and a scheme it does not run well is warned of.
         method: How int8 is reached: "ptq" or "qat".
@@ -55,6 +61,8 @@ def convert(
         calibration: For int8 by ptq; by qat only for activations that the model has no range for.
         dataset: Calibration takes its training split, checking its validation split; without one, checking uses noise.
         spec: The contract, for a source without a manifest.
+        keep_float: Names of source layers, with wildcards, that stay in float32 inside an int8 file: scheme "mixed".
+        preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         seed: Of the samples.
         force: Replace an existing file.
         reporter: Gets progress, and the warning about the target.
@@ -65,7 +73,13 @@ def convert(
         ConversionError: A converter failed, or the file failed its check; nothing is written.
     """
     request = check_request(
-        format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter
+        format=format,
+        scheme=scheme,
+        method=method,
+        io_dtype=io_dtype,
+        target=target,
+        reporter=reporter,
+        keep_float=tuple(keep_float),
     )
     check_calibration(request, calibration, dataset is not None)
     job = Job(
@@ -76,6 +90,7 @@ def convert(
         dataset=dataset,
         seed=seed,
         reporter=reporter,
+        preparation=preparation,
     )
     destination = files.check_output(_suffixed(out, format), force=force)
     return write(_build(job), job, destination)
@@ -127,8 +142,8 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
 def _build(job: Job) -> Built:
     request, model = job.request, job.source.model
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
-    if request.scheme == "int8":
-        data, calibrated = _int8(job)
+    if request.scheme in STATIC:
+        data, calibrated = _static(job)
         twin = built_tflite(data)
         return replace(twin if request.format == "tflite" else onnx.convert_int8(twin), calibrated=calibrated)
     if request.format == "onnx":
@@ -155,9 +170,9 @@ def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
     return tflite.name_boundary(data, frozen.input_name, output_layers(model))
 
 
-def _int8(job: Job) -> tuple[bytes, bool]:
-    """Return the int8 .tflite, and whether calibration found ranges of it: always by ptq, where some lack by qat."""
-    frozen, io_dtype, name = _frozen(job), job.request.io_dtype, job.spec.name
+def _static(job: Job) -> tuple[bytes, bool]:
+    """Return the quantised .tflite, and whether calibration found ranges: always by ptq, where some lack by qat."""
+    frozen, io_dtype = _frozen(job), job.request.io_dtype
     if job.request.method == "qat":
         data = tflite.convert_fake_quantised(frozen, "float32")
         left = ranges.unscaled(data, boundary=False)
@@ -171,16 +186,36 @@ def _int8(job: Job) -> tuple[bytes, bool]:
     else:
         data = tflite.convert_float(frozen, "float32")
     found = _ranges(data, job)
-    per_channel = job.recipe is None or job.recipe.granularity == "per_channel"
-    quantised = ranges.quantize(data, found, io_dtype=io_dtype, per_channel=per_channel, name=name)
+    quantised = _quantised(data, found, job)
+    if job.preparation is not None:
+        check_chosen(quantised, job.preparation.integers, job.source.model)
     return _named(quantised, frozen, job.source.model), True
+
+
+def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
+    request, name = job.request, job.spec.name
+    per_channel = job.recipe is None or job.recipe.granularity == "per_channel"
+    if request.scheme in ("int8", "int4"):
+        plain = ranges.quantize(data, found, io_dtype=request.io_dtype, per_channel=per_channel, name=name)
+        return with_int4_weights(plain) if request.scheme == "int4" else plain
+    kept = static.kept_ops(read_tflite(data), request.keep_float, job.source.model)
+    return static.quantize(
+        data,
+        found,
+        io_dtype=request.io_dtype,
+        per_channel=per_channel,
+        name=name,
+        kept=kept,
+        activations="int16" if request.scheme == "int16x8" else "int8",
+    )
 
 
 def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     if job.recipe is None or job.dataset is None:
         raise ConfigError("calibration needs a recipe and a data set")
     inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
-    found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total)
+    layers = ranges.tensor_layers(data, job.source.model)
+    found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total, layers=layers)
     known = job.spec.input_range
     source = ranges.input_index(data)
     if known is not None and source in found:

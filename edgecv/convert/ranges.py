@@ -1,10 +1,11 @@
 """Static int8 from a float .tflite and our own activation ranges: one mechanism for every estimator.
 
-The float file runs over the calibration samples once, sample by sample, with every intermediate tensor kept; a range
-observer per activation streams over them. The ranges are written into the tensors' quantisation records, which is
-where the stock calibrator leaves its own, and TensorFlow Lite's MLIR quantiser does the rest: per-channel or
-per-tensor weights, int32 biases, fixed output scales of tanh, logistic and softmax, one scale through pooling,
-reshape and concatenation.
+The float file runs over the calibration samples once, in several threads (`float_pass`); each sample leaves a summary
+of every activation (its range, or its histogram), which an observer per activation takes in the samples' order. So the
+ranges do not depend on the number of threads, nor the memory on the number of samples. The ranges are written into the
+tensors' quantisation records, which is where the stock calibrator leaves its own, and TensorFlow Lite's MLIR quantiser
+does the rest: per-channel or per-tensor weights, int32 biases, fixed output scales of tanh, logistic and softmax, one
+scale through pooling, reshape and concatenation.
 
 Why this route, of three considered; it was tried on LeNet-5 (tanh, average pooling, softmax; and its 1998 form with
 squared differences and a sum), a ReLU CNN and MobileNetV2:
@@ -24,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from edgecv.calibration import RangeObserver, make_observer
-from edgecv.convert import flatbuffer
+from edgecv.convert import flatbuffer, float_pass
 from edgecv.convert.chatter import conversion
+from edgecv.convert.layers import layer_map
 from edgecv.errors import ConversionError, DataError
+from edgecv.graphs import read_tflite
 from edgecv.modelio import env
-from edgecv.optional import require
 from edgecv.profiles import CalibrationRecipe
 from edgecv.progress import Reporter
 
@@ -37,7 +39,14 @@ Range = tuple[float, float]
 
 
 def observe(
-    data: bytes, inputs: Iterable[Array], recipe: CalibrationRecipe, *, reporter: Reporter, total: int
+    data: bytes,
+    inputs: Iterable[Array],
+    recipe: CalibrationRecipe,
+    *,
+    reporter: Reporter,
+    total: int,
+    layers: Mapping[int, str] | None = None,
+    workers: int | None = None,
 ) -> dict[int, Range]:
     """Run the samples and return the range of every float activation that has no scale yet.
 
@@ -47,28 +56,57 @@ def observe(
         recipe: Says which estimator.
         reporter: Gets a step per sample.
         total: Number of samples.
+        layers: Source layer by tensor index, as far as known, for messages.
+        workers: Threads; see `float_pass.look`.
 
     Returns:
         Tensor index to (min, max).
 
     Raises:
-        DataError: There are no samples, or an activation is not finite.
+        DataError: There are no samples, or an activation is not finite; the message names the first such layer.
     """
-    interpreter = _interpreter(data)
-    source = int(interpreter.get_input_details()[0]["index"])
     observers: dict[int, RangeObserver] = {index: make_observer(recipe) for index in unscaled(data)}
+    places = _places(data, layers or {})
+
+    def summarise(index: int, values: Array) -> Any:
+        try:
+            return observers[index].summarise(values)
+        except DataError as error:
+            raise DataError(f"{places[index]}: {error.message}", hint=error.hint) from error
+
     seen = 0
     with reporter.bar("calibrate", total) as advance:
-        for sample in inputs:
-            interpreter.set_tensor(source, sample)
-            interpreter.invoke()
-            for index, observer in observers.items():
-                observer.observe(interpreter.get_tensor(index))
+        for summaries in float_pass.look(data, inputs, tuple(observers), summarise, workers=workers):
+            for observer, summary in zip(observers.values(), summaries, strict=True):
+                observer.merge(summary)
             seen += 1
             advance()
     if not seen:
         raise DataError("calibration got no samples", hint="raise the recipe's count, or check the data set")
     return {index: observer.result() for index, observer in observers.items()}
+
+
+def _places(data: bytes, layers: Mapping[int, str]) -> dict[int, str]:
+    """Return what to call each activation in a message."""
+    graph = read_tflite(data)
+    places = dict.fromkeys(graph.inputs, "the input")
+    for op in graph.ops:
+        for index in op.outputs:
+            layer = f"layer '{layers[index]}'" if layers.get(index) else f"tensor '{graph.tensors[index].name}'"
+            places[index] = f"the output of {layer} ({op.op})"
+    return places
+
+
+def tensor_layers(data: bytes, model: Any) -> dict[int, str]:
+    """Return the source layer of what each operator writes, by tensor index; "" where none is known.
+
+    Args:
+        data: A .tflite as the converter left it: its tensors have the converter's names.
+        model: The keras model that it was made from.
+    """
+    graph = read_tflite(data)
+    layers = layer_map(graph, [graph.outputs_of(op)[0].name for op in graph.ops], model)
+    return {index: layer for op, layer in zip(graph.ops, layers, strict=True) for index in op.outputs}
 
 
 def input_index(data: bytes) -> int:
@@ -133,16 +171,3 @@ def _with_ranges(data: bytes, ranges: Mapping[int, Range]) -> bytes:
         record.min, record.max = [low], [high]
         model.subgraphs[0].tensors[index].quantization = record
     return flatbuffer.pack(model)
-
-
-def _interpreter(data: bytes) -> Any:
-    # Delegates fuse operators and drop the tensors between them, so calibration runs on the built-in kernels.
-    litert = require("ai_edge_litert.interpreter", why="to calibrate")
-    interpreter = litert.Interpreter(
-        model_content=data,
-        num_threads=2,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    return interpreter

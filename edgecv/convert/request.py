@@ -7,6 +7,7 @@ from typing import cast
 
 from edgecv import profiles
 from edgecv.convert import onnx, tflite
+from edgecv.convert.verify import STATIC
 from edgecv.errors import ConfigError, unknown_name
 from edgecv.profiles import CalibrationRecipe
 from edgecv.progress import Reporter
@@ -24,7 +25,8 @@ class Request:
 
     Attributes:
         io_dtype: Of the file's inputs and outputs.
-        method: "none" for float32 and float16, "ptq" for dynamic, "ptq" or "qat" for int8.
+        method: "none" for float32 and float16, "ptq" or "qat" for int8, "ptq" for the others.
+        keep_float: Patterns of source layers that a "mixed" file computes in float32.
     """
 
     format: Format
@@ -32,12 +34,20 @@ class Request:
     method: Method
     io_dtype: str
     target: str
+    keep_float: tuple[str, ...] = ()
 
 
 def check_request(
-    *, format: str, scheme: str, method: str, io_dtype: str | None, target: str, reporter: Reporter
+    *,
+    format: str,
+    scheme: str,
+    method: str,
+    io_dtype: str | None,
+    target: str,
+    reporter: Reporter,
+    keep_float: tuple[str, ...] = (),
 ) -> Request:
-    """Return the request with its defaults filled in.
+    """Return the request with its defaults filled in; int8 with layers kept in float is "mixed".
 
     Raises:
         ConfigError: A name is unknown, or the combination does not exist; the hint lists those that do.
@@ -46,6 +56,7 @@ def check_request(
         raise unknown_name("output format", format, FORMATS)
     if scheme not in SCHEMES:
         raise unknown_name("scheme", scheme, SCHEMES)
+    scheme = _mixed(scheme, method, keep_float)
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
@@ -56,7 +67,18 @@ def check_request(
         method=_method(scheme, method),
         io_dtype=_io_dtype(format, scheme, io_dtype),
         target=target,
+        keep_float=keep_float,
     )
+
+
+def _mixed(scheme: str, method: str, keep_float: tuple[str, ...]) -> str:
+    if keep_float and (scheme not in ("int8", "mixed") or method == "qat"):
+        raise ConfigError(
+            f"layers cannot be kept in float in a {scheme} file by {method}", hint="use --scheme int8 --method ptq"
+        )
+    if scheme == "mixed" and not keep_float:
+        raise ConfigError("a mixed file needs layers to keep in float", hint="name them: --keep-float LAYER")
+    return "mixed" if keep_float else scheme
 
 
 def _check_target(target: str, format: str, scheme: str, reporter: Reporter) -> None:
@@ -79,17 +101,17 @@ def _method(scheme: str, method: str) -> Method:
         return cast(Method, method)
     if method == "qat":
         raise ConfigError(f"method qat makes int8 files, not {scheme}", hint="use --scheme int8, or the float model")
-    return "ptq" if scheme == "dynamic" else "none"
+    return "none" if scheme in ("float32", "float16") else "ptq"
 
 
 def _io_dtype(format: str, scheme: str, io_dtype: str | None) -> str:
-    if scheme != "int8":
+    if scheme not in STATIC or scheme == "int16x8":
         if io_dtype not in (None, "float32"):
             raise ConfigError(f"inputs and outputs of a {scheme} file are float32, got '{io_dtype}'")
         return "float32"
     chosen = io_dtype or DEFAULT_IO[format]
     if chosen not in IO_DTYPES[format]:
-        raise unknown_name(f"io dtype of int8 {format}", chosen, IO_DTYPES[format])
+        raise unknown_name(f"io dtype of {scheme} {format}", chosen, IO_DTYPES[format])
     return chosen
 
 
@@ -99,11 +121,11 @@ def check_calibration(request: Request, recipe: CalibrationRecipe | None, has_da
     Raises:
         ConfigError: PTQ without a recipe or a data set, or a recipe's wish that QAT cannot honour.
     """
-    if request.scheme != "int8":
+    if request.scheme not in STATIC:
         return
     if request.method == "ptq" and (recipe is None or not has_dataset):
         missing = "a calibration recipe" if recipe is None else "a data set"
-        raise ConfigError(f"int8 by ptq needs {missing}", hint="give --data and --calibration")
+        raise ConfigError(f"{request.scheme} by ptq needs {missing}", hint="give --data and --calibration")
     if request.method == "qat" and recipe is not None and recipe.granularity != "per_channel":
         raise ConfigError(
             f"recipe '{recipe.name}' asks for {recipe.granularity} weights, but a QAT model brings its own scales",

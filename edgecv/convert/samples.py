@@ -27,7 +27,7 @@ def calibration_inputs(
 ) -> tuple[Iterator[Array], int]:
     """Return the recipe's training images, preprocessed one at a time as float32 with batch 1, and their number."""
     split = dataset.split("train")
-    chosen = select(split.strata, recipe, seed)
+    chosen = select(split.strata, recipe, seed, sample=split.image)
     return (preprocess(split.image(int(i)), spec) for i in chosen), len(chosen)
 
 

@@ -1,4 +1,4 @@
-"""keras to TFLite: float32, float16, dynamic and int8, builtin operators only, batch 1."""
+"""keras to TFLite: float schemes and fake-quantised models, builtin operators only, batch 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgecv.convert.freeze import Frozen
 from edgecv.errors import ConfigError
 from edgecv.modelio import env
 
-SCHEMES = ("float32", "float16", "dynamic", "int8")
+SCHEMES = ("float32", "float16", "dynamic", "int8", "mixed", "int16x8", "int4")
 SIGNATURE = b"serving_default"
 _FLEX_HINT = "replace the operators that TFLite lacks; custom and TensorFlow operators do not run on devices"
 

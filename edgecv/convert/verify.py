@@ -31,6 +31,9 @@ FLOAT_ISLANDS = {
 """Operators without an int8 kernel in TFLite: they compute in float between DEQUANTIZE and QUANTIZE, inside a file that
 is int8 everywhere else, and what to do about it."""
 
+STATIC = ("int8", "mixed", "int16x8", "int4")
+"""Schemes with integer activations."""
+
 MOVES = frozenset({"CONCATENATION", "MAX_POOL_2D"})
 """Operators whose results are values that they were given."""
 
@@ -57,8 +60,8 @@ def check_structure(graph: Graph, *, scheme: str, io_dtype: str) -> None:
 
     Args:
         graph: The file.
-        scheme: "float32", "float16", "dynamic" or "int8".
-        io_dtype: Of an int8 file's inputs and outputs.
+        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
+        io_dtype: Of an integer file's inputs and outputs.
 
     Raises:
         ConversionError: A promise is broken; the message names the operator or tensor.
@@ -73,22 +76,29 @@ def check_structure(graph: Graph, *, scheme: str, io_dtype: str) -> None:
         tensor = graph.tensors[index]
         if tensor.shape[:1] != (1,):
             _fail(f"'{tensor.name}' has shape {tensor.shape}, expected batch 1")
-        if scheme == "int8" and tensor.dtype != io_dtype:
+        if scheme in STATIC and tensor.dtype != io_dtype:
             _fail(f"'{tensor.name}' is {tensor.dtype}, expected {io_dtype}")
     _check_dtypes(graph, scheme)
 
 
 def _check_dtypes(graph: Graph, scheme: str) -> None:
-    if scheme == "int8":
+    if scheme in ("int8", "int4", "int16x8"):
         left = _float_left(graph) if graph.format == "tflite" else _float_kernels(graph)
         if left:
-            _fail(f"{len(left)} tensors stayed float in an int8 file: {', '.join(left[:5])}")
-    wanted = {"float16": ("float16",), "dynamic": ("int8", "uint8")}.get(scheme, ())
+            _fail(f"{len(left)} tensors stayed float in an {scheme} file: {', '.join(left[:5])}")
+    if scheme == "int16x8" and not any(t.dtype == "int16" and not t.is_constant for t in _used(graph)):
+        _fail("no activation became int16")
+    wanted = _WEIGHTS.get(scheme, ())
     if wanted and not any(t.is_constant and t.dtype in wanted and t.elements > 1 for t in _used(graph)):
         _fail(
             f"no weights became {wanted[0]}",
             hint="layers of fewer than 1024 weights stay float; use float32 or int8" if scheme == "dynamic" else "",
         )
+
+
+_WEIGHTS = {
+    "float16": ("float16",), "dynamic": ("int8", "uint8"), "mixed": ("int8",), "int16x8": ("int8",), "int4": ("int4",)
+}  # fmt: skip
 
 
 def _used(graph: Graph) -> tuple[Tensor, ...]:
@@ -232,17 +242,18 @@ def sqnr_db(reference: Array, answers: Array) -> float:
 def golden_tolerance(scheme: str, output: Sequence[Array], step: float | None) -> float:
     """Return how far another engine's answers of one output may be from the golden ones, absolute, in real units.
 
-    int8: two steps of the output. float32: 1e-4 of the largest value, or of 1. float16: 5e-3 likewise, for engines that
-    also compute in half. dynamic: 2e-2 likewise, since engines quantise activations in different ways.
+    int8, mixed and int4: two steps of the output. int16x8: 2e-3 of the largest value, or of 1. float32: 1e-4 likewise.
+    float16: 5e-3 likewise, for engines that also compute in half. dynamic: 2e-2 likewise, since engines quantise
+    activations in different ways.
 
     Args:
         scheme: Of the file.
         output: The golden answers of the output, one per vector.
         step: Its quantisation step; None for float ones.
     """
-    if scheme == "int8" and step is not None:
+    if scheme in ("int8", "mixed", "int4") and step is not None:
         return 2 * step
-    relative = {"float32": 1e-4, "float16": 5e-3, "dynamic": 2e-2, "int8": 2e-2}[scheme]
+    relative = {"float32": 1e-4, "float16": 5e-3, "int16x8": 2e-3}.get(scheme, 2e-2)
     return relative * max(1.0, *(float(np.abs(answer).max()) for answer in output))
 
 

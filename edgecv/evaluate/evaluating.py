@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,8 +40,8 @@ class Evaluable(Protocol):
     def run(self, tensors: Sequence[Array]) -> list[Array]: ...
 
 
-class Samples(Protocol):
-    """A `data.Split`."""
+class Labelled(Protocol):
+    """What is right for each sample: a `data.Split`, or a part of one."""
 
     @property
     def name(self) -> str: ...
@@ -49,10 +49,14 @@ class Samples(Protocol):
     @property
     def targets(self) -> tuple[Array, ...]: ...
 
+    def __len__(self) -> int: ...
+
+
+class Samples(Labelled, Protocol):
+    """A `data.Split`."""
+
     @property
     def sha256(self) -> str: ...
-
-    def __len__(self) -> int: ...
 
     def image(self, index: int) -> Array: ...
 
@@ -85,11 +89,25 @@ def evaluate(
         DataError: The split is empty, a label is out of range, an answer is not finite, or an image is corrupt.
         DeviceError: The interpreter or the accelerator failed.
     """
-    heads = predictor.spec.heads
+    judge = judge_of(predictor.spec, split, dataset_name, targets=targets)
+    batches = list(_outputs(predictor, split, name or predictor.spec.name, reporter))
+    answers = [np.concatenate(each) for each in zip(*batches, strict=True)]
+    return _result(judge(answers), predictor, split, dataset_name)
+
+
+def judge_of(
+    spec: ModelSpec, split: Labelled, dataset_name: str, *, targets: Sequence[Target] | None = None
+) -> Callable[[Sequence[Array]], tuple[HeadEvaluation, ...]]:
+    """Return what turns a model's answers to all samples of a split into figures, one per head.
+
+    It takes one float32 (n, units) per head; outputs beyond the heads are left alone. Arguments and errors are those
+    of `evaluate`; what is wrong with the request is found here, and what is wrong with answers when they are judged.
+    """
+    heads = spec.heads
     odd = next((head for head in heads if head.task not in TASKS), None)
     if odd is not None:
         raise ConfigError(
-            f"head '{odd.name}' of '{predictor.spec.name}' is for {odd.task}, which cannot be evaluated",
+            f"head '{odd.name}' of '{spec.name}' is for {odd.task}, which cannot be evaluated",
             hint=f"heads for {', '.join(TASKS)} can",
         )
     chosen = match_targets(heads, targets, dataset=dataset_name) if targets else tuple(range(len(heads)))
@@ -97,13 +115,15 @@ def evaluate(
         raise DataError(f"split '{split.name}' of '{dataset_name}' is empty")
     where = f"split '{split.name}' of '{dataset_name}'"
     truths = [_truth(split, index, head, where) for index, head in zip(chosen, heads, strict=True)]
-    batches = list(_outputs(predictor, split, name or predictor.spec.name, reporter))
-    answers = [np.concatenate(each) for each in zip(*batches, strict=True)]
-    found = [_measure(t, a, head, where) for t, a, head in zip(truths, answers, heads, strict=True)]
-    return _result(found, predictor, split, dataset_name)
+
+    def judge(answers: Sequence[Array]) -> tuple[HeadEvaluation, ...]:
+        rows = zip(truths, answers[: len(heads)], heads, strict=True)
+        return tuple(_measure(truth, given, head, where) for truth, given, head in rows)
+
+    return judge
 
 
-def _truth(split: Samples, index: int, head: Head, where: str) -> Array:
+def _truth(split: Labelled, index: int, head: Head, where: str) -> Array:
     if index >= len(split.targets):
         raise ConfigError(
             f"head '{head.name}' has no target in {where}, which has {len(split.targets)}",

@@ -12,9 +12,9 @@ import numpy as np
 
 from edgecv.errors import DataError, UnsupportedModelError
 from edgecv.evaluate.kept import KeptTensors
+from edgecv.evaluate.quantised_layers import layers_of
 from edgecv.graphs import Graph, read_tflite
 from edgecv.progress import QUIET, Reporter
-from edgecv.runtime.container import read_manifest
 
 Array = np.ndarray[Any, Any]
 
@@ -72,9 +72,9 @@ def layer_noise(
         DataError: There are no inputs.
     """
     graphs = [read_tflite(path.read_bytes()) for path in (float_file, int8_file)]
-    pairs = _pairs(graphs, [_layers(path) for path in (float_file, int8_file)], (float_file, int8_file))
+    pairs = _pairs(graphs, [layers_of(path) for path in (float_file, int8_file)], (float_file, int8_file))
     reference, candidate = (KeptTensors(path) for path in (float_file, int8_file))
-    sums = [_Sums() for _ in pairs]
+    sums = [Sums() for _ in pairs]
     with reporter.bar("compare layers", total) as advance:
         for sample in inputs:
             reference.run(sample)
@@ -85,13 +85,6 @@ def layer_noise(
     if not sums[0].count:
         raise DataError("there is nothing to compare on", hint="give a data set with samples")
     return _records(graphs[1], pairs, sums)
-
-
-def _layers(path: Path) -> tuple[str, ...]:
-    manifest = read_manifest(path)
-    if manifest is None or not manifest.layer_map:
-        raise UnsupportedModelError(f"{path} does not say which layer each operator came from: edgecv did not write it")
-    return manifest.layer_map
 
 
 def _pairs(graphs: Sequence[Graph], maps: Sequence[tuple[str, ...]], paths: tuple[Path, Path]) -> list[_Pair]:
@@ -113,7 +106,7 @@ def _pairs(graphs: Sequence[Graph], maps: Sequence[tuple[str, ...]], paths: tupl
     return pairs
 
 
-class _Sums:
+class Sums:
     """What the signal to noise ratio and the range are made of, added up over samples."""
 
     def __init__(self) -> None:
@@ -136,7 +129,7 @@ class _Sums:
         return 10 * math.log10(signal / self.noise)
 
 
-def _records(graph: Graph, pairs: Sequence[_Pair], sums: Sequence[_Sums]) -> tuple[LayerNoise, ...]:
+def _records(graph: Graph, pairs: Sequence[_Pair], sums: Sequence[Sums]) -> tuple[LayerNoise, ...]:
     ratios = {pair.int8_tensor: tally.sqnr_db() for pair, tally in zip(pairs, sums, strict=True)}
     made_by = {index: op for op in graph.ops for index in op.outputs}
     records = []

@@ -109,7 +109,10 @@ def _agreement(
 
 def _cause(engine: str, there: DevicePredictor, integer: bool) -> str:
     if engine != there.engine:
-        return f"another interpreter: {there.engine} there, {engine} here, whose kernels round differently"
+        return (
+            f"another interpreter, {there.engine} there and {engine} here: their kernels round differently, as may "
+            "those of another processor"
+        )
     if integer:
         return f"the same interpreter ({engine}) picks other kernels on that processor, which round differently"
     return f"the same interpreter ({engine}) adds floats up in another order on that processor"

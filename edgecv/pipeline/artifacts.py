@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
-from edgecv import profiles
+import numpy as np
+
+from edgecv import codec, compress, profiles
 from edgecv.convert import FORMATS as CONVERTED
-from edgecv.convert import Artifact, convert
+from edgecv.convert import Artifact, Preparation, convert, samples
+from edgecv.convert.computed_by import Kernels, computed_by
+from edgecv.convert.verify import STATIC
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, unknown_name
 from edgecv.files import check_output
 from edgecv.manifest import Manifest
+from edgecv.modelio import LoadedModel
 from edgecv.pipeline import models
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import Format, Method, Scheme
 
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
-# Schemes whose activations are quantised, so that their ranges must be found or trained.
-STATIC = ("int8",)
+UNCOMMON = ("int4", "int16x8", "mixed")
+STEPS = ("equalise", "correct_bias", "adaround")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +32,12 @@ class Plan:
     """What file to make.
 
     Attributes:
-        scheme: "float32", "float16", "dynamic" or "int8".
+        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
+        keep_float: Names of source layers, with wildcards, that an int8 file computes in float32.
+        equalise: Before calibration: cross-layer equalisation.
+        correct_bias: Likewise: bias correction.
+        adaround: Likewise: learned rounding; int4 always has it.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
@@ -46,6 +55,22 @@ class Plan:
     calibration: str = "minmax"
     epochs: int | None = None
     seed: int = 0
+    keep_float: tuple[str, ...] = ()
+    equalise: bool = False
+    correct_bias: bool = False
+    adaround: bool = False
+
+    @property
+    def recipe(self) -> compress.PtqRecipe:
+        """Return the steps before conversion, but for the weights' granularity."""
+        bits = 4 if self.scheme == "int4" else 8
+        return compress.PtqRecipe(
+            equalise=self.equalise,
+            correct_bias=self.correct_bias,
+            adaround=self.adaround or bits == 4,
+            bits=bits,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +80,9 @@ class MadeArtifact:
     Attributes:
         max_abs_diff: Largest difference of an output to the source model's on the checked images, in real units.
         sqnr_db: Signal to quantisation noise of the worst output, decibels; None when the outputs are equal.
+        steps: What was done to the weights before.
+        kernels: Which of LiteRT's kernels compute the layers with weights, for schemes that its delegate does not have
+            in full; None for the others.
     """
 
     path: str
@@ -68,6 +96,8 @@ class MadeArtifact:
     checked_images: int
     max_abs_diff: float
     sqnr_db: float | None
+    steps: tuple[str, ...] = ()
+    kernels: Kernels | None = None
 
 
 def make(
@@ -90,22 +120,67 @@ def make(
     if qat and manifest.method != "qat":
         training = models.QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)
         loaded, _ = models.quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
-    artifact = convert(
+    artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
+    models.forget_state(out)
+    return _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+
+
+def built(
+    loaded: LoadedModel,
+    plan: Plan,
+    dataset: Dataset | None,
+    *,
+    out: Path,
+    format_: str = "tflite",
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> Artifact:
+    """Take the steps of a plan on a loaded model and convert it; for method "qat" the model is fake-quantised.
+
+    Raises:
+        ConfigError, UnsupportedModelError, ConversionError: As `make`.
+    """
+    static = plan.scheme in STATIC
+    preparation = None
+    if static and plan.method == "ptq" and plan.recipe.steps:
+        loaded, preparation = prepared(loaded, plan, dataset, reporter=reporter)
+    return convert(
         loaded,
         format=cast(Format, format_),
         scheme=cast(Scheme, plan.scheme),
-        method=cast(Method, plan.method if plan.scheme in STATIC else "none"),
+        method=cast(Method, plan.method if static else "none"),
         out=out,
         target=plan.target,
-        io_dtype=plan.io_dtype if plan.scheme in STATIC else None,
-        calibration=profiles.calibration(plan.calibration) if plan.scheme in STATIC else None,
+        io_dtype=plan.io_dtype if static else None,
+        calibration=profiles.calibration(plan.calibration) if static else None,
         dataset=dataset,
+        keep_float=plan.keep_float,
+        preparation=preparation,
         seed=plan.seed,
         force=force,
         reporter=reporter,
     )
-    models.forget_state(out)
-    return _made(artifact)
+
+
+def prepared(
+    loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, reporter: Reporter = QUIET
+) -> tuple[LoadedModel, Preparation]:
+    """Return the model after the plan's steps on its weights, and what conversion needs to know of them.
+
+    Raises:
+        ConfigError: There is no data.
+        UnsupportedModelError: The model's graph cannot be read.
+    """
+    if dataset is None:
+        raise ConfigError(f"{', '.join(plan.recipe.steps)} needs data", hint="give --data")
+    calibration = profiles.calibration(plan.calibration)
+    recipe = replace(plan.recipe, per_channel=calibration.granularity == "per_channel")
+    spec = models.require_manifest(loaded).spec
+    inputs, _ = samples.calibration_inputs(dataset, replace(calibration, count=recipe.samples), spec, plan.seed)
+    done = compress.prepare(loaded.model, np.concatenate(list(inputs)), recipe, reporter=reporter)
+    facts = {"steps": list(recipe.steps), "recipe": codec.encode(recipe), **done.facts}
+    preparation = Preparation(reference=loaded.model, integers=done.integers, facts=facts)
+    return replace(loaded, model=done.model), preparation
 
 
 def check_plan(plan: Plan) -> None:
@@ -117,6 +192,10 @@ def check_plan(plan: Plan) -> None:
         raise unknown_name("method", plan.method, ("ptq", "qat"))
     if plan.io_dtype not in (None, "int8", "uint8", "float32"):
         raise unknown_name("io type", plan.io_dtype, ("int8", "uint8", "float32"))
+    asked = [f"--{step.replace('_', '-')}" for step in STEPS if getattr(plan, step)]
+    if asked and (plan.scheme not in STATIC or plan.method == "qat"):
+        how = f"{plan.scheme} by {plan.method}"
+        raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
     profiles.target(plan.target)
     profiles.calibration(plan.calibration)
 
@@ -140,7 +219,7 @@ def _dataset(plan: Plan, manifest: Manifest) -> Dataset | None:
     return models.open_data(plan.data, manifest) if needed or at_hand else None
 
 
-def _made(artifact: Artifact) -> MadeArtifact:
+def _made(artifact: Artifact, steps: tuple[str, ...]) -> MadeArtifact:
     manifest = artifact.manifest
     return MadeArtifact(
         path=str(artifact.path),
@@ -154,4 +233,6 @@ def _made(artifact: Artifact) -> MadeArtifact:
         checked_images=artifact.check.samples,
         max_abs_diff=artifact.check.max_abs_diff,
         sqnr_db=artifact.check.sqnr_db,
+        steps=steps,
+        kernels=computed_by(artifact.path) if manifest.scheme in UNCOMMON else None,
     )

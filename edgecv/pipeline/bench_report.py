@@ -95,9 +95,10 @@ def _sweeps(
 
 def _baselines(base: BaselineFile, found: Sequence[DeviceResult]) -> tuple[Baseline, ...]:
     made = []
+    alone = {result.device.name for result in found} == {LOCAL}
     for result in found:
         latency = next((one.latency for one in result.results if one.case.name == base.case().name), None)
-        facts = result.device.facts() if latency and result.device.name != LOCAL else {}
+        facts = result.device.facts() if latency and not alone else {}
         hardware = f"{result.device.name}: {facts.get('cpu_model') or 'CPU'}" if facts else base.engine.device
         made.append(
             Baseline(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecv import codec
-from edgecv.pipeline import artifacts, check, measure, models
+from edgecv.pipeline import artifacts, check, measure, models, pruning
 from edgecv.pipeline.journal import Journal
 from edgecv.progress import QUIET, Reporter
 
@@ -77,13 +77,13 @@ def _train(out: Path, journal: Journal, seed: int, reporter: Reporter) -> None:
         lambda: models.train(training, out=out / DENSE, force=True, reporter=reporter),
         settings=codec.encode(training),
     )
-    pruning = models.PrunePlan(sparsity=SPARSITY, data=DATA, seed=seed)
+    plan = pruning.PrunePlan(sparsity=SPARSITY, data=DATA, seed=seed)
     dense = models.Source(path=out / DENSE)
     journal.run(
         out / PRUNED,
-        lambda: models.prune(dense, pruning, out=out / PRUNED, force=True, reporter=reporter),
+        lambda: pruning.prune(dense, plan, out=out / PRUNED, force=True, reporter=reporter),
         inputs=(out / DENSE,),
-        settings=codec.encode(pruning),
+        settings=codec.encode(plan),
     )
     for source, qat in ((DENSE, DENSE_QAT), (PRUNED, PRUNED_QAT)):
         _train_quantized(out / source, out / qat, journal, seed, reporter)

@@ -28,7 +28,8 @@ from edgecv.results import (
     MappingSummary,
     Report,
 )
-from edgecv.targets import inspect, summarize
+from edgecv.runtime.container import sniff
+from edgecv.targets import edgetpu, inspect, summarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +98,15 @@ def _compare(
     split = dataset.split(request.split)
     reference = _evaluate(base.evaluable, base.engine.accelerator, dataset, request.split, reporter).evaluation
     found = {
-        file: _evaluate(file, _accelerator(manifest), dataset, request.split, reporter)
+        file: _evaluate(file, _accelerator(file, manifest), dataset, request.split, reporter)
         for file, manifest in manifests.items()
     }
     mappings = {file: _mappings(file, targets, reporter) for file in manifests}
-    cases = [BenchCase(name=file_name(f), path=str(f)) for f, m in manifests.items() if _timed_here(m)]
+    cases = [
+        BenchCase(name=file_name(f), path=str(f), accelerator=_accelerator(f, m))
+        for f, m in manifests.items()
+        if _timed_here(f, m)
+    ]
     results = _time(cases, base, request.device, request.plan, request.seed, out / RAW_RESULTS, reporter)
     latencies = {result.case.name: result.latency for result in results}
     artifacts = tuple(
@@ -120,7 +125,7 @@ def _compare(
         for file, manifest in manifests.items()
     )
     remarks = [answer.remark for answer in found.values() if answer.remark]
-    untimed = [_why_untimed(file_name(f), m) for f, m in manifests.items() if not _timed_here(m)]
+    untimed = [_why_untimed(file_name(f), m) for f, m in manifests.items() if not _timed_here(f, m)]
     return Report(
         created=now(),
         host=reports.host_facts(),
@@ -143,11 +148,14 @@ class _Answer:
 
 
 def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
-    """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU."""
+    """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU.
+
+    A file that was compiled for an Edge TPU runs nowhere else.
+    """
     try:
         predictor = open_predictor(file, EvaluationRequest(accelerator=accelerator))
     except DeviceError as error:
-        if accelerator == "cpu":
+        if accelerator in ("cpu", "edgetpu"):
             raise
         remark = f"{file_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
@@ -188,9 +196,9 @@ def _time(
     )
 
 
-def _timed_here(manifest: Manifest) -> bool:
-    """Say whether timing a file on this host's CPU tells of its target: a CPU's time is no GPU's or TPU's."""
-    return profiles.target(manifest.target).accelerator == "cpu"
+def _timed_here(file: Path, manifest: Manifest) -> bool:
+    """Say whether timing a file here tells of its target: a CPU's time is no GPU's or TPU's."""
+    return profiles.target(manifest.target).accelerator == "cpu" or _accelerator(file, manifest) == "edgetpu"
 
 
 def _why_untimed(name: str, manifest: Manifest) -> str:
@@ -198,7 +206,9 @@ def _why_untimed(name: str, manifest: Manifest) -> str:
     return f"{name}: latency unknown: it is made for {title}, and none is attached here"
 
 
-def _accelerator(manifest: Manifest) -> str:
+def _accelerator(file: Path, manifest: Manifest) -> str:
+    if sniff(file) == "tflite" and edgetpu.is_compiled(file):
+        return "edgetpu"
     return "gpu" if profiles.target(manifest.target).accelerator == "gpu" else "cpu"
 
 

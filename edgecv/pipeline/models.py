@@ -1,4 +1,4 @@
-"""Making keras models: train and prune, from paths to a saved `.keras` with its manifest."""
+"""Making keras models: train, split, train with quantisation, from paths to a saved `.keras` with its manifest."""
 
 from __future__ import annotations
 
@@ -70,16 +70,6 @@ class TrainPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrunePlan:
-    """How far to prune, on what data. None takes the defaults; `data` None the data of training."""
-
-    sparsity: float
-    data: str | None = None
-    epochs: int | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class QatPlan:
     """How long to train on with fake quantisation, on what data. None takes the defaults."""
 
@@ -96,6 +86,8 @@ class SavedModel:
         metric: Of the validation split; `value` on it, at the best epoch.
         best_epoch: 1-based.
         sparsity: Share of zeros in the prunable weights; None when not pruned.
+        clusters: Most values that a kernel has; None when not clustered.
+        gzip_weight_bytes: Of all weights as float32, after gzip; None when neither pruned nor clustered.
     """
 
     path: str
@@ -110,6 +102,8 @@ class SavedModel:
     sparsity: float | None
     size_bytes: int
     sha256: str
+    clusters: int | None = None
+    gzip_weight_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +163,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
         ConfigError: Unknown name, variant, recipe or data, or `out` cannot be written.
         DataError: The data set is wrong.
     """
-    _check_keras(out)
+    check_keras(out)
     check_output(out, force=force)
     dataset = data.open_dataset(plan.data)
     model, spec, recipe, parents = _untrained(plan, dataset)
@@ -185,7 +179,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
         dataset_sha256=dataset.split("train").sha256, parents=parents,
         source_sha256=teacher.sha256 if teacher else None,
     )  # fmt: skip
-    return _save(zoo.inference(done.model, spec), out, manifest, done, force=force)
+    return save(zoo.inference(done.model, spec), out, manifest, done, force=force)
 
 
 def _untrained(
@@ -262,31 +256,6 @@ def _check_teacher(teacher: LoadedModel, spec: ModelSpec) -> None:
         )
 
 
-def prune(source: Source, plan: PrunePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET) -> SavedModel:
-    """Prune a model while training on, and save it. A killed run goes on from its last finished epoch.
-
-    Raises:
-        ConfigError: A sparsity outside 0..1, no data, or `out` cannot be written.
-        ConversionError: The asked sparsity was not reached.
-    """
-    _check_keras(out)
-    check_output(out, force=force)
-    loaded = load(source)
-    parent = require_manifest(loaded)
-    dataset = open_data(plan.data, parent)
-    recipe = with_changes(
-        compress.default_prune_recipe(parent.spec, sparsity=plan.sparsity), epochs=plan.epochs, seed=plan.seed
-    )
-    env.seed_everything(plan.seed)
-    done = compress.prune(loaded.model, parent.spec, dataset, recipe, state=state_path(out), reporter=reporter)
-    facts = {"step": "prune", **codec.encode(recipe)}
-    manifest = manifest_for(
-        parent.spec, recipe=facts, seed=plan.seed, dataset=dataset.name, dataset_sha256=dataset.split("train").sha256,
-        source_sha256=loaded.sha256, parents=ancestry(loaded), sparsity=done.sparsity.share,
-    )  # fmt: skip
-    return _save(done.model, out, manifest, done, force=force)
-
-
 def split(source: Source, *, at: str, out: Path, force: bool = False) -> tuple[SplitPart, SplitPart]:
     """Write a model in two files: `backbone.keras` gives features, `head.keras` takes them.
 
@@ -326,10 +295,10 @@ def train_quantized(
         ConfigError: No data, or `out` cannot be written.
         UnsupportedModelError: The model has layers that cannot be trained with quantisation.
     """
-    _check_keras(out)
+    check_keras(out)
     check_output(out, force=force)
     aware, done = quantization_aware(load(source), plan, state=state_path(out), reporter=reporter)
-    return _save(aware.model, out, require_manifest(aware), done, force=force)
+    return save(aware.model, out, require_manifest(aware), done, force=force)
 
 
 def quantization_aware(
@@ -370,7 +339,8 @@ def forget_state(out: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) -> SavedModel:
+def save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) -> SavedModel:
+    """Write a trained model and say what it is worth. `done`: how the training went, as `train` returns it."""
     save_keras(model, out, manifest, force=force)
     forget_state(out)
     return SavedModel(
@@ -389,7 +359,8 @@ def _save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) 
     )
 
 
-def _check_keras(out: Path) -> None:
+def check_keras(out: Path) -> None:
+    """Raise ConfigError unless `out` is the name of a `.keras` file."""
     if out.suffix != ".keras":
         raise ConfigError(
             f"--out {out}: keras models are written as .keras files", hint=f"use {out.with_suffix('.keras')}"

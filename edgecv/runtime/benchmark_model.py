@@ -16,6 +16,7 @@ from edgecv.errors import DeviceError
 from edgecv.runtime.profiling import Record, Runs
 
 PROGRAM = "benchmark_model"
+SOURCE = f"{PROGRAM} --enable_op_profiling"
 TIMEOUT_S = 300.0
 _REGULAR = "Regular Benchmark Runs"
 _RUN_ORDER = "Run Order"
@@ -47,7 +48,7 @@ def profile(path: str, threads: int, runs: int) -> Runs:
     if not records or found is None:
         raise DeviceError(f"{PROGRAM} wrote no operator profile", hint=_last(done.stderr or done.stdout))
     note = f"made by the program {PROGRAM}, which may be another version of TFLite than the one that is benchmarked"
-    return Runs(f"{PROGRAM} --enable_op_profiling", [records], [float(found.group(1))], 1.0, note)
+    return Runs(SOURCE, [records], [float(found.group(1))], 1.0, note)
 
 
 def read_csv(text: str) -> List[Record]:

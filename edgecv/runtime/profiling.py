@@ -106,7 +106,7 @@ def profile(
     profiler = _choose(sniff(path), engine)
     if profiler is not _onnxruntime:
         check_tflite(path)
-    return _averaged(profiler(path, threads, seed, _Limit(runs, seconds)))
+    return averaged(profiler(path, threads, seed, _Limit(runs, seconds)))
 
 
 class _Limit:
@@ -212,7 +212,12 @@ def _benchmark_model(path: str, threads: int, seed: int, limit: _Limit) -> Runs:
     return benchmark_model.profile(path, threads, limit.runs)
 
 
-def _averaged(runs: Runs) -> Dict[str, Any]:
+def averaged(runs: Runs) -> Dict[str, Any]:
+    """Return profiled runs as the answer to `profile`: means over the middle half of the runs that look like most.
+
+    Raises:
+        UnsupportedModelError: No operator was recorded.
+    """
     # An operator that a run lacks would shift all after it: keep the runs that look like most.
     shapes = [tuple((r.name, r.index, r.node) for r in records) for records in runs.records]
     usual = max(set(shapes), key=shapes.count, default=())

@@ -116,8 +116,9 @@ def _energy(base: Path, missing: Dict[str, str]) -> Dict[str, int]:
 
 def _power(base: Path) -> Dict[str, float]:
     found: Dict[str, float] = {}
-    for sensor in _sorted(base, "sys/class/hwmon/hwmon*/power*_input"):
-        _put(found, _sensor_name(sensor), _number(sensor), 1e-3)
+    for kind in ("input", "average"):
+        for sensor in _sorted(base, f"sys/class/hwmon/hwmon*/power*_{kind}"):
+            _put(found, _sensor_name(sensor), _number(sensor), 1e-3)
     # Some monitors (INA3221, on Jetson boards) tell volts and amperes of each rail, and no power.
     for current in _sorted(base, "sys/class/hwmon/hwmon*/curr*_input"):
         index = current.name[len("curr") : -len("_input")]
@@ -132,7 +133,7 @@ def _power(base: Path) -> Dict[str, float]:
 
 
 def _sensor_name(sensor: Path) -> str:
-    stem = sensor.name[: -len("_input")]
+    stem = sensor.name.rpartition("_")[0]
     chip = _text(sensor.parent / "name") or sensor.parent.name
     return f"{chip} {_text(sensor.parent / f'{stem}_label') or stem}"
 

@@ -9,7 +9,8 @@ import math
 from collections.abc import Set
 from dataclasses import replace
 
-from edgecv.graphs import Graph, Op, Tensor, partition
+from edgecv import files
+from edgecv.graphs import Graph, Op, Tensor, partition, read_graph
 from edgecv.profiles import OpRule, TargetProfile
 from edgecv.results import Advice, PredictedLatency
 from edgecv.targets.advice import Obstacle, advise
@@ -105,6 +106,11 @@ def judge_on_edgetpu(request: Request) -> Verdict:
         latency=latency,
         advice=_advice(graph, refusals, mapped, profile),
     )
+
+
+def is_compiled(path: files.PathLike) -> bool:
+    """Say whether the Edge TPU compiler made a file: the CPU cannot run it whole. Raises as `read_graph` does."""
+    return any(op.op == COMPILED for op in read_graph(path).ops)
 
 
 def _already_compiled(graph: Graph) -> Verdict:

@@ -131,7 +131,7 @@ def record(us: float, name: str = "A") -> profiling.Record:
 
 def test_times_are_means_of_the_middle_half_of_runs_alike():
     rows = [[record(us)] for us in (1, 2, 3, 900)] + [[record(7), record(7, "extra")]]
-    done = profiling._averaged(profiling.Runs("s", rows, [10.0, 20.0, 30.0, 40.0, 999.0], 1.0))
+    done = profiling.averaged(profiling.Runs("s", rows, [10.0, 20.0, 30.0, 40.0, 999.0], 1.0))
     assert done["runs"] == 4, "the run with another operator is left out"
     assert done["ops"][0]["ms"] == pytest.approx(2.5e-3)
     assert done["inference_ms"] == pytest.approx(25e-3)
@@ -139,7 +139,7 @@ def test_times_are_means_of_the_middle_half_of_runs_alike():
 
 def test_a_profile_of_nothing_is_an_error():
     with pytest.raises(UnsupportedModelError, match="recorded no operator"):
-        profiling._averaged(profiling.Runs("s", [[], []], [1.0, 1.0], 1.0))
+        profiling.averaged(profiling.Runs("s", [[], []], [1.0, 1.0], 1.0))
 
 
 # In the layout of TensorFlow's core/util/stats_calculator.cc.

@@ -115,9 +115,12 @@ def test_power_monitors(tmp_path):
         "class/hwmon/hwmon1/curr1_input": "800",
         "class/hwmon/hwmon1/in2_input": "5000",
         "class/hwmon/hwmon1/curr2_input": "100",
+        "class/hwmon/hwmon2/name": "amdgpu",
+        "class/hwmon/hwmon2/power1_average": "7000000",
     }
     found = telemetry.state(root(tmp_path, files))["power_mw"]
-    assert found == {"ina219 power1": 2500.0, "ina3221 VDD_IN": 4000.0, "ina3221 rail 2": 500.0}
+    expected = {"ina219 power1": 2500.0, "ina3221 VDD_IN": 4000.0, "ina3221 rail 2": 500.0, "amdgpu power1": 7000.0}
+    assert found == expected
 
 
 def test_energy_counters_of_chips_and_sensors_of_one_name(tmp_path):

@@ -65,3 +65,25 @@ def test_tiny_values(tiny):
 def test_refuses_what_is_not_finite(bad):
     with pytest.raises(DataError):
         filled(bad)
+
+
+@given(values, values)
+def test_merging_is_counting_both(first, second):
+    merged, whole = filled(first), filled(first, second)
+    merged.merge(filled(second))
+    np.testing.assert_array_equal(merged.counts, whole.counts)
+    assert (merged.low, merged.high, merged.width) == (whole.low, whole.high, whole.width)
+
+
+def test_merging_by_hand():
+    narrow, wide = filled([0.3, -0.3]), filled([1000.0])
+    narrow.merge(wide)
+    assert narrow.width == 1024 / BINS
+    assert np.flatnonzero(narrow.counts).tolist() == [BINS - 2, BINS + 1, BINS + 4000]
+    assert filled([1.0]).width == 2 / BINS, "what was merged is left as it was"
+
+
+def test_more_values_than_one_chunk():
+    data = np.random.default_rng(0).normal(size=(3, 70, 401)).astype(np.float32)
+    expected, _ = np.histogram(data.astype(np.float64), bins=np.arange(-BINS, BINS + 1) * filled(data).width)
+    np.testing.assert_array_equal(filled(data).counts, expected)

@@ -79,6 +79,10 @@ def test_several_devices(fakes: dict[str, FakeDevice], made: Made) -> None:
     rows = [line for line in result.out.splitlines() if line.startswith("int8.tflite")]
     assert ["one" in rows[0], "two" in rows[1]] == [True, True]
     assert "0.500" in rows[1]
+    assert [line.split(" with ")[0] for line in result.out.splitlines()[:2]] == [
+        "baseline: float model on one: fake",
+        "baseline: float model on two: fake",
+    ]
 
 
 def test_a_lost_device_is_exit_3_and_the_others_results_are_printed(

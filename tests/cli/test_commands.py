@@ -14,7 +14,7 @@ from edgecv.report import report_schema
 
 from .conftest import Made, edgecv
 
-COMMANDS = "demo train prune quantize convert inspect evaluate bench report check verify run".split()
+COMMANDS = "demo train prune slim quantize convert inspect evaluate bench report check verify run".split()
 
 
 def document(*arguments: object) -> dict[str, object]:
@@ -159,3 +159,31 @@ def test_the_historical_lenet_shows_what_an_older_edge_tpu_leaves_out(tmp_path: 
     assert set(left) == {"SQUARED_DIFFERENCE", "SUM"}
     assert "runtime 14" in left["SQUARED_DIFFERENCE"]
     assert "only the first part" in left["SUM"]
+
+
+def test_slim_json_says_what_it_saved(made: Made) -> None:
+    out = made.keras.with_name("slim.keras")
+    options = ("--macs", 0.6, "--score", "l1", "--rounds", 1, "--epochs", 1, "--out", out)
+    told = document("slim", made.keras, *options)
+    before, after = told["before"], told["after"]
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert after["macs"] <= 0.6 * before["macs"]
+    assert Path(str(told["plan"])).exists()
+    text = edgecv("slim", made.keras, "--plan", told["plan"], "--out", out.with_name("rebuilt.keras"))
+    assert text.code == 0
+    assert f"{after['macs']:,}" in text.out
+
+
+def test_slim_and_prune_refuse_what_does_not_go_together(made: Made) -> None:
+    for line in (
+        ("slim", made.keras),
+        ("slim", made.keras, "--macs", 1.5),
+        ("slim", made.keras, "--macs", 0.001),
+        ("slim", made.keras, "--macs", 0.5, "--score", "tailor"),
+        ("slim", made.keras, "--drop-units", 1),
+        ("prune", made.keras),
+    ):
+        result = edgecv(*line, "--out", made.keras.with_name("none.keras"))
+        assert result.code == 2, line
+        assert "hint" in result.err or "must be" in result.err

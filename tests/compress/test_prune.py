@@ -101,3 +101,24 @@ def test_equal_weights_at_the_threshold_may_stay() -> None:
     small = Sparsity(zeros_by_layer={"fc": 497}, size_by_layer={"fc": 1000})
     with pytest.raises(ConversionError, match=r"0\.4970 zeros after pruning, asked for 0\.5000"):
         check_reached(small, frozenset({"fc"}), 0.5)
+
+
+def test_a_pattern_leaves_two_zeros_in_each_four(digits: Dataset) -> None:
+    keras = env.keras()
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
+    x = keras.layers.Conv2D(6, 3, activation="relu", name="second")(x)
+    x = keras.layers.Flatten()(x)
+    source = keras.Model(inputs, keras.layers.Dense(10, activation="softmax", name="output")(x), name="small")
+    done = prune(source, SPEC, digits, recipe(sparsity=0.5, pattern=(2, 4), epochs=2))
+    assert done.untouched == ("first",)
+    for name in ("second", "output"):
+        kernel = done.model.get_layer(name).get_weights()[0]
+        blocks = np.moveaxis(kernel, -2, -1).reshape(-1, 4)
+        assert ((blocks == 0).sum(axis=1) == 2).all()
+
+
+@pytest.mark.parametrize("change", [{"pattern": (4, 4), "sparsity": 1.0}, {"pattern": (2, 4), "sparsity": 0.75}])
+def test_bad_patterns_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        recipe(**change)

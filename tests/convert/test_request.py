@@ -42,7 +42,7 @@ def test_methods():
         ({"format": "tflit"}, "unknown output format 'tflit'"),
         ({"format": "keras"}, "unknown output format 'keras'"),
         ({"scheme": "int9"}, "unknown scheme 'int9'"),
-        ({"scheme": "int4"}, "there is no int4 for tflite"),
+        ({"scheme": "int4", "format": "onnx"}, "there is no int4 for onnx"),
         ({"method": "pqt"}, "unknown method 'pqt'"),
         ({"method": "none"}, "int8 needs a method"),
         ({"method": "qat", "scheme": "float32"}, "method qat makes int8 files"),

@@ -1,4 +1,4 @@
-"""The commands of the documents on training, quantisation-aware training and the zoo work, in order."""
+"""The commands of the documents on training, quantisation-aware training, slimming and the zoo work, in order."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (DOCS / name).read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.toml").write_text(blocks("training.md", "toml")[0])
     lines = [
         line[2:]
-        for name in ("training.md", "qat.md", "zoo.md")
+        for name in ("training.md", "qat.md", "slimming.md", "zoo.md")
         for block in blocks(name, "console")
         for line in block.splitlines()
     ]

@@ -5,7 +5,7 @@ from edgecv import profiles
 from edgecv.convert import convert
 from edgecv.data.synthetic import synthetic
 from edgecv.errors import DataError, UnsupportedModelError
-from edgecv.evaluate.layer_noise import _Sums, layer_noise
+from edgecv.evaluate.layer_noise import Sums, layer_noise
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
 from edgecv.modelio.keras_files import load_keras
 from edgecv.runtime.image import preprocess
@@ -74,7 +74,7 @@ def test_the_range_holds_what_calibration_saw(files):
 
 
 def test_sums_by_hand():
-    tally = _Sums()
+    tally = Sums()
     tally.add(np.array([0.0, 2.0]), np.array([0.0, 2.5]))
     tally.add(np.array([4.0]), np.array([4.0]))
     # values 0, 2, 4: squares about the mean 8; noise 0.25

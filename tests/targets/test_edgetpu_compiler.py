@@ -21,7 +21,7 @@ from edgecv.manifest import Manifest, Provenance
 from edgecv.profiles import target
 from edgecv.runtime.container import read_manifest
 from edgecv.specs import Head, ModelSpec
-from edgecv.targets import compile_file, edgetpu_log, inspect_or_compile
+from edgecv.targets import compile_file, edgetpu, edgetpu_log, inspect_or_compile
 from edgecv.targets.edgetpu import VARIABLE
 from edgecv.targets.edgetpu_compiler import compile_for_edgetpu
 from edgecv.targets.verdict import Request
@@ -238,3 +238,4 @@ def test_command_writes_the_compiled_file_with_its_manifest(with_manifest, compi
     assert after.provenance.tools == {"edgecv": "0", "edgetpu_compiler": "16.0.384591198"}
     assert after.provenance.parents[-1] == {"sha256": files.sha256(with_manifest), "step": "convert"}
     assert sorted(os.listdir(tmp_path / "out")) == ["lenet_edgetpu.log", "lenet_edgetpu.tflite"]
+    assert (edgetpu.is_compiled(path), edgetpu.is_compiled(with_manifest)) == (True, False)

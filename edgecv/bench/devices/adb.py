@@ -162,5 +162,4 @@ def open_adb(name: str, spec: AdbSpec) -> RemoteDevice:
     shell = AdbShell(spec)
     if spec.benchmark_model:
         return BenchmarkModelDevice(name, shell, folder=spec.folder, program=Path(spec.benchmark_model))
-    advice = "set python to one on the device, or benchmark_model to LiteRT's program; for Termux use kind ssh"
-    return RemoteDevice(name, shell, folder=spec.folder, python=spec.python, advice=advice)
+    return RemoteDevice(name, shell, folder=spec.folder, python=spec.python, portable=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from edgecv.bench.devices.shell import RemoteDevice, Shell
 from edgecv.errors import ConfigError, DeviceError, EdgecvError, UnsupportedModelError
+from edgecv.runtime import benchmark_model, profiling
 
 PROTOCOL = 1
 RUN_TIMEOUT_S = 300.0
@@ -159,6 +161,26 @@ class BenchmarkModelDevice(RemoteDevice):
             raise DeviceError(f"benchmark_model ended with status {done.status}: {said}")
         return parse(done.out)
 
+    def profile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer `profile`: time per operator, from the program's own profiler.
+
+        Raises:
+            DeviceError: The program wrote none, as builds without its profiler do.
+        """
+        csv = f"{self.folder}/ops-{uuid.uuid4().hex}.csv"
+        options = {"graph": request["path"], "num_threads": request.get("threads") or 1, "use_xnnpack": "true"}
+        limits = {"num_runs": request.get("runs") or LEAST_RUNS, "max_secs": request.get("seconds") or 10}
+        try:
+            flags = {"enable_op_profiling": "true", "profiling_output_csv_file": csv}
+            timings = self.measure({**options, **limits, **flags})
+            text = self.shell.run('exec cat -- "$1"', csv).out
+        finally:
+            self.shell.run('exec rm -f -- "$1"', csv)
+        records = benchmark_model.read_csv(text)
+        if not records:
+            raise DeviceError("benchmark_model wrote no operator profile", hint="was it built with its profiler?")
+        return profiling.averaged(profiling.Runs(benchmark_model.SOURCE, [records], [timings.avg_ms * 1e3], 1.0))
+
 
 FACTS = (
     'echo "machine $(uname -m)"; echo "kernel $(uname -s) $(uname -r)"; '
@@ -193,6 +215,7 @@ class BenchmarkModelChannel:
             "warmup": self._warmup,
             "run": self._run,
             "memory": self._memory,
+            "profile": self._profile,
             "precision": lambda request: {"precision": None},
             "close": lambda request: {"closed": True},
         }
@@ -267,6 +290,11 @@ class BenchmarkModelChannel:
     def _memory(self, request: Mapping[str, Any]) -> dict[str, Any]:
         loaded = self._loaded
         return {"peak_rss_bytes": None if loaded is None else loaded.peak_bytes, "rss_before_load_bytes": None}
+
+    def _profile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if request.get("accelerator", "cpu") != "cpu":
+            raise UnsupportedModelError("operators on the GPU cannot be profiled, only on the cpu")
+        return self._device.profile(request)
 
     def _measure(self, runs: int, warmup: int) -> Timings:
         return self._device.measure({**self._options, "num_runs": runs, "warmup_runs": warmup})

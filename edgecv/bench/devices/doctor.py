@@ -13,7 +13,7 @@ from typing import Any, Literal
 from edgecv.bench.devices import emulated, payload
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
 from edgecv.bench.devices.base import Device
-from edgecv.bench.devices.declared import AdbSpec, Declared, EmulatedSpec, SshSpec
+from edgecv.bench.devices.declared import Declared, EmulatedSpec, SshSpec
 from edgecv.bench.devices.setup import DESCRIBE, RUN_SCRIPT, described, one_line
 from edgecv.bench.devices.shell import RemoteDevice
 from edgecv.bench.devices.wheels import OLDEST
@@ -24,6 +24,8 @@ INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
 
 NEEDED_MB = 300
 """Free space: the environment takes about 120 MB, its wheels 30, and models come on top."""
+PORTABLE_MB = 500
+"""A Python of our own takes 190 MB, and as much again while it is unpacked."""
 CLOCK_SECONDS = 60.0
 HOT_CELSIUS = 75.0
 """A Raspberry Pi slows down from 80, phones from less. Source: Raspberry Pi documentation, frequency management."""
@@ -141,13 +143,10 @@ def _remote(found: Declared, device: RemoteDevice, clock: Callable[[], float]) -
         yield Check(name="connection", status="failed", detail=error.message, fix=error.hint)
         return
     yield Check(name="connection", status="ok", detail=device.shell.where)
-    yield from conditions(facts, clock(), folder=device.folder)
+    needed = PORTABLE_MB if device.portable else NEEDED_MB
+    yield from conditions(facts, clock(), folder=device.folder, needed=needed)
     if isinstance(device, BenchmarkModelDevice):
         yield _benchmark_model(device)
-        return
-    if isinstance(spec, AdbSpec) and not spec.python:
-        yield Check(name="python", status="failed", detail="neither python nor benchmark_model is given",
-                    fix=device.advice)  # fmt: skip
         return
     described_ok, check = _python(device)
     yield check
@@ -236,22 +235,25 @@ def _first(facts: dict[str, list[str]], key: str) -> str:
     return next(iter(facts.get(key, [])), "")
 
 
-def conditions(facts: dict[str, list[str]], now: float, *, folder: str = "") -> Iterator[Check]:
+def conditions(
+    facts: dict[str, list[str]], now: float, *, folder: str = "", needed: int = NEEDED_MB
+) -> Iterator[Check]:
     """Judge what PROBE printed: space, clock, load, governor, temperature.
 
     Args:
         facts: Lines by their first word.
         now: This host's clock, seconds since 1970.
         folder: Whose space it is, for messages.
+        needed: Megabytes.
     """
-    yield _space(facts, folder)
+    yield _space(facts, folder, needed)
     yield _clock(facts, now)
     yield _load(facts)
     yield _governor(facts)
     yield _thermal(facts)
 
 
-def _space(facts: dict[str, list[str]], folder: str) -> Check:
+def _space(facts: dict[str, list[str]], folder: str, needed: int) -> Check:
     words = _first(facts, "space").split()
     if facts.get("writable") == ["no"]:
         return Check(name="space", status="failed", detail=f"{folder or 'the cache'} cannot be written",
@@ -259,8 +261,8 @@ def _space(facts: dict[str, list[str]], folder: str) -> Check:
     if len(words) < 4 or not words[-3].isdigit():
         return Check(name="space", status="skipped", detail="df does not tell")
     free = int(words[-3]) // 1024
-    if free < NEEDED_MB:
-        return Check(name="space", status="failed", detail=f"{free} MB free, {NEEDED_MB} needed",
+    if free < needed:
+        return Check(name="space", status="failed", detail=f"{free} MB free, {needed} needed",
                      fix="free some, or set folder to another file system")  # fmt: skip
     return Check(name="space", status="ok", detail=f"{free:,} MB free")
 

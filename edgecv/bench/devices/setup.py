@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecv import files
-from edgecv.bench.devices import emulated, payload, wheels
+from edgecv.bench.devices import debian, emulated, payload, portable, wheels
 from edgecv.bench.devices.base import Device
 from edgecv.bench.devices.declared import Declared, EmulatedSpec
 from edgecv.bench.devices.shell import RemoteDevice
@@ -20,7 +19,6 @@ from edgecv.bench.devices.wheels import Download, PythonThere, Wheels
 from edgecv.errors import DeviceError
 from edgecv.progress import QUIET, Reporter
 
-DEBOOTSTRAP_TIMEOUT_S = 3600.0
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(13, 8, -1)))
 
 # Prints a PythonThere as JSON. $1…: candidates. Runs on any Python 3.
@@ -132,6 +130,8 @@ def _ready(device: Device, *, changed: bool, place: str) -> Ready:
 
 def _remote(device: RemoteDevice, *, force: bool, reporter: Reporter, download: Download | None) -> bool:
     """Make the environment of a device behind a shell; return False when it was whole already."""
+    if device.portable:
+        return portable.install(device, force=force, reporter=reporter, download=download)
     pythons = _pythons(device)
     venv = f"{device.folder}/venv"
     written = device.shell.run('cat -- "$1"', f"{venv}/edgecv.json").out
@@ -256,60 +256,8 @@ def _python_says(folder: Path, spec: EmulatedSpec, script: str, *arguments: str)
 
 
 def _sysroot(folder: Path, spec: EmulatedSpec, reporter: Reporter) -> None:
-    """Unpack a Debian with Python and numpy into `folder`/sysroot, without running anything of it."""
-    architecture, sysroot = emulated.ARCHITECTURES[spec.arch], folder / "sysroot"
-    debs = payload.cache_folder() / "debs" / f"{spec.suite}-{architecture.debian}"
-    debs.mkdir(parents=True, exist_ok=True)
-    reporter.info(f"downloading Debian {spec.suite} for {spec.arch}: about 40 MB, once")
-    staging = folder / "staging"
-    _debootstrap(spec, architecture.debian, debs, staging)
-    reporter.info("unpacking it")
-    sysroot.mkdir(parents=True)
-    for package in sorted(staging.glob("var/cache/apt/archives/*.deb")):
-        _run(("dpkg-deb", "--extract", str(package), str(sysroot)), "dpkg")
-    shutil.rmtree(staging)
-    for part in ("usr/share/doc", "usr/share/locale", "usr/share/man"):
-        shutil.rmtree(sysroot / part, ignore_errors=True)
-    _link_alternatives(sysroot)
+    architecture = emulated.ARCHITECTURES[spec.arch]
+    debian.unpack(folder, architecture.debian, suite=spec.suite, mirror=spec.mirror, reporter=reporter)
     text = emulated.cpuinfo(architecture.processors[spec.cpu], os.cpu_count() or 1)
-    (sysroot / "proc").mkdir(exist_ok=True)
-    (sysroot / "proc" / "cpuinfo").write_text(text)
-
-
-def _debootstrap(spec: EmulatedSpec, architecture: str, debs: Path, staging: Path) -> None:
-    # Not root: nothing of the first stage needs more than fakeroot's pretence, since no device nodes are used.
-    wrapper = () if os.geteuid() == 0 else ("fakeroot",)
-    command = (*wrapper, "debootstrap", "--foreign", "--variant=minbase", f"--arch={architecture}",
-               f"--cache-dir={debs}", "--include=python3,python3-numpy", spec.suite, str(staging),
-               *((spec.mirror,) if spec.mirror else ()))  # fmt: skip
-    _run(command, wrapper[0] if wrapper and not shutil.which(wrapper[0]) else "debootstrap")
-
-
-def _link_alternatives(sysroot: Path) -> None:
-    """Put the links that Debian's second stage would: numpy looks for libblas and liblapack beside other libraries."""
-    for folder in sysroot.glob("usr/lib/*-linux-gnu*"):
-        for library in ("blas", "lapack"):
-            name = f"lib{library}.so.3"
-            if (folder / library / name).exists() and not (folder / name).exists():
-                (folder / name).symlink_to(f"{library}/{name}")
-
-
-def _run(command: Sequence[str], package: str) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=DEBOOTSTRAP_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise DeviceError(
-            f"'{command[0]}' is not installed on this host", hint=f"make arm; or on Debian: apt-get install {package}"
-        ) from error
-    if done.returncode != 0:
-        lines = " | ".join(done.stdout.strip().splitlines()[-3:])
-        raise DeviceError(
-            f"{command[0]} ended with status {done.returncode}: {lines}", hint="is the mirror reachable? See mirror"
-        )
+    (folder / "sysroot" / "proc").mkdir(exist_ok=True)
+    (folder / "sysroot" / "proc" / "cpuinfo").write_text(text)

@@ -109,6 +109,7 @@ class RemoteDevice:
         folder: For edgecv's files there, absolute or below `~/`.
         python: Interpreter there; empty takes the environment that setup makes.
         advice: What to do when the device has no Python.
+        portable: Whether setup brings a Python of its own, C library included.
     """
 
     kind: Kind = "measured"
@@ -121,8 +122,10 @@ class RemoteDevice:
         folder: str,
         python: str,
         advice: str = "on Debian: apt-get install python3 there",
+        portable: bool = False,
     ) -> None:
         self.name = name
+        self.portable = portable and not python
         self.advice = advice
         self.shell = shell
         self._folder = folder
@@ -140,7 +143,9 @@ class RemoteDevice:
     @property
     def python(self) -> str:
         """The interpreter that runs the agent."""
-        return self.there(self._python) if self._python else f"{self.folder}/venv/bin/python"
+        if self._python:
+            return self.there(self._python)
+        return f"{self.folder}/{'python/python' if self.portable else 'venv/bin/python'}"
 
     @property
     def makes_environment(self) -> bool:

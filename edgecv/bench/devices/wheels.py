@@ -20,6 +20,7 @@ from edgecv.errors import DeviceError, MissingDependencyError
 
 OLDEST = (3, 9)
 DOWNLOAD_TIMEOUT_S = 600.0
+OLDER_LITERT = "ai-edge-litert>=1.0.1,<3"
 NOT_FOUND = ("No matching distribution found", "Could not find a version")
 
 
@@ -62,14 +63,15 @@ Download = Callable[[Sequence[str], PythonThere, Path], "str"]
 
 
 def choices(python: PythonThere) -> tuple[tuple[str, ...], ...]:
-    """Return sets of requirements, best first: this host's own interpreter, then the one for older devices."""
+    """Return sets of requirements, best first: this host's interpreter, another LiteRT, tflite-runtime."""
     try:
         litert = f"ai-edge-litert=={importlib.metadata.version('ai-edge-litert')}"
     except importlib.metadata.PackageNotFoundError:
         litert = "ai-edge-litert>=2.3,<2.4"
-    found: list[tuple[str, ...]] = [(litert, "numpy>=1.23.2"), ("tflite-runtime==2.14.0", "numpy>=1.21,<2")]
+    old = "tflite-runtime>=2.11,<2.15"
+    found: list[tuple[str, ...]] = [(litert, "numpy>=1.23.2"), (OLDER_LITERT, "numpy>=1.21"), (old, "numpy>=1.21,<2")]
     if python.numpy.startswith("1."):
-        found.append(("tflite-runtime==2.14.0",))
+        found.append((old,))
     return tuple(found)
 
 

@@ -52,6 +52,9 @@ class AdbDaemon:
         """Cut every connection; `for_good` also takes no new ones."""
         if for_good:
             self._closing = True
+            # Closing alone would leave the thread in accept(), which would take one more connection.
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
         for connection in self._connections:
             with contextlib.suppress(OSError):
@@ -257,14 +260,13 @@ class _Sync(_Stream):
         there = self.connection.daemon.inside(path)
         self.connection.daemon.pushed.append(path)
         error = b"couldn't create file: No space left on device" if self.connection.daemon.full else b""
-        data = b""
-        for name, chunk in self._chunks():
-            if name == b"DONE":
-                break
-            data += chunk
+        there.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.devnull if error else there, "wb") as stream:
+            for name, chunk in self._chunks():
+                if name == b"DONE":
+                    break
+                stream.write(chunk)
         if not error:
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.write_bytes(data)
             there.chmod(stat.S_IMODE(int(mode)))
         self.write(struct.pack("<4sI", b"FAIL", len(error)) + error if error else struct.pack("<4sI", b"OKAY", 0))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecv.bench import BenchCase, BenchPlan, ResultsFile, bench, open_device
+from edgecv.bench import BenchCase, BenchPlan, ResultsFile, bench, open_device, profile
 from edgecv.bench.devices.adb import diagnose
 from edgecv.bench.devices.adb_benchmark import parse
 from edgecv.bench.link import AgentLink
@@ -134,7 +134,7 @@ def test_causes(said, cause):
 BENCHMARK_MODEL = """#!/bin/sh
 for option in "$@"; do case "$option" in
 --graph=*) graph=${option#--graph=};; --num_runs=*) runs=${option#*=};; --warmup_runs=*) warm=${option#*=};;
---report_peak*=true) peak=1;; esac; done
+--report_peak*=true) peak=1;; --profiling_output_csv_file=*) csv=${option#*=};; esac; done
 if ! [ -s "$graph" ]; then echo "ERROR: Could not open '$graph'."; echo "ERROR: Failed to load model $graph"; exit 1; fi
 echo "INFO: STARTING!"
 echo "INFO: The input model file size (MB): 0.07"
@@ -150,6 +150,12 @@ echo ""
 echo "INFO: Inference timings in us: Init: 3501, First inference: 9000, Warmup (avg): 7500, Inference (avg): 5000.5"
 echo "INFO: Memory footprint delta from the start of the tool (MB): init=5.25 overall=8.5"
 [ -z "$peak" ] || echo "INFO: Overall peak memory footprint (MB) via periodic monitoring: 93.25"
+[ -z "$csv" ] || cat > "$csv" <<END
+Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+node type, first, avg_ms, %, cdf%, mem KB, times called, name
+Delegate/Fully Connected (NC, F32) GEMM, 4.9, 4.75, 100%, 100%, 0, 1, [Delegate]:0
+END
 """
 
 
@@ -172,6 +178,18 @@ def test_a_bench_with_benchmark_model(phone, without_python, onnx_file):
     assert latency.p50 == pytest.approx(5.0005)
     assert latency.peak_rss_bytes == round(93.25 * 2**20)
     assert device.facts()["kernel"].startswith("Linux")
+
+
+def test_benchmark_model_profiles_operators(phone, without_python, tflite_file):
+    device = open_device("phone", without_python)
+    found = profile(case(tflite_file), device, runs=20)
+    assert found.reason == ""
+    (op,) = found.profile.ops
+    assert (op.op, op.index, op.ms, op.certain) == ("FULLY_CONNECTED", 0, pytest.approx(4.75), True)
+    assert found.profile.inference_ms == pytest.approx(5.0005)
+    assert device.checked('ls "$1"', device.folder).out.find("ops-") < 0, "nothing stays there"
+    gpu = profile(dataclasses.replace(case(tflite_file), accelerator="gpu"), device)
+    assert "only on the cpu" in gpu.reason
 
 
 def test_benchmark_model_gives_no_answers(phone, without_python, onnx_file):

@@ -134,7 +134,7 @@ def test_an_unauthorised_phone(phone, phone_file):
 def test_a_phone_without_python(phone, phone_file, tmp_path):
     lines = [line for line in phone_file.read_text().splitlines() if not line.startswith("python")]
     phone_file.write_text("\n".join(lines))
-    assert seen("phone", phone_file)["python"][1] == "neither python nor benchmark_model is given"
+    assert seen("phone", phone_file)["python"][2] == "edgecv device setup phone"
     program = tmp_path / "benchmark_model"
     phone_file.write_text("\n".join([*lines, 'benchmark_model = "benchmark_model"']))
     assert "which does not exist" in seen("phone", phone_file)["benchmark_model"][1]

@@ -73,7 +73,7 @@ def test_int8_answers_on_armv7_differ_with_a_reason(lenet):
     agreement = checked.agreement
     assert agreement.max_steps <= 6
     if agreement.differing:
-        assert "tflite-runtime 2.14.0 there, ai-edge-litert" in agreement.cause
+        assert "tflite-runtime 2.14.0 there and ai-edge-litert" in agreement.cause
 
 
 def test_times_are_simulated(lenet):

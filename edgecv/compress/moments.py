@@ -1,0 +1,148 @@
+"""What a layer's rounding costs, as a quadratic function of its kernel: second moments of what comes to it.
+
+For a layer y = W x + b whose rounded twin gets x' in place of x, the mean squared error of W' x' + b' with the best
+bias b' is, but for a constant, tr(W' H W'^T) - 2 tr(B W'^T), where H = cov(x', x') and B = W cov(x, x'). It costs the
+same however many samples there were, and every output channel stands for itself.
+
+Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", equations 13 and 21 (the
+task loss as a sum of local quadratic problems; inputs of the rounded network against outputs of the float one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecv.compress.layer_graph import Call
+from edgecv.compress.side_by_side import Site
+from edgecv.compress.weight_grid import Array
+from edgecv.modelio.env import tensorflow
+
+MAX_ROWS = 8192
+CHUNK = 8
+DAMPING = 0.01
+"""Share of the mean variance that is added to each input's: few samples leave directions in which any rounding looks
+free. Source: Frantar et al. 2022, "GPTQ", section 3.3, the same share for the same reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quadratic:
+    """The error of a kernel at one layer.
+
+    H is held as its factor where that is smaller: a dense layer of many inputs and few samples.
+
+    Attributes:
+        factor: (groups, rows, inputs), float32, with H = factor^T factor + damping; else H itself without damping.
+        is_factor: Which of the two.
+        damping: (groups, 1, 1), on H's diagonal.
+        b: (groups, inputs, outputs), float32.
+        mean_expected: Of the float model's inputs, (groups, 1, inputs).
+        mean_given: Of the rounded model's.
+    """
+
+    factor: Array
+    is_factor: bool
+    damping: Array
+    b: Array
+    mean_expected: Array
+    mean_given: Array
+
+    def apply(self, matrix: Array) -> Array:
+        """Return H times a matrix (groups, inputs, columns)."""
+        inner = np.matmul(self.factor, matrix)
+        product = np.matmul(self.factor.transpose(0, 2, 1), inner) if self.is_factor else inner
+        found: Array = product + self.damping * matrix
+        return found
+
+    def column(self, index: int) -> Array:
+        """Return a column of H, (groups, inputs, 1)."""
+        unit = np.zeros((len(self.b), self.b.shape[1], 1), np.float32)
+        unit[:, index] = 1
+        return self.apply(unit) if self.is_factor else self.factor[:, :, index : index + 1] + self.damping * unit
+
+    def gradient(self, matrix: Array) -> Array:
+        """Return half the derivative of the error with respect to a kernel matrix."""
+        half: Array = self.apply(matrix) - self.b
+        return half
+
+    def errors(self, matrix: Array) -> Array:
+        """Return the error of every output channel, (groups, 1, outputs), float64, up to a constant per channel."""
+        inner = self.apply(matrix) - 2 * self.b
+        found: Array = np.sum(matrix.astype(np.float64) * inner, axis=1, keepdims=True)
+        return found
+
+    def bias_shift(self, float_matrix: Array, rounded: Array) -> Array:
+        """Return what to add to the bias so that the mean output is the float model's, (groups * outputs,)."""
+        shift = np.matmul(self.mean_expected, float_matrix) - np.matmul(self.mean_given, rounded)
+        return np.asarray(shift.reshape(-1), np.float32)
+
+
+def quadratic(site: Site, matrix: Array, *, seed: int = 0) -> Quadratic:
+    """Return the error function of a layer.
+
+    Args:
+        site: The layer and its inputs.
+        matrix: Its float kernel as (groups, inputs, outputs).
+        seed: Of the choice of at most 8192 places among all samples and positions.
+    """
+    expected, given = _rows(site.call, (site.expected, site.given), seed)
+    mean_expected, mean_given = expected.mean(axis=1, keepdims=True), given.mean(axis=1, keepdims=True)
+    expected, given = expected - mean_expected, given - mean_given
+    groups, rows, size = given.shape
+    scaled = given / np.float32(np.sqrt(rows))
+    transposed = scaled.transpose(0, 2, 1)
+    outputs = np.matmul(expected, matrix) / np.float32(np.sqrt(rows))
+    damping = DAMPING * np.mean(np.square(scaled).sum(axis=1), axis=1) + 1e-12
+    damping = damping.astype(np.float32).reshape(groups, 1, 1)
+    is_factor = rows < size
+    return Quadratic(
+        factor=scaled if is_factor else np.matmul(transposed, scaled),
+        is_factor=is_factor,
+        damping=damping,
+        b=np.matmul(transposed, outputs) + damping * matrix,
+        mean_expected=mean_expected,
+        mean_given=mean_given,
+    )
+
+
+def _rows(call: Call, inputs: tuple[Array, Array], seed: int) -> list[Array]:
+    """Return the inputs as (groups, rows, inputs per output), the same places of both."""
+    if call.kind == "Dense":
+        flat = [np.asarray(x, np.float32).reshape(-1, x.shape[-1]) for x in inputs]
+        kept = _kept(len(flat[0]), MAX_ROWS, np.random.default_rng(seed))
+        return [x[kept][None] for x in flat]
+    samples = len(inputs[0])
+    share = max(1, MAX_ROWS * min(CHUNK, samples) // samples)
+    parts: list[list[Array]] = [[], []]
+    for start in range(0, samples, CHUNK):
+        patches = [_patches(call, x[start : start + CHUNK]) for x in inputs]
+        # A fresh generator of one seed for each chunk: both networks, and every run, keep the same places.
+        kept = _kept(len(patches[0]), share, np.random.default_rng((seed, start)))
+        for part, rows in zip(parts, patches, strict=True):
+            part.append(rows[kept])
+    return [_grouped(call, np.concatenate(part), inputs[0].shape[-1]) for part in parts]
+
+
+def _kept(count: int, most: int, rng: np.random.Generator) -> Array:
+    return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
+
+
+def _patches(call: Call, x: Array) -> Array:
+    config: dict[str, Any] = call.layer.get_config()
+    (height, width), strides, rates = config["kernel_size"], config["strides"], config["dilation_rate"]
+    patches = tensorflow().image.extract_patches(
+        x,
+        sizes=(1, height, width, 1),
+        strides=(1, *strides, 1),
+        rates=(1, *rates, 1),
+        padding=config["padding"].upper(),
+    )
+    return np.asarray(patches).reshape(-1, height * width * x.shape[-1])
+
+
+def _grouped(call: Call, rows: Array, channels: int) -> Array:
+    if call.kind != "DepthwiseConv2D":
+        return rows[None]
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(len(rows), -1, channels), 2, 0))

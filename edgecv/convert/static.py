@@ -1,0 +1,192 @@
+"""Static quantisation beyond plain int8: named layers kept in float32, and 16-bit activations.
+
+The float file's activations get their ranges, and TensorFlow Lite's MLIR quantiser is told which operators to leave
+alone, or to make activations int16. What comes out is checked operator by operator: a layer that was to stay float and
+did not, or the other way round, is an error.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgecv.convert import flatbuffer
+from edgecv.convert.chatter import conversion
+from edgecv.convert.layers import op_layers
+from edgecv.convert.ranges import Range
+from edgecv.convert.verify import FLOAT_ISLANDS, MOVES
+from edgecv.errors import ConfigError, ConversionError, unknown_name
+from edgecv.graphs import Graph, Op, read_tflite
+from edgecv.modelio import env
+
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+def quantize(
+    data: bytes,
+    ranges: Mapping[int, Range],
+    *,
+    io_dtype: str,
+    per_channel: bool,
+    name: str,
+    kept: Collection[int] = (),
+    activations: str = "int8",
+) -> bytes:
+    """Return the quantised file for a float one and its activation ranges.
+
+    Args:
+        data: The float .tflite.
+        ranges: Tensor index to (min, max).
+        io_dtype: Of inputs and outputs: "int8", "uint8" or "float32".
+        per_channel: One scale per output channel of the weights, else one per tensor.
+        name: Of the model, for messages.
+        kept: Indices of operators of `data` that stay in float32.
+        activations: "int8" or "int16"; weights are int8 in both.
+
+    Raises:
+        ConversionError: The quantiser fails, or did not do to an operator what was asked.
+    """
+    tf = env.tensorflow()
+    from tensorflow.lite.python.convert import _types_pb2, mlir_quantize
+
+    graph = read_tflite(data)
+    names = {graph.tensors[graph.ops[index].outputs[0]].name for index in kept}
+    inference = {"int8": _types_pb2.QUANTIZED_INT8, "int16": _types_pb2.QUANTIZED_INT16}[activations]
+    with conversion(f"the {activations} quantiser failed on '{name}'"):
+        quantised = bytes(
+            mlir_quantize(
+                _ranged(data, graph, ranges, frozenset(kept), symmetric=activations == "int16"),
+                disable_per_channel=not per_channel,
+                disable_per_channel_for_dense_layers=not per_channel,
+                fully_quantize=False,
+                inference_type=inference,
+                denylisted_nodes=sorted(names) or None,
+                input_data_type=tf.dtypes.as_dtype(io_dtype),
+                output_data_type=tf.dtypes.as_dtype(io_dtype),
+            )
+        )
+    if activations == "int16":
+        quantised = _as_kernels_want(quantised)
+    _check(read_tflite(quantised), names, frozenset(tensor.name for tensor in graph.tensors))
+    return quantised
+
+
+def kept_ops(graph: Graph, patterns: Sequence[str], model: Any) -> tuple[int, ...]:
+    """Return the operators of a float file that compute the layers which patterns name.
+
+    Args:
+        graph: The float file, with the converter's operator names.
+        patterns: Names of source layers; `*`, `?` and `[…]` are wildcards. A layer in a nested model is "outer/inner".
+        model: The keras model that the file was made from.
+
+    Raises:
+        ConfigError: A pattern names no layer with an operator; the hint has the nearest name.
+    """
+    layers = op_layers(graph, model)
+    known = sorted({layer for found in layers for layer in found})
+    chosen: set[int] = set()
+    for pattern in patterns:
+        matched = {layer for layer in known if fnmatch.fnmatchcase(layer, pattern)}
+        if not matched:
+            _refuse(pattern, known)
+        chosen |= {index for index, found in enumerate(layers) if matched & found}
+    if len(chosen) == len(graph.ops):
+        raise ConfigError("every layer was asked to stay float", hint="name fewer layers, or use --scheme float32")
+    return tuple(sorted(chosen))
+
+
+def _refuse(pattern: str, known: Sequence[str]) -> None:
+    if any(character in pattern for character in "*?["):
+        raise ConfigError(
+            f"no layer with an operator of its own matches '{pattern}'", hint=f"such layers: {', '.join(known)}"
+        )
+    raise unknown_name("layer with an operator of its own", pattern, known)
+
+
+def _ranged(data: bytes, graph: Graph, ranges: Mapping[int, Range], kept: frozenset[int], *, symmetric: bool) -> bytes:
+    """Return the file with ranges in its tensors' records; between two operators that stay float there is none."""
+    inside = _between(graph, kept)
+    model, generated = flatbuffer.unpack(data), flatbuffer.schema()
+    for index, (low, high) in ranges.items():
+        if index in inside:
+            continue
+        if not low <= 0 <= high:
+            raise ConversionError(f"the range of tensor {index} is {low} to {high}, which does not hold zero")
+        if symmetric:
+            high = max(-low, high)
+            low = -high
+        record = generated.QuantizationParametersT()
+        record.min, record.max = [low], [high]
+        model.subgraphs[0].tensors[index].quantization = record
+    return flatbuffer.pack(model)
+
+
+def _between(graph: Graph, kept: frozenset[int]) -> frozenset[int]:
+    made = {index for op in graph.ops if op.index in kept for index in op.outputs}
+    taken = {index for op in graph.ops if op.index not in kept for index in op.inputs}
+    return frozenset(made - taken - set(graph.outputs))
+
+
+def _as_kernels_want(data: bytes) -> bytes:
+    """Return a file with int16 activations in the form that their kernels compute.
+
+    The quantiser puts some zero points at -1, since the middle of -32768..32767 is no integer, stores biases as int32
+    without saying so in the operator, and leaves additions at the old scales of powers of two.
+    Source: TFLite's 16x8 specification: activations with zero_point 0, biases int64; schema.fbs, AddOptions and
+    SubOptions: pot_scale_int16.
+    """
+    model, generated = flatbuffer.unpack(data), flatbuffer.schema()
+    graph, kinds = model.subgraphs[0], generated.TensorType
+    for tensor in graph.tensors:
+        if tensor.type == kinds.INT16 and tensor.quantization is not None:
+            points = tensor.quantization.zeroPoint
+            tensor.quantization.zeroPoint = None if points is None else np.zeros(len(points), np.int64)
+    for op in graph.operators:
+        if hasattr(op.builtinOptions, "potScaleInt16"):
+            op.builtinOptions.potScaleInt16 = False
+        if graph.tensors[op.inputs[0]].type == kinds.INT16:
+            _widen(model, [graph.tensors[index] for index in op.inputs[2:] if index >= 0], kinds)
+    return flatbuffer.pack(model)
+
+
+def _widen(model: Any, biases: Sequence[Any], kinds: Any) -> None:
+    """Store int32 biases as int64; a buffer that another tensor uses too is copied."""
+    for tensor in biases:
+        if tensor.type != kinds.INT32 or tensor.quantization is None or tensor.quantization.scale is None:
+            continue
+        values = np.frombuffer(np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.int32)
+        fresh = flatbuffer.schema().BufferT()
+        fresh.data = np.frombuffer(values.astype(np.int64).tobytes(), np.uint8)
+        shared = sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors) > 1
+        if shared:
+            model.buffers.append(fresh)
+            tensor.buffer = len(model.buffers) - 1
+        else:
+            model.buffers[tensor.buffer] = fresh
+        tensor.type = kinds.INT64
+
+
+def _check(graph: Graph, kept: Collection[str], names: Collection[str]) -> None:
+    """Check that the operators called `kept` compute in float32, and that no other does.
+
+    Args:
+        graph: The quantised file.
+        kept: Names of results of operators of the float file.
+        names: Of all tensors of the float file; a result that moved behind a conversion got a digit at its end.
+    """
+    for op in graph.ops:
+        name, is_float = graph.tensors[op.outputs[0]].name, _in_float(graph, op)
+        name = name if name in names else name.rstrip("0123456789")
+        if op.op in CONVERSIONS or op.op in FLOAT_ISLANDS or op.op in MOVES:
+            continue
+        if is_float and name not in kept:
+            raise ConversionError(f"{op.op} '{name}' stayed float: TFLite has no integer kernel for it")
+        if not is_float and name in kept:
+            raise ConversionError(f"{op.op} '{name}' was to stay float and became {graph.tensors[op.outputs[0]].dtype}")
+
+
+def _in_float(graph: Graph, op: Op) -> bool:
+    return any(graph.tensors[index].dtype == "float32" for index in (*op.inputs, *op.outputs) if index >= 0)

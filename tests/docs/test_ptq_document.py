@@ -1,0 +1,52 @@
+"""The commands of the document on post-training quantisation work, and its figures are those of the reference."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from edgecv.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "ptq.md").read_text()
+
+
+def run(line: str) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+        main(shlex.split(line)[1:])
+    assert not stop.value.code, f"{line}\n{err.getvalue()}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```console\n(.*?)```", TEXT, flags=re.DOTALL)
+    lines = [line[2:] for block in blocks for line in block.splitlines()]
+    assert len(lines) >= 5
+    run("edgecv train lenet5 --epochs 3 --out lenet5.keras")
+    for line in lines:
+        run(line)
+    assert len(list(tmp_path.glob("*.tflite"))) == len(lines)
+
+
+def test_the_figures_are_those_of_the_reference() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "reference" / "ptq_ladder.json").read_text())
+    for run_ in measured:
+        name = run_["network"]
+        assert f"| {name}, float | {run_['float']:.4f} |" in TEXT
+        for row in run_["rows"]:
+            start = f"| {name}, {row['part'].replace('_', ' ')}: {row['step']} |"
+            line = next((line for line in TEXT.splitlines() if line.startswith(start)), None)
+            assert line is not None, f"docs/ptq.md lacks {start}"
+            if "failure" not in row:
+                low, high = row["drop_ci95"]
+                assert f"| {row['value']:.4f} | {row['drop']:+.2f} [{low:+.2f}, {high:+.2f}] |" in line
+                assert f"| {row['size_bytes'] / run_['float_size_bytes']:.3f} |" in line
