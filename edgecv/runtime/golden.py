@@ -16,9 +16,9 @@ from edgecv.specs import ModelSpec
 Array = NDArray[Any]
 
 
-FLOAT16_RELATIVE = 0.02
+FLOAT16_RELATIVE = 0.03
 """For accelerators that compute in float16: what its 11 bits lose through a deep network stays below this on the zoo's
-networks (benchmarks/reference/gpu_coverage.json: at most 0.015)."""
+networks (benchmarks/reference/gpu_coverage.json: at most 0.027, untrained)."""
 
 
 class Runnable(Protocol):
