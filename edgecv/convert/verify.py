@@ -220,7 +220,8 @@ def _judge(
         _fail(
             f"output '{name}' has a signal to quantisation noise ratio of {ratio:.1f} dB, expected {least:.0f}; "
             f"the worst sample, {sample}, differs by {found:.3g}",
-            hint="try another calibration recipe, more samples, or quantisation-aware training",
+            hint="`edgecv debug MODEL.keras --rank` says which layer it is and what helps; or try another calibration "
+            "recipe, more samples, or quantisation-aware training",
         )
 
 
