@@ -108,6 +108,6 @@ def run(
 
     answer = assess.run(
         file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial,
+        partial=allow_partial, reporter=ConsoleReporter(),
     )  # fmt: skip
     emit_json(answer) if json_ else render.answer(answer)

@@ -154,7 +154,7 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     with open_predictor(file, request) as predictor:
         dataset = models.open_data(request.data, manifest_of(file))
         delegates.remark(predictor, reporter)
-        delegates.warn_wrong(file, predictor, reporter)
+        delegates.warn_wrong(file, request.accelerator, reporter)
         delegates.warn_float16(file, predictor, dataset, request.split, reporter)
         split = dataset.split(request.split)
         found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
@@ -221,6 +221,7 @@ def run(
     accelerator: str = "cpu",
     partial: bool = False,
     precision: str | None = None,
+    reporter: Reporter = QUIET,
 ) -> dict[str, Any]:
     """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}], "heads"}.
 
@@ -232,6 +233,7 @@ def run(
     """
     request = EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator, partial=partial, precision=precision)
     with open_predictor(file, request) as predictor:
+        delegates.warn_wrong(file, accelerator, reporter)
         prediction = predictor.predict(image)
         heads = {
             name: [{"label": label, "score": float(score)} for label, score in ranked[:top]]

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgecv import bench, errors
 from edgecv.bench import BaselineEngine, BenchCase, BenchPlan, Comparison, Device, DeviceJob, DeviceResult, ResultsFile
 from edgecv.errors import ConfigError, EdgecvError
-from edgecv.pipeline import starting
+from edgecv.pipeline import delegates, starting
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.pipeline.bench_report import LOCAL, Profiles, bench_report
 from edgecv.pipeline.measure import distinct, file_name
@@ -89,6 +89,8 @@ def bench_files(
     plan = _plan(request)
     devices = [bench.open_device(device, request.devices_file) for device in _different(request.devices)]
     cases = [_case(file, request) for file in distinct(files)]
+    for file in files:
+        delegates.warn_wrong(file, request.accelerator, reporter)
     with contextlib.ExitStack() as held:
         base = held.enter_context(_open_baseline(baseline, request, reporter)) if baseline else None
         jobs = _jobs(cases, base, devices, plan, request, out, reporter)
@@ -111,6 +113,8 @@ def compare_files(
     if request.accelerator == "gpu":
         vulkan.activate_first()
     names = (file_name(a), file_name(b)) if file_name(a) != file_name(b) else (f"A ({a})", f"B ({b})")
+    for file in (a, b):
+        delegates.warn_wrong(file, request.accelerator, reporter)
     case_a, case_b = (replace(_case(file, request), name=called) for file, called in zip((a, b), names, strict=True))
     store = ResultsFile(out) if out else None
     of_b, of_a = bench.bench(

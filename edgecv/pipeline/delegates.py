@@ -66,9 +66,9 @@ def remark(predictor: Any, reporter: Reporter) -> None:
     reporter.info(f"on '{predictor.adapter}', in {predictor.precision or 'a precision that could not be found out'}")
 
 
-def warn_wrong(file: Path, predictor: Any, reporter: Reporter) -> None:
+def warn_wrong(file: Path, accelerator: str, reporter: Reporter) -> None:
     """Warn of layers that a GPU takes and is known to compute wrongly."""
-    if getattr(predictor, "accelerator", "cpu") != "gpu" or sniff(file) != "tflite":
+    if accelerator != "gpu" or sniff(file) != "tflite":
         return
     graph = read_graph(file)
     wrong = [op.index for op in graph.ops if is_known_wrong(graph, op)]
@@ -76,7 +76,7 @@ def warn_wrong(file: Path, predictor: Any, reporter: Reporter) -> None:
         manifest = read_manifest(file)
         layers = layer_names(graph, manifest.layer_map if manifest else ())
         named = ", ".join(layers[index] or f"operator {index}" for index in wrong[:SHOWN])
-        reporter.warn(f"the GPU takes {len(wrong)} layers and computes them wrongly: {named}: {STRIDED}")
+        reporter.warn(f"{file.name}: the GPU takes {len(wrong)} layers and computes them wrongly: {named}: {STRIDED}")
 
 
 def warn_float16(file: Path, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:

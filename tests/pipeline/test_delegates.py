@@ -17,6 +17,7 @@ from edgecv.pipeline.inspecting import inspect_file
 from edgecv.results import OpVerdict
 from edgecv.targets.gpu import APART
 from edgecv.targets.vulkan import drivers
+from tests.graphs.tiny import N, Net, T, build, options
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,3 +124,25 @@ def test_inspect_holds_activations_against_float16(alexnet, renderer):
     assert data is not None
     assert (data.samples, data.source) == (3, "digits (validation)")
     assert inspect_file(alexnet, "cpu").float16 is None
+
+
+class Said(list):
+    def warn(self, message):
+        self.append(message)
+
+
+@pytest.mark.parametrize(("stride", "accelerator", "told"), [(2, "gpu", 1), (1, "gpu", 0), (2, "cpu", 0)])
+def test_layers_that_a_gpu_computes_wrongly_are_named(tmp_path, stride, accelerator, told):
+    side = 8 // stride
+    tensors = {
+        "x": T((1, 8, 8, 8), "int8"),
+        "w": T((8, 1, 1, 8), "int8", data=b"\0" * 64),
+        "y": T((1, side, side, 8), "int8"),
+    }
+    conv = options("Conv2DOptions", strideW=stride, strideH=stride)
+    path = tmp_path / "strided.tflite"
+    path.write_bytes(build(Net(tensors, [N("CONV_2D", ["x", "w"], ["y"], conv)])))
+    said = Said()
+    delegates.warn_wrong(path, accelerator, said)
+    assert len(said) == told
+    assert all("strided.tflite: the GPU takes 1 layers and computes them wrongly" in message for message in said)
