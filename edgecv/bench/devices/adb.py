@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
 from edgecv.bench.devices.declared import AdbSpec
-from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, words
+from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, cause_of, words
 from edgecv.errors import DeviceError
 
 CONNECT_TIMEOUT_S = 20.0
@@ -38,10 +38,8 @@ _TRAILER = re.compile(rf"\n{_END} (\d+)\n?\Z")
 
 def diagnose(said: str) -> tuple[str, str]:
     """Return what is wrong and what helps, from what adb printed."""
-    for pattern, cause, fix in _CAUSES:
-        if re.search(pattern, said):
-            return cause, fix
-    return "the connection to the device broke", "check the cable; finished launches are kept: run the command again"
+    broke = "the connection to the device broke", "check the cable; finished launches are kept: run the command again"
+    return cause_of(said, _CAUSES, otherwise=broke)
 
 
 class AdbShell:

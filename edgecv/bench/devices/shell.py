@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,6 +92,20 @@ def words(script: str, *arguments: str) -> str:
     return " ".join(
         ["exec", "sh", "-c", *(shlex.quote(word) for word in (f"echo {BEGIN}; {script}", "sh", *arguments))]
     )
+
+
+def cause_of(said: str, causes: Sequence[tuple[str, str, str]], *, otherwise: tuple[str, str]) -> tuple[str, str]:
+    """Return what is wrong and what helps, from what a client printed.
+
+    Args:
+        said: Its output.
+        causes: Pattern, what is wrong, what helps; the first match counts.
+        otherwise: What is wrong and what helps when none matches.
+    """
+    for pattern, cause, fix in causes:
+        if re.search(pattern, said):
+            return cause, fix
+    return otherwise
 
 
 def after_begin(text: str) -> str:

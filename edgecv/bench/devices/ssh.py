@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import subprocess
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from edgecv.bench.devices.declared import SshSpec
-from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, words
+from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, cause_of, words
 from edgecv.errors import DeviceError
 
 CONNECTION_STATUS = 255
@@ -41,10 +40,8 @@ _CAUSES = (
 
 def diagnose(said: str) -> tuple[str, str]:
     """Return what is wrong and what helps, from what ssh printed; a broken connection when it printed nothing known."""
-    for pattern, cause, fix in _CAUSES:
-        if re.search(pattern, said):
-            return cause, fix
-    return "the connection broke", "is the device still up? Finished launches are kept: run the command again"
+    broke = "the connection broke", "is the device still up? Finished launches are kept: run the command again"
+    return cause_of(said, _CAUSES, otherwise=broke)
 
 
 class SshShell:
