@@ -61,11 +61,17 @@ def separable_norm(x: Any, filters: int, *, name: str, strides: int = 1, activat
 
 
 def activate(x: Any, activation: str | None, *, name: str) -> Any:
-    """Element-wise activation: "relu", "relu6", … or None for none."""
+    """Element-wise activation: "relu", "relu6", "hard_swish", "hard_sigmoid", … or None for none."""
     if activation is None:
         return x
     layers = env.keras().layers
-    return layers.ReLU(6.0, name=name)(x) if activation == "relu6" else layers.Activation(activation, name=name)(x)
+    if activation == "relu6":
+        return layers.ReLU(6.0, name=name)(x)
+    if activation in ("hard_swish", "hard_sigmoid"):
+        from edgecv.modelio.layers import HardSigmoid, HardSwish
+
+        return (HardSwish if activation == "hard_swish" else HardSigmoid)(name=name)(x)
+    return layers.Activation(activation, name=name)(x)
 
 
 def residual(x: Any, shortcut: Any, *, name: str, activation: str | None = "relu") -> Any:
@@ -73,35 +79,52 @@ def residual(x: Any, shortcut: Any, *, name: str, activation: str | None = "relu
     return activate(env.keras().layers.Add(name=f"{name}_add")([x, shortcut]), activation, name=f"{name}_out")
 
 
-def inverted_residual(x: Any, expansion: int, filters: int, *, name: str, strides: int = 1, kernel: int = 3) -> Any:
-    """1x1 expansion, depthwise convolution, linear 1x1 projection; the input is added where shapes agree. ReLU6.
+def inverted_residual(
+    x: Any,
+    expansion: int,
+    filters: int,
+    *,
+    name: str,
+    strides: int = 1,
+    kernel: int = 3,
+    activation: str = "relu6",
+    ratio: int | None = None,
+) -> Any:
+    """1x1 expansion, depthwise convolution, linear 1x1 projection; the input is added where shapes agree.
 
-    Source: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", section 3.3.
+    With a `ratio`, squeeze-and-excitation with hard sigmoids follows the depthwise convolution.
+    Sources: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", section 3.3; Howard et al.
+    2019, "Searching for MobileNetV3", section 5.
     """
     layers, channels, inner = env.keras().layers, int(x.shape[-1]), x
     if expansion > 1:
-        inner = conv_norm(inner, expansion * channels, 1, name=f"{name}_expand", activation="relu6")
+        inner = conv_norm(inner, expansion * channels, 1, name=f"{name}_expand", activation=activation)
     depthwise = layers.DepthwiseConv2D(
         kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise"
     )
     inner = layers.BatchNormalization(name=f"{name}_depthwise_bn")(depthwise(inner))
-    inner = activate(inner, "relu6", name=f"{name}_depthwise_act")
+    inner = activate(inner, activation, name=f"{name}_depthwise_act")
+    if ratio is not None:
+        inner = squeeze_excite(inner, ratio=ratio, gate="hard_sigmoid", name=f"{name}_se")
     inner = conv_norm(inner, filters, 1, name=f"{name}_project", activation=None)
     same = strides == 1 and channels == filters
     return residual(inner, x, name=name, activation=None) if same else inner
 
 
-def squeeze_excite(x: Any, *, name: str, ratio: int = 16) -> Any:
+def squeeze_excite(x: Any, *, name: str, ratio: int = 16, gate: str = "sigmoid") -> Any:
     """Scale each channel by what the means of all channels say of it.
 
     Two 1x1 convolutions on the kept-dimension mean: as many weights as two dense layers, without reshapes between.
     Source: Hu, Shen, Sun 2018, "Squeeze-and-Excitation Networks", section 3.
     """
     layers, channels = env.keras().layers, int(x.shape[-1])
-    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-    gate = layers.Conv2D(channels // ratio, 1, activation="relu", name=f"{name}_reduce")(gate)
-    gate = layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_expand")(gate)
-    return layers.Multiply(name=f"{name}_scale")([x, gate])
+    means = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    reduced = layers.Conv2D(channels // ratio, 1, activation="relu", name=f"{name}_reduce")(means)
+    if gate == "sigmoid":
+        factors = layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_expand")(reduced)
+    else:
+        factors = activate(layers.Conv2D(channels, 1, name=f"{name}_expand")(reduced), gate, name=f"{name}_gate")
+    return layers.Multiply(name=f"{name}_scale")([x, factors])
 
 
 def global_average(x: Any, *, name: str = "pool") -> Any:

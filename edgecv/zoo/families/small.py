@@ -1,14 +1,15 @@
 """Networks of the mobile, separable and dense families at the size of 32x32 images.
 
 They keep what makes each family hard to quantise (depthwise layers, linear bottlenecks, batch normalisation before the
-convolution, long concatenations) in a network that trains within minutes on a CPU.
+convolution, long concatenations, h-swish and gates) in a network that trains within minutes on a CPU.
 
 Sources: Sandler et al. 2018, "MobileNetV2"; Chollet 2017, "Xception"; Huang et al. 2017, "Densely Connected
-Convolutional Networks" (DenseNet-BC).
+Convolutional Networks" (DenseNet-BC); Howard et al. 2019, "Searching for MobileNetV3" (h-swish, gates).
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from edgecv.modelio import env
@@ -21,16 +22,22 @@ BOTTLENECKS = ((1, 8, 1, 1), (6, 16, 2, 1), (6, 24, 3, 2), (6, 32, 3, 2), (6, 48
 GROWTH, DENSE_LAYERS, COMPRESSION = 12, (6, 6, 6), 0.5
 
 
-def build_mobilenet(request: Build) -> Any:
-    """Inverted residuals with linear bottlenecks behind a 3x3 stem of stride 1; maps 32, 16, 8."""
+def build_mobilenet(request: Build, *, activation: str = "relu6", ratio: int | None = None) -> Any:
+    """Inverted residuals with linear bottlenecks behind a 3x3 stem of stride 1; maps 32, 16, 8.
+
+    `ratio`: of squeeze-and-excitation in each bottleneck; None for none.
+    """
     image = blocks.image_input(request.input_shape)
-    x = blocks.conv_norm(image, blocks.scaled(16, request.width), 3, name="stem", activation="relu6")
+    x = blocks.conv_norm(image, blocks.scaled(16, request.width), 3, name="stem", activation=activation)
     for stage, (expansion, filters, repeats, stride) in enumerate(BOTTLENECKS, start=1):
         for index in range(repeats):
             width = blocks.scaled(filters, request.width)
             strides = stride if index == 0 else 1
-            x = blocks.inverted_residual(x, expansion, width, strides=strides, name=f"block{stage}_{index + 1}")
-    x = blocks.conv_norm(x, blocks.scaled(192, max(1.0, request.width)), 1, name="last", activation="relu6")
+            x = blocks.inverted_residual(
+                x, expansion, width, strides=strides, activation=activation, ratio=ratio,
+                name=f"block{stage}_{index + 1}",
+            )  # fmt: skip
+    x = blocks.conv_norm(x, blocks.scaled(192, max(1.0, request.width)), 1, name="last", activation=activation)
     return blocks.model(image, blocks.classifier(blocks.global_average(x), request.labels), name="mobilenet_v2_small")
 
 
@@ -90,14 +97,16 @@ def _transition(x: Any, *, name: str) -> Any:
     return blocks.average_pool(x, 2, name=f"{name}_pool")
 
 
-def _entry(name: str, title: str, variant: Variant, source: str, note: str, *, scalable: bool) -> ZooEntry:
+def _entry(
+    name: str, title: str, variant: Variant, source: str, note: str, *, scalable: bool, **more: Variant
+) -> ZooEntry:
     return ZooEntry(
         name=name,
         title=f"{title}, 32x32 colour images",
         input_shape=(32, 32, 3),
         small_shape=(16, 16, 3),
         heads=labels.classifier_head(labels.CIFAR10),
-        variants={"canonical": variant},
+        variants={"canonical": variant, **more},
         source=source,
         notes={"": note},
         scalable=scalable,
@@ -113,6 +122,11 @@ ENTRIES = (
         "Sandler, Howard, Zhu, Zhmoginov, Chen, MobileNetV2, CVPR 2018",
         DEPTHWISE,
         scalable=True,
+        gated=Variant(
+            title="h-swish, and squeeze-and-excitation in each bottleneck, as in MobileNetV3",
+            build=functools.partial(build_mobilenet, activation="hard_swish", ratio=4),
+            preprocessing=inputs.CIFAR10,
+        ),
     ),
     _entry(
         "xception_small",

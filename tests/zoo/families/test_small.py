@@ -4,6 +4,7 @@ from tests.zoo.outline import cases, dense, figures, norm, sides
 
 GOLDEN = {
     ("mobilenet_v2_small", "canonical"): (137_610, 130_410, 19_637_120),
+    ("mobilenet_v2_small", "gated"): (277_918, 270_718, 19_775_488),
     ("xception_small", "canonical"): (112_234, 109_786, 14_434_176),
     ("densenet_small", "canonical"): (181_210, 176_122, 72_365_352),
 }
