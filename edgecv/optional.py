@@ -16,7 +16,6 @@ EXTRAS: Dict[str, str] = {
     "tensorflow": "toolchain",
     "tf_keras": "toolchain",
     "tensorflow_model_optimization": "toolchain",
-    "ai_edge_quantizer": "toolchain",
     "flatbuffers": "toolchain",
     "onnx": "toolchain",
     "tf2onnx": "toolchain",
