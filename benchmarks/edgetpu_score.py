@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv.results import Inspection
+from edgecv.mappings import Inspection
 from edgecv.targets import inspect
 
 CLOSE = 0.03

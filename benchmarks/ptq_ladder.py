@@ -35,11 +35,11 @@ from edgecv.data import Dataset
 from edgecv.errors import ConversionError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.evaluate.statistics import drop_between
+from edgecv.evaluations import Evaluation
 from edgecv.modelio import LoadedModel, tool_versions
 from edgecv.pipeline import artifacts, models
 from edgecv.pipeline.assess import open_artifact
 from edgecv.profiles import calibration
-from edgecv.results import Evaluation
 
 STEPS: dict[str, dict[str, bool]] = {
     "ptq": {},

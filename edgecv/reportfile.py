@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from edgecv import codec, files
 from edgecv.errors import ConfigError
-from edgecv.results import REPORT_SCHEMA, Report
+from edgecv.reportvalues import REPORT_SCHEMA, Report
 
 # What a warning may call a figure when it says why the figure is unknown.
 FIGURE_WORDS: dict[str, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgecv.results import Latency
+from edgecv.latencies import Latency
 
 Verdict = Literal["faster", "slower", "no difference shown", "not comparable"]
 

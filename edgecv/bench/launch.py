@@ -13,7 +13,7 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink, Block, Loaded, Warm
 from edgecv.bench.records import Launch, Reading, Run
 from edgecv.bench.states import read_state
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 from edgecv.timings import DeviceState
 
 Clock = Callable[[], float]

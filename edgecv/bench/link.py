@@ -14,8 +14,8 @@ from edgecv import codec, errors
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Channel
 from edgecv.errors import DeviceError, EdgecvError
+from edgecv.kinds import Kind
 from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
-from edgecv.results import Kind
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")

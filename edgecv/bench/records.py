@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecv.bench.cases import BenchCase
-from edgecv.results import Kind, Latency
+from edgecv.kinds import Kind
+from edgecv.latencies import Latency
 from edgecv.timings import DeviceState
 
 

@@ -13,7 +13,7 @@ from edgecv.bench.cases import BenchCase
 from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink, Opened
 from edgecv.errors import DataError, UnsupportedModelError
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 from edgecv.runtime import Predictor, Session, read_manifest
 from edgecv.runtime.tensors import to_real, to_stored
 from edgecv.specs import ModelSpec

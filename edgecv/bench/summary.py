@@ -13,7 +13,7 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.noise import uses_cpu_time
 from edgecv.bench.records import CaseResult, Launch, Measurement, Run
 from edgecv.bench.states import conditions
-from edgecv.results import Latency
+from edgecv.latencies import Latency
 
 
 def results(

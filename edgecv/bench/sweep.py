@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgecv.bench.cases import BenchCase
 from edgecv.errors import ConfigError
-from edgecv.results import Latency
+from edgecv.latencies import Latency
 from edgecv.timings import SweepPoint, ThreadSweep
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecv.cli import options as opt
-from edgecv.cli import render
+from edgecv.cli import render_assess as render
+from edgecv.cli import verdicts
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 Files = Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")]
@@ -133,4 +134,4 @@ def check(
         return render.recorded(gate.record(gates, record, force=force))
     outcome = gate.run(gates, junit=junit, markdown=markdown)
     emit_json(outcome) if json_ else render.gates(outcome)
-    render.require_passed(outcome)
+    verdicts.require_passed(outcome)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecv.cli import options as opt
-from edgecv.cli import render
+from edgecv.cli import render_compress as render
+from edgecv.cli import render_models
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def prune(
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
     saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
-    emit_json(saved) if json_ else render.saved_model(saved)
+    emit_json(saved) if json_ else render_models.saved_model(saved)
 
 
 def slim(

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecv.cli import options as opt
-from edgecv.cli import render
+from edgecv.cli import render_files as render
+from edgecv.cli import verdicts
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")]
@@ -62,7 +63,7 @@ def inspect(
         file, target, data=data, compile_=compile_, out=out, force=force, reporter=ConsoleReporter()
     )
     emit_json(inspection) if json_ else render.inspection(inspection)
-    render.require_mapped(inspection, least)
+    verdicts.require_mapped(inspection, least)
 
 
 def verify(
@@ -86,7 +87,7 @@ def verify(
         partial=allow_partial,
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
-    render.require_passed(result)
+    verdicts.require_passed(result)
 
 
 def run(

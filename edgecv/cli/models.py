@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecv.cli import options as opt
-from edgecv.cli import render
+from edgecv.cli import render_models as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 Variant = Annotated[str, typer.Option("--variant", help="canonical, or another one it has.")]

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgecv.cli.console import emit, emit_table
-from edgecv.cli.render import baseline_line, interval
-from edgecv.results import ArtifactResult, Latency, Report, Startup
+from edgecv.cli.figures import baseline_line, interval
+from edgecv.latencies import Latency, Startup
+from edgecv.reportvalues import ArtifactResult, Report
 from edgecv.timings import DeviceState, OpProfile, ThreadSweep
 
 MOST_OPS = 20

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.errors import DataError
-from edgecv.results import HeadEvaluation
+from edgecv.evaluations import HeadEvaluation
 from edgecv.runtime.postprocess import scores
 from edgecv.specs import Head
 

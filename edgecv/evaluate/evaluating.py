@@ -12,8 +12,8 @@ from edgecv.errors import ConfigError, DataError
 from edgecv.evaluate.classification import classification
 from edgecv.evaluate.multilabel import multilabel
 from edgecv.evaluate.regression import regression
+from edgecv.evaluations import Evaluation, HeadEvaluation
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Evaluation, HeadEvaluation
 from edgecv.runtime.image import preprocess_batch
 from edgecv.specs import Head, ModelSpec
 

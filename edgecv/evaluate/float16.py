@@ -10,8 +10,8 @@ import numpy as np
 from edgecv.errors import DataError
 from edgecv.evaluate.kept import KeptTensors
 from edgecv.graphs import Graph, read_tflite
+from edgecv.mappings import Float16Audit, Float16Tensor
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Float16Audit, Float16Tensor
 from edgecv.runtime.container import read_manifest
 from edgecv.targets.layers import layer_names
 

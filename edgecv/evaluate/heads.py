@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgecv.errors import DataError
 from edgecv.evaluate.statistics import drop_between
-from edgecv.results import Evaluation, HeadEvaluation, HeadResult
+from edgecv.evaluations import Evaluation, HeadEvaluation
+from edgecv.reportvalues import HeadResult
 
 
 def heads_of(evaluation: Evaluation) -> tuple[HeadEvaluation, ...]:

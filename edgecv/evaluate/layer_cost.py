@@ -23,9 +23,10 @@ from edgecv.evaluate.layer_noise import Sums
 from edgecv.evaluate.quantised_layers import QuantisedLayer, match
 from edgecv.evaluate.rounding import Edit, rounded
 from edgecv.evaluate.statistics import drop_between
+from edgecv.evaluations import Drop, HeadEvaluation
 from edgecv.graphs import read_tflite
+from edgecv.kinds import Kind
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Drop, HeadEvaluation, Kind
 
 Array = np.ndarray[Any, Any]
 ENOUGH = 0.8

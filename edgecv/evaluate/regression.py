@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.results import HeadEvaluation
+from edgecv.evaluations import HeadEvaluation
 from edgecv.specs import Head
 
 Array = np.ndarray[Any, Any]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgecv.errors import DataError
-from edgecv.results import LOWER_IS_BETTER, Drop, Evaluation, HeadEvaluation
+from edgecv.evaluations import LOWER_IS_BETTER, Drop, Evaluation, HeadEvaluation
 
 Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
 

@@ -10,9 +10,12 @@ from typing import Literal
 
 from edgecv import reportfile
 from edgecv.errors import ConfigError, nearest
+from edgecv.evaluations import LOWER_IS_BETTER
 from edgecv.files import PathLike
 from edgecv.gates.format import Bound, Gate, RatioBound, load
-from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Latency, MappingSummary, Report
+from edgecv.latencies import Latency
+from edgecv.mappings import MappingSummary
+from edgecv.reportvalues import ArtifactResult, Report
 
 Status = Literal["pass", "explained", "regression", "gain", "missing", "unknown"]
 PASSING: frozenset[str] = frozenset({"pass", "explained"})

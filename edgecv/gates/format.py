@@ -20,8 +20,8 @@ from pathlib import Path
 from edgecv import codec
 from edgecv.errors import ConfigError
 from edgecv.files import PathLike
+from edgecv.kinds import Kind
 from edgecv.profiles import read_toml
-from edgecv.results import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

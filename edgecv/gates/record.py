@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgecv import reportfile
-from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Latency, Report
+from edgecv.evaluations import LOWER_IS_BETTER
+from edgecv.latencies import Latency
+from edgecv.reportvalues import ArtifactResult, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

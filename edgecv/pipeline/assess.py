@@ -11,11 +11,12 @@ from edgecv.bench import open_device
 from edgecv.bench.remote import open_on_device
 from edgecv.errors import ConfigError
 from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.evaluations import Evaluation
+from edgecv.kinds import Kind
 from edgecv.manifest import Manifest
 from edgecv.pipeline import delegates, models
 from edgecv.pipeline.agreement import Agreement, compare
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Evaluation, Kind
 from edgecv.runtime import Predictor, golden
 from edgecv.runtime.container import read_manifest
 from edgecv.specs import ModelSpec

@@ -11,10 +11,11 @@ from edgecv import bench
 from edgecv import report as reports
 from edgecv.bench import DeviceResult
 from edgecv.files import sha256
+from edgecv.latencies import Latency
 from edgecv.pipeline.assess import manifest_of
 from edgecv.pipeline.baselines import BaselineFile
 from edgecv.pipeline.measure import file_name, latency_summary, now
-from edgecv.results import UNKNOWN, ArtifactResult, Baseline, Latency, Report
+from edgecv.reportvalues import UNKNOWN, ArtifactResult, Baseline, Report
 from edgecv.runtime.container import sniff
 from edgecv.timings import DeviceFailure, ThreadSweep
 

@@ -15,7 +15,7 @@ from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.pipeline.bench_report import LOCAL, Profiles, bench_report
 from edgecv.pipeline.measure import distinct, file_name
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Report
+from edgecv.reportvalues import Report
 from edgecv.targets import vulkan
 from edgecv.timings import DeviceFailure
 

@@ -12,8 +12,8 @@ from edgecv.errors import EdgecvError, PartialAccelerationError
 from edgecv.evaluate import audit_float16
 from edgecv.graphs import read_graph
 from edgecv.manifest import Manifest, unpack_array
+from edgecv.mappings import Float16Audit, OpVerdict
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Float16Audit, OpVerdict
 from edgecv.runtime.container import read_manifest, sniff
 from edgecv.runtime.image import preprocess, preprocess_batch
 from edgecv.specs import ModelSpec

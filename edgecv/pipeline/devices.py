@@ -10,8 +10,8 @@ from edgecv.bench.devices.doctor import Check, Diagnosis, examine
 from edgecv.bench.devices.emulated import read_stamp
 from edgecv.bench.devices.setup import Ready, set_up
 from edgecv.errors import DeviceError
+from edgecv.kinds import Kind
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecv import profiles
+from edgecv.mappings import Inspection
 from edgecv.pipeline import models
 from edgecv.pipeline.assess import manifest_of
 from edgecv.pipeline.delegates import SAMPLES, audit, audit_golden
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Inspection
 from edgecv.runtime.container import sniff
 from edgecv.targets import inspect_or_compile
 

@@ -19,13 +19,13 @@ from edgecv.errors import ConfigError, ConversionError, GateFailure
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.evaluate.layer_noise import LayerNoise, layer_noise
 from edgecv.evaluate.statistics import drop_between
+from edgecv.evaluations import LOWER_IS_BETTER, Drop, Evaluation
 from edgecv.files import atomic_path, check_output, read_bytes, sha256, write_text
 from edgecv.modelio import LoadedModel
 from edgecv.pipeline import artifacts, models
 from edgecv.pipeline.assess import open_artifact
 from edgecv.pipeline.journal import Journal
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import LOWER_IS_BETTER, Drop, Evaluation
 from edgecv.runtime.image import preprocess
 
 SPLIT = "validation"

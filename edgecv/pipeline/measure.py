@@ -13,21 +13,16 @@ from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, DeviceError
 from edgecv.evaluate import drop_between, evaluate, head_results
+from edgecv.evaluations import Evaluation
+from edgecv.kinds import Kind
+from edgecv.latencies import Latency
 from edgecv.manifest import Manifest
+from edgecv.mappings import MappingSummary
 from edgecv.pipeline import models
 from edgecv.pipeline.assess import EvaluationRequest, manifest_of, open_predictor
 from edgecv.pipeline.baselines import BaselineFile, open_baseline
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import (
-    Baseline,
-    DatasetInfo,
-    Evaluation,
-    Kind,
-    Latency,
-    LatencySummary,
-    MappingSummary,
-    Report,
-)
+from edgecv.reportvalues import Baseline, DatasetInfo, LatencySummary, Report
 from edgecv.runtime.container import sniff
 from edgecv.targets import edgetpu, inspect, summarize
 

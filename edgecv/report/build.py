@@ -8,8 +8,12 @@ from pathlib import Path
 
 from edgecv import files
 from edgecv.errors import ConfigError
+from edgecv.evaluations import Drop, Evaluation
+from edgecv.kinds import Kind
+from edgecv.latencies import Latency
 from edgecv.manifest import Manifest
-from edgecv.results import ArtifactResult, Drop, Evaluation, HeadResult, Kind, Latency, MappingSummary
+from edgecv.mappings import MappingSummary
+from edgecv.reportvalues import ArtifactResult, HeadResult
 
 
 def artifact_result(

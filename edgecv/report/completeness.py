@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgecv.report.figures import baseline_sentence
 from edgecv.reportfile import explanation
-from edgecv.results import ArtifactResult, Report
+from edgecv.reportvalues import ArtifactResult, Report
 
 _Unknown = Callable[[ArtifactResult], bool]
 

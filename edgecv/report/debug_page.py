@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecv.evaluations import Drop
 from edgecv.report.axes import Axis, make_axis
 from edgecv.report.markup import Markup, el, join
-from edgecv.results import Drop
 
 if TYPE_CHECKING:
     from edgecv.evaluate.layer_cost import LayerCost, Ranking

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgecv.results import ArtifactResult, Baseline, Kind, Latency, MappingSummary, Report
+from edgecv.kinds import Kind
+from edgecv.latencies import Latency
+from edgecv.mappings import MappingSummary
+from edgecv.reportvalues import ArtifactResult, Baseline, Report
 
 UNKNOWN = "unknown"
 _KIND_ORDER: tuple[Kind, ...] = ("measured", "simulated", "predicted")

@@ -10,7 +10,7 @@ from edgecv.manifest import Provenance
 from edgecv.report import figures as show
 from edgecv.report import html_charts, html_details, html_tables, tables
 from edgecv.report.markup import Markup, el, escape, join
-from edgecv.results import Report
+from edgecv.reportvalues import Report
 
 
 def render(report: Report, *, provenance: Mapping[str, Provenance] | None = None) -> str:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from edgecv import codec
+from edgecv.latencies import Latency
 from edgecv.manifest import Provenance
 from edgecv.report import figures as show
 from edgecv.report import tables
 from edgecv.report.histogram import histogram
 from edgecv.report.markup import Markup, el, join
-from edgecv.results import ArtifactResult, HeadResult, Latency, Report
+from edgecv.reportvalues import ArtifactResult, HeadResult, Report
 
 # A matrix of more classes is no longer readable; the list of most confused pairs says the same.
 LARGEST_MATRIX = 30

@@ -1,7 +1,7 @@
 """The JSON Schema of report.json, generated from the dataclasses so that the two cannot drift apart.
 
-Types and required keys come from edgecv.results; the constraints that types cannot say (ranges, vocabularies) and the
-descriptions stand here. `report.schema.json` beside this file is the published copy.
+Types and required keys come from edgecv.reportvalues and what it is made of; the constraints that types cannot say
+(ranges, vocabularies) and the descriptions stand here. `report.schema.json` beside this file is the published copy.
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from edgecv.results import (
+from edgecv.latencies import Latency, Start, Startup
+from edgecv.mappings import MappingSummary, Unmapped
+from edgecv.reportvalues import (
     REPORT_SCHEMA,
     UNKNOWN,
     ArtifactResult,
     Baseline,
     DatasetInfo,
     HeadResult,
-    Latency,
     LatencySummary,
-    MappingSummary,
     Report,
-    Start,
-    Startup,
-    Unmapped,
 )
 from edgecv.specs import SCHEMES, Format, Method
 from edgecv.timings import (

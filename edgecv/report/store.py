@@ -14,7 +14,7 @@ from edgecv.manifest import Provenance
 from edgecv.report import html, markdown
 from edgecv.report.build import relative_path
 from edgecv.report.completeness import completed
-from edgecv.results import Report
+from edgecv.reportvalues import Report
 from edgecv.runtime.container import read_manifest
 
 read = reportfile.read

@@ -10,8 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edgecv.evaluations import LOWER_IS_BETTER
+from edgecv.kinds import Kind
+from edgecv.latencies import Latency
+from edgecv.mappings import Unmapped
 from edgecv.report import figures as show
-from edgecv.results import LOWER_IS_BETTER, ArtifactResult, Kind, Latency, Report, Unmapped
+from edgecv.reportvalues import ArtifactResult, Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from edgecv.graphs import Op
+from edgecv.mappings import Advice
 from edgecv.profiles import TargetProfile
-from edgecv.results import Advice
 from edgecv.targets.verdict import join_names
 
 MoreMapped = Callable[[frozenset[int]], int]

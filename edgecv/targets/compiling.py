@@ -10,9 +10,9 @@ from pathlib import Path
 from edgecv import files, profiles
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.graphs import read_graph, read_tflite
+from edgecv.mappings import Compilation, Inspection
 from edgecv.progress import QUIET, Reporter
 from edgecv.registry import Registry
-from edgecv.results import Compilation, Inspection
 from edgecv.targets.inspection import describe, inspect
 from edgecv.targets.vendor import with_manifest
 from edgecv.targets.verdict import Procedure, Request, Verdict

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from edgecv import files
 from edgecv.graphs import Graph, Op, Tensor, partition, read_graph
+from edgecv.mappings import Advice, PredictedLatency
 from edgecv.profiles import OpRule, TargetProfile
-from edgecv.results import Advice, PredictedLatency
 from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_memory import on_the_edge, parameter_bytes

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edgecv.errors import ConversionError, UnsupportedModelError
 from edgecv.graphs import Graph, read_tflite
+from edgecv.mappings import ParameterBytes
 from edgecv.profiles import TargetProfile
-from edgecv.results import ParameterBytes
 from edgecv.targets.compiling import COMPILERS, Compiled, Compiler
 from edgecv.targets.edgetpu import COMPILED, PROGRAM, VARIABLE, judge_on_edgetpu
 from edgecv.targets.edgetpu_latency import predict

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from edgecv.errors import ConfigError
 from edgecv.graphs import Graph, Op
+from edgecv.mappings import PredictedLatency
 from edgecv.profiles import TargetProfile
-from edgecv.results import PredictedLatency
 from edgecv.targets.edgetpu_memory import UNCOUNTED, layer_bytes, streamed_ops, with_cache
 from edgecv.targets.table import limit
 

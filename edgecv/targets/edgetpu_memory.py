@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecv.graphs import Graph, Op, constant
+from edgecv.mappings import ParameterBytes
 from edgecv.profiles import TargetProfile
-from edgecv.results import ParameterBytes
 from edgecv.targets.table import limit
 
 _CONVOLUTIONS = ("CONV_2D", "TRANSPOSE_CONV")

@@ -17,9 +17,9 @@ import numpy as np
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graphs import Graph, Op, Tensor, constant
+from edgecv.mappings import Certainty
 from edgecv.profiles import TargetProfile
 from edgecv.registry import Registry
-from edgecv.results import Certainty
 from edgecv.targets.table import limit
 
 # The compiler's own words.

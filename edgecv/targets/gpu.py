@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecv.graphs import Graph, Op, constant, partition
-from edgecv.results import Certainty, Kind
+from edgecv.kinds import Kind
+from edgecv.mappings import Certainty
 from edgecv.targets.gpu_probe import Answer, Runner, ask
 from edgecv.targets.table import judge_by_table, limit
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format

@@ -7,9 +7,9 @@ from pathlib import Path
 from edgecv import files, profiles
 from edgecv.errors import UnsupportedModelError
 from edgecv.graphs import Graph, arena_bytes, read_graph
+from edgecv.mappings import Inspection, MappingSummary, OpVerdict, Unmapped
 from edgecv.profiles import TargetProfile
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import Inspection, MappingSummary, OpVerdict, Unmapped
 from edgecv.runtime.container import read_manifest
 from edgecv.targets.layers import layer_names
 from edgecv.targets.verdict import PROCEDURES, Request, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecv.errors import ConfigError
-from edgecv.results import Inspection
+from edgecv.mappings import Inspection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.graphs import Graph, Op, read_tflite
+from edgecv.mappings import PredictedLatency
 from edgecv.profiles import TargetProfile
-from edgecv.results import PredictedLatency
 from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.compiling import COMPILERS, Compiled, Compiler
 from edgecv.targets.table import judge_by_table

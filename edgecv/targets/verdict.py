@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecv.graphs import Graph
+from edgecv.kinds import Kind
+from edgecv.mappings import Advice, Certainty, ParameterBytes, PredictedLatency
 from edgecv.profiles import TargetProfile
 from edgecv.progress import QUIET, Reporter
 from edgecv.registry import Registry
-from edgecv.results import Advice, Certainty, Kind, ParameterBytes, PredictedLatency
 
 UNKNOWN_BYTES = ParameterBytes(on_chip=None, streamed=None)
 

@@ -4,7 +4,7 @@ import pytest
 
 from edgecv.bench import BenchCase, parse_threads, sweep, sweep_cases
 from edgecv.errors import ConfigError
-from edgecv.results import Latency
+from edgecv.latencies import Latency
 
 
 def latency(threads: int, ratio: float | None, ci95: tuple[float, float] | None) -> Latency:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
 from edgecv import codec
-from edgecv.cli import render
+from edgecv.cli import render_files
 from edgecv.cli.main import main
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.pipeline.assess import EvaluationRequest, evaluate_file
@@ -71,5 +71,5 @@ def test_the_command_prints_every_head(folder, capsys):
 
 def test_an_answer_of_several_heads_names_them(capsys):
     rows = {"age": [{"label": "years", "score": 3.5}], "kind": [{"label": "b", "score": 0.9}]}
-    render.answer({"labels": rows["age"], "heads": rows})
+    render_files.answer({"labels": rows["age"], "heads": rows})
     assert capsys.readouterr().out == "age:\n  3.5000  years\nkind:\n  0.9000  b\n"

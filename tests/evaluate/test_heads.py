@@ -13,7 +13,7 @@ from edgecv.data import Split, Target
 from edgecv.data.sources import ArrayImages
 from edgecv.errors import ConfigError, DataError
 from edgecv.evaluate import drop_between, evaluate, head_results, heads_of
-from edgecv.results import Evaluation
+from edgecv.evaluations import Evaluation
 from edgecv.specs import Head, ModelSpec
 
 KIND = Head(name="kind", task="classification", activation="logits", labels=("a", "b"))

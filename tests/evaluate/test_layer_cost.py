@@ -13,10 +13,10 @@ from edgecv.evaluate.evaluating import judge_of
 from edgecv.evaluate.layer_cost import LayerCost, _excuse, layer_costs
 from edgecv.evaluate.quantised_layers import match
 from edgecv.evaluate.rounding import rounded
+from edgecv.evaluations import Drop
 from edgecv.graphs import read_tflite
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.modelio.keras_files import load_keras
-from edgecv.results import Drop
 from edgecv.runtime import load
 from edgecv.runtime.image import preprocess
 from edgecv.specs import Head, ModelSpec, Preprocessing

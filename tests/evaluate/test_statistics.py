@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from edgecv.errors import DataError
 from edgecv.evaluate import drop_between, mcnemar_p, paired_drop, paired_rise
 from edgecv.evaluate.statistics import Z95, t_quantile95
-from edgecv.results import HeadEvaluation
+from edgecv.evaluations import HeadEvaluation
 
 
 def results(both: int, lost: int, won: int, neither: int) -> tuple[list[bool], list[bool]]:

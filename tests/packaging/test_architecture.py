@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "edgecv"
-VOCABULARY = "errors registry optional codec files progress specs manifest timings results reportfile profiles".split()
+VOCABULARY = (
+    "errors registry optional codec files progress specs manifest "
+    "kinds timings latencies mappings evaluations reportvalues reportfile profiles"
+).split()
 # A module may import from its own rank and from the ranks before it; see docs/architecture.md.
 STAGES = (
     "graphs runtime modelio data zoo train compress calibration convert targets "

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from edgecv.errors import PartialAccelerationError
+from edgecv.mappings import OpVerdict
 from edgecv.pipeline import delegates
 from edgecv.pipeline.inspecting import inspect_file
-from edgecv.results import OpVerdict
 from edgecv.targets.gpu import APART
 from edgecv.targets.vulkan import drivers
 from tests.graphs.tiny import N, Net, T, build, options

@@ -10,11 +10,11 @@ pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 
 from edgecv.data import open_dataset
 from edgecv.errors import ConfigError, ConversionError, GateFailure
+from edgecv.evaluations import Drop
 from edgecv.files import sha256
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.pipeline import artifacts, ladder, models
 from edgecv.pipeline.assess import EvaluationRequest, evaluate_file
-from edgecv.results import Drop
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
 from edgecv.specs import Head, ModelSpec, Preprocessing

@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecv.results import (
-    ArtifactResult,
-    Baseline,
-    DatasetInfo,
-    Latency,
-    LatencySummary,
-    MappingSummary,
-    Report,
-    Unmapped,
-)
+from edgecv.latencies import Latency
+from edgecv.mappings import MappingSummary, Unmapped
+from edgecv.reportvalues import ArtifactResult, Baseline, DatasetInfo, LatencySummary, Report
 
 # (scheme, method, sparsity, size share, latency ratio, top-1)
 VARIANTS = [

@@ -3,9 +3,10 @@ import hashlib
 import pytest
 
 from edgecv.errors import ConfigError
+from edgecv.evaluations import Drop
 from edgecv.manifest import Manifest, Provenance
+from edgecv.mappings import MappingSummary
 from edgecv.report import artifact_result
-from edgecv.results import Drop, MappingSummary
 from edgecv.specs import Head, ModelSpec
 
 SPEC = ModelSpec(name="m", input_shape=(2,), heads=(Head("y", "regression", "linear"),))

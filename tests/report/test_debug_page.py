@@ -5,8 +5,8 @@ import pytest
 
 from edgecv.evaluate.layer_cost import LayerCost, Ranking, Trial
 from edgecv.evaluate.layer_noise import LayerNoise
+from edgecv.evaluations import Drop
 from edgecv.report import debug_page
-from edgecv.results import Drop
 
 DROP = Drop(value=0.25, ci95=(0.1, 0.4))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 
 
 class Channel(Protocol):

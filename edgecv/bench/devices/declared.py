@@ -16,8 +16,8 @@ from typing import Any, Literal
 from edgecv import codec
 from edgecv.bench.devices.fake import FakeModel
 from edgecv.errors import ConfigError, unknown_name
+from edgecv.kinds import Kind
 from edgecv.profiles import data_folder, read_toml
-from edgecv.results import Kind
 
 DEVICES_FILE = "edgecv-devices.toml"
 DEVICES_VARIABLE = "EDGECV_DEVICES"

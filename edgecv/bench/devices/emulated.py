@@ -20,7 +20,7 @@ from edgecv.bench.devices import payload
 from edgecv.bench.devices.declared import EmulatedSpec
 from edgecv.bench.devices.process import ProcessChannel
 from edgecv.errors import DeviceError, unknown_name
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 from edgecv.runtime.host import host_facts
 
 STAMP = "device.json"

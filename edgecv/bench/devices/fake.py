@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.errors import DeviceError
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

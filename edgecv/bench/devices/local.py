@@ -10,7 +10,7 @@ from typing import Any
 
 import edgecv
 from edgecv.bench.devices.process import ProcessChannel
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 from edgecv.runtime.host import host_facts
 
 # -P keeps a stray module in the working folder from shadowing the agent's imports.

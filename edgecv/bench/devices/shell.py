@@ -19,7 +19,7 @@ from edgecv import files
 from edgecv.bench.devices import payload
 from edgecv.bench.devices.process import ProcessChannel
 from edgecv.errors import ConfigError, DeviceError
-from edgecv.results import Kind
+from edgecv.kinds import Kind
 
 SHORT_TIMEOUT_S = 60.0
 SEND_TIMEOUT_S = 1800.0

@@ -1,0 +1,60 @@
+"""How slimmed models and converted files look in a terminal. Each function prints one result to stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.cli.console import emit, emit_table
+from edgecv.cli.figures import size_text
+
+
+def slimmed(made: Any) -> None:
+    asked = "" if made.asked is None else f" {made.asked:g}"
+    emit(f"{made.path}: {made.name}, {made.way}{asked}")
+    rows = [
+        (title, f"{one.macs:,}", f"{one.parameters:,}", size_text(one.weight_bytes), f"{one.value:.4f}")
+        for title, one in (("before", made.before), ("after", made.after))
+    ]
+    columns = ("", "MACs", "parameters", "float32", f"{made.split} {made.metric}")
+    emit_table("", columns, rows, right=(1, 2, 3, 4))
+    table = [
+        (entry.unit, f"{entry.value:.4f}", f"{entry.macs:,}", f"{entry.parameters:,}", "yes" if entry.dropped else "")
+        for entry in made.ablation
+    ]
+    if table:
+        columns = ("without unit", made.metric, "MACs", "parameters", "dropped")
+        emit_table("before any training", columns, table, right=(1, 2, 3))
+    for layer, rank in made.ranks.items():
+        emit(f"layer {layer} is a product of rank {rank}")
+    if made.plan is not None:
+        emit(f"channels that were kept: {made.plan}")
+
+
+def climb(done: Any) -> None:
+    emit(f"float model: {done.metric} {done.baseline:.4f} on {done.n} samples of {done.split} ({done.kind})")
+    rows = [
+        (t.step, "-" if t.value is None else f"{t.value:.4f}", _signed(t.drop),
+         "-" if t.drop_ci95 is None else f"[{t.drop_ci95[0]:+.2f}, {t.drop_ci95[1]:+.2f}]", _signed(t.gained),
+         "-" if t.size_bytes is None else f"{t.size_bytes:,}", f"{t.seconds:.1f}", t.failure or " ".join(t.keep_float))
+        for t in done.trials
+    ]  # fmt: skip
+    columns = ("step", done.metric, f"drop, {done.unit}", "95 %", "gained", "bytes", "seconds", "")
+    emit_table("", columns, rows, right=(1, 2, 4, 5, 6))
+    if done.chosen:
+        emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def artifact(made: Any) -> None:
+    emit(f"{made.path}: {made.format} {made.scheme}, {size_text(made.size_bytes)}, target {made.target}")
+    noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"
+    emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
+    if made.kernels is not None:
+        emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
+
+
+def _kernels(counts: Any) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "no layer with weights"

@@ -1,0 +1,97 @@
+"""How targets, and what is learnt of one file, look in a terminal. Each function prints one result to stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.cli.console import emit, emit_table
+from edgecv.cli.figures import size_text
+from edgecv.mappings import Advice, Compilation, Inspection, PredictedLatency
+
+
+def targets(listed: Any) -> None:
+    rows = [(t.name, t.accelerator, ", ".join(t.formats), ", ".join(t.schemes), t.title) for t in listed]
+    emit_table("", ("target", "runs on", "formats", "schemes, best first", "what it is"), rows)
+
+
+def inspection(found: Inspection) -> None:
+    rows = [(str(v.index), v.op, v.layer, "yes" if v.mapped else "no", v.certainty, v.reason or v.status)
+            for v in found.ops]  # fmt: skip
+    how = f"as {found.compilation.tool} compiled it" if found.compilation is not None else found.kind
+    emit_table(f"on {found.target}, {how}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
+    emit(f"{found.n_mapped} of {found.n_ops} operators mapped; file {size_text(found.size_bytes)}")
+    if found.arena_bytes is not None:
+        emit(f"activations need {size_text(found.arena_bytes)}")
+    if found.parameter_bytes.on_chip is not None:
+        on_chip, streamed = found.parameter_bytes.on_chip, found.parameter_bytes.streamed
+        emit(f"parameters: {size_text(on_chip)} on chip, {size_text(streamed)} streamed at each inference")
+    if found.float16 is not None:
+        audit = found.float16
+        emit(f"float16 holds up to 65504: the largest activation is {audit.largest:.4g}, on {audit.samples} samples of "
+             f"{audit.source}; {len(audit.near)} tensors come within a factor of {audit.margin:g} of it")  # fmt: skip
+        for tensor in audit.near:
+            emit(f"  {tensor.layer or tensor.op}: {tensor.largest:.4g}{' OVERFLOWS' if tensor.overflows else ''}")
+    if found.latency is not None:
+        emit(_predicted(found.latency))
+    if found.compilation is not None:
+        _compilation(found.compilation)
+    for advice in found.advice:
+        emit(_advice(advice, found.n_mapped))
+    for note in found.notes:
+        emit(f"note: {note}")
+
+
+def _compilation(made: Compilation) -> None:
+    emit(f"{made.path}: written, {size_text(made.size_bytes)}; what the compiler said is in {made.log}")
+    told = ", ".join(f"{name.replace('_', ' ')} {value:,.0f}" for name, value in made.figures.items())
+    if told:
+        emit(f"  {made.tool}: {told}")
+    for line in made.disagreements:
+        emit(f"  the prediction was wrong: {line}")
+    if not made.disagreements:
+        emit("  the prediction agrees on every operator")
+
+
+def _advice(advice: Advice, mapped: int) -> str:
+    which = f"{advice.op or 'operators'} {_indices(advice.ops)}"
+    more = 0 if advice.would_map is None else advice.would_map - mapped
+    return f"to map more: {which}: {advice.text}{f' (+{more} operators)' if more > 0 else ''}"
+
+
+def _indices(ops: tuple[int, ...]) -> str:
+    shown = ", ".join(f"#{index}" for index in ops[:4])
+    return shown if len(ops) <= 4 else f"{shown} and {len(ops) - 4} more"
+
+
+def _predicted(latency: PredictedLatency) -> str:
+    band = "" if latency.low_ms is None else f", {latency.low_ms:.2f} to {latency.high_ms:.2f} ms likely"
+    parts = ", ".join(f"{name} {ms:.2f}" for name, ms in latency.parts_ms.items() if ms >= 0.005)
+    return f"latency: {latency.ms:.2f} ms, {latency.kind}{band}{f' ({parts})' if parts else ''}"
+
+
+def golden(result: Any) -> None:
+    verdict = "passed" if result.passed else "FAILED"
+    emit(f"{result.path}: {verdict}, {result.n} golden vectors on {result.engine}")
+    emit(f"  largest difference {result.max_abs_diff:.3g}, allowed {result.tolerance:.3g}")
+    if result.device != "local":
+        emit(f"  on {result.device}, {result.kind}; {_agreement(result.agreement)}")
+
+
+def _agreement(found: Any) -> str:
+    if found.host_engine is None:
+        return f"not compared with this host: {found.cause}"
+    if found.differing == 0:
+        return f"equal to this host bit for bit: {found.values:,} values of {found.samples} inputs"
+    steps = "" if found.max_steps is None else f"{found.max_steps} steps, "
+    return (
+        f"{found.differing:,} of {found.values:,} values of {found.samples} inputs differ from this host's, by at most "
+        f"{steps}{found.max_abs_diff:.3g}: {found.cause}"
+    )
+
+
+def answer(given: Any) -> None:
+    for name, rows in given["heads"].items():
+        if len(given["heads"]) > 1:
+            emit(f"{name}:")
+        for row in rows:
+            emit(f"{row['score']:8.4f}  {row['label']}")

@@ -1,0 +1,118 @@
+"""How architectures, data sets and models look in a terminal. Each function prints one result to stdout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.cli.console import emit, emit_table
+from edgecv.cli.figures import shape_text, size_text
+
+
+def zoo_entries(entries: Any) -> None:
+    rows = [
+        (e["name"], e["task"], shape_text(e["input_shape"]), _short(e["parameters"]), _short(e["macs"]),
+         ", ".join(v for v in e["variants"] if v != "canonical"), e["title"])
+        for e in entries
+    ]  # fmt: skip
+    columns = ("name", "task", "input", "weights", "MACs", "variants", "what it is")
+    emit_table("", columns, rows, right=(3, 4))
+
+
+def zoo_entry(shown: Any) -> None:
+    emit(f"{shown['name']} ({shown['variant']}): {shown['title']}")
+    for key in ("parameters", "trainable", "macs", "weight_bytes", "peak_activation_bytes", "depth"):
+        at = f"  at layer {shown['peak_layer']}" if key == "peak_activation_bytes" else ""
+        emit(f"  {key.replace('_', ' '):<22}{shown[key]:>14,}{at}")
+    emit(f"  input: {shape_text(shown['input_shape'])}; source: {shown['source']}")
+    for variant, title in shown["variants"].items():
+        emit(f"  variant {variant}: {title}")
+    layers = [(r["name"], r["kind"], shape_text(r["output_shape"]), f"{r['parameters']:,}") for r in shown["layers"]]
+    emit_table("layers", ("layer", "kind", "output", "parameters"), layers, right=(3,))
+    _readiness(shown["readiness"])
+    for target, note in shown["notes"].items():
+        emit(f"{target or 'everywhere'}: {note}")
+
+
+def _readiness(known: Any) -> None:
+    rows = [
+        (target, way, f"{r.n_mapped}/{r.n_ops}", r.kind, ", ".join(r.unmapped))
+        for target, ways in known.items()
+        for way, r in ways.items()
+    ]
+    if rows:
+        emit_table("operators that each target takes", ("target", "file", "mapped", "kind", "not mapped"), rows)
+    else:
+        emit("targets: not known; edgecv zoo check tells")
+
+
+def _short(count: int | None) -> str:
+    """Three digits and a unit: 25.6M."""
+    if count is None:
+        return "?"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)
+
+
+def matrix(cells: Any) -> None:
+    rows = [
+        (f"{c.network}/{c.variant}", c.way, c.format, "ok" if not c.error else c.error.splitlines()[0],
+         "" if c.size_bytes is None else size_text(c.size_bytes),
+         ", ".join(f"{t.target} {t.n_mapped}/{t.n_ops}" for t in c.targets))
+        for c in cells
+    ]  # fmt: skip
+    emit_table("", ("network", "file", "format", "result", "size", "mapped"), rows, right=(4,))
+
+
+def dataset(described: Any) -> None:
+    sizes = ", ".join(f"{name} {n:,}" for name, n in described.sizes.items())
+    small, large = shape_text(described.smallest), shape_text(described.largest)
+    emit(f"{described.name}: {sizes}; samples {small if small == large else f'{small} to {large}'}")
+    for target in described.targets:
+        _target(target)
+    for split, n in described.duplicates_within.items():
+        if n:
+            emit(f"{n:,} samples of {split} repeat another one of it, byte for byte")
+    for pair, n in described.duplicates_across.items():
+        if n:
+            first, second = pair.split("/")
+            emit(
+                f"warning: {n:,} samples of {second} are in {first} too: figures of {second} look better than they are"
+            )
+
+
+def _target(target: Any) -> None:
+    what = {"classification": "classes", "multilabel": "labels", "regression": "values"}[target.task]
+    balance = "" if target.imbalance is None else f", largest over smallest {target.imbalance:.2f}"
+    title = f"{target.name}: {len(target.labels)} {what}{balance}"
+    if target.task == "regression":
+        rows = [
+            (split, label, *(f"{x:.6g}" for x in (s.min, s.mean, s.std, s.max)))
+            for split, spreads in target.spread.items()
+            for label, s in zip(target.labels, spreads, strict=True)
+        ]
+        emit_table(title, ("split", "value", "min", "mean", "std", "max"), rows, right=(2, 3, 4, 5))
+        return
+    per = "per class" if target.task == "classification" else "positive samples per label"
+    lines = [
+        (split, ", ".join(f"{label}: {n}" for label, n in zip(target.labels, counts, strict=True)))
+        for split, counts in target.counts.items()
+    ]
+    emit_table(title, ("split", per), lines)
+
+
+def saved_model(saved: Any) -> None:
+    sparsity = "" if saved.sparsity is None else f", {saved.sparsity:.1%} of its prunable weights are zero"
+    emit(f"{saved.path}: {saved.name}, {saved.parameters:,} parameters{sparsity}")
+    emit(f"  {saved.split} {saved.metric} {saved.value:.4f}, best of {saved.epochs} epochs (epoch {saved.best_epoch})")
+    if saved.gzip_weight_bytes is not None:
+        values = "" if saved.clusters is None else f" of at most {saved.clusters} values in each kernel"
+        emit(
+            f"  weights{values}: {size_text(saved.gzip_weight_bytes)} after gzip, of {size_text(4 * saved.parameters)}"
+        )
+
+
+def split_parts(parts: Any) -> None:
+    for part in parts:
+        emit(f"{part.path}: {part.parameters:,} parameters, input {shape_text(part.input_shape)}")
