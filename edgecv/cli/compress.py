@@ -152,6 +152,29 @@ def quantize(
     _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 
 
+def compress(
+    model: Model,
+    out: opt.Out,
+    recipe: Annotated[Path, typer.Option("--recipe", help="TOML of steps; docs/compress.md shows how.")],
+    data: opt.OptionalData = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="In place of the recipe's.")] = None,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    json_: opt.Json = False,
+) -> None:
+    """Take a model through a recipe: slim, prune, quantize or convert, one after the other, each step judged.
+
+    Example: `edgecv compress lenet5.keras --recipe half-int8.toml --out lenet5-half.tflite`
+    """
+    from edgecv.pipeline import compression, models
+
+    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    done = compression.compress(source, recipe, out=out, data=data, seed=seed, force=force, reporter=ConsoleReporter())
+    emit_json(done) if json_ else render.compressed(done)
+    compression.require_passed(done)
+
+
 def convert(
     model: Model,
     out: opt.Out,

@@ -48,6 +48,17 @@ def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
 
 
+def compressed(done: Any) -> None:
+    emit(f"{done.source}: {done.metric} {done.before:.4f} on {done.n} samples of {done.split} (measured)")
+    rows = [
+        (step.method, f"{step.value:.4f}", _signed(step.drop), f"[{step.drop_ci95[0]:+.2f}, {step.drop_ci95[1]:+.2f}]",
+         f"{step.size_bytes:,}", f"{step.seconds:.1f}")
+        for step in done.steps
+    ]  # fmt: skip
+    emit_table("", ("step", done.metric, "drop", "95 %", "bytes", "seconds"), rows, right=(1, 2, 4, 5))
+    emit(f"{done.path}: {done.title or 'done'}")
+
+
 def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {size_text(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"

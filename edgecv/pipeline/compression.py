@@ -24,13 +24,13 @@ from typing import Any
 from edgecv import codec
 from edgecv.errors import ConfigError, GateFailure
 from edgecv.evaluate import drop_between, evaluate
+from edgecv.evaluations import LOWER_IS_BETTER
 from edgecv.files import atomic_path, check_output, sha256, write_text
-from edgecv.pipeline import artifacts, ladder, models
+from edgecv.pipeline import artifacts, compression_recipe, ladder, models
 from edgecv.pipeline.assess import EvaluationRequest, open_predictor
 from edgecv.pipeline.compression_recipe import METHODS, CompressionRecipe, Request, check, request_of
 from edgecv.pipeline.journal import Journal
 from edgecv.progress import QUIET, Reporter
-from edgecv.results import LOWER_IS_BETTER
 
 SPLIT = "validation"
 """What steps are judged on: the test split stays unseen until a report is made."""
@@ -110,6 +110,29 @@ def prepare(
         raise ConfigError(f"--out {out} names no format", hint="end it in .tflite or .onnx")
     check_output(out, force=force)
     return Session(source, recipe, out, reporter)
+
+
+def compress(
+    source: models.Source,
+    recipe: Path,
+    *,
+    out: Path,
+    data: str | None = None,
+    seed: int | None = None,
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> CompressionReport:
+    """Take a model through a recipe file, to its end. A killed run goes on where it was.
+
+    Args:
+        data: In place of the recipe's; `seed` likewise.
+
+    Raises:
+        EdgecvError: As `prepare` and `Session.step`.
+    """
+    read = models.with_changes(compression_recipe.read(recipe), data=data, seed=seed)
+    with prepare(source, read, out=out, force=force, reporter=reporter) as session:
+        return session.finalize()
 
 
 class Session:
