@@ -34,13 +34,13 @@ from quantisers_chart import chart
 
 from edgecv import codec
 from edgecv.evaluate import drop_between, evaluate
+from edgecv.evaluations import Evaluation
 from edgecv.files import atomic_path
 from edgecv.modelio import tool_versions
 from edgecv.pipeline import models
 from edgecv.pipeline.assess import open_artifact
 from edgecv.profiles import read_toml
 from edgecv.report import host_facts
-from edgecv.results import Evaluation
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGECV = (sys.executable, str(ROOT / "cli.py"))
