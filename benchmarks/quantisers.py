@@ -22,7 +22,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,34 +259,45 @@ def _list(names: list[str]) -> str:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """Return the table of the summary and what it says."""
+    """Return the tables of the summary, a network a line and a way a column, and what they say."""
+    tables = (
+        (
+            "Drop against the float file in percentage points [95 %], paired; for the ladder, the step it stopped at",
+            _drop,
+        ),
+        ("Time of one inference as a share of the float .tflite [95 %]", _time),
+        ("Size of the file in kB", lambda way: f"{way['size_bytes'] / 1e3:.0f}"),
+        ("Seconds to make the file: wall clock, processor; peak memory in MB", _effort),
+    )
+    parts = [_table(title, rows, cell) for title, cell in tables]
+    return "\n".join([*parts, *(f"- {sentence}" for sentence in findings(rows)), ""])
+
+
+def _table(title: str, rows: list[dict[str, Any]], cell: Callable[[dict[str, Any]], str]) -> str:
+    names = [name for name in WAYS if name != "float32" or cell is not _drop]
     lines = [
-        "| network | made by | top-1 | drop, points [95 %] | size | time, share of float [95 %] | made in, processor | "
-        "memory |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+        f"**{title}**", "", f"| network | float top-1 | {' | '.join(WAYS[name].title for name in names)} |",
+        "|---" * (len(names) + 2) + "|",
+    ]  # fmt: skip
     for entry in rows:
-        for name, way in entry["ways"].items():
-            title = f"{entry['title']} ({entry['kind']}), n = {entry['n']}" if name == "float32" else ""
-            lines.append(f"| {title} | {_made_by(name, way)} | {_cells(name, way)} |")
-    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in findings(rows)), ""])
+        cells = [cell(way) if "value" in (way := entry["ways"][name]) else "failed" for name in names]
+        lines.append(f"| {entry['title']} ({entry['kind']}) | {entry['float']:.4f} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
 
 
-def _made_by(name: str, way: dict[str, Any]) -> str:
-    trials = way.get("trials") or []
-    best = min((t for t in trials if t["drop"] is not None), key=lambda t: t["drop"], default=None)
-    return WAYS[name].title + (f": {best['step']}" if best else "")
-
-
-def _cells(name: str, way: dict[str, Any]) -> str:
-    process = f"{way['seconds']:.0f} s, {way['cpu_seconds']:.0f} s | {way['peak_rss_bytes'] / 1e6:.0f} MB"
-    if "value" not in way:
-        return f"failed | | | | {process}"
+def _drop(way: dict[str, Any]) -> str:
     low, high = way["drop_ci95"]
-    drop = "" if name == "float32" else f"{way['drop']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    best = min((t for t in way.get("trials", ()) if t["drop"] is not None), key=lambda t: t["drop"], default=None)
+    return f"{way['drop']:+.2f} [{low:+.2f}, {high:+.2f}]" + (f" {best['step']}" if best else "")
+
+
+def _time(way: dict[str, Any]) -> str:
     ratio = way.get("ratio_to_baseline")
-    share = f"{ratio:.3f} [{way['ratio_ci95'][0]:.3f}, {way['ratio_ci95'][1]:.3f}]" if ratio else "1"
-    return f"{way['value']:.4f} | {drop} | {way['size_bytes'] / 1e3:.0f} kB | {share} | {process}"
+    return f"{ratio:.2f} [{way['ratio_ci95'][0]:.2f}, {way['ratio_ci95'][1]:.2f}]" if ratio else "1"
+
+
+def _effort(way: dict[str, Any]) -> str:
+    return f"{way['seconds']:.0f}, {way['cpu_seconds']:.0f}; {way['peak_rss_bytes'] / 1e6:.0f}"
 
 
 def places(options: argparse.Namespace) -> Iterator[Place]:

@@ -17,6 +17,7 @@ from edgecv.convert.built import Built
 from edgecv.convert.chatter import conversion
 from edgecv.convert.freeze import static_input
 from edgecv.convert.onnx_names import canonicalize
+from edgecv.convert.onnx_unsigned import with_unsigned_activations
 from edgecv.manifest import TensorInfo
 from edgecv.modelio import env
 from edgecv.optional import require
@@ -88,6 +89,8 @@ def _dynamic(proto: Any) -> Any:
 def convert_int8(twin: Built) -> Built:
     """Return the QDQ .onnx of an int8 .tflite: the same numbers in ONNX's QuantizeLinear and DequantizeLinear.
 
+    Weights are int8, activations uint8, which ONNX Runtime computes in integers on every processor.
+
     Args:
         twin: The int8 .tflite; its inputs and outputs are "int8" or "float32".
 
@@ -100,6 +103,7 @@ def convert_int8(twin: Built) -> Built:
         path.write_bytes(twin.data)
         with conversion("tf2onnx failed on the int8 model"):
             proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+    with_unsigned_activations(proto)
     names = _finish(proto, tuple(i.name for i in twin.inputs), tuple(o.name for o in twin.outputs))
     return Built(data=_bytes(proto), inputs=twin.inputs, outputs=twin.outputs, steps=twin.steps, op_names=names)
 

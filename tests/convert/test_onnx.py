@@ -59,6 +59,15 @@ def test_int8_has_the_tflite_files_numbers(make, tmp_path, source, qat_source, d
     assert max(differences) <= 3 / 256 + 1e-6
 
 
+def test_int8_runs_in_integer_kernels(make, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(make("int8").path, options)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert "QLinearConv" in kinds
+    assert "Conv" not in kinds
+
+
 def test_int8_boundary_on_request(make):
     artifact = make("int8", io_dtype="int8")
     assert artifact.manifest.inputs[0].dtype == "int8"
