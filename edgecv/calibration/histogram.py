@@ -72,14 +72,9 @@ class StreamingHistogram:
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._fit(max(abs(low), abs(high)))
         values, per_unit = batch.reshape(-1), math.ldexp(1.0, -self._exponent)
+        count = _count_positive if low >= 0.0 and batch.dtype == np.float32 else _count_signed
         for start in range(0, values.size, _CHUNK):
-            # In double, so that even subnormal values keep their sign; the factor is a power of two, thus exact.
-            scaled = values[start : start + _CHUNK].astype(np.float64)
-            scaled *= per_unit
-            np.floor(scaled, out=scaled)
-            bins = scaled.astype(np.int64)
-            bins += BINS
-            self.counts += np.bincount(bins, minlength=2 * BINS)
+            count(self.counts, values[start : start + _CHUNK], per_unit)
 
     def merge(self, other: StreamingHistogram) -> None:
         """Count what another histogram has counted; the result is that of one histogram over both."""
@@ -96,6 +91,22 @@ class StreamingHistogram:
         if exponent > self._exponent:
             self.counts = _merged_bins(self.counts, exponent - self._exponent)
             self._exponent = exponent
+
+
+def _count_signed(counts: Array, values: Array, per_unit: float) -> None:
+    # In double, so that even subnormal values keep their sign; the factor is a power of two, thus exact.
+    scaled = values.astype(np.float64)
+    scaled *= per_unit
+    np.floor(scaled, out=scaled)
+    bins = scaled.astype(np.int64)
+    bins += BINS
+    counts += np.bincount(bins, minlength=2 * BINS)
+
+
+def _count_positive(counts: Array, values: Array, per_unit: float) -> None:
+    """Count float32 values >= 0, whose sign is safe: half of the work, and most activations follow a ReLU."""
+    bins = (values * np.float32(per_unit)).astype(np.int64)
+    counts[BINS:] += np.bincount(bins, minlength=BINS)
 
 
 def _merged_bins(counts: Array, doublings: int) -> Array:
