@@ -149,6 +149,8 @@ def climb(done: Any) -> None:
     ]  # fmt: skip
     columns = ("step", done.metric, f"drop, {done.unit}", "95 %", "gained", "bytes", "seconds", "")
     emit_table("", columns, rows, right=(1, 2, 4, 5, 6))
+    for by, why in dict.fromkeys((t.ranked_by, t.ranking) for t in done.trials if t.ranked_by):
+        emit(f"layers of mixed files were chosen by {by}: {why}")
     if done.chosen:
         emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
 

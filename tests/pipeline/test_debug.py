@@ -75,9 +75,9 @@ def test_drafts_answer_like_the_model_and_know_their_layers(pair, model):
 
 
 def test_samples_are_taken_from_every_class(model):
-    from edgecv.pipeline.debug import _chosen
+    from edgecv.pipeline.debug import labelled
 
-    chosen = _chosen(open_dataset("digits"), SPEC, 20)
+    chosen = labelled(open_dataset("digits"), SPEC, 20)
     assert np.bincount(chosen.targets[0], minlength=10).tolist() == [2] * 10
     assert chosen.inputs[0].shape == (1, 8, 8, 1)
 

@@ -14,6 +14,7 @@ from edgecv.files import sha256
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.pipeline import artifacts, ladder, models
 from edgecv.pipeline.assess import EvaluationRequest, evaluate_file
+from edgecv.pipeline.ladder import steps
 from edgecv.results import Drop
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
@@ -107,18 +108,18 @@ def test_the_first_file_that_passes_ends_the_climb(files, tmp_path):
 @pytest.fixture
 def worse(monkeypatch):
     """Make every file seem to lose 10 points more than it does, so that none passes."""
-    real = ladder._Ladder._drop
+    real = steps.Steps._drop
 
     def drop(self, evaluation):
         found = real(self, evaluation)
         return Drop(value=found.value + 10, ci95=(found.ci95[0] + 10, found.ci95[1] + 10))
 
-    monkeypatch.setattr(ladder._Ladder, "_drop", drop)
+    monkeypatch.setattr(steps.Steps, "_drop", drop)
 
 
 def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     out, source = tmp_path / "out.tflite", models.Source(path=files["uneven"])
-    real, made = ladder._Ladder._artifact, []
+    real, made = steps.Steps._artifact, []
 
     def artifact(self, rung):
         if len(made) == 2:
@@ -126,7 +127,7 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
         made.append(rung.step)
         return real(self, rung)
 
-    monkeypatch.setattr(ladder._Ladder, "_artifact", artifact)
+    monkeypatch.setattr(steps.Steps, "_artifact", artifact)
     with pytest.raises(KeyboardInterrupt):
         ladder.climb(source, plan(0.0), out=out)
     assert made == ["ptq", "+equalise"]
@@ -136,13 +137,16 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     assert sha256(out) == best["sha256"]
 
     again = []
-    monkeypatch.setattr(ladder._Ladder, "_artifact", lambda self, rung: again.append(rung.step) or real(self, rung))
+    monkeypatch.setattr(steps.Steps, "_artifact", lambda self, rung: again.append(rung.step) or real(self, rung))
     done = ladder.climb(source, plan(0.0), out=out)
     assert again == ["+bias correction", "+adaround", "mixed 1", "qat"]
     assert [t.step for t in done.trials] == [*made, *again]
     assert (done.passed, done.stopped) == (False, "top")
     assert [t.scheme for t in done.trials] == ["int8"] * 4 + ["mixed", "int8"]
     assert done.trials[4].keep_float
+    assert done.trials[4].ranked_by == "task metric"
+    assert "labelled samples" in done.trials[4].ranking
+    assert {t.ranked_by for t in done.trials if t.step != "mixed 1"} == {""}
     assert done.trials[5].method == "qat"
     measured = [t for t in done.trials if t.drop is not None]
     assert sha256(out) == min(measured, key=lambda t: t.drop).sha256
