@@ -19,6 +19,7 @@ from edgecv.results import Drop
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
 from edgecv.specs import Head, ModelSpec, Preprocessing
+from tests.pipeline.killing import finish, kill_when
 
 PER_TENSOR = 'title = "Per tensor"\ncount = 64\ngranularity = "per_tensor"\n'
 
@@ -157,6 +158,29 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     kept = [t.sha256 for t in ladder.climb(source, plan(0.0), out=out).trials]
     assert again[4:] == []
     assert kept == [t.sha256 for t in done.trials]
+
+
+def test_a_climb_under_sigkill_ends_with_the_same_bytes(files, tmp_path):
+    """Killed as a step begins, and again when its file is written and not yet measured; then it goes on to its end."""
+    recipe, out, log = tmp_path / "per_tensor.toml", tmp_path / "out.tflite", tmp_path / "log"
+    recipe.write_text(PER_TENSOR)
+    asked = ["quantize", files["uneven"], "--max-drop", "4", "--data", "digits", "--calibration", recipe]
+    command = [str(part) for part in (*asked, "--out", out)]
+    folder = tmp_path / ".out.tflite.ladder"
+    kill_when(command, lambda said: "step +equalise" in said, log=log)
+    first = {name: (folder / name).stat().st_mtime_ns for name in ("ptq.json", "baseline.json")}
+    assert not (folder / "equalise.json").exists()
+    kill_when(command, lambda said: f"wrote {folder / 'equalise.tflite'}" in said, log=log)
+    assert "step ptq" not in log.read_text()
+    assert not (folder / "equalise.json").exists()
+    assert {name: (folder / name).stat().st_mtime_ns for name in first} == first
+    said = finish(command)
+    assert "step ptq" not in said
+    assert "step +equalise" in said
+    assert not folder.exists()
+    whole = tmp_path / "whole.tflite"
+    assert "step ptq" in finish([str(part) for part in (*asked, "--out", whole)])
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_budgets(files, tmp_path, worse):
