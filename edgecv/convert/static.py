@@ -48,7 +48,7 @@ def quantize(
     *,
     kept: Collection[int] = (),
     activations: str = "int8",
-    checked: bool = True,
+    unchecked: Collection[int] = (),
 ) -> bytes:
     """Return the quantised file for a float one and its activation ranges.
 
@@ -58,7 +58,7 @@ def quantize(
         how: Types, granularity and the model's name.
         kept: Indices of operators of `data` that stay in float32.
         activations: "int8" or "int16"; weights are int8 in both.
-        checked: Whether the file must be as asked, operator by operator.
+        unchecked: Operators of `data` that may come out in any type.
 
     Raises:
         ConversionError: The quantiser fails, or did not do to an operator what was asked.
@@ -84,8 +84,7 @@ def quantize(
         )
     if activations == "int16":
         quantised = _as_kernels_want(quantised)
-    if checked:
-        _check(read_tflite(quantised), names, frozenset(tensor.name for tensor in graph.tensors))
+    _check(read_tflite(quantised), graph, frozenset(kept), frozenset(unchecked))
     return quantised
 
 
@@ -216,23 +215,42 @@ def _store(model: Any, tensor: Any, values: Any) -> None:
         model.buffers[tensor.buffer] = fresh
 
 
-def _check(graph: Graph, kept: Collection[str], names: Collection[str]) -> None:
-    """Check that the operators called `kept` compute in float32, and that no other does.
+def _check(graph: Graph, source: Graph, kept: frozenset[int], unchecked: frozenset[int]) -> None:
+    """Check that the operators `kept` compute in float32, and that no other does.
 
     Args:
         graph: The quantised file.
-        kept: Names of results of operators of the float file.
-        names: Of all tensors of the float file; a result that moved behind a conversion got a digit at its end.
+        source: The float file.
+        kept: Operators of `source`.
+        unchecked: Likewise, those that are passed over.
     """
+    float_ops, others = _places(graph, source, kept), _places(graph, source, unchecked)
     for op in graph.ops:
         name, is_float = graph.tensors[op.outputs[0]].name, _in_float(graph, op)
-        name = name if name in names else name.rstrip("0123456789")
-        if op.op in CONVERSIONS or op.op in FLOAT_ISLANDS or op.op in MOVES:
+        if op.op in CONVERSIONS or op.op in FLOAT_ISLANDS or op.op in MOVES or op.index in others:
             continue
-        if is_float and name not in kept:
+        if is_float and op.index not in float_ops:
             raise ConversionError(f"{op.op} '{name}' stayed float: TFLite has no integer kernel for it")
-        if not is_float and name in kept:
+        if not is_float and op.index in float_ops:
             raise ConversionError(f"{op.op} '{name}' was to stay float and became {graph.tensors[op.outputs[0]].dtype}")
+        if is_float and any(graph.tensors[index].dtype == "int8" for index in op.inputs if index >= 0):
+            raise ConversionError(f"{op.op} '{name}' was to stay float, and the quantiser made its weights int8")
+
+
+def _places(graph: Graph, source: Graph, ops: frozenset[int]) -> frozenset[int]:
+    """Return where operators of the float file are in the quantised one: by their order, which the quantiser keeps.
+
+    Where it made other operators, by the names of their results; one that moved behind a conversion got a digit.
+    """
+    ours = [op for op in graph.ops if op.op not in CONVERSIONS]
+    if [op.op for op in ours] == [op.op for op in source.ops]:
+        return frozenset(ours[index].index for index in ops)
+    wanted = {source.tensors[source.ops[index].outputs[0]].name for index in ops}
+    known = frozenset(tensor.name for tensor in source.tensors)
+    names = {op.index: graph.tensors[op.outputs[0]].name for op in ours}
+    return frozenset(
+        index for index, name in names.items() if (name if name in known else name.rstrip("0123456789")) in wanted
+    )
 
 
 def _in_float(graph: Graph, op: Op) -> bool:

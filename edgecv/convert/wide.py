@@ -82,12 +82,12 @@ def quantize_mixed(
     if both or len({*kept, *wide}) == count:
         what = "a layer was asked to stay float and to have int16 activations" if both else "no layer is left for int8"
         raise ConfigError(what, hint="name fewer layers")
-    mixed = static.quantize(data, ranges, how, kept={*kept, *wide})
+    mixed = static.quantize(data, ranges, how, kept={*kept, *wide}, unchecked=wide)
     if not wide:
         return mixed
     others, inside = set(range(count)) - set(wide), replace(how, io_dtype="float32")
-    # Unchecked: the quantiser takes a pool beside a wide operator along, and only the chosen ones are used.
-    alone = static.quantize(data, ranges, inside, kept=others, activations="int16", checked=False)
+    # The quantiser takes a pool beside a wide operator along; only the chosen ones are used.
+    alone = static.quantize(data, ranges, inside, kept=others, activations="int16", unchecked=others)
     return widened(mixed, alone, chosen=wide, kept=kept)
 
 
