@@ -63,7 +63,7 @@ def check_request(
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
-    _check_target(target, format, scheme, reporter)
+    _check_target(target, format, "int16x8" if int16 and not keep_float else scheme, reporter)
     return Request(
         format=cast(Format, format),
         scheme=cast(Scheme, scheme),

@@ -140,15 +140,18 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     again = []
     monkeypatch.setattr(steps.Steps, "_artifact", lambda self, rung: again.append(rung.step) or real(self, rung))
     done = ladder.climb(source, plan(0.0), out=out)
-    assert again == ["+bias correction", "+adaround", "mixed 1", "qat"]
+    assert again == ["+bias correction", "+adaround", "mixed16 1", "mixed 1", "qat"]
     assert [t.step for t in done.trials] == [*made, *again]
     assert (done.passed, done.stopped) == (False, "top")
-    assert [t.scheme for t in done.trials] == ["int8"] * 4 + ["mixed", "int8"]
-    assert done.trials[4].keep_float
-    assert done.trials[4].ranked_by == "task metric"
-    assert "labelled samples" in done.trials[4].ranking
-    assert {t.ranked_by for t in done.trials if t.step != "mixed 1"} == {""}
-    assert done.trials[5].method == "qat"
+    assert [t.scheme for t in done.trials] == ["int8"] * 4 + ["mixed", "mixed", "int8"]
+    wide, kept = done.trials[4:6]
+    assert (wide.int16, wide.keep_float) == (kept.keep_float, kept.int16)
+    assert wide.int16
+    assert wide.ranked_by in ("task metric", "noise")
+    assert "labelled samples" in wide.ranking
+    assert wide.ranking == kept.ranking
+    assert {t.ranked_by for t in done.trials if not t.step.startswith("mixed")} == {""}
+    assert done.trials[6].method == "qat"
     measured = [t for t in done.trials if t.drop is not None]
     assert sha256(out) == min(measured, key=lambda t: t.drop).sha256
     assert all(t.gained is not None for t in measured[1:])
@@ -156,7 +159,7 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
         ladder.require_passed(done)
 
     kept = [t.sha256 for t in ladder.climb(source, plan(0.0), out=out).trials]
-    assert again[4:] == []
+    assert again[5:] == []
     assert kept == [t.sha256 for t in done.trials]
 
 

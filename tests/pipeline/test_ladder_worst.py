@@ -10,10 +10,13 @@ pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 from edgecv import profiles
 from edgecv.convert.draft import draft
 from edgecv.data import open_dataset
+from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.evaluate.layer_cost import LayerCost
 from edgecv.modelio import env, load_keras, manifest_for, save_keras
 from edgecv.pipeline import artifacts
-from edgecv.pipeline.ladder import worst
+from edgecv.pipeline.assess import open_artifact
+from edgecv.pipeline.ladder import LadderPlan, Trial, worst
+from edgecv.pipeline.ladder.rungs import rungs
 from edgecv.progress import QUIET
 from edgecv.results import Drop
 from edgecv.runtime.image import preprocess
@@ -51,6 +54,9 @@ def test_the_metric_finds_the_layer_that_noise_does_not(broken, digits, monkeypa
     count = len(digits.split("validation"))
     assert found.reason == f"4 of 6 layers by top1 of {count} labelled samples, simulated"
     assert replace(rank(broken, digits), seconds=found.seconds) == found
+    assert found.wide == found.layers
+    monkeypatch.setattr(worst, "KERNELS", frozenset({"CONV_2D"}))
+    assert set(rank(broken, digits).wide) == {"first", "second", "third"}
     monkeypatch.setattr(worst, "WORK", 10**6)
     noisy = rank(broken, digits)
     assert (noisy.layers[0], noisy.by) == ("third", "noise")
@@ -66,6 +72,48 @@ def test_an_equalised_file_is_ranked_against_the_equalised_model(broken, digits,
     found = worst.ranked(loaded, file, plan, digits, needed=0.25, reporter=QUIET)
     assert "cannot be rounded" not in found.reason
     assert "labelled samples" in found.reason
+
+
+def test_int16_where_the_ranking_says_saves_the_answers(broken, digits, tmp_path):
+    """8 bits for `second` and what reads it lose the network; 16 bits there, and 8 elsewhere, do not."""
+    loaded, int8 = broken
+    with open_artifact(int8) as predictor:
+        lost = evaluate(predictor, digits.split("validation"), "digits").value
+    made = artifacts.built(loaded, replace(PLAN, int16=("second", "third")), digits, out=tmp_path / "wide.tflite")
+    with open_artifact(made.path) as predictor:
+        saved = evaluate(predictor, digits.split("validation"), "digits").value
+    value = evaluate(KerasPredictor(loaded), digits.split("validation"), "digits").value
+    assert lost < 0.5
+    assert saved > value - 0.05
+
+
+class Climb:
+    """What the rungs ask of a ladder."""
+
+    def __init__(self, target):
+        self.request = LadderPlan(max_drop=0, plan=replace(PLAN, target=target))
+
+    def file(self, step):
+        return step
+
+    def ranked(self, step, plan, *, needed):
+        names = tuple(f"l{index}" for index in range(18))
+        return worst.Ranked(layers=names, wide=names[2:], by="noise", reason="a test")
+
+
+@pytest.mark.parametrize(("target", "has_int16"), [("cpu", True), ("gpu", False)])
+def test_int16_comes_before_float_where_the_target_has_it(target, has_int16):
+    trial = Trial(
+        step="ptq", scheme="int8", method="ptq", steps=(), keep_float=(), value=0.5, drop=1.0, drop_ci95=(0, 2),
+        size_bytes=1, seconds=0, sha256="", failure="",
+    )  # fmt: skip
+    found = {rung.step: rung.plan for rung in rungs(Climb(target), [trial, trial])}
+    steps = [step for step in found if step.startswith("mixed")]
+    wide = ["mixed16 1", "mixed16 2", "mixed16 4"] if has_int16 else []
+    assert steps == [*wide, "mixed 1", "mixed 2", "mixed 4"]
+    assert (found["mixed 2"].keep_float, found["mixed 2"].int16) == (("l0", "l1"), ())
+    if has_int16:
+        assert (found["mixed16 2"].keep_float, found["mixed16 2"].int16) == ((), ("l2", "l3"))
 
 
 def test_effort_falls_with_the_size_of_the_network(broken, monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from edgecv import codec
 from edgecv.compress.slim import plan as plans
 from edgecv.errors import ConfigError
 from edgecv.modelio import load_keras
-from edgecv.pipeline import artifacts, models, pruning, slimming
+from edgecv.pipeline import artifacts, models, pruning, slimming, stopwatch
 from edgecv.zoo.profiling import profile
 from tests.pipeline.killing import finish, kill_when
 from tests.train.small import Listener
@@ -101,6 +103,27 @@ def test_a_run_under_sigkill_ends_with_the_same_bytes(
     assert (tmp_path / "narrow.keras").read_bytes() == whole.read_bytes()
     assert slimming.plan_path(tmp_path / "narrow.keras").read_text() == slimming.plan_path(whole).read_text()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_latency_budget_outlives_a_killed_converter(
+    dense: models.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are real, converted in a process that is killed once; their sizes stand for their times."""
+    killed: list[int] = []
+
+    def share(self: Any, candidate: Any, name: str) -> float:
+        if not killed:
+            assert self.converter.pid is not None
+            killed.append(self.converter.pid)
+            os.kill(killed[0], signal.SIGKILL)
+        return self.converted(candidate, name).stat().st_size / Path(self.baseline.path).stat().st_size
+
+    monkeypatch.setattr(stopwatch._Stopwatch, "share", share)
+    listener = Listener()
+    made = slimming.slim(dense, asked(latency=0.7, score="l1"), out=tmp_path / "fast.keras", reporter=listener)
+    assert killed
+    assert listener.warnings == ["the process that converts candidates ended by SIGKILL; once more"]
+    assert made.after.weight_bytes < 0.75 * made.before.weight_bytes
 
 
 def test_it_converts_and_quantises(narrow: tuple[Path, slimming.SlimResult]) -> None:

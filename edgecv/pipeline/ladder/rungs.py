@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
+from edgecv import profiles
 from edgecv.pipeline import artifacts
 from edgecv.pipeline.ladder.steps import Rung, Steps
 from edgecv.pipeline.ladder.values import Trial, better
 
 LAST = "qat"
 MOST_KEPT = 0.25
-"""Share of the layers that a mixed file may keep in float at most: beyond it, int8 has little left to give."""
+"""Share of the layers that a mixed file may keep out of int8 at most: beyond it, int8 has little left to give."""
 
 
 def rungs(ladder: Steps, trials: list[Trial]) -> Iterator[Rung]:
@@ -37,8 +39,18 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
         correct_bias="bias correction" in best.steps,
         adaround="adaround" in best.steps,
     )
-    found, count = ladder.ranked(best.step, plan, needed=MOST_KEPT), 1
-    while count <= max(1, int(len(found.layers) * MOST_KEPT)):
-        kept = tuple(sorted(found.layers[:count]))
-        yield Rung(step=f"mixed {count}", plan=replace(plan, keep_float=kept), ranked=found)
+    found = ladder.ranked(best.step, plan, needed=MOST_KEPT)
+    most = max(1, int(len(found.layers) * MOST_KEPT))
+    # int16 keeps the file small and integer; a target without kernels for it has float, or nothing.
+    wide = found.wide if "int16x8" in profiles.target(plan.target).schemes else ()
+    for name, field, layers in (("mixed16", "int16", wide), ("mixed", "keep_float", found.layers)):
+        for count in _doubling(min(most, len(layers))):
+            named: dict[str, Any] = {field: tuple(sorted(layers[:count]))}
+            yield Rung(step=f"{name} {count}", plan=replace(plan, **named), ranked=found)
+
+
+def _doubling(most: int) -> Iterator[int]:
+    count = 1
+    while count <= most:
+        yield count
         count *= 2

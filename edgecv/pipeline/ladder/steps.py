@@ -10,7 +10,7 @@ from typing import Any
 
 from edgecv import codec, convert
 from edgecv.data import Dataset
-from edgecv.errors import ConversionError
+from edgecv.errors import ConfigError, ConversionError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.evaluate.statistics import drop_between
 from edgecv.files import read_bytes, sha256, write_text
@@ -111,8 +111,11 @@ class Steps:
         self._reporter.info(f"step {rung.step}")
         try:
             made, evaluation, failure = *self._artifact(rung), ""
-        except ConversionError as error:
-            made, evaluation, failure = None, None, str(error).splitlines()[0]
+        except (ConversionError, ConfigError) as error:
+            if isinstance(error, ConfigError) and rung.ranked is None:
+                raise
+            # Layers that were chosen here, not by the user, can be ones that cannot be had.
+            made, evaluation, failure = None, None, error.message.splitlines()[0]
         drop = self._drop(evaluation) if evaluation else None
         trial = Trial(
             step=rung.step,
@@ -127,6 +130,7 @@ class Steps:
             seconds=time.monotonic() - began,
             sha256=made.sha256 if made else "",
             failure=failure,
+            int16=rung.plan.int16,
             ranked_by=rung.ranked.by if rung.ranked else "",
             ranking=rung.ranked.reason if rung.ranked else "",
         )

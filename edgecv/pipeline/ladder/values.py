@@ -29,9 +29,10 @@ class Trial:
     """One step of the ladder, measured.
 
     Attributes:
-        step: "ptq", "+equalise", "+bias correction", "+adaround", "mixed 2", "qat".
+        step: "ptq", "+equalise", "+bias correction", "+adaround", "mixed16 2", "mixed 2", "qat".
         steps: What was done to the weights.
         keep_float: Layers that were left in float32.
+        int16: Layers that got int16 activations.
         ranked_by: What chose them: "task metric" or "noise"; "" where no layers were chosen.
         ranking: On what that ranking rests, or why noise decided; "" likewise.
         value: Of the metric on the validation split; None when the file could not be made.
@@ -56,6 +57,7 @@ class Trial:
     seconds: float
     sha256: str
     failure: str
+    int16: tuple[str, ...] = ()
     ranked_by: str = ""
     ranking: str = ""
     gained: float | None = None

@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecv import convert
+from edgecv.convert.static import CONVERSIONS
+from edgecv.convert.wide import KERNELS
 from edgecv.data import Dataset
 from edgecv.errors import DataError, UnsupportedModelError
 from edgecv.evaluate.evaluating import judge_of
 from edgecv.evaluate.layer_cost import LayerCost, beside, dearest
 from edgecv.evaluate.layer_noise import LayerNoise, layer_noise
+from edgecv.evaluate.quantised_layers import layers_of
+from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel
 from edgecv.pipeline import artifacts, models
 from edgecv.pipeline.debug import labelled
@@ -43,6 +47,7 @@ class Ranked:
 
     Attributes:
         layers: Source layers.
+        wide: Those of them with kernels for int16 activations.
         by: "task metric" or "noise".
         reason: On what the ranking rests, or why noise decided.
         seconds: That it took.
@@ -51,6 +56,7 @@ class Ranked:
     layers: tuple[str, ...]
     by: str
     reason: str
+    wide: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
@@ -89,7 +95,14 @@ def ranked(
         found = Ranked(layers=noisy, by="noise", reason=reason)
     else:
         found = _by_metric(loaded, reference, file, dataset, noisy, allowed, reporter)
-    return replace(found, seconds=time.monotonic() - began)
+    return replace(found, wide=_with_kernels(file, found.layers), seconds=time.monotonic() - began)
+
+
+def _with_kernels(file: Path, layers: Sequence[str]) -> tuple[str, ...]:
+    kinds: dict[str, set[str]] = {}
+    for op, layer in zip(read_tflite(file).ops, layers_of(file), strict=True):
+        kinds.setdefault(layer, set()).update({op.op} - set(CONVERSIONS))
+    return tuple(layer for layer in layers if kinds.get(layer, set()) <= KERNELS)
 
 
 def effort(loaded: LoadedModel, available: int, layers: int, *, needed: int) -> Effort:
