@@ -23,7 +23,7 @@ from edgecv.convert.compaction import compacted
 from edgecv.convert.ranges import Range
 from edgecv.convert.static import CONVERSIONS, named_ops
 from edgecv.errors import ConfigError, ConversionError
-from edgecv.graphs import Graph, read_tflite
+from edgecv.graphs import Graph, constant, read_tflite
 
 Array = np.ndarray[Any, Any]
 KERNELS = frozenset(
@@ -34,7 +34,8 @@ KERNELS = frozenset(
     + ("RESHAPE", "TRANSPOSE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 )
 """Operators with a kernel for int16 activations that the quantiser's files fit."""
-_TERMS = ("ADD", "SUB", "MUL")
+_TERMS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+"""Of these the quantiser takes a constant for weights and makes it int8, where the kernels want both terms int16."""
 _VERSIONS = {"QUANTIZE": 2, "DEQUANTIZE": 3}
 """Of the conversions' first kernels for int16. Source: op_version.cc, as in `int4`."""
 
@@ -87,8 +88,26 @@ def quantize_mixed(
         return mixed
     others, inside = set(range(count)) - set(wide), replace(how, io_dtype="float32")
     # The quantiser takes a pool beside a wide operator along; only the chosen ones are used.
-    alone = static.quantize(data, ranges, inside, kept=others, activations="int16", unchecked=others)
+    fed, more = _with_fed_terms(data, wide)
+    alone = static.quantize(fed, {**ranges, **more}, inside, kept=others, activations="int16", unchecked=others)
     return widened(mixed, alone, chosen=wide, kept=kept)
+
+
+def _with_fed_terms(data: bytes, wide: Collection[int]) -> tuple[bytes, dict[int, Range]]:
+    """Return the float file with the constant terms of some operators as inputs, which get int16, and their ranges."""
+    graph, model = read_tflite(data), flatbuffer.unpack(data)
+    ranges: dict[int, Range] = {}
+    for op in (graph.ops[index] for index in wide):
+        for tensor in graph.inputs_of(op) if op.op in _TERMS else ():
+            if tensor.is_constant:
+                values = constant(graph, tensor.index)
+                ranges[tensor.index] = (min(0.0, float(values.min())), max(0.0, float(values.max())))
+                model.subgraphs[0].tensors[tensor.index].buffer = 0
+    if not ranges:
+        return data, {}
+    model.subgraphs[0].inputs = np.array([*model.subgraphs[0].inputs, *ranges], np.int32)
+    model.signatureDefs = []
+    return flatbuffer.pack(model), ranges
 
 
 def widened(mixed: bytes, wide: bytes, *, chosen: Collection[int], kept: Collection[int] = ()) -> bytes:
@@ -135,16 +154,16 @@ class _Splicer:
     Attributes:
         model: That is changed.
         other: That operators are taken from.
-        wide: int16 tensor for what an operator that was replaced gave in float.
+        wide: int16 tensor for what an operator that was replaced gave.
         converted: int16 tensor for another one, at a scale.
-        floats: Which of `wide` were turned back into float.
+        back: Which of `wide` were turned back into what they were.
     """
 
     model: Any
     other: Any
     wide: dict[int, int] = field(default_factory=dict)
     converted: dict[tuple[int, float], int] = field(default_factory=dict)
-    floats: set[int] = field(default_factory=set)
+    back: set[int] = field(default_factory=set)
     operators: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -160,9 +179,9 @@ class _Splicer:
                 op.inputs = np.array([self.wide[int(op.inputs[0])]], np.int32)
                 self.operators.append(op)
             else:
-                self._need_float(op.inputs)
+                self._give_back(op.inputs)
                 self.operators.append(op)
-        self._need_float(self.graph.outputs)
+        self._give_back(self.graph.outputs)
         self.graph.operators = self.operators
         return self.model
 
@@ -172,9 +191,8 @@ class _Splicer:
 
     def _replace(self, op: Any, twin: Any) -> None:
         fresh, code = copy.copy(twin), self.other.operatorCodes[twin.opcodeIndex]
-        terms = max(code.builtinCode, code.deprecatedBuiltinCode) in self._terms()
         pairs = enumerate(int(index) for index in twin.inputs)
-        inputs = [-1 if theirs < 0 else self._input(op, k, theirs, is_term=terms) for k, theirs in pairs]
+        inputs = [-1 if theirs < 0 else self._input(op, k, theirs) for k, theirs in pairs]
         fresh.opcodeIndex = self._opcode(code.builtinCode, code.version)
         fresh.inputs = np.array(inputs, np.int32)
         fresh.outputs = np.array(
@@ -183,18 +201,15 @@ class _Splicer:
         )
         self.operators.append(fresh)
 
-    def _terms(self) -> list[int]:
-        return [getattr(self.generated.BuiltinOperator, name) for name in _TERMS]
-
-    def _input(self, op: Any, position: int, theirs: int, *, is_term: bool) -> int:
+    def _input(self, op: Any, position: int, theirs: int) -> int:
         tensor = self.source.tensors[theirs]
         values = self.other.buffers[tensor.buffer].data
-        if values is None or len(values) == 0:
-            return self._int16(int(op.inputs[position]), tensor.quantization)
-        if is_term and tensor.type == self.generated.TensorType.INT8:
-            # The quantiser takes every constant for a weight; the kernel wants both terms alike.
-            return self._constant(int(op.inputs[position]))
-        return self._copy(tensor, np.asarray(values, np.uint8))
+        if values is not None and len(values):
+            return self._copy(tensor, np.asarray(values, np.uint8))
+        ours = int(op.inputs[position])
+        values = self.model.buffers[self.graph.tensors[ours].buffer].data
+        is_term = values is not None and len(values) > 0
+        return self._term(ours, tensor.quantization) if is_term else self._int16(ours, tensor.quantization)
 
     def _int16(self, index: int, record: Any) -> int:
         """Return what holds a tensor of this file as int16 at a scale; a QUANTIZE makes it where nothing does yet."""
@@ -216,10 +231,12 @@ class _Splicer:
         self.wide[ours] = self._like(ours, self._name(ours), self.source.tensors[theirs].quantization)
         return self.wide[ours]
 
-    def _need_float(self, indices: Any) -> None:
-        for index in {int(i) for i in indices} & self.wide.keys() - self.floats:
-            self.floats.add(index)
-            self._convert("DEQUANTIZE", self.wide[index], index)
+    def _give_back(self, indices: Any) -> None:
+        for index in {int(i) for i in indices} & self.wide.keys() - self.back:
+            self.back.add(index)
+            is_float = self.graph.tensors[index].type == self.generated.TensorType.FLOAT32
+            # A pool that was to stay float can come out of the int8 quantiser as int8 all the same.
+            self._convert("DEQUANTIZE" if is_float else "QUANTIZE", self.wide[index], index)
 
     def _convert(self, name: str, begin: int, end: int) -> None:
         operator = self.generated.OperatorT()
@@ -257,13 +274,11 @@ class _Splicer:
         self.graph.tensors.append(fresh)
         return len(self.graph.tensors) - 1
 
-    def _constant(self, index: int) -> int:
-        """Return a float constant of this file as int16, symmetric, with one scale."""
+    def _term(self, index: int, record: Any) -> int:
+        """Return a float constant of this file as int16 at the scale of a record."""
         tensor = self.graph.tensors[index]
         real = np.frombuffer(np.asarray(self.model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.float32)
-        scale = float(np.abs(real).max()) / 32767 or 1.0
-        record = self.generated.QuantizationParametersT()
-        record.scale, record.zeroPoint = np.array([scale], np.float32), np.zeros(1, np.int64)
+        steps = np.clip(np.rint(real / float(record.scale[0])), -32768, 32767).astype(np.int16)
         fresh = copy.copy(tensor)
         fresh.type, fresh.quantization = self.generated.TensorType.INT16, record
-        return self._copy(fresh, np.frombuffer(np.rint(real / scale).astype(np.int16).tobytes(), np.uint8))
+        return self._copy(fresh, np.frombuffer(steps.tobytes(), np.uint8))
