@@ -25,6 +25,10 @@ KeepFloat = Annotated[
     list[str] | None,
     typer.Option("--keep-float", help="A layer that an int8 file computes in float32; * is a wildcard; repeatable."),
 ]
+Int16 = Annotated[
+    list[str] | None,
+    typer.Option("--int16", help="A layer that an int8 file computes with int16 activations; like --keep-float."),
+]
 MaxDrop = Annotated[
     float | None,
     typer.Option("--max-drop", help="Climb the quantisation ladder: largest loss allowed, in percentage points."),
@@ -113,6 +117,7 @@ def quantize(
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     keep_float: KeepFloat = None,
+    int16: Int16 = None,
     equalise: Annotated[bool, typer.Option("--equalise", help="Even out channel ranges between layers first.")] = False,
     correct_bias: Annotated[bool, typer.Option("--correct-bias", help="Take rounding out of the biases.")] = False,
     adaround: Annotated[bool, typer.Option("--adaround", help="Learn which way each weight rounds.")] = False,
@@ -143,8 +148,8 @@ def quantize(
 
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data, calibration=calibration,
-        epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), equalise=equalise, correct_bias=correct_bias,
-        adaround=adaround,
+        epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()), equalise=equalise,
+        correct_bias=correct_bias, adaround=adaround,
     )  # fmt: skip
     if max_drop is None:
         return _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)

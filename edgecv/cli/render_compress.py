@@ -35,11 +35,14 @@ def climb(done: Any) -> None:
     rows = [
         (t.step, "-" if t.value is None else f"{t.value:.4f}", _signed(t.drop),
          "-" if t.drop_ci95 is None else f"[{t.drop_ci95[0]:+.2f}, {t.drop_ci95[1]:+.2f}]", _signed(t.gained),
-         "-" if t.size_bytes is None else f"{t.size_bytes:,}", f"{t.seconds:.1f}", t.failure or " ".join(t.keep_float))
+         "-" if t.size_bytes is None else f"{t.size_bytes:,}", f"{t.seconds:.1f}",
+         t.failure or " ".join((*t.keep_float, *t.int16)))
         for t in done.trials
     ]  # fmt: skip
     columns = ("step", done.metric, f"drop, {done.unit}", "95 %", "gained", "bytes", "seconds", "")
     emit_table("", columns, rows, right=(1, 2, 4, 5, 6))
+    for by, why in dict.fromkeys((t.ranked_by, t.ranking) for t in done.trials if t.ranked_by):
+        emit(f"layers of mixed files were chosen by {by}: {why}")
     if done.chosen:
         emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
 

@@ -17,6 +17,7 @@ from edgecv.convert.int4 import with_int4_weights
 from edgecv.convert.layers import output_layers
 from edgecv.convert.request import check_calibration, check_request
 from edgecv.convert.verify import STATIC
+from edgecv.convert.wide import quantize_mixed, wide_ops
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.graphs import read_tflite
@@ -40,6 +41,7 @@ def convert(
     dataset: Dataset | None = None,
     spec: ModelSpec | None = None,
     keep_float: tuple[str, ...] = (),
+    int16: tuple[str, ...] = (),
     preparation: Preparation | None = None,
     seed: int = 0,
     force: bool = False,
@@ -62,6 +64,7 @@ def convert(
         dataset: Calibration takes its training split, checking its validation split; without one, checking uses noise.
         spec: The contract, for a source without a manifest.
         keep_float: Names of source layers, with wildcards, that stay in float32 inside an int8 file: scheme "mixed".
+        int16: Likewise of layers that have int16 activations there, and int8 weights: also "mixed".
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         seed: Of the samples.
         force: Replace an existing file.
@@ -80,6 +83,7 @@ def convert(
         target=target,
         reporter=reporter,
         keep_float=tuple(keep_float),
+        int16=tuple(int16),
     )
     check_calibration(request, calibration, dataset is not None)
     job = Job(
@@ -198,16 +202,12 @@ def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
     if request.scheme in ("int8", "int4"):
         plain = ranges.quantize(data, found, io_dtype=request.io_dtype, per_channel=per_channel, name=name)
         return with_int4_weights(plain) if request.scheme == "int4" else plain
-    kept = static.kept_ops(read_tflite(data), request.keep_float, job.source.model)
-    return static.quantize(
-        data,
-        found,
-        io_dtype=request.io_dtype,
-        per_channel=per_channel,
-        name=name,
-        kept=kept,
-        activations="int16" if request.scheme == "int16x8" else "int8",
-    )
+    how = static.How(io_dtype=request.io_dtype, per_channel=per_channel, name=name)
+    if request.scheme == "int16x8":
+        return static.quantize(data, found, how, activations="int16")
+    graph, model = read_tflite(data), job.source.model
+    kept = static.kept_ops(graph, request.keep_float, model)
+    return quantize_mixed(data, found, how, kept=kept, wide=wide_ops(graph, request.int16, model))
 
 
 def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:

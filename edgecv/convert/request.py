@@ -27,6 +27,7 @@ class Request:
         io_dtype: Of the file's inputs and outputs.
         method: "none" for float32 and float16, "ptq" or "qat" for int8, "ptq" for the others.
         keep_float: Patterns of source layers that a "mixed" file computes in float32.
+        int16: Likewise of layers that it computes with int16 activations.
     """
 
     format: Format
@@ -35,6 +36,7 @@ class Request:
     io_dtype: str
     target: str
     keep_float: tuple[str, ...] = ()
+    int16: tuple[str, ...] = ()
 
 
 def check_request(
@@ -46,8 +48,9 @@ def check_request(
     target: str,
     reporter: Reporter,
     keep_float: tuple[str, ...] = (),
+    int16: tuple[str, ...] = (),
 ) -> Request:
-    """Return the request with its defaults filled in; int8 with layers kept in float is "mixed".
+    """Return the request with its defaults filled in; int8 with layers in float, or with int16, is "mixed".
 
     Raises:
         ConfigError: A name is unknown, or the combination does not exist; the hint lists those that do.
@@ -56,11 +59,11 @@ def check_request(
         raise unknown_name("output format", format, FORMATS)
     if scheme not in SCHEMES:
         raise unknown_name("scheme", scheme, SCHEMES)
-    scheme = _mixed(scheme, method, keep_float)
+    scheme = _mixed(scheme, method, keep_float, int16)
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
-    _check_target(target, format, scheme, reporter)
+    _check_target(target, format, "int16x8" if int16 and not keep_float else scheme, reporter)
     return Request(
         format=cast(Format, format),
         scheme=cast(Scheme, scheme),
@@ -68,17 +71,22 @@ def check_request(
         io_dtype=_io_dtype(format, scheme, io_dtype),
         target=target,
         keep_float=keep_float,
+        int16=int16,
     )
 
 
-def _mixed(scheme: str, method: str, keep_float: tuple[str, ...]) -> str:
-    if keep_float and (scheme not in ("int8", "mixed") or method == "qat"):
+def _mixed(scheme: str, method: str, keep_float: tuple[str, ...], int16: tuple[str, ...]) -> str:
+    for named, what in ((keep_float, "be kept in float"), (int16, "have int16 activations of their own")):
+        if named and (scheme not in ("int8", "mixed") or method == "qat"):
+            raise ConfigError(
+                f"layers cannot {what} in a {scheme} file by {method}", hint="use --scheme int8 --method ptq"
+            )
+    if scheme == "mixed" and not (keep_float or int16):
         raise ConfigError(
-            f"layers cannot be kept in float in a {scheme} file by {method}", hint="use --scheme int8 --method ptq"
+            "a mixed file needs layers to keep in float, or with int16 activations",
+            hint="name them: --keep-float LAYER, --int16 LAYER",
         )
-    if scheme == "mixed" and not keep_float:
-        raise ConfigError("a mixed file needs layers to keep in float", hint="name them: --keep-float LAYER")
-    return "mixed" if keep_float else scheme
+    return "mixed" if keep_float or int16 else scheme
 
 
 def _check_target(target: str, format: str, scheme: str, reporter: Reporter) -> None:

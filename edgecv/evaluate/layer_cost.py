@@ -8,7 +8,7 @@ int8 file itself is measured beside them, and `Ranking.simulated` tells whether 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -163,6 +163,54 @@ def layer_costs(
         layers=tuple(costs[i] for i in order),
         left_out=matched.left_out,
     )
+
+
+def dearest(
+    float_file: Path,
+    int8_file: Path,
+    inputs: Sequence[Array],
+    judge: Judge,
+    *,
+    among: Collection[str],
+    reporter: Reporter = QUIET,
+) -> tuple[LayerCost, ...]:
+    """Return what some layers cost, alone and beside the others, in the order of execution; remedies are not tried.
+
+    Args:
+        float_file: As `layer_costs`.
+        int8_file: Likewise.
+        inputs: Likewise.
+        judge: Likewise.
+        among: The layers; those that cannot be simulated are left out.
+        reporter: Told of each layer.
+
+    Raises:
+        UnsupportedModelError, DataError: As `layer_costs`.
+    """
+    matched = match(float_file, int8_file)
+    bench = _Bench(float_file.read_bytes(), inputs, judge)
+    plain, everything = bench.run(()), bench.run([layer.edit for layer in matched.layers])
+    asked = [layer for layer in matched.layers if layer.layer in among]
+    costs = []
+    with reporter.bar("rank layers by the metric", len(asked)) as advance:
+        for layer in asked:
+            without = bench.run([other.edit for other in matched.layers if other is not layer])
+            cost = _cost(layer, plain, bench.run([layer.edit]))
+            costs.append(replace(cost, regained=drop_between(without.figures, everything.figures)))
+            advance()
+    return tuple(costs)
+
+
+def beside(cost: LayerCost) -> tuple[float, float]:
+    """Return what orders layers by what leaving them in float wins, the most first, then by the noise in the answer.
+
+    The first is the mean of what a layer costs alone and of what it wins back beside the others: the first and the last
+    term of its Shapley value, since two layers may lose the same samples, or lose some only together.
+
+    Source: Shapley 1953, "A value for n-person games"; Castro et al. 2009 for sampling its terms.
+    """
+    regained = cost.regained.value if cost.regained is not None else cost.drop.value
+    return -(cost.drop.value + regained) / 2, _badness(cost)[1]
 
 
 class _Bench:

@@ -30,7 +30,7 @@ class LayerNoise:
             output is equal to the float one.
         lost_db: How much lower that is than at the layer's noisiest input: what the layer itself adds. None for the
             first layers, and where a figure is missing.
-        range: Smallest and largest real value that the output's int8 scale can hold.
+        range: Smallest and largest real value that the output's integers can hold.
         seen: Smallest and largest value of the float file.
     """
 
@@ -170,5 +170,5 @@ def _range(graph: Graph, index: int) -> tuple[float, float]:
     tensor = graph.tensors[index]
     if not tensor.scales:
         return -math.inf, math.inf
-    scale, zero = tensor.scales[0], tensor.zero_points[0]
-    return (-128 - zero) * scale, (127 - zero) * scale
+    scale, zero, limits = tensor.scales[0], tensor.zero_points[0], np.iinfo(tensor.dtype)
+    return (int(limits.min) - zero) * scale, (int(limits.max) - zero) * scale

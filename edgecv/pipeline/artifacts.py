@@ -35,6 +35,7 @@ class Plan:
         scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
         keep_float: Names of source layers, with wildcards, that an int8 file computes in float32.
+        int16: Likewise, that it computes with int16 activations.
         equalise: Before calibration: cross-layer equalisation.
         correct_bias: Likewise: bias correction.
         adaround: Likewise: learned rounding; int4 always has it.
@@ -56,6 +57,7 @@ class Plan:
     epochs: int | None = None
     seed: int = 0
     keep_float: tuple[str, ...] = ()
+    int16: tuple[str, ...] = ()
     equalise: bool = False
     correct_bias: bool = False
     adaround: bool = False
@@ -155,6 +157,7 @@ def built(
         calibration=profiles.calibration(plan.calibration) if static else None,
         dataset=dataset,
         keep_float=plan.keep_float,
+        int16=plan.int16,
         preparation=preparation,
         seed=plan.seed,
         force=force,

@@ -25,11 +25,11 @@ from edgecv import codec
 from edgecv.errors import ConfigError, GateFailure
 from edgecv.evaluate import drop_between, evaluate
 from edgecv.evaluations import LOWER_IS_BETTER
-from edgecv.files import atomic_path, check_output, sha256, write_text
-from edgecv.pipeline import artifacts, compression_recipe, ladder, models
+from edgecv.files import atomic_path, check_output, sha256
+from edgecv.pipeline import artifacts, compression_recipe, models
 from edgecv.pipeline.assess import EvaluationRequest, open_predictor
 from edgecv.pipeline.compression_recipe import METHODS, CompressionRecipe, Request, check, request_of
-from edgecv.pipeline.journal import Journal
+from edgecv.pipeline.journal import Journal, read_record, write_record
 from edgecv.progress import QUIET, Reporter
 
 SPLIT = "validation"
@@ -178,7 +178,7 @@ class Session:
             record, lambda: self._take(step.method, request, before, out, record), inputs=_contents(before.path),
             settings=settings,
         )  # fmt: skip
-        self._done.append(codec.decode(StepReport, ladder.codec_json(record), where=str(record)))
+        self._done.append(codec.decode(StepReport, read_record(record), where=str(record)))
         return self._done[-1]
 
     def report(self) -> CompressionReport:
@@ -236,7 +236,7 @@ class Session:
             gained_bytes=sum(path.stat().st_size for path in _contents(before.path)) - out.stat().st_size,
             seconds=time.monotonic() - began, result=plain(result),
         )  # fmt: skip
-        write_text(record, ladder.codec_text(report))
+        write_record(record, report)
 
     def _evaluated(self, file: Path, spec: Path | None) -> Any:
         with open_predictor(file, EvaluationRequest(spec=spec)) as predictor:
@@ -270,4 +270,4 @@ def _contents(path: Path) -> list[Path]:
 
 def _stands(record: Path, out: Path) -> bool:
     """Say whether a step's file is the one that its record speaks of."""
-    return out.exists() and sha256(out) == ladder.codec_json(record).get("sha256")
+    return out.exists() and sha256(out) == read_record(record).get("sha256")

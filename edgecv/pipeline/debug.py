@@ -49,7 +49,7 @@ class Debugged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
+class Labelled:
     """Some samples of a split, stratified: what is right for them, and the network's inputs."""
 
     name: str
@@ -130,17 +130,18 @@ def _drafted(
     return draft(source, folder, calibration=profiles.calibration(calibration), dataset=dataset, reporter=reporter)
 
 
-def _samples(float_file: Path, data: str | None, count: int) -> tuple[_Chosen, Callable[[], Judge]]:
+def _samples(float_file: Path, data: str | None, count: int) -> tuple[Labelled, Callable[[], Judge]]:
     with open_artifact(float_file) as predictor:
         spec, manifest = predictor.spec, predictor.manifest
     dataset = models.open_data(data, manifest)
-    chosen = _chosen(dataset, spec, count)
+    chosen = labelled(dataset, spec, count)
     return chosen, lambda: judge_of(spec, chosen, dataset.name, targets=dataset.targets)
 
 
-def _chosen(dataset: Dataset, spec: ModelSpec, samples: int) -> _Chosen:
+def labelled(dataset: Dataset, spec: ModelSpec, samples: int) -> Labelled:
+    """Return samples of the validation split, as evenly over the classes as they last."""
     split = dataset.split("validation")
     recipe = CalibrationRecipe(name="debug", title="Samples that layers are compared on", count=samples)
     indices = select(split.strata, recipe, seed=0)
     inputs = tuple(preprocess(split.image(int(index)), spec) for index in indices)
-    return _Chosen(split.name, tuple(target[indices] for target in split.targets), inputs)
+    return Labelled(split.name, tuple(target[indices] for target in split.targets), inputs)

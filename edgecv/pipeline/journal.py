@@ -70,3 +70,14 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         return {str(k): {"key": v["key"], "sha256": v["sha256"]} for k, v in document["steps"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is not a journal of edgecv: {error}", hint="remove it to start over") from error
+
+
+def write_record(path: Path, value: Any) -> None:
+    """Write what a step came to, a frozen value, as JSON."""
+    write_text(path, json.dumps(codec.encode(value), sort_keys=True))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `write_record` wrote."""
+    found: dict[str, Any] = json.loads(read_bytes(path, what="record of a step"))
+    return found

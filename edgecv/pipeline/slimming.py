@@ -171,7 +171,8 @@ def _narrow(job: _Job) -> SlimResult:
         job.parent.spec, budget=budget, share=float(job.asked or 0), score=plan.score, rounds=plan.rounds,
         multiple=plan.multiple, min_share=plan.min_share, samples=plan.samples, **_training(plan),
     )  # fmt: skip
-    with stopwatch(job.loaded.model, wanted=budget == "latency", seed=plan.seed) as measure:
+    wanted = budget == "latency"
+    with stopwatch(job.loaded.model, job.parent.spec, wanted=wanted, seed=plan.seed, reporter=job.reporter) as measure:
         done = channels.slim(
             job.loaded.model, job.parent.spec, job.dataset, recipe, measure=measure,
             state=models.state_path(job.out), reporter=job.reporter,

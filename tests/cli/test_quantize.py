@@ -24,6 +24,19 @@ def test_a_layer_stays_float_and_the_file_says_so(made: Made, tmp_path: Path) ->
     assert not (tmp_path / "no.tflite").exists()
 
 
+def test_layers_with_int16_say_what_computes_them(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "wide.tflite"
+    done = edgecv("quantize", made.keras, "--int16", "c3*", "--int16", "output", "-o", out, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["scheme"] == "mixed"
+    assert told["kernels"] == {
+        "delegated": {"CONV_2D": 2, "FULLY_CONNECTED": 1},
+        "own": {"CONV_2D": 1, "FULLY_CONNECTED": 1},
+    }
+    assert edgecv("verify", out).code == 0
+
+
 def test_int4_says_what_computes_it(made: Made, tmp_path: Path) -> None:
     done = edgecv("quantize", made.keras, "--scheme", "int4", "-o", tmp_path / "int4.tflite", "--json")
     assert done.code == 0, done.err

@@ -7,6 +7,7 @@ from edgecv.data import open_dataset
 from edgecv.errors import ConfigError
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.modelio.keras_files import load_keras
+from edgecv.pipeline import artifacts
 from edgecv.pipeline.debug import debug
 from edgecv.profiles import calibration
 from edgecv.runtime import load, preprocess
@@ -75,9 +76,9 @@ def test_drafts_answer_like_the_model_and_know_their_layers(pair, model):
 
 
 def test_samples_are_taken_from_every_class(model):
-    from edgecv.pipeline.debug import _chosen
+    from edgecv.pipeline.debug import labelled
 
-    chosen = _chosen(open_dataset("digits"), SPEC, 20)
+    chosen = labelled(open_dataset("digits"), SPEC, 20)
     assert np.bincount(chosen.targets[0], minlength=10).tolist() == [2] * 10
     assert chosen.inputs[0].shape == (1, 8, 8, 1)
 
@@ -87,3 +88,13 @@ def test_files_that_do_not_go_together(arguments, model, pair):
     chosen = (model, pair[1]) if arguments == "keras and int8" else (pair[0],)
     with pytest.raises(ConfigError, match="needs its int8 file beside it"):
         debug(*chosen, data="digits")
+
+
+def test_the_range_of_an_int16_layer_is_that_of_its_type(model, pair, tmp_path):
+    plan = artifacts.Plan(scheme="int8", data="digits", int16=("conv",))
+    made = artifacts.built(load_keras(model), plan, open_dataset("digits"), out=tmp_path / "wide.tflite")
+    found = {layer.layer: layer for layer in debug(pair[0], made.path, data="digits", samples=20).layers}
+    low, high = found["conv"].range
+    assert low <= found["conv"].seen[0]
+    assert high >= 0.8 * found["conv"].seen[1]
+    assert high < 1.5 * found["conv"].seen[1]

@@ -15,9 +15,11 @@ from edgecv.files import sha256
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.pipeline import artifacts, ladder, models
 from edgecv.pipeline.assess import EvaluationRequest, evaluate_file
+from edgecv.pipeline.ladder import steps
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
 from edgecv.specs import Head, ModelSpec, Preprocessing
+from tests.pipeline.killing import finish, kill_when
 
 PER_TENSOR = 'title = "Per tensor"\ncount = 64\ngranularity = "per_tensor"\n'
 
@@ -107,18 +109,18 @@ def test_the_first_file_that_passes_ends_the_climb(files, tmp_path):
 @pytest.fixture
 def worse(monkeypatch):
     """Make every file seem to lose 10 points more than it does, so that none passes."""
-    real = ladder._Ladder._drop
+    real = steps.Steps._drop
 
     def drop(self, evaluation):
         found = real(self, evaluation)
         return Drop(value=found.value + 10, ci95=(found.ci95[0] + 10, found.ci95[1] + 10))
 
-    monkeypatch.setattr(ladder._Ladder, "_drop", drop)
+    monkeypatch.setattr(steps.Steps, "_drop", drop)
 
 
 def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     out, source = tmp_path / "out.tflite", models.Source(path=files["uneven"])
-    real, made = ladder._Ladder._artifact, []
+    real, made = steps.Steps._artifact, []
 
     def artifact(self, rung):
         if len(made) == 2:
@@ -126,7 +128,7 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
         made.append(rung.step)
         return real(self, rung)
 
-    monkeypatch.setattr(ladder._Ladder, "_artifact", artifact)
+    monkeypatch.setattr(steps.Steps, "_artifact", artifact)
     with pytest.raises(KeyboardInterrupt):
         ladder.climb(source, plan(0.0), out=out)
     assert made == ["ptq", "+equalise"]
@@ -136,23 +138,53 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     assert sha256(out) == best["sha256"]
 
     again = []
-    monkeypatch.setattr(ladder._Ladder, "_artifact", lambda self, rung: again.append(rung.step) or real(self, rung))
+    monkeypatch.setattr(steps.Steps, "_artifact", lambda self, rung: again.append(rung.step) or real(self, rung))
     done = ladder.climb(source, plan(0.0), out=out)
-    assert again == ["+bias correction", "+adaround", "mixed 1", "qat"]
+    assert again == ["+bias correction", "+adaround", "mixed16 1", "mixed 1", "qat"]
     assert [t.step for t in done.trials] == [*made, *again]
     assert (done.passed, done.stopped) == (False, "top")
-    assert [t.scheme for t in done.trials] == ["int8"] * 4 + ["mixed", "int8"]
-    assert done.trials[4].keep_float
-    assert done.trials[5].method == "qat"
+    assert [t.scheme for t in done.trials] == ["int8"] * 4 + ["mixed", "mixed", "int8"]
+    wide, kept = done.trials[4:6]
+    assert (wide.int16, wide.keep_float) == (kept.keep_float, kept.int16)
+    assert wide.int16
+    assert wide.ranked_by in ("task metric", "noise")
+    assert "labelled samples" in wide.ranking
+    assert wide.ranking == kept.ranking
+    assert {t.ranked_by for t in done.trials if not t.step.startswith("mixed")} == {""}
+    assert done.trials[6].method == "qat"
     measured = [t for t in done.trials if t.drop is not None]
     assert sha256(out) == min(measured, key=lambda t: t.drop).sha256
     assert all(t.gained is not None for t in measured[1:])
     with pytest.raises(GateFailure, match="allowed 0 \\(stopped: top\\)"):
         ladder.require_passed(done)
 
+    monkeypatch.setattr(steps, "ranked", lambda *_, **__: pytest.fail("the layers were ranked before"))
     kept = [t.sha256 for t in ladder.climb(source, plan(0.0), out=out).trials]
-    assert again[4:] == []
+    assert again[5:] == []
     assert kept == [t.sha256 for t in done.trials]
+
+
+def test_a_climb_under_sigkill_ends_with_the_same_bytes(files, tmp_path):
+    """Killed as a step begins, and again when its file is written and not yet measured; then it goes on to its end."""
+    recipe, out, log = tmp_path / "per_tensor.toml", tmp_path / "out.tflite", tmp_path / "log"
+    recipe.write_text(PER_TENSOR)
+    asked = ["quantize", files["uneven"], "--max-drop", "4", "--data", "digits", "--calibration", recipe]
+    command = [str(part) for part in (*asked, "--out", out)]
+    folder = tmp_path / ".out.tflite.ladder"
+    kill_when(command, lambda said: "step +equalise" in said, log=log)
+    first = {name: (folder / name).stat().st_mtime_ns for name in ("ptq.json", "baseline.json")}
+    assert not (folder / "equalise.json").exists()
+    kill_when(command, lambda said: f"wrote {folder / 'equalise.tflite'}" in said, log=log)
+    assert "step ptq" not in log.read_text()
+    assert not (folder / "equalise.json").exists()
+    assert {name: (folder / name).stat().st_mtime_ns for name in first} == first
+    said = finish(command)
+    assert "step ptq" not in said
+    assert "step +equalise" in said
+    assert not folder.exists()
+    whole = tmp_path / "whole.tflite"
+    assert "step ptq" in finish([str(part) for part in (*asked, "--out", whole)])
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_budgets(files, tmp_path, worse):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from edgecv import codec
 from edgecv.compress.slim import plan as plans
 from edgecv.errors import ConfigError
 from edgecv.modelio import load_keras
-from edgecv.pipeline import artifacts, models, pruning, slimming
+from edgecv.pipeline import artifacts, models, pruning, slimming, stopwatch
 from edgecv.zoo.profiling import profile
+from tests.pipeline.killing import finish, kill_when
 from tests.train.small import Listener
 
 
@@ -82,6 +85,45 @@ def test_what_a_killed_run_left_is_not_in_its_way(dense: models.Source) -> None:
     slimming.slim(dense, asked(macs=0.8, score="l1"), out=out)
     assert plans.load(plan).model
     assert not list(out.parent.glob(".killed*"))
+
+
+def test_a_run_under_sigkill_ends_with_the_same_bytes(
+    dense: models.Source, narrow: tuple[Path, slimming.SlimResult], tmp_path: Path
+) -> None:
+    """Killed in training, in the second round: the first is not trained again, and no channel is chosen again."""
+    options = {"macs": 0.5, "rounds": 2, "epochs": 2, "multiple": 2, "samples": 64, "out": tmp_path / "narrow.keras"}
+    command = ["slim", str(dense.path), *(str(part) for name in options for part in (f"--{name}", options[name]))]
+    kill_when(command, lambda said: "slim 2/2" in said, log=tmp_path / "log")
+    assert (tmp_path / ".narrow.keras.state.1").exists()
+    assert not (tmp_path / "narrow.keras").exists()
+    said = finish(command)
+    assert "round 1 of 2" not in said
+    assert "round 2 of 2" not in said
+    whole, _ = narrow
+    assert (tmp_path / "narrow.keras").read_bytes() == whole.read_bytes()
+    assert slimming.plan_path(tmp_path / "narrow.keras").read_text() == slimming.plan_path(whole).read_text()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_latency_budget_outlives_a_killed_converter(
+    dense: models.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are real, converted in a process that is killed once; their sizes stand for their times."""
+    killed: list[int] = []
+
+    def share(self: Any, candidate: Any, name: str) -> float:
+        if not killed:
+            assert self.converter.pid is not None
+            killed.append(self.converter.pid)
+            os.kill(killed[0], signal.SIGKILL)
+        return self.converted(candidate, name).stat().st_size / Path(self.baseline.path).stat().st_size
+
+    monkeypatch.setattr(stopwatch._Stopwatch, "share", share)
+    listener = Listener()
+    made = slimming.slim(dense, asked(latency=0.7, score="l1"), out=tmp_path / "fast.keras", reporter=listener)
+    assert killed
+    assert listener.warnings == ["the process that converts candidates ended by SIGKILL; once more"]
+    assert made.after.weight_bytes < 0.75 * made.before.weight_bytes
 
 
 def test_it_converts_and_quantises(narrow: tuple[Path, slimming.SlimResult]) -> None:

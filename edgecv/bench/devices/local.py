@@ -38,14 +38,14 @@ class LocalDevice:
         return str(path.resolve())
 
     def start(self) -> ProcessChannel:
-        return ProcessChannel(self._command, environment=_environment())
+        return ProcessChannel(self._command, environment=own_environment())
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
     """Return our environment with the folder that holds edgecv first on the path: a checkout need not be installed."""
     home = str(Path(edgecv.__file__).resolve().parent.parent)
     rest = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{rest}" if rest else home}
 
 
-__all__ = ["AGENT_COMMAND", "LocalDevice", "ProcessChannel"]
+__all__ = ["AGENT_COMMAND", "LocalDevice", "ProcessChannel", "own_environment"]

@@ -104,7 +104,10 @@ class ProcessChannel:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode("utf-8", errors="replace")
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
+        """End the child: it may finish what it does, unless that is to be `at_once`."""
+        if at_once:
+            self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:
