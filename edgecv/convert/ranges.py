@@ -150,7 +150,7 @@ def quantize(data: bytes, ranges: Mapping[int, Range], *, io_dtype: str, per_cha
     with conversion(f"the int8 quantiser failed on '{name}'"):
         return bytes(
             mlir_quantize(
-                _with_ranges(data, ranges),
+                with_ranges(data, ranges),
                 disable_per_channel=not per_channel,
                 disable_per_channel_for_dense_layers=not per_channel,
                 # True would quantise the boundary too, whatever dtype is asked for there.
@@ -161,7 +161,12 @@ def quantize(data: bytes, ranges: Mapping[int, Range], *, io_dtype: str, per_cha
         )
 
 
-def _with_ranges(data: bytes, ranges: Mapping[int, Range]) -> bytes:
+def with_ranges(data: bytes, ranges: Mapping[int, Range]) -> bytes:
+    """Return the file with ranges in its tensors' records, as the quantiser reads them.
+
+    Raises:
+        ConversionError: A range does not hold zero.
+    """
     model = flatbuffer.unpack(data)
     generated = flatbuffer.schema()
     for index, (low, high) in ranges.items():

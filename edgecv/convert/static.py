@@ -17,7 +17,7 @@ import numpy as np
 from edgecv.convert import flatbuffer
 from edgecv.convert.chatter import conversion
 from edgecv.convert.layers import op_layers
-from edgecv.convert.ranges import Range
+from edgecv.convert.ranges import Range, with_ranges
 from edgecv.convert.verify import FLOAT_ISLANDS, MOVES
 from edgecv.errors import ConfigError, ConversionError, unknown_name
 from edgecv.graphs import Graph, Op, read_tflite
@@ -129,19 +129,10 @@ def _refuse(pattern: str, known: Sequence[str]) -> None:
 def _ranged(data: bytes, graph: Graph, ranges: Mapping[int, Range], kept: frozenset[int], *, symmetric: bool) -> bytes:
     """Return the file with ranges in its tensors' records; between two operators that stay float there is none."""
     inside = _between(graph, kept)
-    model, generated = flatbuffer.unpack(data), flatbuffer.schema()
-    for index, (low, high) in ranges.items():
-        if index in inside:
-            continue
-        if not low <= 0 <= high:
-            raise ConversionError(f"the range of tensor {index} is {low} to {high}, which does not hold zero")
-        if symmetric:
-            high = max(-low, high)
-            low = -high
-        record = generated.QuantizationParametersT()
-        record.min, record.max = [low], [high]
-        model.subgraphs[0].tensors[index].quantization = record
-    return flatbuffer.pack(model)
+    outside = {index: one for index, one in ranges.items() if index not in inside}
+    if symmetric:
+        outside = {index: (min(low, -high), max(-low, high)) for index, (low, high) in outside.items()}
+    return with_ranges(data, outside)
 
 
 def _between(graph: Graph, kept: frozenset[int]) -> frozenset[int]:
