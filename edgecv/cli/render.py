@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgecv.cli.console import emit, emit_table
+from edgecv.cli.render_kept import kept
 from edgecv.errors import GateFailure
 from edgecv.results import Advice, Compilation, Evaluation, Inspection, PredictedLatency, Report
 
@@ -163,6 +164,8 @@ def artifact(made: Any) -> None:
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
+    if made.kept is not None:
+        kept(made.kept)
 
 
 def _kernels(counts: Any) -> str:

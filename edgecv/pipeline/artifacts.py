@@ -19,6 +19,7 @@ from edgecv.files import check_output
 from edgecv.manifest import Manifest
 from edgecv.modelio import LoadedModel
 from edgecv.pipeline import models
+from edgecv.pipeline.keeping import Kept, kept, traits
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import Format, Method, Scheme
 
@@ -83,6 +84,8 @@ class MadeArtifact:
         steps: What was done to the weights before.
         kernels: Which of LiteRT's kernels compute the layers with weights, for schemes that its delegate does not have
             in full; None for the others.
+        kept: What the file has of its source's zeros, blocks and clusters; None for an ordinary source, and where the
+            weights are not counted (ONNX, float16, dynamic).
     """
 
     path: str
@@ -98,6 +101,7 @@ class MadeArtifact:
     sqnr_db: float | None
     steps: tuple[str, ...] = ()
     kernels: Kernels | None = None
+    kept: Kept | None = None
 
 
 def make(
@@ -122,7 +126,8 @@ def make(
         loaded, _ = models.quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
     artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
     models.forget_state(out)
-    return _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme))
 
 
 def built(

@@ -58,6 +58,8 @@ def prune(
     env.seed_everything(plan.seed)
     done, recipe = _pruned(loaded, parent.spec, dataset, plan, state=models.state_path(out), reporter=reporter)
     facts = {"step": "cluster" if plan.clusters else "prune", **codec.encode(recipe)}
+    if plan.clusters and parent.provenance.recipe.get("pattern"):
+        facts["pattern"] = parent.provenance.recipe["pattern"]  # zeros stay where they are
     sparsity = compress.measure(done.model).share
     manifest = manifest_for(
         parent.spec, recipe=facts, seed=plan.seed, dataset=dataset.name, dataset_sha256=dataset.split("train").sha256,
