@@ -51,7 +51,9 @@ def prune(
     spec: opt.Spec = None,
     json_: opt.Json = False,
 ) -> None:
-    """Make weights zero, or few different values, while training on: files that compress, not faster ones.
+    """Make weights zero, or few different values, while training on: files that compress.
+
+    It says whether zeros make the network faster: on Arm, by XNNPACK's sparse kernels, if their conditions hold.
 
     Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
     """
@@ -160,6 +162,10 @@ def convert(
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     io: IoType = None,
+    sparse: Annotated[
+        bool,
+        typer.Option("--sparse", help="Leave a pruned model's zeros out of a float32 .tflite; says what runs sparse."),
+    ] = False,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
@@ -169,12 +175,14 @@ def convert(
     """Convert a keras model into a checked TFLite or ONNX file.
 
     Example: `edgecv convert lenet5.keras --format tflite --scheme float32 --target cpu --out lenet5.tflite`
+
+    Example: `edgecv convert pruned.keras --sparse --out pruned-sparse.tflite`
     """
     from edgecv.pipeline import artifacts
 
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
-        calibration=calibration, epochs=None, seed=seed,
+        calibration=calibration, epochs=None, seed=seed, sparse=sparse,
     )  # fmt: skip
     _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 

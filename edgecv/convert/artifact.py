@@ -169,6 +169,8 @@ def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Prov
         recipe["calibration"] = codec.encode(job.recipe)
     if job.request.keep_float:
         recipe["keep_float"] = list(job.request.keep_float)
+    if job.request.sparse:
+        recipe["sparse"] = True
     if job.preparation is not None:
         recipe["preparation"] = dict(job.preparation.facts)
     parents: tuple[Mapping[str, str], ...] = ()

@@ -27,6 +27,7 @@ class Request:
         io_dtype: Of the file's inputs and outputs.
         method: "none" for float32 and float16, "ptq" or "qat" for int8, "ptq" for the others.
         keep_float: Patterns of source layers that a "mixed" file computes in float32.
+        sparse: Store kernels without their zeros.
     """
 
     format: Format
@@ -35,6 +36,7 @@ class Request:
     io_dtype: str
     target: str
     keep_float: tuple[str, ...] = ()
+    sparse: bool = False
 
 
 def check_request(
@@ -46,6 +48,7 @@ def check_request(
     target: str,
     reporter: Reporter,
     keep_float: tuple[str, ...] = (),
+    sparse: bool = False,
 ) -> Request:
     """Return the request with its defaults filled in; int8 with layers kept in float is "mixed".
 
@@ -60,6 +63,10 @@ def check_request(
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
+    if sparse and (format, scheme) != ("tflite", "float32"):
+        raise ConfigError(
+            f"there is no sparse {scheme} {format}", hint="XNNPACK's sparse kernels take float32 .tflite files only"
+        )
     _check_target(target, format, scheme, reporter)
     return Request(
         format=cast(Format, format),
@@ -68,6 +75,7 @@ def check_request(
         io_dtype=_io_dtype(format, scheme, io_dtype),
         target=target,
         keep_float=keep_float,
+        sparse=sparse,
     )
 
 

@@ -16,6 +16,7 @@ from edgecv.files import check_output, remove_partials, sha256
 from edgecv.manifest import Manifest
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
 from edgecv.pipeline.keeping import Traits, traits
+from edgecv.pipeline.sparse_kernels import SparseKernels
 from edgecv.profiles import read_toml
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
@@ -89,6 +90,7 @@ class SavedModel:
         sparsity: Share of zeros in the prunable weights; None when not pruned.
         clusters: Most values that a kernel has; None when not clustered.
         gzip_weight_bytes: Of all weights as float32, after gzip; None when neither pruned nor clustered.
+        sparse_kernels: What its zeros are worth in time; None when not pruned, or when it does not convert.
     """
 
     path: str
@@ -105,6 +107,7 @@ class SavedModel:
     sha256: str
     clusters: int | None = None
     gzip_weight_bytes: int | None = None
+    sparse_kernels: SparseKernels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

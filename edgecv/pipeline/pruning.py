@@ -13,7 +13,7 @@ from edgecv.data import Dataset
 from edgecv.errors import ConfigError
 from edgecv.files import check_output
 from edgecv.modelio import LoadedModel, env, manifest_for
-from edgecv.pipeline import models
+from edgecv.pipeline import models, sparse_kernels
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train import TrainRecipe
@@ -69,8 +69,9 @@ def prune(
     values = clustering.distinct_values(done.model).values()
     weights = b"".join(weight.tobytes() for weight in done.model.get_weights())
     return replace(
-        saved, clusters=max(values) if plan.clusters else None, gzip_weight_bytes=clustering.gzip_bytes(weights)
-    )
+        saved, clusters=max(values) if plan.clusters else None, gzip_weight_bytes=clustering.gzip_bytes(weights),
+        sparse_kernels=None if plan.clusters else sparse_kernels.of_model(done.model, reporter),
+    )  # fmt: skip
 
 
 def _check_one_way(plan: PrunePlan) -> None:
