@@ -93,8 +93,8 @@ def inverted_residual(
 ) -> Any:
     """1x1 expansion, depthwise convolution, linear 1x1 projection; the input is added where shapes agree.
 
-    With a `ratio`, squeeze-and-excitation with hard sigmoids follows the depthwise convolution. `centred`: a stride goes
-    over maps with as many zeros on each side, where "same" would put them after the last row and column only.
+    With a `ratio`, squeeze-and-excitation with hard sigmoids follows the depthwise convolution. `centred`: a stride
+    goes over maps with as many zeros on each side, where "same" puts them after the last row and column only.
     Sources: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", section 3.3; Howard et al.
     2019, "Searching for MobileNetV3", section 5.
     """
