@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.cli import render_kept
 from edgecv.cli.console import emit, emit_table
-from edgecv.cli.render_kept import kept, sparse_kernels, sparse_layers
 from edgecv.errors import GateFailure
 from edgecv.results import Advice, Compilation, Evaluation, Inspection, PredictedLatency, Report
 
@@ -117,7 +117,7 @@ def saved_model(saved: Any) -> None:
         values = "" if saved.clusters is None else f" of at most {saved.clusters} values in each kernel"
         emit(f"  weights{values}: {_bytes(saved.gzip_weight_bytes)} after gzip, of {_bytes(4 * saved.parameters)}")
     if saved.sparse_kernels is not None:
-        sparse_kernels(saved.sparse_kernels)
+        render_kept.pruned(saved.sparse_kernels)
 
 
 def slimmed(made: Any) -> None:
@@ -167,9 +167,9 @@ def artifact(made: Any) -> None:
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
     if made.kept is not None:
-        kept(made.kept)
+        render_kept.kept(made.kept)
     if made.sparse is not None:
-        sparse_layers(made.sparse)
+        render_kept.sparse(made.sparse)
 
 
 def _kernels(counts: Any) -> str:

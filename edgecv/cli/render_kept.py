@@ -9,31 +9,41 @@ from edgecv.cli.console import emit, emit_table
 
 def kept(found: Any) -> None:
     """Print what the source had, and what is counted in the file."""
-    blocks = "" if found.patterned is None else f", {found.source.pattern} in every block of {found.patterned} kernels"
     emit(f"  source: {found.source.words}")
-    emit(
-        f"  file: {found.zeros:.1%} zeros{blocks}; at most {found.values_per_channel} values in an output channel, "
-        f"{found.values_per_kernel} in a kernel; {found.gzip_bytes:,} bytes after gzip"
-    )
+    blocks = "" if found.patterned is None else f", {found.source.pattern} in every block of {found.patterned} kernels"
+    values = ""
+    if found.source.clusters is not None:
+        values = (
+            f"; at most {found.values_per_channel} values in an output channel, {found.values_per_kernel} in a kernel"
+        )
+    emit(f"  file: {found.zeros:.1%} zeros{blocks}{values}; {found.gzip_bytes:,} bytes after gzip")
 
 
-def sparse_kernels(found: Any) -> None:
+def pruned(found: Any) -> None:
     """Print what a pruned model's zeros are worth in time."""
     total = len(found.layers)
-    if found.danger:
-        emit(f"  no faster: XNNPACK would compute a sparse file wrongly: {found.danger}")
-    elif found.sparse:
-        emit(f"  faster with `edgecv convert --sparse`: XNNPACK has sparse kernels for {found.sparse} of its {total} "
-             f"1x1 convolutions ({found.where}; a float32 file)")  # fmt: skip
-    elif total:
-        emit(f"  no faster: XNNPACK has no sparse kernel for its {total} 1x1 convolutions: {found.layers[0].reason}")
+    if found.sparse:
+        emit(f"  faster by `edgecv convert --sparse`, in float32 on {found.where}: sparse kernels for {found.sparse} "
+             f"of its {total} 1x1 convolutions")  # fmt: skip
     else:
-        emit("  no faster: it has no 1x1 convolution, and XNNPACK has sparse kernels for these alone")
+        emit(f"  no faster: {_why(found)}")
 
 
-def sparse_layers(found: Any) -> None:
+def _why(found: Any) -> str:
+    if found.danger:
+        return f"with sparse kernels XNNPACK would give wrong answers: {found.danger}"
+    if not found.layers:
+        return "XNNPACK has sparse kernels for 1x1 convolutions only, and it has none"
+    return f"XNNPACK has no sparse kernel for its {len(found.layers)} 1x1 convolutions: {found.layers[0].reason}"
+
+
+def sparse(found: Any) -> None:
     """Print which convolutions of a sparse file have sparse kernels, and why the others have none."""
-    sparse_kernels(found)
+    if found.sparse:
+        emit(f"  sparse kernels: {found.sparse} of {len(found.layers)} 1x1 convolutions on {found.where}; computed "
+             "dense elsewhere, in the time of the dense file")  # fmt: skip
+    else:
+        emit(f"  smaller, and no faster: {_why(found)}")
     rows = [
         (one.layer or f"#{one.op}", f"{one.zeros:.1%}", "yes" if one.sparse else "no", one.reason)
         for one in found.layers

@@ -59,10 +59,13 @@ def held_weights(path: Path, *, pattern: tuple[int, int] = (2, 4)) -> HeldWeight
 
 def _kernels(path: Path) -> list[Array]:
     graph = read_tflite(path)
+    sparse = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.op == "DENSIFY"}
     found: dict[int, Array] = {}
     for op in graph.ops:
-        if op.op in CHANNEL_FIRST and graph.tensors[op.inputs[1]].is_constant:
-            found[op.inputs[1]] = constant(graph, op.inputs[1])
+        if op.op in CHANNEL_FIRST:
+            index = sparse.get(op.inputs[1], op.inputs[1])
+            if graph.tensors[index].is_constant:
+                found[index] = constant(graph, index)
     return list(found.values())
 
 

@@ -63,10 +63,8 @@ def check_request(
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
-    if sparse and (format, scheme) != ("tflite", "float32"):
-        raise ConfigError(
-            f"there is no sparse {scheme} {format}", hint="XNNPACK's sparse kernels take float32 .tflite files only"
-        )
+    if sparse:
+        _check_sparse(format, scheme, target)
     _check_target(target, format, scheme, reporter)
     return Request(
         format=cast(Format, format),
@@ -77,6 +75,15 @@ def check_request(
         keep_float=keep_float,
         sparse=sparse,
     )
+
+
+def _check_sparse(format: str, scheme: str, target: str) -> None:
+    if (format, scheme) != ("tflite", "float32"):
+        raise ConfigError(
+            f"there is no sparse {scheme} {format}", hint="XNNPACK's sparse kernels take float32 .tflite files only"
+        )
+    if profiles.target(target).accelerator != "cpu":
+        raise ConfigError(f"target '{target}' refuses DENSIFY, which sparse kernels need", hint="leave --sparse out")
 
 
 def _mixed(scheme: str, method: str, keep_float: tuple[str, ...]) -> str:

@@ -201,10 +201,18 @@ def test_dense_kernels_are_not_stored_sparse() -> None:
         with_sparse_weights(network(stem, point(64), zeros=0.0))
 
 
-@pytest.mark.parametrize(("format_", "scheme"), [("onnx", "float32"), ("tflite", "float16"), ("tflite", "int8")])
-def test_other_files_have_no_sparse_form(format_: str, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("format_", "scheme", "target", "message"),
+    [
+        ("onnx", "float32", "cpu", "no sparse"),
+        ("tflite", "float16", "cpu", "no sparse"),
+        ("tflite", "int8", "cpu", "no sparse"),
+        ("tflite", "float32", "gpu", "DENSIFY"),
+    ],
+)
+def test_other_files_have_no_sparse_form(format_: str, scheme: str, target: str, message: str) -> None:
     method = "ptq" if scheme == "int8" else "none"
-    with pytest.raises(ConfigError, match="no sparse"):
+    with pytest.raises(ConfigError, match=message):
         check_request(
-            format=format_, scheme=scheme, method=method, io_dtype=None, target="cpu", reporter=QUIET, sparse=True
+            format=format_, scheme=scheme, method=method, io_dtype=None, target=target, reporter=QUIET, sparse=True
         )
