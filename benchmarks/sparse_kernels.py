@@ -63,7 +63,8 @@ def markdown(summary: dict[str, Any]) -> str:
     dense, sparse, judged = summary["dense"], summary["sparse"], summary["judged"]
     lines = [
         f"{summary['zeros']:.1%} zeros; dense {dense['size_bytes']:,} bytes ({dense['gzip_bytes']:,} after gzip), "
-        f"sparse {sparse['size_bytes']:,} ({sparse['gzip_bytes']:,}); top-1 {dense['value']:.4f} and {sparse['value']:.4f}",
+        f"sparse {sparse['size_bytes']:,} ({sparse['gzip_bytes']:,}); top-1 {dense['value']:.4f} and "
+        f"{sparse['value']:.4f}",
         "",
         "| device | time of the dense file's [95 %] | kind | sparse kernels seen | expected |",
         "|---|---|---|---|---|",
