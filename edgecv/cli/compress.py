@@ -134,11 +134,14 @@ def quantize(
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
 
-    With --max-drop: step by step, from calibration to training on, until a file loses no more than that.
+    With --max-drop: step by step, from calibration to training on, until a file loses no more than that. Training on
+    (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model.
 
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
 
     Example: `edgecv quantize lenet5.keras --max-drop 0.5 --data digits --out lenet5-int8.tflite`
+
+    Example: `edgecv quantize lenet5-pruned.keras --method qat --data digits --out lenet5-pruned-int8.tflite`
     """
     from edgecv.pipeline import artifacts
 

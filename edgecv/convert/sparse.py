@@ -30,14 +30,10 @@ class SparseFile:
     Attributes:
         data: The file.
         kernels: How many are stored sparse.
-        weight_bytes: Of these, stored sparse.
-        dense_bytes: Of the same, dense.
     """
 
     data: bytes
     kernels: int
-    weight_bytes: int
-    dense_bytes: int
 
 
 def with_sparse_weights(data: bytes, layers: Sequence[str] = ()) -> SparseFile:
@@ -64,12 +60,7 @@ def with_sparse_weights(data: bytes, layers: Sequence[str] = ()) -> SparseFile:
         )
     densify = [_sparse(model, index, one, graph) for index, one in smaller.items()]
     model.subgraphs[0].operators = [*densify, *model.subgraphs[0].operators]
-    return SparseFile(
-        data=flatbuffer.pack(model),
-        kernels=len(smaller),
-        weight_bytes=sum(one.nbytes for one in smaller.values()),
-        dense_bytes=sum(graph.tensors[index].size_bytes for index in smaller),
-    )
+    return SparseFile(data=flatbuffer.pack(model), kernels=len(smaller))
 
 
 def _kernels(graph: Graph) -> list[int]:
