@@ -56,7 +56,9 @@ def prune(
     spec: opt.Spec = None,
     json_: opt.Json = False,
 ) -> None:
-    """Make weights zero, or few different values, while training on: files that compress, not faster ones.
+    """Make weights zero, or few different values, while training on: files that compress.
+
+    It says whether zeros make the network faster: on Arm, by XNNPACK's sparse kernels, if their conditions hold.
 
     Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
     """
@@ -138,11 +140,14 @@ def quantize(
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
 
-    With --max-drop: step by step, from calibration to training on, until a file loses no more than that.
+    With --max-drop: step by step, from calibration to training on, until a file loses no more than that. Training on
+    (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model.
 
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
 
     Example: `edgecv quantize lenet5.keras --max-drop 0.5 --data digits --out lenet5-int8.tflite`
+
+    Example: `edgecv quantize lenet5-pruned.keras --method qat --data digits --out lenet5-pruned-int8.tflite`
     """
     from edgecv.pipeline import artifacts
 
@@ -189,6 +194,10 @@ def convert(
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     io: IoType = None,
+    sparse: Annotated[
+        bool,
+        typer.Option("--sparse", help="Leave a pruned model's zeros out of a float32 .tflite; says what runs sparse."),
+    ] = False,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
@@ -198,12 +207,14 @@ def convert(
     """Convert a keras model into a checked TFLite or ONNX file.
 
     Example: `edgecv convert lenet5.keras --format tflite --scheme float32 --target cpu --out lenet5.tflite`
+
+    Example: `edgecv convert pruned.keras --sparse --out pruned-sparse.tflite`
     """
     from edgecv.pipeline import artifacts
 
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
-        calibration=calibration, epochs=None, seed=seed,
+        calibration=calibration, epochs=None, seed=seed, sparse=sparse,
     )  # fmt: skip
     _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.cli import render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import size_text
 
@@ -68,6 +69,10 @@ def artifact(made: Any) -> None:
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
+    if made.kept is not None:
+        render_kept.kept(made.kept)
+    if made.sparse is not None:
+        render_kept.sparse(made.sparse)
 
 
 def _kernels(counts: Any) -> str:

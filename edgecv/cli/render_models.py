@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.cli import render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import shape_text, size_text
 
@@ -111,6 +112,8 @@ def saved_model(saved: Any) -> None:
         emit(
             f"  weights{values}: {size_text(saved.gzip_weight_bytes)} after gzip, of {size_text(4 * saved.parameters)}"
         )
+    if saved.sparse_kernels is not None:
+        render_kept.pruned(saved.sparse_kernels)
 
 
 def split_parts(parts: Any) -> None:

@@ -5,36 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from edgecv.compress.fakequant import annotated, set_ranges
+from edgecv.compress.kept import check_kept, kept, project
 from edgecv.compress.layer_graph import flattened
-from edgecv.compress.names import QUANT_PREFIX
-from edgecv.compress.rewrite import Rewritten, depthwise_kernel, retied, standardised
-from edgecv.compress.sparsity import Sparsity, measure, prunable_weights
-from edgecv.errors import ConversionError
+from edgecv.compress.rewrite import standardised
+from edgecv.compress.sparsity import Sparsity, measure
 from edgecv.modelio.env import seed_everything
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train.batches import Samples, ordered_batches
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe
-from edgecv.train.recipes import TrainRecipe, fine_tuning
+from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset
 
-PRUNED_FROM = 0.01
-"""Share of exact zeros from which a model counts as pruned: training alone leaves hardly any."""
-
 RANGE_BATCHES = 16
-
-Masks = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +33,20 @@ class QatRecipe(TrainRecipe):
     """A QAT run: the fine-tuning of TrainRecipe with fake quantisation.
 
     Attributes:
-        preserve_sparsity: Keep the zeros of a pruned source (from 1 % zeros on) at zero.
+        preserve_sparsity: Keep the zeros of a pruned source (from 1 % zeros on) at zero: its 2:4 blocks too.
+        clusters: Values that each kernel of a clustered source has at most; they train, and stay so few. None: the
+            source is not clustered, or its clusters may go.
     """
 
     learning_rate: float = 2e-4
     epochs: int = 8
     preserve_sparsity: bool = True
+    clusters: int | None = None
+
+    def __post_init__(self) -> None:
+        TrainRecipe.__post_init__(self)
+        known = self.clusters is None or 2 <= self.clusters <= 256
+        check("clusters", self.clusters, known, "2 to 256, or None")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +57,7 @@ class QatModel:
         model: A new tf_keras model holding tfmot's quantisers; convert it with int8 weights and activations and a
             representative data set, which layers in `unquantised` need.
         sparsity: Zeros in its kernels.
+        clustered: Layers that kept their clusters.
         unquantised: Layers without fake quantisation; they are quantised after training, by calibration.
         history: One entry per finished epoch.
         best_epoch: Index of the epoch whose weights were kept; -1 when the calibrated start was best.
@@ -66,6 +66,7 @@ class QatModel:
 
     model: Any
     sparsity: Sparsity
+    clustered: tuple[str, ...]
     unquantised: tuple[str, ...]
     history: tuple[Epoch, ...]
     best_epoch: int
@@ -96,10 +97,11 @@ def quantize_aware(
     Raises:
         ConfigError: As `train` does.
         UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
-        ConversionError: Zeros that had to be preserved were lost.
+        ConversionError: Zeros or clusters that had to be preserved were lost.
     """
     seed_everything(recipe.seed)
-    source = standardised(flattened(model))
+    model = flattened(model)
+    source = standardised(model)
     quantised, unquantised = annotated(source.model, input_range=spec.input_range)
     if unquantised:
         reporter.warn(
@@ -109,53 +111,21 @@ def quantize_aware(
     samples = Samples(dataset.split("train"), spec)
     batches = ordered_batches(samples, batch_size=recipe.batch_size)
     set_ranges(quantised, source.model, (inputs for inputs, _ in islice(batches, RANGE_BATCHES)))
-    masks = _masks(source, recipe)
+    keep = kept(model, source, zeros=recipe.preserve_sparsity, clusters=recipe.clusters)
     hooks = Hooks(
         stage="qat",
-        facts={"masked": sorted(masks), "tied": source.tied},
-        after_step=lambda: _project(quantised, masks, source.tied),
+        facts=keep.facts,
+        after_step=lambda: project(quantised, keep),
         start_counts=True,
     )
     done = run_stage(quantised, spec, dataset, recipe, hooks, state=state, reporter=reporter)
+    check_kept(quantised, keep)
     return QatModel(
         model=quantised,
-        sparsity=_checked(quantised, masks),
+        sparsity=measure(quantised),
+        clustered=tuple(sorted(keep.clusters)),
         unquantised=unquantised,
         history=done.history,
         best_epoch=done.best_epoch,
         best_value=done.best_value,
     )
-
-
-def _masks(source: Rewritten, recipe: QatRecipe) -> Masks:
-    """Return the kernels that keep their zeros: all of a pruned source, and the tables of sparse convolutions."""
-    if not recipe.preserve_sparsity or _pruned_share(source) < PRUNED_FROM:
-        return source.masks
-    kernels = prunable_weights(source.model)
-    return {name: (kernel.numpy() != 0).astype(np.float32) for name, kernel in kernels.items()}
-
-
-def _pruned_share(source: Rewritten) -> float:
-    """Return the share of zeros among the weights that exist: a table's absent connections do not count."""
-    absent = {name: int(np.sum(mask == 0)) for name, mask in source.masks.items()}
-    found = measure(source.model)
-    size = found.size - sum(absent.values())
-    return (found.zeros - sum(absent.values())) / size if size else 0.0
-
-
-def _project(quantised: Any, masks: Masks, tied: tuple[str, ...]) -> None:
-    """Undo what the optimizer did to weights that do not exist, are pruned, or share one value."""
-    kernels = prunable_weights(quantised)
-    for name, mask in masks.items():
-        kernels[name].assign(kernels[name] * mask)
-    for name in tied:
-        kernel = depthwise_kernel(quantised.get_layer(QUANT_PREFIX + name))
-        kernel.assign(retied(kernel))
-
-
-def _checked(quantised: Any, masks: Masks) -> Sparsity:
-    kernels = prunable_weights(quantised)
-    broken = [name for name, mask in masks.items() if np.any(kernels[name].numpy()[mask == 0] != 0)]
-    if broken:
-        raise ConversionError(f"zeros were lost in quantisation-aware training: {', '.join(broken)}")
-    return measure(quantised)

@@ -171,9 +171,13 @@ def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Prov
         recipe["keep_float"] = list(job.request.keep_float)
     if job.request.int16:
         recipe["int16"] = list(job.request.int16)
+    if job.request.sparse:
+        recipe["sparse"] = True
     if job.preparation is not None:
         recipe["preparation"] = dict(job.preparation.facts)
     parents: tuple[Mapping[str, str], ...] = ()
+    if earlier is not None and "keeps" in earlier.provenance.recipe:
+        recipe["keeps"] = earlier.provenance.recipe["keeps"]
     if earlier is not None:
         step = {"sha256": job.source.sha256, "step": str(earlier.provenance.recipe.get("step", ""))}
         parents = (*earlier.provenance.parents, step)

@@ -14,8 +14,9 @@ from edgecv.convert.built import Built, built_tflite
 from edgecv.convert.chosen import check_chosen
 from edgecv.convert.freeze import Frozen, freeze, static_input
 from edgecv.convert.int4 import with_int4_weights
-from edgecv.convert.layers import output_layers
+from edgecv.convert.layers import layer_map, output_layers
 from edgecv.convert.request import check_calibration, check_request
+from edgecv.convert.sparse import with_sparse_weights
 from edgecv.convert.verify import STATIC
 from edgecv.convert.wide import quantize_mixed, wide_ops
 from edgecv.data import Dataset
@@ -42,6 +43,7 @@ def convert(
     spec: ModelSpec | None = None,
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
+    sparse: bool = False,
     preparation: Preparation | None = None,
     seed: int = 0,
     force: bool = False,
@@ -65,6 +67,7 @@ def convert(
         spec: The contract, for a source without a manifest.
         keep_float: Names of source layers, with wildcards, that stay in float32 inside an int8 file: scheme "mixed".
         int16: Likewise of layers that have int16 activations there, and int8 weights: also "mixed".
+        sparse: Store kernels without their zeros, in a float32 .tflite.
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         seed: Of the samples.
         force: Replace an existing file.
@@ -84,6 +87,7 @@ def convert(
         reporter=reporter,
         keep_float=tuple(keep_float),
         int16=tuple(int16),
+        sparse=sparse,
     )
     check_calibration(request, calibration, dataset is not None)
     job = Job(
@@ -153,7 +157,11 @@ def _build(job: Job) -> Built:
     if request.format == "onnx":
         return onnx.convert_float(model, request.scheme, output_layers(model))
     frozen = _frozen(job)
-    return built_tflite(_named(tflite.convert_float(frozen, request.scheme), frozen, model))
+    data = tflite.convert_float(frozen, request.scheme)
+    if request.sparse:
+        layers = layer_map(read_tflite(data), built_tflite(data).op_names, model)
+        data = with_sparse_weights(data, layers).data
+    return built_tflite(_named(data, frozen, model))
 
 
 def _frozen(job: Job) -> Frozen:

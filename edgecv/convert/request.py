@@ -28,6 +28,7 @@ class Request:
         method: "none" for float32 and float16, "ptq" or "qat" for int8, "ptq" for the others.
         keep_float: Patterns of source layers that a "mixed" file computes in float32.
         int16: Likewise of layers that it computes with int16 activations.
+        sparse: Store kernels without their zeros.
     """
 
     format: Format
@@ -37,6 +38,7 @@ class Request:
     target: str
     keep_float: tuple[str, ...] = ()
     int16: tuple[str, ...] = ()
+    sparse: bool = False
 
 
 def check_request(
@@ -49,6 +51,7 @@ def check_request(
     reporter: Reporter,
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
+    sparse: bool = False,
 ) -> Request:
     """Return the request with its defaults filled in; int8 with layers in float, or with int16, is "mixed".
 
@@ -63,6 +66,8 @@ def check_request(
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
+    if sparse:
+        _check_sparse(format, scheme, target)
     _check_target(target, format, "int16x8" if int16 and not keep_float else scheme, reporter)
     return Request(
         format=cast(Format, format),
@@ -72,7 +77,17 @@ def check_request(
         target=target,
         keep_float=keep_float,
         int16=int16,
+        sparse=sparse,
     )
+
+
+def _check_sparse(format: str, scheme: str, target: str) -> None:
+    if (format, scheme) != ("tflite", "float32"):
+        raise ConfigError(
+            f"there is no sparse {scheme} {format}", hint="XNNPACK's sparse kernels take float32 .tflite files only"
+        )
+    if profiles.target(target).accelerator != "cpu":
+        raise ConfigError(f"target '{target}' refuses DENSIFY, which sparse kernels need", hint="leave --sparse out")
 
 
 def _mixed(scheme: str, method: str, keep_float: tuple[str, ...], int16: tuple[str, ...]) -> str:

@@ -5,14 +5,17 @@ from edgecv.graphs.ir import Graph, Op, Tensor, constant
 from edgecv.graphs.onnx import read_onnx
 from edgecv.graphs.partition import Subset, partition
 from edgecv.graphs.reading import read_graph
+from edgecv.graphs.sparsity import Rows, compressed
 from edgecv.graphs.tflite import read_tflite
 
 __all__ = [
     "Graph",
     "Op",
+    "Rows",
     "Subset",
     "Tensor",
     "arena_bytes",
+    "compressed",
     "constant",
     "partition",
     "read_graph",

@@ -19,6 +19,7 @@ import numpy as np
 from edgecv import files
 from edgecv.errors import UnsupportedModelError
 from edgecv.graphs.ir import Graph, Op, Tensor
+from edgecv.graphs.sparsity import Dimension, dense
 from edgecv.optional import require
 
 _IDENTIFIER = b"TFL3"
@@ -107,7 +108,9 @@ class _Reader:
             n_subgraphs=model.SubgraphsLength(),
             where=self.where,
             size_bytes=len(self.data),
-            load_constant=_Constants(self.data, self.where, tensors, tuple(self._tensor_ranges(subgraph, buffers))),
+            load_constant=_Constants(
+                self.data, self.where, tensors, tuple(self._tensor_ranges(subgraph, buffers)), self._sparse(subgraph)
+            ),
         )
 
     def _count(self, length: int) -> int:
@@ -133,6 +136,10 @@ class _Reader:
 
     def _tensor_ranges(self, subgraph: Any, buffers: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         return [buffers[subgraph.Tensors(i).Buffer()] for i in range(subgraph.TensorsLength())]
+
+    def _sparse(self, subgraph: Any) -> dict[int, Any]:
+        found = {i: subgraph.Tensors(i).Sparsity() for i in range(subgraph.TensorsLength())}
+        return {i: schema().SparsityParametersT.InitFromObj(one) for i, one in found.items() if one is not None}
 
     def _tensor(self, tensor: Any, index: int, buffers: Sequence[tuple[int, int]]) -> Tensor:
         shape = _ints(tensor.ShapeAsNumpy())
@@ -164,15 +171,36 @@ class _Constants:
     where: str
     tensors: tuple[Tensor, ...]
     ranges: tuple[tuple[int, int], ...]
+    sparse: Mapping[int, Any]
 
     def __call__(self, index: int) -> np.ndarray[Any, Any]:
         tensor, (start, size) = self.tensors[index], self.ranges[index]
         try:
+            if index in self.sparse:
+                return _dense(memoryview(self.data)[start : start + size], tensor, self.sparse[index])
             return _array(memoryview(self.data)[start : start + size], tensor)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, IndexError) as error:
             raise UnsupportedModelError(
                 f"{self.where}: the {size} bytes of tensor '{tensor.name}' are not {tensor.dtype} {tensor.shape}"
             ) from error
+
+
+def _dense(raw: memoryview, tensor: Tensor, sparsity: Any) -> np.ndarray[Any, Any]:
+    """Return the values of a sparse tensor. Raises ValueError for blocks, which edgecv does not read."""
+    order, compressed = _ints(sparsity.traversalOrder), schema().DimensionType.SPARSE_CSR
+    _check(len(order) == len(tensor.shape), "sparse tensor without blocks")
+    dimensions = [
+        Dimension(one.denseSize, *(_numbers(part) for part in (one.arraySegments, one.arrayIndices)))
+        if one.format == compressed
+        else Dimension(one.denseSize)
+        for one in sparsity.dimMetadata
+    ]
+    return dense(np.frombuffer(raw, np.dtype(tensor.dtype).newbyteorder("<")), tensor.shape, order, dimensions)
+
+
+def _numbers(vector: Any) -> np.ndarray[Any, Any]:
+    values = None if vector is None else vector.values
+    return np.zeros(0, np.int64) if values is None else np.asarray(values)
 
 
 def _array(raw: memoryview, tensor: Tensor) -> np.ndarray[Any, Any]:

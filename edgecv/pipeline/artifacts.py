@@ -18,7 +18,9 @@ from edgecv.errors import ConfigError, unknown_name
 from edgecv.files import check_output
 from edgecv.manifest import Manifest
 from edgecv.modelio import LoadedModel
-from edgecv.pipeline import models
+from edgecv.pipeline import models, sparse_kernels
+from edgecv.pipeline.keeping import Kept, kept, traits
+from edgecv.pipeline.sparse_kernels import SparseKernels
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import Format, Method, Scheme
 
@@ -39,6 +41,7 @@ class Plan:
         equalise: Before calibration: cross-layer equalisation.
         correct_bias: Likewise: bias correction.
         adaround: Likewise: learned rounding; int4 always has it.
+        sparse: Leave the zeros of a pruned model out of a float32 .tflite.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
@@ -61,6 +64,7 @@ class Plan:
     equalise: bool = False
     correct_bias: bool = False
     adaround: bool = False
+    sparse: bool = False
 
     @property
     def recipe(self) -> compress.PtqRecipe:
@@ -85,6 +89,9 @@ class MadeArtifact:
         steps: What was done to the weights before.
         kernels: Which of LiteRT's kernels compute the layers with weights, for schemes that its delegate does not have
             in full; None for the others.
+        kept: What the file has of its source's zeros, blocks and clusters; None for an ordinary source, and where the
+            weights are not counted (ONNX, float16, dynamic).
+        sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
     """
 
     path: str
@@ -100,6 +107,8 @@ class MadeArtifact:
     sqnr_db: float | None
     steps: tuple[str, ...] = ()
     kernels: Kernels | None = None
+    kept: Kept | None = None
+    sparse: SparseKernels | None = None
 
 
 def make(
@@ -124,7 +133,10 @@ def make(
         loaded, _ = models.quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
     artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
     models.forget_state(out)
-    return _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    if plan.sparse:
+        made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
+    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme))
 
 
 def built(
@@ -159,6 +171,7 @@ def built(
         keep_float=plan.keep_float,
         int16=plan.int16,
         preparation=preparation,
+        sparse=plan.sparse,
         seed=plan.seed,
         force=force,
         reporter=reporter,

@@ -15,6 +15,8 @@ from edgecv.errors import ConfigError
 from edgecv.files import check_output, remove_partials, sha256
 from edgecv.manifest import Manifest
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
+from edgecv.pipeline.keeping import Traits, traits
+from edgecv.pipeline.sparse_kernels import SparseKernels
 from edgecv.profiles import read_toml
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
@@ -88,6 +90,7 @@ class SavedModel:
         sparsity: Share of zeros in the prunable weights; None when not pruned.
         clusters: Most values that a kernel has; None when not clustered.
         gzip_weight_bytes: Of all weights as float32, after gzip; None when neither pruned nor clustered.
+        sparse_kernels: What its zeros are worth in time; None when not pruned, or when it does not convert.
     """
 
     path: str
@@ -104,6 +107,7 @@ class SavedModel:
     sha256: str
     clusters: int | None = None
     gzip_weight_bytes: int | None = None
+    sparse_kernels: SparseKernels | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,24 +302,39 @@ def train_quantized(
     check_keras(out)
     check_output(out, force=force)
     aware, done = quantization_aware(load(source), plan, state=state_path(out), reporter=reporter)
-    return save(aware.model, out, require_manifest(aware), done, force=force)
+    saved = save(aware.model, out, require_manifest(aware), done, force=force)
+    return replace(saved, clusters=traits(aware.manifest).clusters)
 
 
 def quantization_aware(
     loaded: LoadedModel, plan: QatPlan, *, state: Path, reporter: Reporter = QUIET
 ) -> tuple[LoadedModel, compress.QatModel]:
-    """Return a model trained on with fake quantisation, with its manifest, and how the training went."""
+    """Return a model trained on with fake quantisation, with its manifest, and how the training went.
+
+    Zeros, their pattern and clusters of the model stay; the manifest's recipe names them under "keeps".
+    """
     parent = require_manifest(loaded)
     dataset = open_data(plan.data, parent)
-    recipe = with_changes(compress.default_qat_recipe(parent.spec), epochs=plan.epochs, seed=plan.seed)
+    found = traits(parent)
+    recipe = with_changes(
+        compress.default_qat_recipe(parent.spec), epochs=plan.epochs, seed=plan.seed, clusters=found.clusters
+    )
+    if found.facts:
+        reporter.info(f"training with quantisation keeps {found.words}")
     env.seed_everything(plan.seed)
     done = compress.quantize_aware(loaded.model, parent.spec, dataset, recipe, state=state, reporter=reporter)
     manifest = manifest_for(
-        parent.spec, recipe={"step": "qat", **codec.encode(recipe)}, seed=plan.seed,
+        parent.spec, recipe=_qat_facts(recipe, found), seed=plan.seed,
         dataset=dataset.name, dataset_sha256=dataset.split("train").sha256, source_sha256=loaded.sha256,
         parents=ancestry(loaded), method="qat", sparsity=parent.sparsity,
     )  # fmt: skip
     return replace(loaded, model=done.model, manifest=manifest), done
+
+
+def _qat_facts(recipe: compress.QatRecipe, found: Traits) -> dict[str, Any]:
+    pattern = {"pattern": [int(part) for part in found.pattern.split(":")]} if found.pattern else {}
+    keeps = {"keeps": found.facts} if found.facts else {}
+    return {"step": "qat", **codec.encode(recipe), **pattern, **keeps}
 
 
 def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:

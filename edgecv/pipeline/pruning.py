@@ -13,7 +13,7 @@ from edgecv.data import Dataset
 from edgecv.errors import ConfigError
 from edgecv.files import check_output
 from edgecv.modelio import LoadedModel, env, manifest_for
-from edgecv.pipeline import models
+from edgecv.pipeline import models, sparse_kernels
 from edgecv.progress import QUIET, Reporter
 from edgecv.specs import ModelSpec
 from edgecv.train import TrainRecipe
@@ -58,6 +58,8 @@ def prune(
     env.seed_everything(plan.seed)
     done, recipe = _pruned(loaded, parent.spec, dataset, plan, state=models.state_path(out), reporter=reporter)
     facts = {"step": "cluster" if plan.clusters else "prune", **codec.encode(recipe)}
+    if plan.clusters and parent.provenance.recipe.get("pattern"):
+        facts["pattern"] = parent.provenance.recipe["pattern"]  # zeros stay where they are
     sparsity = compress.measure(done.model).share
     manifest = manifest_for(
         parent.spec, recipe=facts, seed=plan.seed, dataset=dataset.name, dataset_sha256=dataset.split("train").sha256,
@@ -67,8 +69,9 @@ def prune(
     values = clustering.distinct_values(done.model).values()
     weights = b"".join(weight.tobytes() for weight in done.model.get_weights())
     return replace(
-        saved, clusters=max(values) if plan.clusters else None, gzip_weight_bytes=clustering.gzip_bytes(weights)
-    )
+        saved, clusters=max(values) if plan.clusters else None, gzip_weight_bytes=clustering.gzip_bytes(weights),
+        sparse_kernels=None if plan.clusters else sparse_kernels.of_model(done.model, reporter),
+    )  # fmt: skip
 
 
 def _check_one_way(plan: PrunePlan) -> None:

@@ -89,18 +89,23 @@ def inverted_residual(
     kernel: int = 3,
     activation: str = "relu6",
     ratio: int | None = None,
+    centred: bool = False,
 ) -> Any:
     """1x1 expansion, depthwise convolution, linear 1x1 projection; the input is added where shapes agree.
 
-    With a `ratio`, squeeze-and-excitation with hard sigmoids follows the depthwise convolution.
+    With a `ratio`, squeeze-and-excitation with hard sigmoids follows the depthwise convolution. `centred`: a stride
+    goes over maps with as many zeros on each side, where "same" puts them after the last row and column only.
     Sources: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", section 3.3; Howard et al.
     2019, "Searching for MobileNetV3", section 5.
     """
     layers, channels, inner = env.keras().layers, int(x.shape[-1]), x
     if expansion > 1:
         inner = conv_norm(inner, expansion * channels, 1, name=f"{name}_expand", activation=activation)
+    padding = "same"
+    if centred and strides > 1:
+        inner, padding = zero_pad(inner, kernel // 2, name=f"{name}_pad"), "valid"
     depthwise = layers.DepthwiseConv2D(
-        kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise"
+        kernel, strides=strides, padding=padding, use_bias=False, name=f"{name}_depthwise"
     )
     inner = layers.BatchNormalization(name=f"{name}_depthwise_bn")(depthwise(inner))
     inner = activate(inner, activation, name=f"{name}_depthwise_act")

@@ -4,6 +4,7 @@ from tests.zoo.outline import cases, dense, figures, norm, sides
 
 GOLDEN = {
     ("mobilenet_v2_small", "canonical"): (137_610, 130_410, 19_637_120),
+    ("mobilenet_v2_small", "centred"): (137_610, 130_410, 4_910_720),
     ("mobilenet_v2_small", "gated"): (277_918, 270_718, 19_775_488),
     ("xception_small", "canonical"): (112_234, 109_786, 14_434_176),
     ("densenet_small", "canonical"): (181_210, 176_122, 72_365_352),
@@ -31,6 +32,8 @@ def test_mobilenet_by_arithmetic():
     macs += side**2 * 48 * 192 + 1_920
     assert GOLDEN["mobilenet_v2_small", "canonical"][1:] == (total, macs)
     assert side == 8
+    quarter = (macs - 1_920) // 4 + 1_920  # the stem's stride halves each side
+    assert GOLDEN["mobilenet_v2_small", "centred"][1:] == (total, quarter)
 
 
 def test_xception_by_arithmetic():
