@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgecv import files
+from edgecv import files, profiles
 from edgecv.compress.fakequant import without_weight_rounding
 from edgecv.convert import onnx, ranges, samples, static, tflite
 from edgecv.convert.artifact import Artifact, Job, Preparation, write
 from edgecv.convert.built import Built, built_tflite
 from edgecv.convert.chosen import check_chosen
 from edgecv.convert.freeze import Frozen, freeze, static_input
+from edgecv.convert.hard_swish import without_hard_swish
 from edgecv.convert.int4 import with_int4_weights
 from edgecv.convert.layers import layer_map, output_layers
 from edgecv.convert.request import check_calibration, check_request
@@ -152,7 +153,7 @@ def _build(job: Job) -> Built:
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme in STATIC:
         data, calibrated = _static(job)
-        twin = built_tflite(data)
+        twin = built_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
         return replace(twin if request.format == "tflite" else onnx.convert_int8(twin), calibrated=calibrated)
     if request.format == "onnx":
         return onnx.convert_float(model, request.scheme, output_layers(model))
@@ -162,6 +163,11 @@ def _build(job: Job) -> Built:
         layers = layer_map(read_tflite(data), built_tflite(data).op_names, model)
         data = with_sparse_weights(data, layers).data
     return built_tflite(_named(data, frozen, model))
+
+
+def _lacks_hard_swish(target: str) -> bool:
+    """Say whether a target has no integer kernel for HARD_SWISH: CPUs and Edge TPUs; Ethos-U NPUs have one."""
+    return profiles.target(target).accelerator in ("cpu", "edgetpu")
 
 
 def _frozen(job: Job) -> Frozen:
