@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import signal
@@ -279,7 +280,9 @@ def test_a_killed_conversion_leaves_whole_files_only(made: Made, tmp_path: Path)
 
 def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgecv.cli.main", "train", "lenet5", "--out", str(tmp_path / "m.keras")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     deadline = time.monotonic() + 60
     while not (tmp_path / ".m.keras.state").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
