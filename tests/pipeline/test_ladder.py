@@ -88,7 +88,7 @@ def test_uneven_channels_by_tensor_are_lost_and_recovered(files, tmp_path):
 
 def plan(max_drop, **changes):
     limits = {name: changes.pop(name) for name in ("budget_seconds", "max_trials") if name in changes}
-    settings = {"scheme": "int8", "data": "digits", "epochs": 1, **changes}
+    settings = {"scheme": "int8", "data": "digits", "epochs": 1, "calibration": "diverse", **changes}
     return ladder.LadderPlan(max_drop=max_drop, plan=artifacts.Plan(**settings), **limits)
 
 
@@ -116,6 +116,21 @@ def worse(monkeypatch):
         return Drop(value=found.value + 10, ci95=(found.ci95[0] + 10, found.ci95[1] + 10))
 
     monkeypatch.setattr(steps.Steps, "_drop", drop)
+
+
+def test_without_a_recipe_of_the_users_own_ranges_are_searched(files, tmp_path, worse):
+    request = plan(0.0, calibration="minmax", max_trials=5)
+    done = ladder.climb(models.Source(path=files["plain"]), request, out=tmp_path / "out.tflite")
+    searched = ["ranges moving_average", "ranges percentile", "ranges mse"]
+    assert [trial.step for trial in done.trials] == ["ptq", *searched, "+equalise"]
+    assert len({trial.sha256 for trial in done.trials}) == 5
+    best = min(done.trials[:4], key=lambda trial: trial.drop)
+    folder = tmp_path / ".out.tflite.ladder"
+    estimators = [
+        read_manifest(folder / name).provenance.recipe["calibration"]["estimator"]
+        for name in (f"{best.step.replace(' ', '-')}.tflite", "equalise.tflite")
+    ]
+    assert estimators[0] == estimators[1]
 
 
 def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):

@@ -15,17 +15,36 @@ LAST = "qat"
 MOST_KEPT = 0.25
 """Share of the layers that a mixed file may keep out of int8 at most: beyond it, int8 has little left to give."""
 
+PLAIN_RANGES = "minmax"
+SEARCHED = ("moving_average", "percentile", "mse")
+"""Recipes of calibration that are tried after the default one; a recipe of the user's own is kept to."""
+
 
 def rungs(ladder: Steps, trials: list[Trial]) -> Iterator[Rung]:
     """Yield the steps from cheap to dear; each starts from what helped before."""
     plain = ladder.request.plan
     yield Rung(step="ptq", plan=plain)
+    ranged = {"ptq": plain}
+    if plain.calibration == PLAIN_RANGES:
+        ranged |= {f"ranges {name}": replace(plain, calibration=name) for name in SEARCHED}
+        for step in list(ranged)[1:]:
+            yield Rung(step=step, plan=ranged[step])
+    start = _best(trials)
+    plain = ranged[start.step]
     yield Rung(step="+equalise", plan=replace(plain, equalise=True))
-    base = replace(plain, equalise=better(trials[1], trials[0]))
+    base = replace(plain, equalise=better(trials[-1], start))
     yield Rung(step="+bias correction", plan=replace(base, correct_bias=True))
     yield Rung(step="+adaround", plan=replace(base, adaround=True))
     yield from _mixed(ladder, trials, base)
     yield Rung(step=LAST, plan=replace(plain, method="qat"))
+
+
+def _best(trials: list[Trial]) -> Trial:
+    """Return the trial that lost least, the first of equal ones."""
+    best = trials[0]
+    for trial in trials[1:]:
+        best = trial if better(trial, best) else best
+    return best
 
 
 def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator[Rung]:
