@@ -45,7 +45,7 @@ from edgecv.report import host_facts
 ROOT = Path(__file__).resolve().parent.parent
 EDGECV = (sys.executable, str(ROOT / "cli.py"))
 STOCK = (sys.executable, str(ROOT / "benchmarks" / "stock_quantisers.py"))
-MAX_DROP = "0.5"
+MAX_DROP = "0.2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
