@@ -107,7 +107,11 @@ def fewest_steps(known: Dependencies, order: list[_Chunk], within: Callable[[Siz
         left[chunk.group] -= len(chunk.components)
         if within(costs.size(left)):
             return count
-    raise unreachable(f"the smallest network that can be reached has {costs.size(left)}, of {costs.size(costs.sizes)}")
+    small, whole = costs.size(left), costs.size(costs.sizes)
+    raise unreachable(
+        f"the smallest network that can be reached has {small.macs:,} multiply-accumulates and {small.parameters:,} "
+        f"parameters, of {whole.macs:,} and {whole.parameters:,}"
+    )
 
 
 def fewest_measured(order: list[_Chunk], within: Callable[[int], bool]) -> int:
