@@ -125,6 +125,9 @@ class HistogramObserver:
 class PercentileObserver(HistogramObserver):
     """Percentiles at both ends, from a streaming histogram; see `clipping.percentile_range` for the source.
 
+    A tensor that is zero almost everywhere keeps its full range: its percentiles lie in the bins beside zero, and clip
+    all that it has to say.
+
     Args:
         percentile: 50..100.
     """
@@ -132,7 +135,12 @@ class PercentileObserver(HistogramObserver):
     def __init__(self, percentile: float) -> None:
         if not 50 <= percentile <= 100:
             raise ConfigError(f"percentile is {percentile}, expected 50 to 100", hint="99.99 clips 0.01 % at each end")
-        super().__init__(lambda histogram: percentile_range(histogram, percentile))
+        super().__init__(lambda histogram: _unless_empty(histogram, percentile_range(histogram, percentile)))
+
+
+def _unless_empty(histogram: StreamingHistogram, found: Range) -> Range:
+    low, high = found
+    return found if max(-low, high) > histogram.width else (histogram.low, histogram.high)
 
 
 class MseObserver(HistogramObserver):

@@ -16,6 +16,7 @@ from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.layers import layer_map, output_layers
 from edgecv.convert.request import Request
 from edgecv.data import Dataset
+from edgecv.errors import ConversionError, UnsupportedModelError
 from edgecv.graphs import read_graph
 from edgecv.manifest import Golden, Manifest, Provenance, pack_array
 from edgecv.modelio import LoadedModel, tool_versions
@@ -104,7 +105,7 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
     for name in dict.fromkeys(verify.float_islands(graph) if request.scheme in ("int8", "int4", "int16x8") else ()):
         job.reporter.warn(f"{name} stays float in the {request.scheme} file: {verify.FLOAT_ISLANDS[name]}")
     images = samples.check_images(job.dataset, job.spec, job.seed)
-    with load(path) as predictor:
+    with _runnable(path) as predictor:
         check = verify.check_answers(
             _keras_answers(job.preparation.reference if job.preparation else model, images, job.spec),
             _file_answers(predictor, images, job.spec),
@@ -128,6 +129,17 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
             golden_tolerances=tolerances if len(tolerances) > 1 else (),
         )
     return manifest, check
+
+
+def _runnable(path: Path) -> Predictor:
+    """Open a converted file; one that no interpreter takes is the converter's fault, thus a ConversionError."""
+    try:
+        return load(path)
+    except UnsupportedModelError as error:
+        raise ConversionError(
+            f"the converted file {error.message.removeprefix(f'{path} ')}",
+            hint="try another --calibration recipe or --scheme",
+        ) from error
 
 
 def _keras_answers(model: Any, images: list[Array], spec: ModelSpec) -> list[Array]:

@@ -99,3 +99,13 @@ def test_summaries_taken_early_and_merged_in_order_change_nothing(data, estimato
     for summary in [observer.summarise(batch) for batch in data]:
         observer.merge(summary)
     assert observer.result() == run(make_observer(recipe(estimator)), data)
+
+
+def test_percentiles_of_a_tensor_that_is_almost_always_zero_keep_its_values():
+    """A layer that few images excite: its percentile is 0, and a file with such a range is one that XNNPACK refuses."""
+    rare = np.zeros(1_000_000, np.float32)
+    rare[:20] = np.linspace(0.01, 0.1, 20)
+    assert run(PercentileObserver(99.99), [rare]) == (0.0, pytest.approx(0.1))
+    rare[:1_000] = 0.1
+    rare[0] = 5.0
+    assert run(PercentileObserver(99.99), [rare])[1] == pytest.approx(0.1, abs=0.01), "an outlier is still clipped"

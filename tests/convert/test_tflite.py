@@ -5,7 +5,7 @@ import pytest
 
 from edgecv import profiles
 from edgecv.calibration.observers import ESTIMATORS
-from edgecv.convert import convert, quantize
+from edgecv.convert import convert, quantize, ranges
 from edgecv.errors import ConfigError, ConversionError, UnsupportedModelError
 from edgecv.graphs import read_tflite
 from edgecv.manifest import unpack_array
@@ -271,3 +271,17 @@ def test_golden_images_go_through_the_preprocessing(make, source, spec):
 def test_quantize_is_int8(tmp_path, source, dataset, spec, minmax):
     artifact = quantize(source, out=tmp_path / "q.tflite", calibration=minmax, dataset=dataset, spec=spec)
     assert artifact.manifest.scheme == "int8"
+
+
+def test_a_file_that_no_interpreter_takes_is_the_conversions_failure(make, tmp_path, monkeypatch):
+    observe = ranges.observe
+
+    def squeezed(*arguments, **options):
+        found = observe(*arguments, **options)
+        return dict.fromkeys(found, (0.0, 1e-7))
+
+    monkeypatch.setattr(ranges, "observe", squeezed)
+    with pytest.raises(ConversionError, match="the converted file cannot be run") as error:
+        make("int8", out=tmp_path / "m.tflite")
+    assert str(tmp_path) not in error.value.message
+    assert not list(tmp_path.iterdir())

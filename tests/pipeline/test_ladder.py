@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 
 from edgecv.data import open_dataset
-from edgecv.errors import ConfigError, ConversionError, GateFailure, UnsupportedModelError
+from edgecv.errors import ConfigError, ConversionError, GateFailure
 from edgecv.evaluations import Drop
 from edgecv.files import sha256
 from edgecv.modelio import env, manifest_for, save_keras
@@ -226,18 +226,3 @@ def test_wrong_requests(files, tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
         ladder.climb(models.Source(path=files["plain"]), plan(**options), out=tmp_path / "out.tflite")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_file_that_no_interpreter_takes_does_not_end_the_climb(files, tmp_path, worse, monkeypatch):
-    real = steps.Steps._artifact
-
-    def artifact(self, rung):
-        if rung.step == "ranges percentile":
-            raise UnsupportedModelError("it cannot be run by the TFLite interpreter")
-        return real(self, rung)
-
-    monkeypatch.setattr(steps.Steps, "_artifact", artifact)
-    request = plan(0.0, calibration="minmax", max_trials=4)
-    done = ladder.climb(models.Source(path=files["plain"]), request, out=tmp_path / "out.tflite")
-    assert [trial.failure for trial in done.trials] == ["", "", "it cannot be run by the TFLite interpreter", ""]
-    assert done.trials[2].drop is None

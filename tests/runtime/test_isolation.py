@@ -79,7 +79,14 @@ def test_a_png_without_pillow_names_the_extra(tmp_path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_parses_as_python_3_9(path):
-    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+    text = path.read_text(encoding="utf-8")
+    assert ast.parse(text, feature_version=(3, 9)).body
+
+
+def test_newer_syntax_is_refused_as_python_3_9():
+    """What `feature_version` can see; without this, the test above could not fail."""
+    with pytest.raises(SyntaxError):
+        ast.parse("match x:\n    case 1:\n        pass\n", feature_version=(3, 9))
 
 
 def test_imports_on_python_3_9():
@@ -87,7 +94,9 @@ def test_imports_on_python_3_9():
     probe = [executable or "", "-c", "import numpy"]
     if executable is None or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("no python3.9 with numpy on the path")
-    python("import edgecv.runtime", executable=executable)
+    code = "import sys, edgecv.runtime; print(sys.version_info[:2], edgecv.runtime.load)"
+    found = python(code, executable=executable)
+    assert found.startswith("(3, 9) <function load")
 
 
 def test_tflite_runtime(files):

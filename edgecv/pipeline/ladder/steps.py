@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecv import codec, convert
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, ConversionError, UnsupportedModelError
+from edgecv.errors import ConfigError, ConversionError
 from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.evaluate.statistics import drop_between
 from edgecv.evaluations import LOWER_IS_BETTER, Drop, Evaluation
@@ -110,11 +110,7 @@ class Steps:
         self._reporter.info(f"step {rung.step}")
         try:
             made, evaluation, failure = *self._artifact(rung), ""
-        except (
-            ConversionError,
-            ConfigError,
-            UnsupportedModelError,
-        ) as error:  # the last: no interpreter takes the file
+        except (ConversionError, ConfigError) as error:
             if isinstance(error, ConfigError) and rung.ranked is None:
                 raise
             # Layers that were chosen here, not by the user, can be ones that cannot be had.
