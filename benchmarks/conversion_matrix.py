@@ -4,13 +4,15 @@
     python benchmarks/conversion_matrix.py --size full --ways float32 int8-ptq --out full.json [--network NAME …]
 
 Weights are random: this shows graphs, converters, checks and op tables, not accuracy. Each network runs in a process of
-its own, and the file is written after each, so the same line goes on after an interruption; `--network` does named ones
-again. With `--readiness FILE` the verdicts per target also go, summed up, to FILE: what `edgecv zoo show` tells.
+its own, and the file is written after each, so the same line goes on after an interruption: networks that have every
+file asked for, or have failed, are left alone, and files of ways not asked for stay. `--network` does named ones again.
+With `--readiness FILE` the verdicts per target also go, summed up, to FILE: what `edgecv zoo show` tells.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -115,15 +117,33 @@ def run(options: Any) -> list[dict[str, Any]]:
     asked = options.network or zoo.names()
     for name in asked:
         for variant in ["canonical"] if options.canonical else zoo.get(name).variants:
-            if (name, variant) in done and not options.network:
+            before = done.get((name, variant), {})
+            if _complete(before, options) and not options.network:
                 continue
             print(f"{name}/{variant} …", end=" ", file=sys.stderr, flush=True)
-            record = in_process(name, variant, options)
+            record = _merged(before, in_process(name, variant, options))
             done[name, variant] = record
             print(_line(record), file=sys.stderr, flush=True)
             if options.out:
                 _write(options.out, list(done.values()))
     return list(done.values())
+
+
+def _complete(record: dict[str, Any], options: Any) -> bool:
+    has = {(cell["way"], cell["format"]) for cell in record.get("cells", ())}
+    return "failed" in record or has >= set(itertools.product(options.ways, options.formats))
+
+
+def _merged(before: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Keep earlier cells of the same inputs that were not made again."""
+    if "failed" in record:
+        return before | record
+    if before.get("input_shape") != record["input_shape"]:
+        return record
+    fresh = {(cell["way"], cell["format"]): cell for cell in record["cells"]}
+    cells = {(cell["way"], cell["format"]): cell for cell in before["cells"]} | fresh
+    order = [key for key in itertools.product(matrix.WAYS, matrix.FORMATS) if key in cells]
+    return record | {"cells": [cells[key] for key in order]}
 
 
 def _write(path: Path, document: Any) -> None:
