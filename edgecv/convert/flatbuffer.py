@@ -30,14 +30,14 @@ def schema() -> Any:
 class _AlignedBuffer:
     """A Buffer whose data starts at a multiple of 16 bytes; stands in for the generated BufferT."""
 
-    data: bytes
+    data: Any
 
     def Pack(self, builder: Any) -> Any:
         generated = schema()
         builder.StartVector(1, len(self.data), ALIGNMENT)
         start = int(builder.Head()) - len(self.data)
         builder.head = start
-        builder.Bytes[start : start + len(self.data)] = self.data
+        builder.Bytes[start : start + len(self.data)] = memoryview(self.data)
         vector = builder.EndVector()
         generated.BufferStart(builder)
         generated.BufferAddData(builder, vector)
@@ -61,21 +61,34 @@ def pack(model: Any) -> bytes:
     plain = model.buffers
     model.buffers = [_aligned(buffer) for buffer in plain]
     try:
-        builder = _sharing_builder()
+        # Room for all of it from the start: a builder that grows copies what it holds, and weights are large.
+        builder = _sharing_builder(sum(len(one.data) for one in model.buffers if isinstance(one, _AlignedBuffer)))
         builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-        return bytes(builder.Output())
+        return bytes(memoryview(builder.Bytes)[builder.Head() :])
     finally:
         model.buffers = plain
 
 
-def _sharing_builder() -> Any:
+def opcode(model: Any, builtin: int, version: int) -> int:
+    """Return the index of an operator at a version among the operator codes of an unpacked model, added if needed."""
+    for index, known in enumerate(model.operatorCodes):
+        if (max(known.builtinCode, known.deprecatedBuiltinCode), known.version) == (builtin, version):
+            return index
+    code = schema().OperatorCodeT()
+    # Old readers know one byte only; 127 sends newer ones to the other field.
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def _sharing_builder(size: int) -> Any:
     flatbuffers = require("flatbuffers", why="to write .tflite files")
 
     class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc, name-defined]
         """Points to a vector or string that was written before, instead of writing it again."""
 
         def __init__(self) -> None:
-            super().__init__(1 << 16)
+            super().__init__(size + size // 64 + (1 << 16))
             self._written: dict[tuple[str, bytes], int] = {}
 
         def CreateNumpyVector(self, x: Any) -> int:
@@ -95,4 +108,4 @@ def _sharing_builder() -> Any:
 
 def _aligned(buffer: Any) -> Any:
     data = buffer.data
-    return buffer if data is None or len(data) == 0 else _AlignedBuffer(np.asarray(data, np.uint8).tobytes())
+    return buffer if data is None or len(data) == 0 else _AlignedBuffer(np.asarray(data, np.uint8))

@@ -15,16 +15,18 @@ from edgecv.modelio import env
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """A concrete function without variables.
+    """A graph without variables.
 
     Attributes:
-        function: A tf ConcreteFunction of one float32 argument.
+        function: The tf ConcreteFunction of one float32 argument that was frozen, its weights still variables.
+        graph_def: Its GraphDef with constants in their place.
         input_name: keras name of the input.
         input_shape: With the batch, which is 1.
         output_names: keras names of the output layers, in the order of the outputs.
     """
 
     function: Any
+    graph_def: Any
     input_name: str
     input_shape: tuple[int, ...]
     output_names: tuple[str, ...]
@@ -63,13 +65,27 @@ def freeze(model: Any) -> Frozen:
     """
     name, shape = static_input(model)
     tf = env.tensorflow()
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     signature = tf.TensorSpec(shape, tf.float32, name=name)
-    concrete = tf.function(lambda x: model(x, training=False)).get_concrete_function(signature)
+    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(signature)
     return Frozen(
-        function=convert_variables_to_constants_v2(concrete),
+        function=function,
+        graph_def=_constant_graph(function),
         input_name=name,
         input_shape=shape,
         output_names=tuple(model.output_names),
     )
+
+
+def _constant_graph(function: Any) -> Any:
+    """Return the GraphDef of a function with constants for variables.
+
+    The public `convert_variables_to_constants_v2` goes on to make a function of it, which takes eight more copies of
+    the weights in memory.
+    """
+    from tensorflow.python.framework import convert_to_constants
+
+    values = convert_to_constants._FunctionConverterDataInEager(
+        func=function, lower_control_flow=False, aggressive_inlining=False
+    )
+    graph_def, _ = convert_to_constants._replace_variables_by_constants(values)
+    return graph_def

@@ -22,14 +22,12 @@ def write_graphdef(model: Any, path: Path) -> None:
         ConfigError: The file cannot be written.
     """
     frozen = freeze(model)
-    function = frozen.function
     header = {
-        "inputs": [_entry(tensor, frozen.input_name) for tensor in function.inputs],
-        "outputs": [_entry(*pair) for pair in zip(function.outputs, frozen.output_names, strict=True)],
+        "inputs": [_entry(frozen.function.inputs[0], frozen.input_name)],
+        "outputs": [_entry(*pair) for pair in zip(frozen.function.outputs, frozen.output_names, strict=True)],
     }
     with files.atomic_path(path) as partial:
-        data = function.graph.as_graph_def().SerializeToString()
-        partial.write_bytes(json.dumps(header).encode() + b"\n" + data)
+        partial.write_bytes(json.dumps(header).encode() + b"\n" + frozen.graph_def.SerializeToString())
 
 
 def _entry(tensor: Any, name: str) -> dict[str, Any]:

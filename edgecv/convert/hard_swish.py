@@ -21,6 +21,8 @@ from edgecv.convert import flatbuffer
 
 SIX, THREE = 6.0, 3.0
 _LOWEST, _HIGHEST = -128, 127
+_INT8_VERSION = 2
+"""Of ADD and MUL: the first with int8."""
 
 
 def without_hard_swish(data: bytes) -> bytes:
@@ -94,20 +96,8 @@ def _operator(model: Any, kind: str, inputs: tuple[int, int], output: int, *, ac
     if kind == "ADD":
         options.potScaleInt16 = False
     op = generated.OperatorT()
-    op.opcodeIndex = _opcode(model, getattr(generated.BuiltinOperator, kind))
+    op.opcodeIndex = flatbuffer.opcode(model, getattr(generated.BuiltinOperator, kind), _INT8_VERSION)
     op.inputs, op.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
     op.builtinOptionsType = getattr(generated.BuiltinOptions, f"{kind.capitalize()}Options")
     op.builtinOptions = options
     return op
-
-
-def _opcode(model: Any, code: int) -> int:
-    """Return the index of an operator's code at the version that has int8, 2, or a later one."""
-    for index, known in enumerate(model.operatorCodes):
-        if max(known.builtinCode, known.deprecatedBuiltinCode) == code and known.version >= 2:
-            return index
-    fresh = flatbuffer.schema().OperatorCodeT()
-    fresh.builtinCode = fresh.deprecatedBuiltinCode = code
-    fresh.version = 2
-    model.operatorCodes.append(fresh)
-    return len(model.operatorCodes) - 1

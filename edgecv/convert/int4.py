@@ -45,7 +45,8 @@ def with_int4_weights(data: bytes) -> bytes:
         elif not _store(model, graph, op, generated):
             continue
         done.add(int(op.inputs[1]))
-        op.opcodeIndex = _opcode(model, code, VERSIONS[kind])
+        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        op.opcodeIndex = flatbuffer.opcode(model, builtin, max(int(code.version), VERSIONS[kind]))
     if not done:
         raise ConversionError("no weights lie on a 4-bit grid", hint="int4 files are made with learned rounding")
     return flatbuffer.pack(model)
@@ -93,17 +94,3 @@ def unpacked(data: Array, count: int) -> Array:
     """Return `count` 4-bit integers of packed bytes, int8: the inverse of `packed`."""
     halves = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count].astype(np.int8)
     return np.asarray(np.where(halves > 7, halves - 16, halves), np.int8)
-
-
-def _opcode(model: Any, code: Any, version: int) -> int:
-    """Return the index of an operator code like `code` of at least a version, added when there is none."""
-    wanted = max(int(code.version), version)
-    for index, known in enumerate(model.operatorCodes):
-        if known.builtinCode == code.builtinCode and known.version == wanted:
-            return index
-    import copy
-
-    fresh = copy.copy(code)
-    fresh.version = wanted
-    model.operatorCodes.append(fresh)
-    return len(model.operatorCodes) - 1

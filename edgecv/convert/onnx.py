@@ -1,74 +1,84 @@
-"""keras to ONNX: float32, float16, dynamic, and int8 as a QDQ graph; fixed batch 1, NHWC input.
+"""TFLite to ONNX: float32, float16, dynamic, and int8 as a QDQ graph; fixed batch 1, NHWC input.
 
-int8 is made from the int8 .tflite: every tensor keeps its scale and zero point, so a PTQ or QAT model answers alike in
-both formats (up to one output step: interpreters round differently), and one calibration mechanism serves both.
-ONNX Runtime's own `quantize_static` would calibrate again, knows fewer estimators, and cannot take QAT ranges.
+Every .onnx is made from the .tflite of the same network. In int8 every tensor keeps its scale and zero point, so a PTQ
+or QAT model answers alike in both formats (up to one output step: interpreters round differently), and one calibration
+mechanism serves both; ONNX Runtime's own `quantize_static` would calibrate again, knows fewer estimators, and cannot
+take QAT ranges. In float batch normalisation is folded already, and tf2onnx need not freeze the keras model once more,
+which takes some seventy copies of the weights in memory.
 """
 
 from __future__ import annotations
 
+import gc
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgecv.convert.built import Built
 from edgecv.convert.chatter import conversion
-from edgecv.convert.freeze import static_input
+from edgecv.convert.dense_inputs import with_flat_dense_inputs
 from edgecv.convert.onnx_names import canonicalize
 from edgecv.convert.onnx_unsigned import with_unsigned_activations
-from edgecv.manifest import TensorInfo
-from edgecv.modelio import env
 from edgecv.optional import require
 
-SCHEMES = ("float32", "float16", "dynamic", "int8")
 OPSET = 17
 """Of ONNX 1.12: ONNX Runtime 1.12 and newer run it, and it has everything that these graphs use."""
 
 
-def convert_float(model: Any, scheme: str, output_names: tuple[str, ...]) -> Built:
-    """Return the .onnx of a keras model, with float32 inputs and outputs.
+def convert(twin: Built, scheme: str) -> Built:
+    """Return the .onnx of a .tflite, with the same inputs and outputs.
+
+    In int8 weights are int8 and activations uint8, which ONNX Runtime computes in integers on every processor.
 
     Args:
-        model: tf_keras, one static float32 input.
-        scheme: "float32"; "float16" (weights and computation in half); "dynamic" (8-bit weights, activations
-            quantised at run time). Inputs and outputs are float32.
-        output_names: The outputs' names in the file.
+        twin: A float32 .tflite; for scheme "int8" an int8 one, whose inputs and outputs are "int8" or "float32".
+        scheme: Of `SCHEMES`. "float16" computes in half; "dynamic" has 8-bit weights, and activations that are
+            quantised at run time. Inputs and outputs of both stay float32.
 
     Raises:
-        UnsupportedModelError: The input is not static.
         ConversionError: tf2onnx fails.
     """
-    name, shape = static_input(model)
-    tf, tf2onnx = env.tensorflow(), require("tf2onnx", why="to convert to ONNX")
-    with conversion(f"tf2onnx failed on '{model.name}'"), _grouped_convolutions_inline():
-        signature = [tf.TensorSpec(shape, tf.float32, name=name)]
-        proto, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=OPSET)
-        if scheme == "float16":
-            half = require("onnxruntime.transformers.float16", why="to convert to float16")
-            proto = half.convert_float_to_float16(proto, keep_io_types=True)
-        elif scheme == "dynamic":
-            proto = _dynamic(proto)
-    names = _finish(proto, (name,), output_names)
-    inputs = (TensorInfo(name=name, shape=shape, dtype="float32"),)
-    shapes = [_dims(value) for value in proto.graph.output]
-    outputs = tuple(TensorInfo(name=n, shape=s, dtype="float32") for n, s in zip(output_names, shapes, strict=True))
-    steps = (None,) * len(outputs)
-    return Built(data=_bytes(proto), inputs=inputs, outputs=outputs, steps=steps, op_names=names)
+    with tempfile.TemporaryDirectory() as folder, conversion("tf2onnx failed"), _collected():
+        path = Path(folder) / "twin.tflite"
+        path.write_bytes(with_flat_dense_inputs(twin.data))
+        proto, _ = require("tf2onnx", why="to convert to ONNX").convert.from_tflite(str(path), opset=OPSET)
+    proto = _SCHEMES[scheme](proto)
+    names = _finish(proto, tuple(i.name for i in twin.inputs), tuple(o.name for o in twin.outputs))
+    return replace(twin, data=_bytes(proto), op_names=names)
 
 
 @contextmanager
-def _grouped_convolutions_inline() -> Iterator[None]:
-    """Trace grouped convolutions as operators: Keras puts each in a compiled function, which ONNX cannot hold."""
-    method = "_jit_compiled_convolution_op"
-    base = next(kind for kind in env.keras().layers.Conv2D.__mro__ if method in vars(kind))
-    compiled = vars(base)[method]
-    setattr(base, method, base.convolution_op)
+def _collected() -> Iterator[None]:
+    """Collect garbage before each of tf2onnx's passes: each leaves behind a copy of the graph that refers to itself.
+
+    What is there before is frozen, so that a collection looks at these copies only.
+    """
+    base = require("tf2onnx.optimizer.optimizer_base", why="to convert to ONNX").GraphOptimizerBase
+    optimize = base.optimize
+
+    def after_collection(*arguments: Any) -> Any:
+        gc.collect()
+        return optimize(*arguments)
+
+    gc.freeze()
+    base.optimize = after_collection
     try:
         yield
     finally:
-        setattr(base, method, compiled)
+        base.optimize = optimize
+        gc.unfreeze()
+
+
+def _float32(proto: Any) -> Any:
+    return proto
+
+
+def _float16(proto: Any) -> Any:
+    half = require("onnxruntime.transformers.float16", why="to convert to float16")
+    return half.convert_float_to_float16(proto, keep_io_types=True)
 
 
 def _dynamic(proto: Any) -> Any:
@@ -86,26 +96,18 @@ def _dynamic(proto: Any) -> Any:
         return require("onnx", why="to read ONNX files").load(path)
 
 
-def convert_int8(twin: Built) -> Built:
-    """Return the QDQ .onnx of an int8 .tflite: the same numbers in ONNX's QuantizeLinear and DequantizeLinear.
-
-    Weights are int8, activations uint8, which ONNX Runtime computes in integers on every processor.
-
-    Args:
-        twin: The int8 .tflite; its inputs and outputs are "int8" or "float32".
-
-    Raises:
-        ConversionError: tf2onnx fails.
-    """
-    tf2onnx = require("tf2onnx", why="to convert to ONNX")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "twin.tflite"
-        path.write_bytes(twin.data)
-        with conversion("tf2onnx failed on the int8 model"):
-            proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+def _int8(proto: Any) -> Any:
     with_unsigned_activations(proto)
-    names = _finish(proto, tuple(i.name for i in twin.inputs), tuple(o.name for o in twin.outputs))
-    return Built(data=_bytes(proto), inputs=twin.inputs, outputs=twin.outputs, steps=twin.steps, op_names=names)
+    return proto
+
+
+_SCHEMES: dict[str, Callable[[Any], Any]] = {
+    "float32": _float32,
+    "float16": _float16,
+    "dynamic": _dynamic,
+    "int8": _int8,
+}
+SCHEMES = tuple(_SCHEMES)
 
 
 def _finish(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,7 +121,3 @@ def _finish(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tu
 
 def _bytes(proto: Any) -> bytes:
     return bytes(proto.SerializeToString(deterministic=True))
-
-
-def _dims(value: Any) -> tuple[int, ...]:
-    return tuple(int(dim.dim_value) for dim in value.type.tensor_type.shape.dim)

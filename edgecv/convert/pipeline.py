@@ -154,10 +154,11 @@ def _build(job: Job) -> Built:
     if request.scheme in STATIC:
         data, calibrated = _static(job)
         twin = built_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
-        return replace(twin if request.format == "tflite" else onnx.convert_int8(twin), calibrated=calibrated)
-    if request.format == "onnx":
-        return onnx.convert_float(model, request.scheme, output_layers(model))
+        return replace(twin if request.format == "tflite" else onnx.convert(twin, "int8"), calibrated=calibrated)
     frozen = _frozen(job)
+    if request.format == "onnx":
+        data = _named(tflite.convert_float(frozen, "float32"), frozen, model)
+        return onnx.convert(built_tflite(data), request.scheme)
     data = tflite.convert_float(frozen, request.scheme)
     if request.sparse:
         layers = layer_map(read_tflite(data), built_tflite(data).op_names, model)

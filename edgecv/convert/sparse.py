@@ -92,7 +92,7 @@ def _sparse(model: Any, index: int, rows: Any, graph: Graph) -> Any:
     stored.buffer, stored.name = _buffer(model, stored.buffer, rows.values), stored.name + b"/sparse"
     stored.sparsity = _parameters(generated, graph.tensors[index].shape, rows)
     operator = generated.OperatorT()
-    operator.opcodeIndex = _densify(model, generated)
+    operator.opcodeIndex = flatbuffer.opcode(model, generated.BuiltinOperator.DENSIFY, 1)
     operator.inputs, operator.outputs = (np.array([one], np.int32) for one in (index, len(subgraph.tensors) - 1))
     operator.builtinOptionsType = generated.BuiltinOptions.DensifyOptions
     operator.builtinOptions = generated.DensifyOptionsT()
@@ -127,16 +127,3 @@ def _vector(generated: Any, kinds: Any, values: Any) -> tuple[int, Any]:
     vector = getattr(generated, f"{name}T")()
     vector.values = values
     return getattr(kinds, name), vector
-
-
-def _densify(model: Any, generated: Any) -> int:
-    """Return the index of DENSIFY among the operator codes, added when it is not there."""
-    number = generated.BuiltinOperator.DENSIFY
-    for index, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
-            return index
-    code = generated.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = number
-    code.version = 1
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1

@@ -65,15 +65,29 @@ def convert_fake_quantised(frozen: Frozen, io_dtype: str) -> bytes:
 
 
 def _converter(tf: Any, frozen: Frozen) -> Any:
-    # Without a trackable object the converter takes the function as it is, instead of saving and reloading it.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.function])
+    class FrozenGraphConverter(tf.lite.TFLiteConverter):  # type: ignore[misc]
+        """Takes the frozen graph as it is; freezing once more would cost seconds and many copies of the weights."""
+
+        def _freeze_concrete_function(self) -> tuple[Any, Any, Any, Any]:
+            function = frozen.function
+            return (
+                frozen.graph_def,
+                function.inputs[:1],
+                function.outputs,
+                function,
+            )  # after the argument come variables
+
+    # Without a trackable object the converter asks for a frozen graph, instead of saving and reloading the model.
+    converter = FrozenGraphConverter([frozen.function])
+    # It says which converter made the file, as our manifest does, and costs reading and writing the file once more.
+    converter.exclude_conversion_metadata = True
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter
 
 
 def has_fake_quantisation(frozen: Frozen) -> bool:
     """Say whether the function holds fake-quantisation nodes."""
-    definition = frozen.function.graph.as_graph_def()
+    definition = frozen.graph_def
     nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
     return any(node.op.startswith("FakeQuant") for node in nodes)
 

@@ -193,7 +193,7 @@ class _Splicer:
         fresh, code = copy.copy(twin), self.other.operatorCodes[twin.opcodeIndex]
         pairs = enumerate(int(index) for index in twin.inputs)
         inputs = [-1 if theirs < 0 else self._input(op, k, theirs) for k, theirs in pairs]
-        fresh.opcodeIndex = self._opcode(code.builtinCode, code.version)
+        fresh.opcodeIndex = flatbuffer.opcode(self.model, code.builtinCode, code.version)
         fresh.inputs = np.array(inputs, np.int32)
         fresh.outputs = np.array(
             [self._output(int(ours), int(theirs)) for ours, theirs in zip(op.outputs, twin.outputs, strict=True)],
@@ -240,21 +240,14 @@ class _Splicer:
 
     def _convert(self, name: str, begin: int, end: int) -> None:
         operator = self.generated.OperatorT()
-        operator.opcodeIndex = self._opcode(getattr(self.generated.BuiltinOperator, name), _VERSIONS[name])
+        operator.opcodeIndex = flatbuffer.opcode(
+            self.model, getattr(self.generated.BuiltinOperator, name), _VERSIONS[name]
+        )
         operator.inputs, operator.outputs = np.array([begin], np.int32), np.array([end], np.int32)
         kind = f"{name.capitalize()}Options"
         operator.builtinOptionsType = getattr(self.generated.BuiltinOptions, kind)
         operator.builtinOptions = getattr(self.generated, f"{kind}T")()
         self.operators.append(operator)
-
-    def _opcode(self, builtin: int, version: int) -> int:
-        for index, known in enumerate(self.model.operatorCodes):
-            if (known.builtinCode, known.version) == (builtin, version):
-                return index
-        code = self.generated.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
-        self.model.operatorCodes.append(code)
-        return len(self.model.operatorCodes) - 1
 
     def _name(self, index: int) -> bytes:
         name = self.graph.tensors[index].name
