@@ -4,7 +4,7 @@ Every .onnx is made from the .tflite of the same network. In int8 every tensor k
 or QAT model answers alike in both formats (up to one output step: interpreters round differently), and one calibration
 mechanism serves both; ONNX Runtime's own `quantize_static` would calibrate again, knows fewer estimators, and cannot
 take QAT ranges. In float batch normalisation is folded already, and tf2onnx need not freeze the keras model once more,
-which takes some seventy copies of the weights in memory.
+which takes sixty copies of the weights in memory (benchmarks/conversion_memory.py).
 """
 
 from __future__ import annotations

@@ -80,27 +80,14 @@ def convert(
         ConversionError: A converter failed, or the file failed its check; nothing is written.
     """
     request = check_request(
-        format=format,
-        scheme=scheme,
-        method=method,
-        io_dtype=io_dtype,
-        target=target,
-        reporter=reporter,
-        keep_float=tuple(keep_float),
-        int16=tuple(int16),
-        sparse=sparse,
-    )
+        format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter,
+        keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse,
+    )  # fmt: skip
     check_calibration(request, calibration, dataset is not None)
     job = Job(
-        source=source,
-        spec=_contract(source, spec),
-        request=request,
-        recipe=calibration,
-        dataset=dataset,
-        seed=seed,
-        reporter=reporter,
-        preparation=preparation,
-    )
+        source=source, spec=_contract(source, spec), request=request, recipe=calibration, dataset=dataset, seed=seed,
+        reporter=reporter, preparation=preparation,
+    )  # fmt: skip
     destination = files.check_output(_suffixed(out, format), force=force)
     return write(_build(job), job, destination)
 
