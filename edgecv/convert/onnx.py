@@ -21,6 +21,7 @@ from edgecv.convert.built import Built
 from edgecv.convert.chatter import conversion
 from edgecv.convert.dense_inputs import with_flat_dense_inputs
 from edgecv.convert.onnx_names import canonicalize
+from edgecv.convert.onnx_operators import teach
 from edgecv.convert.onnx_unsigned import with_unsigned_activations
 from edgecv.optional import require
 
@@ -41,6 +42,7 @@ def convert(twin: Built, scheme: str) -> Built:
     Raises:
         ConversionError: tf2onnx fails.
     """
+    teach()
     with tempfile.TemporaryDirectory() as folder, conversion("tf2onnx failed"), _collected():
         path = Path(folder) / "twin.tflite"
         path.write_bytes(with_flat_dense_inputs(twin.data))
