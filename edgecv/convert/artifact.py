@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.layers import layer_map, output_layers
 from edgecv.convert.request import Request
 from edgecv.data import Dataset
-from edgecv.errors import ConversionError, UnsupportedModelError
+from edgecv.errors import ConversionError, DeviceError, UnsupportedModelError
 from edgecv.graphs import read_graph
 from edgecv.manifest import Golden, Manifest, Provenance, pack_array
 from edgecv.modelio import LoadedModel, tool_versions
@@ -105,7 +106,7 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
     for name in dict.fromkeys(verify.float_islands(graph) if request.scheme in ("int8", "int4", "int16x8") else ()):
         job.reporter.warn(f"{name} stays float in the {request.scheme} file: {verify.FLOAT_ISLANDS[name]}")
     images = samples.check_images(job.dataset, job.spec, job.seed)
-    with _runnable(path) as predictor:
+    with _running(path) as predictor:
         check = verify.check_answers(
             _keras_answers(job.preparation.reference if job.preparation else model, images, job.spec),
             _file_answers(predictor, images, job.spec),
@@ -131,13 +132,15 @@ def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check
     return manifest, check
 
 
-def _runnable(path: Path) -> Predictor:
-    """Open a converted file; one that no interpreter takes is the converter's fault, thus a ConversionError."""
+@contextmanager
+def _running(path: Path) -> Iterator[Predictor]:
+    """Open a converted file; that no interpreter takes or runs it is the converter's fault, thus a ConversionError."""
     try:
-        return load(path)
-    except UnsupportedModelError as error:
+        with load(path) as predictor:
+            yield predictor
+    except (UnsupportedModelError, DeviceError) as error:
         raise ConversionError(
-            f"the converted file {error.message.removeprefix(f'{path} ')}",
+            f"the converted file does not run: {error.message.replace(str(path), 'it')}",
             hint="try another --calibration recipe or --scheme",
         ) from error
 

@@ -19,7 +19,7 @@ from edgecv.convert.layers import layer_map, output_layers
 from edgecv.convert.request import check_calibration, check_request
 from edgecv.convert.sparse import with_sparse_weights
 from edgecv.convert.verify import STATIC
-from edgecv.convert.wide import quantize_mixed, wide_ops
+from edgecv.convert.wide import quantize_mixed, quantize_wide, wide_ops
 from edgecv.data import Dataset
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.graphs import read_tflite
@@ -206,7 +206,7 @@ def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
         return with_int4_weights(plain) if request.scheme == "int4" else plain
     how = static.How(io_dtype=request.io_dtype, per_channel=per_channel, name=name)
     if request.scheme == "int16x8":
-        return static.quantize(data, found, how, activations="int16")
+        return quantize_wide(data, found, how)
     graph, model = read_tflite(data), job.source.model
     kept = static.kept_ops(graph, request.keep_float, model)
     return quantize_mixed(data, found, how, kept=kept, wide=wide_ops(graph, request.int16, model))

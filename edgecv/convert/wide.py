@@ -1,9 +1,10 @@
-"""Named layers with int16 activations in an int8 file: int8 weights, int64 biases, QUANTIZE at the borders.
+"""int16 activations with int8 weights and int64 biases: in a whole file, or in named layers of an int8 one.
 
-TensorFlow Lite's quantiser has one type of activations for a whole file. It is run twice: once for int8 with the named
-operators left in float, once for int16 with all others left in float. Both files have the operators of the float file
-in its order, so that an operator of the second takes the place of its float twin in the first, and the conversions
-around it are made direct: int8 to int16 and back, without float between them.
+TensorFlow Lite's quantiser has one type of activations for a whole file. For named layers it is run twice: once for
+int8 with the named operators left in float, once for int16 with all others left in float. Both files have the operators
+of the float file in its order, so that an operator of the second takes the place of its float twin in the first, and
+the conversions around it are made direct: int8 to int16 and back, without float between them. Constants that are added
+or multiplied it makes int8, which the kernels for int16 do not take: it sees them as inputs.
 
 Source: TFLite's 16x8 specification (activations symmetric, zero_point 0, biases int64), and the kernels of LiteRT 2.3:
 `KERNELS` are those of which a file made here loads and answers as it should; its test makes one of each.
@@ -91,6 +92,47 @@ def quantize_mixed(
     fed, more = _with_fed_terms(data, wide)
     alone = static.quantize(fed, {**ranges, **more}, inside, kept=others, activations="int16", unchecked=others)
     return widened(mixed, alone, chosen=wide, kept=kept)
+
+
+def quantize_wide(data: bytes, ranges: Mapping[int, Range], how: static.How) -> bytes:
+    """Return the file with int16 activations everywhere for a float one.
+
+    Args:
+        data: The float .tflite.
+        ranges: Tensor index to (min, max).
+        how: As of `static.quantize`.
+
+    Raises:
+        ConversionError: The quantiser fails.
+    """
+    graph = read_tflite(data)
+    fed, more = _with_fed_terms(data, range(len(graph.ops)))
+    quantised = static.quantize(fed, {**ranges, **more}, how, activations="int16")
+    return _with_stored_terms(quantised, [constant(graph, index) for index in more]) if more else quantised
+
+
+def _with_stored_terms(data: bytes, terms: Sequence[Array]) -> bytes:
+    """Return a quantised file with its last inputs stored as constants again, as before `_with_fed_terms`."""
+    model = flatbuffer.unpack(data)
+    graph, first = model.subgraphs[0], len(model.subgraphs[0].inputs) - len(terms)
+    values = {int(index): term for index, term in zip(graph.inputs[first:], terms, strict=True)}
+    kept = []
+    for op in graph.operators:
+        term = values.get(int(op.inputs[0]))
+        if term is None:
+            kept.append(op)
+            continue
+        stored, buffer = graph.tensors[int(op.outputs[0])], flatbuffer.schema().BufferT()
+        buffer.data = np.frombuffer(_steps(term, stored.quantization).tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        stored.buffer = len(model.buffers) - 1
+    graph.operators, graph.inputs = kept, graph.inputs[:first]
+    return flatbuffer.pack(compacted(model))
+
+
+def _steps(real: Array, record: Any) -> Array:
+    """Return values as int16 multiples of a record's scale."""
+    return np.clip(np.rint(real / float(record.scale[0])), -32768, 32767).astype(np.int16)
 
 
 def _with_fed_terms(data: bytes, wide: Collection[int]) -> tuple[bytes, dict[int, Range]]:
@@ -271,7 +313,7 @@ class _Splicer:
         """Return a float constant of this file as int16 at the scale of a record."""
         tensor = self.graph.tensors[index]
         real = np.frombuffer(np.asarray(self.model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.float32)
-        steps = np.clip(np.rint(real / float(record.scale[0])), -32768, 32767).astype(np.int16)
+        steps = _steps(real, record)
         fresh = copy.copy(tensor)
         fresh.type, fresh.quantization = self.generated.TensorType.INT16, record
         return self._copy(fresh, np.frombuffer(steps.tobytes(), np.uint8))

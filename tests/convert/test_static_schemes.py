@@ -13,7 +13,7 @@ from edgecv.convert.computed_by import computed_by
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.graphs import read_tflite
 from edgecv.graphs.ir import constant
-from edgecv.modelio import manifest_for
+from edgecv.modelio import env, manifest_for
 from edgecv.runtime import load
 
 from .conftest import loaded
@@ -101,6 +101,18 @@ def test_int16_activations(source, dataset, tmp_path):
     assert all(t.dtype == "int64" for op in graph.ops if op.op == "CONV_2D" for t in [graph.tensors[op.inputs[2]]])
     assert wide.check.sqnr_db > plain.check.sqnr_db
     assert right(wide.path, dataset) == 1
+
+
+def test_a_kernel_that_is_missing_fails_the_conversion(spec, dataset, tmp_path):
+    """LiteRT prepares HARD_SWISH of int16, and gives up when it runs."""
+    keras = env.keras()
+    image = keras.Input((12, 12, 1), name="image")
+    x = keras.layers.Conv2D(4, 3)(image)
+    x = keras.layers.GlobalAveragePooling2D()(x * keras.layers.ReLU(6.0)(x + 3.0) / 6.0)
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax", name="side")(x))
+    with pytest.raises(ConversionError, match=r"does not run: .*HARD_SWISH"):
+        made(loaded(model, manifest_for(spec, recipe={"step": "test"})), dataset, tmp_path, scheme="int16x8")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -281,7 +281,9 @@ def test_a_file_that_no_interpreter_takes_is_the_conversions_failure(make, tmp_p
         return dict.fromkeys(found, (0.0, 1e-7))
 
     monkeypatch.setattr(ranges, "observe", squeezed)
-    with pytest.raises(ConversionError, match="the converted file cannot be run") as error:
+    with pytest.raises(
+        ConversionError, match="the converted file does not run: it cannot be run by the TFLite interpreter"
+    ) as error:
         make("int8", out=tmp_path / "m.tflite")
     assert str(tmp_path) not in error.value.message
     assert not list(tmp_path.iterdir())

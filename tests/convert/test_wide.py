@@ -10,7 +10,7 @@ from edgecv.compress import PtqRecipe, prepare
 from edgecv.convert import Preparation, convert, ranges, static, tflite
 from edgecv.convert.computed_by import computed_by
 from edgecv.convert.freeze import freeze
-from edgecv.convert.wide import KERNELS, quantize_mixed, wide_ops
+from edgecv.convert.wide import KERNELS, quantize_mixed, quantize_wide, wide_ops
 from edgecv.errors import ConfigError, ConversionError
 from edgecv.files import sha256
 from edgecv.graphs import read_tflite
@@ -139,7 +139,8 @@ def converted(model, shape):
     return data, inputs, found
 
 
-def test_constant_terms_become_int16_too():
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_constant_terms_become_int16_too(everywhere):
     keras, tf = env.keras(), env.tensorflow()
     i = keras.Input((4, 4, 2), name="image")
     x = keras.layers.Conv2D(2, 1, activation="tanh", name="begin")(i)
@@ -148,12 +149,15 @@ def test_constant_terms_become_int16_too():
     data, inputs, found = converted(model, (4, 4, 2))
     places = [op.index for op in read_tflite(data).ops if op.op in ("ADD", "MUL", "MAXIMUM")]
     assert len(places) == 3
-    mixed = quantize_mixed(data, found, replace(HOW, io_dtype="float32"), kept=(), wide=places)
+    how = replace(HOW, io_dtype="float32")
+    mixed = quantize_wide(data, found, how) if everywhere else quantize_mixed(data, found, how, kept=(), wide=places)
     graph = read_tflite(mixed)
     terms = [graph.inputs_of(op) for op in graph.ops if op.op in ("ADD", "MUL", "MAXIMUM")]
     assert {tensor.dtype for pair in terms for tensor in pair} == {"int16"}
     assert len(graph.inputs) == 1
-    np.testing.assert_allclose(answers(mixed, inputs), answers(data, inputs), atol=0.1)
+    assert everywhere is not any(tensor.dtype == "int8" and not tensor.is_constant for tensor in graph.tensors)
+    tolerance = 0.01 if everywhere else 0.1
+    np.testing.assert_allclose(answers(mixed, inputs), answers(data, inputs), atol=tolerance)
 
 
 def test_a_pool_between_int8_layers_goes_back_to_int8():
