@@ -106,13 +106,17 @@ def resolve(name: str, tree: LayerTree) -> str:
         name: "model/layer/Operation", or several joined by ";", of which the one with weights decides.
         tree: Of the source model.
     """
-    parts = [part for part in name.split(";") if part]
-    kernels = [part for part in parts if part.rsplit("/", 1)[-1].startswith(_KERNELS)]
-    for part in kernels + parts:
+    for part in telling_parts(name):
         found = _descend(part.split("/"), tree)
         if found:
             return found
     return ""
+
+
+def telling_parts(name: str) -> list[str]:
+    """Return the names that a tensor's name joins, the one with weights first."""
+    parts = [part for part in name.split(";") if part]
+    return sorted(parts, key=lambda part: not part.rsplit("/", 1)[-1].startswith(_KERNELS))
 
 
 def _descend(components: list[str], tree: LayerTree) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from edgecv.convert.layers import telling_parts
 from edgecv.errors import ConversionError
 
 _COUNTER = re.compile(r"__\d+")
@@ -16,10 +17,10 @@ _GRAPH_ATTRIBUTES = (5, 10)  # AttributeProto.GRAPH and .GRAPHS
 def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> tuple[str, ...]:
     """Sort and rename a model in place, so that equal models give equal bytes.
 
-    tf2onnx numbers names with a counter that runs for the life of the process ("scale__31"). Here nodes keep their
-    names without the number, repeated ones are counted in the graph's order, and
-    conversions have none; values between nodes are "v0", "v1", …, constants "c0", "c1", … by first use, which also
-    keeps small files small; inputs and outputs get the names given.
+    tf2onnx numbers names with a counter that runs for the life of the process ("scale__31"). Here nodes keep the first
+    of their names without the number, repeated ones are counted in the graph's order, and conversions have none; values
+    between nodes are "v0", "v1", …, constants "c0", "c1", … by first use, which also keeps small files small; inputs
+    and outputs get the names given.
 
     Args:
         proto: An onnx ModelProto without control flow.
@@ -40,7 +41,7 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
     for node, source in zip(graph.node, called, strict=True):
         node.input[:] = [names[value] for value in node.input]
         node.output[:] = [names[value] for value in node.output]
-        node.name = "" if node.op_type in _CONVERSIONS else _unique(source, taken)
+        node.name = "" if node.op_type in _CONVERSIONS else _unique(next(iter(telling_parts(source)), ""), taken)
         _reorder(node.attribute, sorted(node.attribute, key=lambda attribute: str(attribute.name)))
         # An empty string that is set takes other bytes than one that is not.
         for field in ("domain", "doc_string"):
@@ -71,20 +72,25 @@ def _value_names(graph: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
 def _sources(graph: Any) -> tuple[str, ...]:
     """Return a name for each node, not yet unique.
 
-    tf2onnx merges equal conversions and keeps the name of either, so those are called after the node that makes their
-    value, or, for a constant, the first that takes it.
+    tf2onnx merges equal conversions and keeps the name of either, and calls what it puts in after its type (the Relu of
+    a fused convolution). Those are called after the node that makes their value, or, for a constant, the first that
+    takes it.
     """
     made_by = {value: node for node in graph.node for value in node.output}
     taken_by = {value: node for node in reversed(graph.node) for value in node.input}
 
     def source(node: Any) -> str:
         other = node
-        while other is not None and other.op_type in _CONVERSIONS:
+        while other is not None and _is_put_in(other):
             other = made_by.get(other.input[0])
         other = other or taken_by.get(node.output[0], node)
         return str(_COUNTER.sub("", other.name))
 
     return tuple(source(node) for node in graph.node)
+
+
+def _is_put_in(node: Any) -> bool:
+    return node.op_type in _CONVERSIONS or _COUNTER.sub("", node.name) == node.op_type
 
 
 def _sort(graph: Any) -> None:
