@@ -19,7 +19,7 @@ from typing import Any
 
 from edgecv.convert.built import Built
 from edgecv.convert.chatter import conversion
-from edgecv.convert.dense_inputs import with_flat_dense_inputs
+from edgecv.convert.explicit_shapes import with_explicit_shapes
 from edgecv.convert.onnx_names import canonicalize
 from edgecv.convert.onnx_operators import teach
 from edgecv.convert.onnx_unsigned import with_unsigned_activations
@@ -45,7 +45,7 @@ def convert(twin: Built, scheme: str) -> Built:
     teach()
     with tempfile.TemporaryDirectory() as folder, conversion("tf2onnx failed"), _collected():
         path = Path(folder) / "twin.tflite"
-        path.write_bytes(with_flat_dense_inputs(twin.data))
+        path.write_bytes(with_explicit_shapes(twin.data))
         proto, _ = require("tf2onnx", why="to convert to ONNX").convert.from_tflite(str(path), opset=OPSET)
     proto = _SCHEMES[scheme](proto)
     names = _finish(proto, tuple(i.name for i in twin.inputs), tuple(o.name for o in twin.outputs))

@@ -1,6 +1,7 @@
-"""Operators of .tflite files that tf2onnx does not know, taught to it: GELU and the clipped activations.
+"""Operators that tf2onnx does not know, taught to it: GELU and clipped activations, and HardSwish.
 
-Each becomes operators of opset 17; ONNX has Gelu from opset 20 on only.
+GELU and the others become operators of opset 17; ONNX has Gelu from opset 20 on only. HardSwish is written by tf2onnx,
+which moves no transposition between NHWC and NCHW through it, so that each one stood between two of them.
 Source: Hendrycks, Gimpel 2016, "Gaussian Error Linear Units", section 2, for GELU and its approximation by tanh.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from edgecv.optional import require
 
+_ELEMENTWISE = ("HardSigmoid", "HardSwish")
 _CLIPPED = {"TFL_RELU_0_TO_1": (0.0, 1.0), "TFL_RELU_N1_TO_1": (-1.0, 1.0)}
 
 
@@ -21,6 +23,16 @@ _CLIPPED = {"TFL_RELU_0_TO_1": (0.0, 1.0), "TFL_RELU_N1_TO_1": (-1.0, 1.0)}
 def teach() -> None:
     """Register the operators with tf2onnx; once is enough."""
     register = require("tf2onnx.handler", why="to convert to ONNX").tfl_op
+
+    optimizer = require("tf2onnx.optimizer.transpose_optimizer", why="to convert to ONNX").TransposeOptimizer
+    initialize = optimizer._initialize_handlers
+
+    def with_elementwise(self: Any) -> None:
+        initialize(self)
+        for kind in _ELEMENTWISE:
+            self._handler_map.setdefault(kind, self._simple_through_handler)
+
+    optimizer._initialize_handlers = with_elementwise
 
     @register(["TFL_GELU"])
     class Gelu:

@@ -1,5 +1,7 @@
 """Every kind of operator of vision networks: the .onnx that is made from the .tflite answers as keras does."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from edgecv.modelio import env
 from edgecv.progress import QUIET
 
 pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
 SHAPE = (8, 8, 4)
@@ -101,3 +104,23 @@ def test_int8(case):
     data = ranges.quantize(data, found, io_dtype="float32", per_channel=True, name="case")
     assert any(read_tflite(data).tensors[op.outputs[0]].dtype == "int8" for op in read_tflite(data).ops)
     np.testing.assert_allclose(answer(convert(built_tflite(data), "int8")), model(image()), atol=0.05)
+
+
+@pytest.mark.parametrize("gate", ["vector", "map"])
+def test_maps_are_transposed_at_the_ends_only(gate):
+    """Squeeze and excitation and h-swish between convolutions: tf2onnx alone transposes the map around each."""
+    keras.utils.set_random_seed(0)
+    entry = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(8, 3, padding="same")(entry)
+    x = x * tf.nn.relu6(x + 3) / 6
+    squeezed = layers.GlobalAveragePooling2D(keepdims=gate == "map")(x)
+    units = layers.Dense if gate == "vector" else functools.partial(layers.Conv2D, kernel_size=1)
+    x = layers.Conv2D(4, 3)(x * units(8, activation="sigmoid")(units(4, activation="relu")(squeezed)))
+    model = keras.Model(entry, x)
+    built = convert(built_tflite(tflite.convert_float(freeze(model), "float32")), "float32")
+    kinds = [node.op_type for node in onnx.load_from_string(built.data).graph.node]
+    assert kinds.count("Transpose") == 2
+    assert "HardSwish" in kinds
+    value = np.random.default_rng(0).normal(0, 1, (1, 8, 8, 3)).astype(np.float32)
+    (answer,) = onnxruntime.InferenceSession(built.data).run(None, {built.inputs[0].name: value})
+    np.testing.assert_allclose(answer, model(value), atol=1e-5)
