@@ -54,9 +54,10 @@ def convert(twin: Built, scheme: str) -> Built:
 
 @contextmanager
 def _collected() -> Iterator[None]:
-    """Collect garbage before each of tf2onnx's passes: each leaves behind a copy of the graph that refers to itself.
+    """Collect garbage before each of tf2onnx's passes and at the end.
 
-    What is there before is frozen, so that a collection looks at these copies only.
+    Each leaves behind a copy of the graph that refers to itself. What is there before is frozen, so that a collection
+    looks at these copies only.
     """
     base = require("tf2onnx.optimizer.optimizer_base", why="to convert to ONNX").GraphOptimizerBase
     optimize = base.optimize
@@ -71,6 +72,7 @@ def _collected() -> Iterator[None]:
         yield
     finally:
         base.optimize = optimize
+        gc.collect()
         gc.unfreeze()
 
 

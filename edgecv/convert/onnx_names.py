@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from edgecv.convert.layers import telling_parts
@@ -42,14 +42,14 @@ def canonicalize(proto: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) 
         node.input[:] = [names[value] for value in node.input]
         node.output[:] = [names[value] for value in node.output]
         node.name = "" if node.op_type in _CONVERSIONS else _unique(next(iter(telling_parts(source)), ""), taken)
-        _reorder(node.attribute, sorted(node.attribute, key=lambda attribute: str(attribute.name)))
+        node.attribute.sort(key=lambda attribute: str(attribute.name))
         # An empty string that is set takes other bytes than one that is not.
         for field in ("domain", "doc_string"):
             if not getattr(node, field):
                 node.ClearField(field)
     for value in (*graph.input, *graph.output, *graph.initializer):
         value.name = names[value.name]
-    _reorder(graph.initializer, sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:])))
+    graph.initializer.sort(key=lambda tensor: int(tensor.name[1:]))
     del graph.value_info[:]
     graph.name, graph.doc_string = "edgecv", ""
     return called
@@ -110,15 +110,18 @@ def _sort(graph: Any) -> None:
             entered.add(node.output[0])
             stack.append((node, True))
             stack.extend((made_by[name], False) for name in reversed(node.input) if name in made_by)
-    _reorder(graph.node, ordered)
+    # In place: weights are large, and what a message has held is not freed before the message is.
+    place = {node.output[0]: index for index, node in enumerate(ordered)}
+    _keep(graph.node, lambda node: node.output[0] in place)
+    graph.node.sort(key=lambda node: place[node.output[0]])
     used = {name for node in graph.node for name in node.input}
-    _reorder(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in used])
+    _keep(graph.initializer, lambda tensor: tensor.name in used)
 
 
-def _reorder(field: Any, items: Iterable[Any]) -> None:
-    copies = [type(item).FromString(item.SerializeToString()) for item in items]
-    del field[:]
-    field.extend(copies)
+def _keep(field: Any, wanted: Callable[[Any], bool]) -> None:
+    for index in reversed(range(len(field))):
+        if not wanted(field[index]):
+            del field[index]
 
 
 def _unique(name: str, taken: set[str]) -> str:

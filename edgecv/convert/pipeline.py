@@ -142,15 +142,18 @@ def _build(job: Job) -> Built:
         data, calibrated = _static(job)
         twin = built_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
         return replace(twin if request.format == "tflite" else onnx.convert(twin, "int8"), calibrated=calibrated)
-    frozen = _frozen(job)
     if request.format == "onnx":
-        data = _named(tflite.convert_float(frozen, "float32"), frozen, model)
-        return onnx.convert(built_tflite(data), request.scheme)
-    data = tflite.convert_float(frozen, request.scheme)
+        return onnx.convert(built_tflite(_float(job, "float32")), request.scheme)
+    data = _float(job, request.scheme)
     if request.sparse:
         layers = layer_map(read_tflite(data), built_tflite(data).op_names, model)
         data = with_sparse_weights(data, layers).data
-    return built_tflite(_named(data, frozen, model))
+    return built_tflite(data)
+
+
+def _float(job: Job, scheme: str) -> bytes:
+    frozen = _frozen(job)
+    return _named(tflite.convert_float(frozen, scheme), frozen, job.source.model)
 
 
 def _lacks_hard_swish(target: str) -> bool:
