@@ -5,9 +5,11 @@ tensorflow-model-optimization needs the Keras 2 API, so the toolchain works on t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,24 @@ def tfmot() -> Any:
     """Return the tensorflow_model_optimization module. Raises MissingDependencyError when it is not installed."""
     tensorflow()
     return require("tensorflow_model_optimization", why="to prune and to train with quantisation")
+
+
+@contextlib.contextmanager
+def first_names() -> Iterator[None]:
+    """Let keras count layers without a name from one: a network's names do not tell what was built before.
+
+    Afterwards it goes on above what either counted, so that layers added later have names of their own.
+    """
+    tensorflow()
+    counts = require("tf_keras.src.backend", why="to build models").PER_GRAPH_OBJECT_NAME_UIDS
+    before = {graph: dict(names) for graph, names in counts.items()}
+    for names in counts.values():
+        names.clear()
+    try:
+        yield
+    finally:
+        for graph, names in before.items():
+            counts[graph].update({name: max(count, counts[graph][name]) for name, count in names.items()})
 
 
 def seed_everything(seed: int) -> None:

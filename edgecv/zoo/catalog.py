@@ -102,7 +102,8 @@ def inference(model: Any, spec: ModelSpec) -> Any:
 
 def _built(entry: ZooEntry, variant: str, request: Build) -> Any:
     try:
-        return entry.variant(variant).build(request)
+        with env.first_names():
+            return entry.variant(variant).build(request)
     except ValueError as error:
         raise ConfigError(
             f"{entry.name} (variant '{variant}') cannot be built for inputs of {request.input_shape}: "

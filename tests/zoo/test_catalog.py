@@ -7,6 +7,7 @@ import pytest
 
 from edgecv import zoo
 from edgecv.errors import ConfigError
+from edgecv.modelio import env
 from edgecv.zoo.families import applications
 from tests.zoo.outline import figures, outline
 
@@ -112,3 +113,15 @@ def test_wrong_requests(arguments, message):
 def test_entries_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         zoo.get("lenet5").name = "x"
+
+
+def test_names_do_not_tell_what_was_built_before():
+    keras = env.keras()
+    first, _ = zoo.build("mlp_multitask")
+    other = keras.Sequential([keras.layers.Dense(2) for _ in range(3)])
+    networks = [zoo.build("densenet121", input_shape=(32, 32, 3), weights=None)[0] for _ in range(2)]
+    assert [layer.name for layer in networks[0].layers] == [layer.name for layer in networks[1].layers]
+    assert {"input_1"} <= {layer.name for layer in networks[1].layers}
+    later = [keras.layers.Dense(2).name, keras.Input((3,)).name.split("/")[0]]
+    taken = [layer.name for model in (first, other, *networks) for layer in model.layers]
+    assert not set(later) & set(taken)
