@@ -26,7 +26,7 @@ test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (un
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout=3000
 
-test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about an hour)
+test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about two hours)
 	$(BIN)/python -m pytest -m matrix
 
 lint: $(VENV)/.dev ## ruff and mypy --strict

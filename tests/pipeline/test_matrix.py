@@ -51,7 +51,7 @@ def test_a_representative_network(name, variant):
 
 
 @pytest.mark.matrix
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 @pytest.mark.parametrize(("name", "variant"), WHOLE)
 def test_every_network(name, variant):
     check(name, variant)
