@@ -31,7 +31,7 @@ def _moved(indices: Any, place: dict[int, int]) -> Any:
 
 def _drop_conversions(model: Any, graph: Any) -> None:
     kinds = flatbuffer.schema().BuiltinOperator
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    codes = [flatbuffer.builtin(code) for code in model.operatorCodes]
     wanted = {int(i) for i in graph.outputs}
     kept = []
     for op in reversed(graph.operators):

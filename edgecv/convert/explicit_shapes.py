@@ -30,7 +30,7 @@ def with_explicit_shapes(data: bytes) -> bytes:
     graph, operators = model.subgraphs[0], []
     for op in model.subgraphs[0].operators:
         code = model.operatorCodes[op.opcodeIndex]
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        builtin = flatbuffer.builtin(code)
         if builtin == kinds.FULLY_CONNECTED:
             operators += _flattened(model, op)
         elif builtin in broadcasts:
@@ -81,22 +81,15 @@ def _put_before(
     """
     graph, generated = model.subgraphs[0], flatbuffer.schema()
     source, name = int(op.inputs[place]), graph.tensors[int(op.outputs[0])].name
-    result, second, stored = copy.copy(graph.tensors[source]), generated.TensorT(), generated.BufferT()
+    values = np.array(shape if argument is None else argument, np.int32)
+    result, second = copy.copy(graph.tensors[source]), generated.TensorT()
     result.shape, result.shapeSignature, result.buffer = np.array(shape, np.int32), None, 0
     result.name = name + b"/" + kind.lower().encode()
-    values = np.array(shape if argument is None else argument, np.int32)
     second.name, second.type = result.name + b"/argument", generated.TensorType.INT32
-    second.shape, second.buffer = np.array([len(values)], np.int32), len(model.buffers)
-    stored.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.buffers.append(stored)
+    second.shape, second.buffer = np.array([len(values)], np.int32), flatbuffer.add_buffer(model, values)
     graph.tensors += [result, second]
     made = len(graph.tensors) - 2
-    fresh = generated.OperatorT()
-    fresh.opcodeIndex = flatbuffer.opcode(model, getattr(generated.BuiltinOperator, kind), 1)
-    fresh.inputs, fresh.outputs = np.array([source, made + 1], np.int32), np.array([made], np.int32)
-    options = f"{kind.capitalize()}Options"
-    fresh.builtinOptionsType = getattr(generated.BuiltinOptions, options)
-    fresh.builtinOptions = getattr(generated, f"{options}T")()
+    fresh = flatbuffer.operator(model, kind, 1, (source, made + 1), made)
     if kind == "RESHAPE":
         fresh.builtinOptions.newShape = result.shape
     op.inputs = np.array([*op.inputs[:place], made, *op.inputs[place + 1 :]], np.int32)

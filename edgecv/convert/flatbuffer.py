@@ -9,6 +9,7 @@ Source: tensorflow/compiler/mlir/lite/schema/schema.fbs, table Buffer: `data:[ub
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,14 +70,46 @@ def pack(model: Any) -> bytes:
         model.buffers = plain
 
 
-def opcode(model: Any, builtin: int, version: int) -> int:
+def builtin(code: Any) -> int:
+    """Return the number of an operator code's builtin operator, in whichever of its two fields it is."""
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
+def add_buffer(model: Any, values: Any) -> int:
+    """Store the bytes of an array in a buffer of its own; returns its index."""
+    buffer = schema().BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def operator(model: Any, kind: str, version: int, inputs: Sequence[int], output: int) -> Any:
+    """Return a new operator with its options, which `model` does not hold yet.
+
+    Args:
+        model: Unpacked; gets the operator's code if it has none.
+        kind: "RESHAPE", …: one whose options are called after it.
+        version: Of its kernel.
+        inputs: Tensors that it reads.
+        output: The tensor that it makes.
+    """
+    generated, options = schema(), f"{kind.capitalize()}Options"
+    fresh = generated.OperatorT()
+    fresh.opcodeIndex = opcode(model, getattr(generated.BuiltinOperator, kind), version)
+    fresh.inputs, fresh.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+    fresh.builtinOptionsType = getattr(generated.BuiltinOptions, options)
+    fresh.builtinOptions = getattr(generated, f"{options}T")()
+    return fresh
+
+
+def opcode(model: Any, number: int, version: int) -> int:
     """Return the index of an operator at a version among the operator codes of an unpacked model, added if needed."""
     for index, known in enumerate(model.operatorCodes):
-        if (max(known.builtinCode, known.deprecatedBuiltinCode), known.version) == (builtin, version):
+        if (builtin(known), known.version) == (number, version):
             return index
     code = schema().OperatorCodeT()
     # Old readers know one byte only; 127 sends newer ones to the other field.
-    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
 

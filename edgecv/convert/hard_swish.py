@@ -31,7 +31,7 @@ def without_hard_swish(data: bytes) -> bytes:
     graph, operators = model.subgraphs[0], []
     for op in model.subgraphs[0].operators:
         code = model.operatorCodes[op.opcodeIndex]
-        is_one = max(code.builtinCode, code.deprecatedBuiltinCode) == generated.BuiltinOperator.HARD_SWISH
+        is_one = flatbuffer.builtin(code) == generated.BuiltinOperator.HARD_SWISH
         kinds = {graph.tensors[index].type for index in (*op.inputs, *op.outputs)} if is_one else set()
         operators += _parts(model, op) if kinds == {generated.TensorType.INT8} else [op]
     if len(operators) == len(graph.operators):
@@ -73,12 +73,10 @@ def _constant(model: Any, name: bytes, value: float) -> int:
     for index, tensor in enumerate(graph.tensors):
         if tensor.name == called:
             return index
-    buffer = generated.BufferT()
-    buffer.data = np.array([_HIGHEST], np.uint8)
-    model.buffers.append(buffer)
     tensor = generated.TensorT()
     tensor.name, tensor.shape, tensor.type = called, np.array([1], np.int32), generated.TensorType.INT8
-    tensor.buffer, tensor.quantization = len(model.buffers) - 1, _quantisation(value / _HIGHEST, 0)
+    tensor.buffer = flatbuffer.add_buffer(model, np.array([_HIGHEST], np.uint8))
+    tensor.quantization = _quantisation(value / _HIGHEST, 0)
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
 
@@ -90,14 +88,8 @@ def _quantisation(scale: float, zero: int) -> Any:
 
 
 def _operator(model: Any, kind: str, inputs: tuple[int, int], output: int, *, activation: int = 0) -> Any:
-    generated = flatbuffer.schema()
-    options = generated.AddOptionsT() if kind == "ADD" else generated.MulOptionsT()
-    options.fusedActivationFunction = activation
+    op = flatbuffer.operator(model, kind, _INT8_VERSION, inputs, output)
+    op.builtinOptions.fusedActivationFunction = activation
     if kind == "ADD":
-        options.potScaleInt16 = False
-    op = generated.OperatorT()
-    op.opcodeIndex = flatbuffer.opcode(model, getattr(generated.BuiltinOperator, kind), _INT8_VERSION)
-    op.inputs, op.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
-    op.builtinOptionsType = getattr(generated.BuiltinOptions, f"{kind.capitalize()}Options")
-    op.builtinOptions = options
+        op.builtinOptions.potScaleInt16 = False
     return op

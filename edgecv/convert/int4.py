@@ -38,15 +38,15 @@ def with_int4_weights(data: bytes) -> bytes:
     graph, done = model.subgraphs[0], set()
     for op in graph.operators:
         code = model.operatorCodes[op.opcodeIndex]
-        kind = _NAMES(generated).get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
+        kind = _NAMES(generated).get(flatbuffer.builtin(code), "")
         if kind not in VERSIONS or graph.tensors[op.inputs[1]].type != generated.TensorType.INT8:
             if kind not in VERSIONS or int(op.inputs[1]) not in done:
                 continue
         elif not _store(model, graph, op, generated):
             continue
         done.add(int(op.inputs[1]))
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        op.opcodeIndex = flatbuffer.opcode(model, builtin, max(int(code.version), VERSIONS[kind]))
+        version = max(int(code.version), VERSIONS[kind])
+        op.opcodeIndex = flatbuffer.opcode(model, flatbuffer.builtin(code), version)
     if not done:
         raise ConversionError("no weights lie on a 4-bit grid", hint="int4 files are made with learned rounding")
     return flatbuffer.pack(model)

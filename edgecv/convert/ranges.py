@@ -124,7 +124,7 @@ def unscaled(data: bytes, *, boundary: bool = True) -> tuple[int, ...]:
     model = flatbuffer.unpack(data)
     generated, graph = flatbuffer.schema(), model.subgraphs[0]
     dequantize = generated.BuiltinOperator.DEQUANTIZE
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    codes = [flatbuffer.builtin(code) for code in model.operatorCodes]
     written = [int(i) for op in graph.operators if codes[op.opcodeIndex] != dequantize for i in op.outputs]
     found = [int(i) for i in graph.inputs] + written
     left_out = () if boundary else {int(i) for i in (*graph.inputs, *graph.outputs)}

@@ -91,12 +91,7 @@ def _sparse(model: Any, index: int, rows: Any, graph: Graph) -> Any:
         op.inputs = np.array([len(subgraph.tensors) - 1 if one == index else one for one in op.inputs], np.int32)
     stored.buffer, stored.name = _buffer(model, stored.buffer, rows.values), stored.name + b"/sparse"
     stored.sparsity = _parameters(generated, graph.tensors[index].shape, rows)
-    operator = generated.OperatorT()
-    operator.opcodeIndex = flatbuffer.opcode(model, generated.BuiltinOperator.DENSIFY, 1)
-    operator.inputs, operator.outputs = (np.array([one], np.int32) for one in (index, len(subgraph.tensors) - 1))
-    operator.builtinOptionsType = generated.BuiltinOptions.DensifyOptions
-    operator.builtinOptions = generated.DensifyOptionsT()
-    return operator
+    return flatbuffer.operator(model, "DENSIFY", 1, (index,), len(subgraph.tensors) - 1)
 
 
 def _buffer(model: Any, index: int, values: Any) -> int:

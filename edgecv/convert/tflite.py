@@ -70,12 +70,8 @@ def _converter(tf: Any, frozen: Frozen) -> Any:
 
         def _freeze_concrete_function(self) -> tuple[Any, Any, Any, Any]:
             function = frozen.function
-            return (
-                frozen.graph_def,
-                function.inputs[:1],
-                function.outputs,
-                function,
-            )  # after the argument come variables
+            # Behind its one argument the function's inputs are variables, which are constants by now.
+            return frozen.graph_def, function.inputs[:1], function.outputs, function
 
     # Without a trackable object the converter asks for a frozen graph, instead of saving and reloading the model.
     converter = FrozenGraphConverter([frozen.function])

@@ -210,14 +210,13 @@ def _judge(
     name: str, difference: Array, ratio: float, largest: float, scheme: str, method: str, step: float | None
 ) -> None:
     found, sample = float(difference.max()), int(np.argmax(difference.reshape(len(difference), -1).max(axis=1)))
-    allowed = MAX_RELATIVE_DIFFERENCE.get(scheme, MAX_RELATIVE_DIFFERENCE["float32"]) * max(1.0, largest)
     if scheme in MAX_RELATIVE_DIFFERENCE:
+        allowed = MAX_RELATIVE_DIFFERENCE[scheme] * max(1.0, largest)
         if found > allowed:
             _fail(f"output '{name}' differs from the source by {found:.3g} on sample {sample}, allowed {allowed:.3g}")
         return
     least = MIN_SQNR_DB["dynamic" if scheme == "dynamic" else method]
-    # A ratio says nothing of what is too small to count in a float file, or less than a step in a quantised one.
-    if ratio < least and found > (allowed if step is None else QUANTISED_STEPS * step):
+    if ratio < least and (step is None or found > QUANTISED_STEPS * step):
         _fail(
             f"output '{name}' has a signal to quantisation noise ratio of {ratio:.1f} dB, expected {least:.0f}; "
             f"the worst sample, {sample}, differs by {found:.3g}",

@@ -122,10 +122,8 @@ def _with_stored_terms(data: bytes, terms: Sequence[Array]) -> bytes:
         if term is None:
             kept.append(op)
             continue
-        stored, buffer = graph.tensors[int(op.outputs[0])], flatbuffer.schema().BufferT()
-        buffer.data = np.frombuffer(_steps(term, stored.quantization).tobytes(), np.uint8)
-        model.buffers.append(buffer)
-        stored.buffer = len(model.buffers) - 1
+        stored = graph.tensors[int(op.outputs[0])]
+        stored.buffer = flatbuffer.add_buffer(model, _steps(term, stored.quantization))
     graph.operators, graph.inputs = kept, graph.inputs[:first]
     return flatbuffer.pack(compacted(model))
 
@@ -229,7 +227,7 @@ class _Splicer:
 
     def _is(self, op: Any, name: str) -> bool:
         code = self.model.operatorCodes[op.opcodeIndex]
-        return bool(max(code.builtinCode, code.deprecatedBuiltinCode) == getattr(self.generated.BuiltinOperator, name))
+        return bool(flatbuffer.builtin(code) == getattr(self.generated.BuiltinOperator, name))
 
     def _replace(self, op: Any, twin: Any) -> None:
         fresh, code = copy.copy(twin), self.other.operatorCodes[twin.opcodeIndex]
@@ -281,15 +279,7 @@ class _Splicer:
             self._convert("DEQUANTIZE" if is_float else "QUANTIZE", self.wide[index], index)
 
     def _convert(self, name: str, begin: int, end: int) -> None:
-        operator = self.generated.OperatorT()
-        operator.opcodeIndex = flatbuffer.opcode(
-            self.model, getattr(self.generated.BuiltinOperator, name), _VERSIONS[name]
-        )
-        operator.inputs, operator.outputs = np.array([begin], np.int32), np.array([end], np.int32)
-        kind = f"{name.capitalize()}Options"
-        operator.builtinOptionsType = getattr(self.generated.BuiltinOptions, kind)
-        operator.builtinOptions = getattr(self.generated, f"{kind}T")()
-        self.operators.append(operator)
+        self.operators.append(flatbuffer.operator(self.model, name, _VERSIONS[name], (begin,), end))
 
     def _name(self, index: int) -> bytes:
         name = self.graph.tensors[index].name
@@ -302,10 +292,8 @@ class _Splicer:
         return len(self.graph.tensors) - 1
 
     def _copy(self, tensor: Any, values: Array) -> int:
-        buffer, fresh = self.generated.BufferT(), copy.copy(tensor)
-        buffer.data = values
-        self.model.buffers.append(buffer)
-        fresh.buffer = len(self.model.buffers) - 1
+        fresh = copy.copy(tensor)
+        fresh.buffer = flatbuffer.add_buffer(self.model, values)
         self.graph.tensors.append(fresh)
         return len(self.graph.tensors) - 1
 

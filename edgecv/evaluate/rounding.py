@@ -66,7 +66,6 @@ class _Editor:
         self.model = flatbuffer.unpack(data)
         self.generated = flatbuffer.schema()
         self.graph = self.model.subgraphs[0]
-        self.codes: dict[int, int] = {}
         self.operators: list[Any] = []
         self.renamed: dict[int, int] = {}
 
@@ -105,7 +104,7 @@ class _Editor:
 
     def _operator(self, name: str, value: int, operand: int | None, *, like: int) -> int:
         operator = self.generated.OperatorT()
-        operator.opcodeIndex = self._code(getattr(self.generated.BuiltinOperator, name))
+        operator.opcodeIndex = flatbuffer.opcode(self.model, getattr(self.generated.BuiltinOperator, name), 1)
         operator.inputs = np.array([value] if operand is None else [value, operand], np.int32)
         result = self._tensor(self.graph.tensors[like].shape, buffer=0)
         operator.outputs = np.array([result], np.int32)
@@ -115,14 +114,6 @@ class _Editor:
             operator.builtinOptions = getattr(self.generated, f"{kind}OptionsT")()
         self.operators.append(operator)
         return result
-
-    def _code(self, builtin: int) -> int:
-        if builtin not in self.codes:
-            code = self.generated.OperatorCodeT()
-            code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), 1
-            self.codes[builtin] = len(self.model.operatorCodes)
-            self.model.operatorCodes.append(code)
-        return self.codes[builtin]
 
     def _constant(self, values: Array) -> int:
         buffer = self.generated.BufferT()

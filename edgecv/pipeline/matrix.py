@@ -36,6 +36,7 @@ TARGETS = ("cpu", "gpu", "edgetpu")
 BATCH = 8
 SPARSITY = 0.5
 LOGIT_SPREAD = 2.0
+SATURATED = 10.0
 MEAN_SHARE = 0.1
 LABELS = 10
 
@@ -183,7 +184,8 @@ def _settle(model: Any, spec: ModelSpec, data: Dataset) -> None:
 
     Batch normalisations get statistics from their inputs: theirs are 0 and 1, so that activations vanish or explode
     with depth. Dense and convolutional outputs are scaled to logits of standard deviation 2: else every answer is the
-    same, and rounding noise is all that a check would see.
+    same, and rounding noise is all that a check would see. A single logit far from zero, whose sigmoid is 0 or 1 for
+    every image, is centred.
     """
     split = data.split("train")
     batch = preprocess_batch([split.image(index) for index in range(min(len(split), BATCH))], spec)
@@ -215,10 +217,13 @@ def _scale_head(model: Any, head: Any, batch: Any) -> None:
         return
     features = env.keras().Model(model.inputs, head.input)(batch, training=False)
     activation, head.activation = head.activation, env.keras().activations.linear
-    spread = float(np.std(head(features)))
+    logits = np.asarray(head(features))
     head.activation = activation
-    if spread > 0:
-        head.kernel.assign(head.kernel * (LOGIT_SPREAD / spread))
+    scale = LOGIT_SPREAD / float(logits.std()) if logits.std() > 0 else 1.0
+    head.kernel.assign(head.kernel * scale)
+    middle = scale * float(logits.mean())
+    if logits.shape[-1] == 1 and head.use_bias and abs(middle) > SATURATED:
+        head.bias.assign(head.bias - middle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
