@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecv.bench import BenchCase, bench, judge, open_device, plan
-from edgecv.errors import EdgecvError
+from edgecv.core.errors import EdgecvError
 from edgecv.runtime.host import host_facts
 
 MAX_WIDTH = 0.06

@@ -5,7 +5,7 @@
 
 MobileNetV2-224 with random weights (they do not change the work) runs over the same generated images. Each repeat
 times all three, in turn:
-- edgecv: `edgecv.convert.ranges.observe`, what `edgecv quantize` calls, with each recipe asked for;
+- edgecv: `edgecv.convert.tflite.ranges.observe`, what `edgecv quantize` calls, with each recipe asked for;
 - stock: `TFLiteConverter` with `representative_dataset`, from the frozen function. Only its calls of
   `Calibrator.calibrate` count, not the conversion and quantisation around them;
 - ai-edge-quantizer, when it is installed: `Quantizer.calibrate`, with its default number of threads.
@@ -38,13 +38,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv import files, profiles
 from edgecv.calibration import MinMaxObserver
-from edgecv.convert import flatbuffer, ranges
-from edgecv.evaluate.statistics import t_quantile95
+from edgecv.convert.tflite import flatbuffer, ranges
+from edgecv.core import files
+from edgecv.core.progress import QUIET
 from edgecv.modelio import env
-from edgecv.progress import QUIET
 from edgecv.runtime.engines.native_log import captured
+from edgecv.tasks.paired import t_quantile95
+from edgecv.values import profiles
 
 SIDE = 224
 TOLERANCE = 1e-5
@@ -215,7 +216,7 @@ def timings(options: argparse.Namespace, function: Any, data: bytes) -> dict[str
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     from edgecv.convert.freeze import freeze
-    from edgecv.convert.tflite import convert_float, name_boundary
+    from edgecv.convert.tflite.converter import convert_float, name_boundary
 
     keras = env.keras()
     keras.utils.set_random_seed(0)

@@ -23,9 +23,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv import codec, zoo
-from edgecv.files import atomic_path
-from edgecv.pipeline import matrix
+from edgecv import zoo
+from edgecv.core import codec
+from edgecv.core.files import atomic_path
+from edgecv.jobs import zoo_check as matrix
 
 
 def one(name: str, variant: str, options: Any) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.convert_speed import MODELS, stock
-from edgecv.convert import onnx
-from edgecv.convert.built import built_tflite
+from edgecv.convert.converted import converted_tflite
 from edgecv.convert.freeze import freeze
-from edgecv.convert.tflite import convert_float, name_boundary
+from edgecv.convert.onnx import converter as onnx
+from edgecv.convert.tflite.converter import convert_float, name_boundary
 from edgecv.modelio import env
 from edgecv.runtime.engines.native_log import captured
 
@@ -39,7 +39,7 @@ def ours(model: Any) -> bytes:
 
 
 def ours_onnx(model: Any) -> bytes:
-    return onnx.convert(built_tflite(ours(model)), "float32").data
+    return onnx.convert(converted_tflite(ours(model)), "float32").data
 
 
 def stock_onnx(model: Any) -> bytes:

@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv.convert.freeze import freeze
-from edgecv.convert.tflite import convert_float
+from edgecv.convert.tflite.converter import convert_float
 from edgecv.modelio import env
 from edgecv.runtime.engines.native_log import captured
 

@@ -24,10 +24,11 @@ import tomllib
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv import codec, profiles
-from edgecv.files import write_text
+from edgecv.core import codec
+from edgecv.core.files import write_text
 from edgecv.graphs import read_tflite
 from edgecv.targets.edgetpu_latency import Load, load, time_of
+from edgecv.values import profiles
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 FITTED = ("depthwise_m_per_s", "moved_mb_per_s", "stream_mb_per_s")
@@ -114,7 +115,7 @@ def count(points: Sequence[Point]) -> dict[str, Load]:
     """Build and convert every network, in float, and count what it asks of the chip."""
     from edgecv import zoo
     from edgecv.convert.freeze import freeze
-    from edgecv.convert.tflite import convert_float
+    from edgecv.convert.tflite.converter import convert_float
 
     profile, found = profiles.target("edgetpu"), {}
     for point in points:

@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv.mappings import Inspection
 from edgecv.targets import inspect
+from edgecv.values.inspection import Inspection
 
 CLOSE = 0.03
 LEAST = 16 * 1024

@@ -25,8 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv import runtime
-from edgecv.errors import PartialAccelerationError
-from edgecv.files import atomic_path
+from edgecv.core.errors import PartialAccelerationError
+from edgecv.core.files import atomic_path
 from edgecv.graphs import read_graph
 from edgecv.runtime.image import preprocess_batch
 from edgecv.targets import inspect, vulkan
@@ -45,7 +45,7 @@ SAMPLES = 8
 
 def one(network: str, way: str, precision: str) -> dict[str, Any]:
     """Return the record of one network, computed in this process."""
-    from edgecv.pipeline import matrix
+    from edgecv.jobs import zoo_check as matrix
 
     name, _, variant = network.partition("/")
     vulkan.activate_first()
@@ -182,9 +182,9 @@ def _ops() -> list[dict[str, Any]]:
 
 
 def _by_table(path: Path) -> list[bool]:
-    from edgecv import profiles
     from edgecv.targets.gpu import by_table
     from edgecv.targets.verdict import Request
+    from edgecv.values import profiles
 
     request = Request(path=path, graph=read_graph(path), profile=profiles.target("gpu"))
     return [finding.mapped for finding in by_table(request)]

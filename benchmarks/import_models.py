@@ -68,10 +68,10 @@ def _deep(keras: Any, size: int) -> Any:
 def take(path: Path) -> dict[str, Any]:
     """Import, convert and verify one file in this process."""
     from edgecv.convert import convert
-    from edgecv.errors import EdgecvError
+    from edgecv.core.errors import EdgecvError
+    from edgecv.jobs.verify import verify
     from edgecv.modelio import load_keras
-    from edgecv.pipeline.assess import verify
-    from edgecv.specs import Head, ModelSpec, Preprocessing
+    from edgecv.values.specs import Head, ModelSpec, Preprocessing
 
     known = np.load(path.with_suffix(".npz"))
     shape = tuple(int(size) for size in known["image"].shape[1:])

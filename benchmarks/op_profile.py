@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from aa_bench import LAYERS, chain
 
 from edgecv.bench import BenchCase, bench, open_device, plan, profile
-from edgecv.errors import EdgecvError
+from edgecv.core.errors import EdgecvError
 from edgecv.runtime.host import host_facts
 
 

@@ -25,9 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv.errors import DataError
-from edgecv.files import atomic_path
-from edgecv.optional import require
+from edgecv.core.errors import DataError
+from edgecv.core.files import atomic_path
+from edgecv.core.optional import require
 
 Array = np.ndarray[Any, Any]
 SPLITS = ("train", "test")

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from slimming import edgecv, zipped
 
-from edgecv.convert.holds import held_weights
+from edgecv.convert.check.weight_census import held_weights
+from edgecv.core.files import atomic_path, write_text
 from edgecv.evaluate import paired_drop
-from edgecv.files import atomic_path, write_text
 from edgecv.runtime.host import host_facts
 
 WAYS: dict[str, tuple[tuple[str, ...], ...]] = {

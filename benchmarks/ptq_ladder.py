@@ -30,16 +30,17 @@ from edgecv.compress import equalise, weight_grid
 from edgecv.compress.layer_graph import build, flattened, read
 from edgecv.compress.rewrite import standardised
 from edgecv.convert import Preparation, convert
-from edgecv.convert.computed_by import computed_by
+from edgecv.convert.check.kernels import computed_by
+from edgecv.core.errors import ConversionError
 from edgecv.data import Dataset
-from edgecv.errors import ConversionError
 from edgecv.evaluate import KerasPredictor, evaluate
-from edgecv.evaluate.statistics import drop_between
-from edgecv.evaluations import Evaluation
+from edgecv.jobs import convert as artifacts
+from edgecv.jobs import models
+from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import LoadedModel, tool_versions
-from edgecv.pipeline import artifacts, models
-from edgecv.pipeline.assess import open_artifact
-from edgecv.profiles import calibration
+from edgecv.tasks.paired import drop_between
+from edgecv.values.evaluation import Evaluation
+from edgecv.values.profiles import calibration
 
 STEPS: dict[str, dict[str, bool]] = {
     "ptq": {},

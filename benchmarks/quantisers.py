@@ -32,15 +32,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from quantisers_chart import chart
 
-from edgecv import codec
+from edgecv.core import codec
+from edgecv.core.files import atomic_path
 from edgecv.evaluate import drop_between, evaluate
-from edgecv.evaluations import Evaluation
-from edgecv.files import atomic_path
+from edgecv.jobs import models
+from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import tool_versions
-from edgecv.pipeline import models
-from edgecv.pipeline.assess import open_artifact
-from edgecv.profiles import read_toml
 from edgecv.report import host_facts
+from edgecv.values.evaluation import Evaluation
+from edgecv.values.profiles import read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGECV = (sys.executable, str(ROOT / "cli.py"))

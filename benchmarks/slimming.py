@@ -24,12 +24,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv import codec
+from edgecv.core import codec
+from edgecv.core.files import atomic_path, sha256, write_text
 from edgecv.evaluate import paired_drop
-from edgecv.files import atomic_path, sha256, write_text
 from edgecv.modelio import load_keras
-from edgecv.profiles import read_toml
 from edgecv.runtime.host import host_facts
+from edgecv.values.profiles import read_toml
 from edgecv.zoo.profiling import profile
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from slimming import edgecv, zipped
 
-from edgecv.files import atomic_path, write_text
+from edgecv.core.files import atomic_path, write_text
 from edgecv.runtime.host import host_facts
 
 NETWORK = ("mobilenet_v2_small", "--variant", "centred")

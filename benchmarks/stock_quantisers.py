@@ -26,11 +26,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv import profiles
-from edgecv.convert import samples
-from edgecv.files import atomic_path
+from edgecv.convert.check import samples
+from edgecv.core.files import atomic_path
+from edgecv.jobs import models
 from edgecv.modelio import env
-from edgecv.pipeline import models
+from edgecv.values import profiles
 
 Array = np.ndarray[Any, Any]
 

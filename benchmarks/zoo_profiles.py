@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv import zoo
-from edgecv.files import atomic_path
+from edgecv.core.files import atomic_path
 
 
 def profiles() -> dict[str, dict[str, Any]]:

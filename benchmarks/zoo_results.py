@@ -24,10 +24,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv import codec
-from edgecv.errors import ConfigError, EdgecvError
-from edgecv.files import atomic_path
-from edgecv.profiles import read_toml
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError, EdgecvError
+from edgecv.core.files import atomic_path
+from edgecv.values.profiles import read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = {"float32": "float32.tflite", "ptq": "int8-ptq.tflite", "qat": "int8-qat.tflite"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from edgecv import runtime
-from edgecv.errors import EdgecvError
+from edgecv.core.errors import EdgecvError
 
 
 def main(model_path: str, *images: str) -> int:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgecv import optional
-from edgecv.errors import unknown_name
+from edgecv.core import optional
+from edgecv.core.errors import unknown_name
 from edgecv.runtime import host
 
 BaselineFormat = Literal["tflite", "onnx", "graphdef"]

@@ -21,9 +21,9 @@ from edgecv.bench.devices.base import Channel, Device
 from edgecv.bench.link import AgentLink
 from edgecv.bench.loop import Pair, Setting
 from edgecv.bench.records import CaseResult, Measurement
-from edgecv.errors import DeviceError, EdgecvError
-from edgecv.progress import Advance
-from edgecv.timings import DeviceFailure
+from edgecv.core.errors import DeviceError, EdgecvError
+from edgecv.core.progress import Advance
+from edgecv.values.latency import DeviceFailure
 
 THIS_HOST = "this host"
 GONE = "not tried: the device does not answer any more"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgecv.errors import ConfigError, unknown_name
+from edgecv.core.errors import ConfigError, unknown_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edgecv.latencies import Latency
+from edgecv.values.latency import Latency
 
 Verdict = Literal["faster", "slower", "no difference shown", "not comparable"]
 

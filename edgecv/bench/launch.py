@@ -13,8 +13,8 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink, Block, Loaded, Warm
 from edgecv.bench.records import Launch, Reading, Run
 from edgecv.bench.states import read_state
-from edgecv.kinds import Kind
-from edgecv.timings import DeviceState
+from edgecv.values.kind import Kind
+from edgecv.values.latency import DeviceState
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]

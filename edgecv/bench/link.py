@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edgecv import codec, errors
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Channel
-from edgecv.errors import DeviceError, EdgecvError
-from edgecv.kinds import Kind
-from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
+from edgecv.core import codec, errors
+from edgecv.core.errors import DeviceError, EdgecvError
+from edgecv.values.kind import Kind
+from edgecv.values.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
 
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")

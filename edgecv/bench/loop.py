@@ -19,8 +19,8 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.launch import Clock
 from edgecv.bench.records import CaseResult, Launch, Measurement
 from edgecv.bench.store import Save, measurement_key
-from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError
-from edgecv.progress import QUIET, Advance, Reporter
+from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError
+from edgecv.core.progress import QUIET, Advance, Reporter
 
 T = TypeVar("T")
 Pair = tuple[BenchCase, BenchCase | None]

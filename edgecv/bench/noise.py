@@ -13,7 +13,7 @@ import numpy as np
 from edgecv.bench import statistics
 from edgecv.bench.cases import BenchPlan
 from edgecv.bench.records import Launch, Run
-from edgecv.timings import Sustained
+from edgecv.values.latency import Sustained
 
 MOST_INTERRUPTED = 0.5
 INTERRUPTED_SHARE = 0.2

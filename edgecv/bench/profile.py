@@ -11,12 +11,12 @@ from edgecv.bench import matching
 from edgecv.bench.cases import BenchCase
 from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink
-from edgecv.errors import ConfigError, EdgecvError
+from edgecv.core.errors import ConfigError, EdgecvError
+from edgecv.core.optional import require
 from edgecv.graphs import Graph, read_graph
-from edgecv.optional import require
 from edgecv.runtime.container import read_manifest
 from edgecv.targets.layers import layer_names
-from edgecv.timings import OpProfile, OpTime
+from edgecv.values.latency import OpProfile, OpTime
 
 PROFILE_TIMEOUT_S = 400.0
 OLDER_AGENT = "the edgecv on the device is older than here: its agent does not profile"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecv.bench.cases import BenchCase
-from edgecv.kinds import Kind
-from edgecv.latencies import Latency
-from edgecv.timings import DeviceState
+from edgecv.values.kind import Kind
+from edgecv.values.latency import DeviceState, Latency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

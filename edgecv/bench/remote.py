@@ -12,11 +12,11 @@ import numpy as np
 from edgecv.bench.cases import BenchCase
 from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink, Opened
-from edgecv.errors import DataError, UnsupportedModelError
-from edgecv.kinds import Kind
+from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.runtime import Predictor, Session, read_manifest
 from edgecv.runtime.tensors import to_real, to_stored
-from edgecv.specs import ModelSpec
+from edgecv.values.kind import Kind
+from edgecv.values.specs import ModelSpec
 
 Array = np.ndarray[Any, Any]
 

@@ -17,9 +17,9 @@ import numpy as np
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink, Loaded
-from edgecv.kinds import Kind
-from edgecv.latencies import Start, Startup
-from edgecv.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.values.kind import Kind
+from edgecv.values.latency import Start, Startup
 
 LAUNCHES = 3
 # A warm-up that is over after its shortest: the first inference, and one more.

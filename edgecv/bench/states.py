@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgecv import codec
 from edgecv.bench.link import AgentLink
 from edgecv.bench.records import Reading, Run
-from edgecv.errors import ConfigError
-from edgecv.timings import Conditions, DeviceState, Energy
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError
+from edgecv.values.latency import Conditions, DeviceState, Energy
 
 STATE_TIMEOUT_S = 60.0
 FIGURES = ("temperatures_c", "governor", "frequency_mhz", "throttled", "energy_uj", "power_mw")

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgecv import codec, files
 from edgecv.bench.cases import BenchCase, BenchPlan
 from edgecv.bench.devices.base import Device
 from edgecv.bench.records import Measurement
-from edgecv.errors import ConfigError
+from edgecv.core import codec, files
+from edgecv.core.errors import ConfigError
 
 SCHEMA = "edgecv.bench/1"
 Save = Callable[[Measurement], None]

@@ -13,7 +13,7 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.noise import uses_cpu_time
 from edgecv.bench.records import CaseResult, Launch, Measurement, Run
 from edgecv.bench.states import conditions
-from edgecv.latencies import Latency
+from edgecv.values.latency import Latency
 
 
 def results(

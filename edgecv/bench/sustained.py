@@ -19,7 +19,7 @@ from edgecv.bench.launch import Clock, Side, may_pin
 from edgecv.bench.link import AgentLink
 from edgecv.bench.records import Launch, Reading, Run
 from edgecv.bench.states import energies, energy_missing, read_state
-from edgecv.timings import Sustained, Window
+from edgecv.values.latency import Sustained, Window
 
 # Long enough that the question in between costs a per cent or so, short enough for hundreds in a window.
 BLOCK_MS = 20.0

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgecv.bench.cases import BenchCase
-from edgecv.errors import ConfigError
-from edgecv.latencies import Latency
-from edgecv.timings import SweepPoint, ThreadSweep
+from edgecv.core.errors import ConfigError
+from edgecv.values.latency import Latency, SweepPoint, ThreadSweep
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Which samples calibrate a model, and how ranges follow from what they show: numpy only, pure.
 
-The recipes are data in the top-level folder `calibration/`; `edgecv.profiles.calibration` reads them.
+The recipes are data in the top-level folder `calibration/`; `edgecv.values.profiles.calibration` reads them.
 """
 
 from edgecv.calibration.observers import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import DataError
+from edgecv.core.errors import DataError
 
 Array = np.ndarray[Any, Any]
 BINS = 4096

@@ -17,8 +17,8 @@ import numpy as np
 
 from edgecv.calibration.clipping import Range, entropy_range, mse_range, percentile_range
 from edgecv.calibration.histogram import StreamingHistogram, finite_range
-from edgecv.errors import ConfigError, unknown_name
-from edgecv.profiles import CalibrationRecipe
+from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.values.profiles import CalibrationRecipe
 
 Array = np.ndarray[Any, Any]
 ESTIMATORS = ("minmax", "moving_average", "percentile", "mse", "entropy")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edgecv.calibration.diversity import farthest_first, features
-from edgecv.errors import ConfigError, DataError, unknown_name
-from edgecv.profiles import CalibrationRecipe
+from edgecv.core.errors import ConfigError, DataError, unknown_name
+from edgecv.values.profiles import CalibrationRecipe
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 SAMPLERS = ("stratified", "diverse", "first", "random")

@@ -28,7 +28,7 @@ def demo(
 
     Example: `edgecv demo --out demo`
     """
-    from edgecv.pipeline.demo import run_demo
+    from edgecv.jobs.demo import run_demo
 
     finished = run_demo(out, seed=seed, reporter=ConsoleReporter())
     emit_json(finished.report) if json_ else render.report(finished.report, finished.paths)
@@ -52,7 +52,7 @@ def evaluate(
 
     Example: `edgecv evaluate lenet5-int8.tflite --data digits --json`
     """
-    from edgecv.pipeline import assess
+    from edgecv.jobs import evaluate as assess
 
     request = assess.EvaluationRequest(
         data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
@@ -79,7 +79,7 @@ def debug(
 
     Example: `edgecv debug lenet5-float32.tflite lenet5-int8.tflite --data digits --rank`
     """
-    from edgecv.pipeline.debug import debug as find
+    from edgecv.jobs.debug import debug as find
 
     found = find(
         float_file, int8_file, data=data, calibration=calibration, spec=spec, samples=samples, rank=rank, top=top,
@@ -105,7 +105,7 @@ def report(
 
     Example: `edgecv report lenet5-int8.tflite --baseline lenet5.keras --data digits --out report/`
     """
-    from edgecv.pipeline import measure
+    from edgecv.jobs import report as measure
 
     request = measure.ReportRequest(
         data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine
@@ -128,7 +128,7 @@ def check(
 
     Example: `edgecv check gates.toml --junit gates.xml`
     """
-    from edgecv.pipeline import check as gate
+    from edgecv.jobs import check as gate
 
     if record is not None:
         return render.recorded(gate.record(gates, record, force=force))

@@ -80,7 +80,7 @@ def files(
 
     Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
     """
-    from edgecv.pipeline import benching
+    from edgecv.jobs import bench as benching
 
     request = benching.BenchRequest(
         devices=tuple(device or ("local",)), engine=engine, accelerator=accelerator,
@@ -113,7 +113,7 @@ def compare(
 
     Example: `edgecv bench compare new.tflite old.tflite --device local`
     """
-    from edgecv.pipeline import benching
+    from edgecv.jobs import bench as benching
 
     request = benching.BenchRequest(
         devices=(device,), engine=engine, accelerator=accelerator, threads=(threads,), plan=plan, seed=seed,

@@ -13,7 +13,7 @@ from edgecv.cli import render_models
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 if TYPE_CHECKING:
-    from edgecv.pipeline.artifacts import Plan
+    from edgecv.jobs.convert import Plan
 
 Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help="tflite or onnx; default: by the name of --out.")]
@@ -62,7 +62,8 @@ def prune(
 
     Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
     """
-    from edgecv.pipeline import models, pruning
+    from edgecv.jobs import models
+    from edgecv.jobs import prune as pruning
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
@@ -99,7 +100,8 @@ def slim(
 
     Example: `edgecv slim lenet5.keras --macs 0.5 --score taylor --rounds 2 --out slim.keras`
     """
-    from edgecv.pipeline import models, slimming
+    from edgecv.jobs import models
+    from edgecv.jobs import slim as slimming
 
     asked = slimming.SlimPlan(
         macs=macs, nbytes=nbytes, latency=latency, plan=plan, low_rank=low_rank, drop_units=drop_units, score=score,
@@ -149,7 +151,7 @@ def quantize(
 
     Example: `edgecv quantize lenet5-pruned.keras --method qat --data digits --out lenet5-pruned-int8.tflite`
     """
-    from edgecv.pipeline import artifacts
+    from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data, calibration=calibration,
@@ -177,7 +179,8 @@ def compress(
 
     Example: `edgecv compress lenet5.keras --recipe half-int8.toml --out lenet5-half.tflite`
     """
-    from edgecv.pipeline import compression, models
+    from edgecv.jobs import compress as compression
+    from edgecv.jobs import models
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     done = compression.compress(source, recipe, out=out, data=data, seed=seed, force=force, reporter=ConsoleReporter())
@@ -210,7 +213,7 @@ def convert(
 
     Example: `edgecv convert pruned.keras --sparse --out pruned-sparse.tflite`
     """
-    from edgecv.pipeline import artifacts
+    from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
@@ -220,7 +223,8 @@ def convert(
 
 
 def _make(model: Path, plan: Plan, out: Path, *, unsafe: bool, spec: Path | None, force: bool, json_: bool) -> None:
-    from edgecv.pipeline import artifacts, models
+    from edgecv.jobs import convert as artifacts
+    from edgecv.jobs import models
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
@@ -238,7 +242,8 @@ def _climb(
     force: bool,
     json_: bool,
 ) -> None:
-    from edgecv.pipeline import ladder, models
+    from edgecv.jobs import models
+    from edgecv.jobs import optimize as ladder
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
     request = ladder.LadderPlan(plan=plan, **limits)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from edgecv import codec
-from edgecv.progress import Advance
+from edgecv.core import codec
+from edgecv.core.progress import Advance
 
 
 class ConsoleReporter:

@@ -18,7 +18,7 @@ def device_list(devices: opt.Devices = None, json_: opt.Json = False) -> None:
 
     Example: `edgecv device list --devices lab.toml`
     """
-    from edgecv.pipeline import devices as jobs
+    from edgecv.jobs import devices as jobs
 
     listed = jobs.listed(devices)
     emit_json(listed) if json_ else render.listed(listed)
@@ -34,7 +34,7 @@ def device_setup(
 
     Example: `edgecv device setup arm64`
     """
-    from edgecv.pipeline import devices as jobs
+    from edgecv.jobs import devices as jobs
 
     ready = jobs.setup(name, devices=devices, force=force, reporter=ConsoleReporter())
     emit_json(ready) if json_ else render.ready(ready)
@@ -49,7 +49,7 @@ def device_doctor(
 
     Example: `edgecv device doctor pi4`
     """
-    from edgecv.pipeline import devices as jobs
+    from edgecv.jobs import devices as jobs
 
     seen = jobs.doctor(name, devices=devices)
     emit_json(seen) if json_ else render.doctor(seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecv.reportvalues import Report
+from edgecv.values.report import Report
 
 
 def baseline_line(result: Report) -> str:

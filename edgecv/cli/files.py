@@ -33,7 +33,7 @@ def targets(json_: opt.Json = False) -> None:
 
     Example: `edgecv targets`
     """
-    from edgecv.pipeline import catalogue
+    from edgecv.jobs import zoo as catalogue
 
     listed = catalogue.targets()
     emit_json(listed) if json_ else render.targets(listed)
@@ -55,7 +55,7 @@ def inspect(
 
     Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --min-mapped 95% --json`
     """
-    from edgecv.pipeline.inspecting import inspect_file
+    from edgecv.jobs.inspect import inspect_file
     from edgecv.targets import parse_minimum
 
     least = parse_minimum(min_mapped) if min_mapped is not None else None
@@ -80,9 +80,9 @@ def verify(
 
     Example: `edgecv verify lenet5-int8.tflite --device arm64`
     """
-    from edgecv.pipeline import assess
+    from edgecv.jobs import verify as verification
 
-    result = assess.verify(
+    result = verification.verify(
         file, device=device, devices=devices, engine=engine, accelerator=accelerator, precision=precision,
         partial=allow_partial,
     )  # fmt: skip
@@ -105,9 +105,9 @@ def run(
 
     Example: `edgecv run lenet5-int8.tflite seven.png --json`
     """
-    from edgecv.pipeline import assess
+    from edgecv.jobs import run as running
 
-    answer = assess.run(
+    answer = running.run(
         file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
         partial=allow_partial, reporter=ConsoleReporter(),
     )  # fmt: skip

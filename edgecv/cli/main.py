@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from edgecv.errors import EdgecvError
+from edgecv.core.errors import EdgecvError
 
 INTERRUPTED = 130
 

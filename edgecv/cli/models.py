@@ -21,7 +21,7 @@ def zoo_list(json_: opt.Json = False) -> None:
 
     Example: `edgecv zoo list`
     """
-    from edgecv.pipeline import catalogue
+    from edgecv.jobs import zoo as catalogue
 
     entries = catalogue.entries()
     emit_json(entries) if json_ else render.zoo_entries(entries)
@@ -38,7 +38,7 @@ def zoo_show(
 
     Example: `edgecv zoo show lenet5 --json`
     """
-    from edgecv.pipeline import catalogue
+    from edgecv.jobs import zoo as catalogue
 
     shown = catalogue.show(name, variant=variant, input_size=input_size, width=width)
     emit_json(shown) if json_ else render.zoo_entry(shown)
@@ -54,7 +54,7 @@ def zoo_check(
 
     Example: `edgecv zoo check lenet5`
     """
-    from edgecv.pipeline import matrix
+    from edgecv.jobs import zoo_check as matrix
 
     cells = matrix.check(name, variant=variant, input_size=input_size, reporter=ConsoleReporter())
     emit_json(cells) if json_ else render.matrix(cells)
@@ -70,7 +70,7 @@ def data_show(
 
     Example: `edgecv data show digits`
     """
-    from edgecv.pipeline import catalogue
+    from edgecv.jobs import zoo as catalogue
 
     described = catalogue.dataset(uri)
     emit_json(described) if json_ else render.dataset(described)
@@ -101,14 +101,14 @@ def train(
 
     Example: `edgecv train lenet5 --data digits --out lenet5.keras`
     """
-    from edgecv.pipeline import models
+    from edgecv.jobs import train as training_job
 
-    plan = models.TrainPlan(
+    plan = training_job.TrainPlan(
         name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
         recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, teacher=teacher,
         log_dir=log_dir, seed=seed,
     )  # fmt: skip
-    saved = models.train(plan, out=out, force=force, reporter=ConsoleReporter())
+    saved = training_job.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
 
 
@@ -123,7 +123,8 @@ def split(
 
     Example: `edgecv split lenet5.keras --at f6 --out parts`
     """
-    from edgecv.pipeline import models
+    from edgecv.jobs import models
+    from edgecv.jobs import split as splitting
 
-    parts = models.split(models.Source(path=model), at=at, out=out, force=force)
+    parts = splitting.split(models.Source(path=model), at=at, out=out, force=force)
     emit_json(parts) if json_ else render.split_parts(parts)

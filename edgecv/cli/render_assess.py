@@ -6,8 +6,8 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import baseline_line, interval, size_text
-from edgecv.evaluations import Evaluation
-from edgecv.reportvalues import Report
+from edgecv.values.evaluation import Evaluation
+from edgecv.values.report import Report
 
 
 def evaluation(result: Evaluation) -> None:

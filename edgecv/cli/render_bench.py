@@ -7,9 +7,8 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import baseline_line, interval
-from edgecv.latencies import Latency, Startup
-from edgecv.reportvalues import ArtifactResult, Report
-from edgecv.timings import DeviceState, OpProfile, ThreadSweep
+from edgecv.values.latency import DeviceState, Latency, OpProfile, Startup, ThreadSweep
+from edgecv.values.report import ArtifactResult, Report
 
 MOST_OPS = 20
 

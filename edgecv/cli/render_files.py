@@ -6,7 +6,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import size_text
-from edgecv.mappings import Advice, Compilation, Inspection, PredictedLatency
+from edgecv.values.inspection import Advice, Compilation, Inspection, PredictedLatency
 
 
 def targets(listed: Any) -> None:

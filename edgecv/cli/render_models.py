@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecv.cli import render_kept
+from edgecv.cli import render_traits as render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import shape_text, size_text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecv.errors import GateFailure
-from edgecv.mappings import Inspection
+from edgecv.core.errors import GateFailure
+from edgecv.values.inspection import Inspection
 
 
 def require_mapped(found: Inspection, least: Any) -> None:

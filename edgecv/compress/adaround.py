@@ -20,7 +20,7 @@ import numpy as np
 from edgecv.compress import weight_grid as grid
 from edgecv.compress.moments import Quadratic, quadratic
 from edgecv.compress.side_by_side import Choice, Site, Walked, walk
-from edgecv.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter
 
 Array = grid.Array
 ZETA, GAMMA = 1.1, -0.1

@@ -11,7 +11,7 @@ from typing import Any
 from edgecv.compress import weight_grid as grid
 from edgecv.compress.moments import quadratic
 from edgecv.compress.side_by_side import Choice, Site, Walked, walk
-from edgecv.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter
 
 Array = grid.Array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio.env import keras
 
 

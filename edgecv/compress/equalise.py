@@ -23,8 +23,8 @@ import numpy as np
 
 from edgecv.compress.layer_graph import Call, LayerGraph, build, read
 from edgecv.compress.weight_grid import Array, solvable
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import keras
-from edgecv.progress import QUIET, Reporter
 
 TRANSPARENT = frozenset(
     {"MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "ZeroPadding2D", "Cropping2D"}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.compress.cloning import check_graph, copy_layer
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio.env import keras
 
 Array = np.ndarray[Any, Any]

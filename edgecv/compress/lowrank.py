@@ -11,15 +11,15 @@ import numpy as np
 
 from edgecv.compress.layer_graph import Array, Call, LayerGraph, build, flattened, read
 from edgecv.compress.names import PART
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import keras, seed_everything
-from edgecv.progress import QUIET, Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
+from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset

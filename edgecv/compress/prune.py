@@ -10,16 +10,16 @@ from edgecv.compress.cloning import clone, copy_layer
 from edgecv.compress.layer_graph import flattened
 from edgecv.compress.names import source_layer_name
 from edgecv.compress.sparsity import KERNEL_LAYERS, Sparsity, is_custom_prunable, measure, unwrapped
-from edgecv.errors import ConversionError, UnsupportedModelError
+from edgecv.core.errors import ConversionError, UnsupportedModelError
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import seed_everything, tfmot
-from edgecv.progress import QUIET, Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.batches import batches_per_epoch
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
+from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset

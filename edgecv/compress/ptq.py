@@ -13,8 +13,8 @@ from edgecv.compress.bias_correction import correct_bias
 from edgecv.compress.equalise import equalise
 from edgecv.compress.layer_graph import flattened
 from edgecv.compress.rewrite import standardised
-from edgecv.errors import DataError
-from edgecv.progress import QUIET, Reporter
+from edgecv.core.errors import DataError
+from edgecv.core.progress import QUIET, Reporter
 
 Array = np.ndarray[Any, Any]
 SHRINK = {8: 1.0, 4: 0.5}

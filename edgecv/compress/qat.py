@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecv.compress.fakequant import annotated, set_ranges
-from edgecv.compress.kept import check_kept, kept, project
 from edgecv.compress.layer_graph import flattened
+from edgecv.compress.preserved import check_kept, kept, project
 from edgecv.compress.rewrite import standardised
 from edgecv.compress.sparsity import Sparsity, measure
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import seed_everything
-from edgecv.progress import QUIET, Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.batches import Samples, ordered_batches
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
+from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgecv.compress.layer_graph import Call, LayerGraph, build, filled, read
 from edgecv.compress.weight_grid import Array, solvable
-from edgecv.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

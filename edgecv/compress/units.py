@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecv.compress.layer_graph import Call, LayerGraph, build, flattened, read
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import seed_everything
-from edgecv.progress import QUIET, Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
+from edgecv.values.specs import ModelSpec
 from edgecv.zoo.profiling import profile
 
 if TYPE_CHECKING:

@@ -10,21 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import codec, files
-from edgecv.convert import samples, verify
-from edgecv.convert.built import Built
+from edgecv.convert.check import samples
+from edgecv.convert.check import structure as verify
+from edgecv.convert.converted import Converted
 from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.layers import layer_map, output_layers
 from edgecv.convert.request import Request
+from edgecv.core import codec, files
+from edgecv.core.errors import ConversionError, DeviceError, UnsupportedModelError
+from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
-from edgecv.errors import ConversionError, DeviceError, UnsupportedModelError
 from edgecv.graphs import read_graph
-from edgecv.manifest import Golden, Manifest, Provenance, pack_array
 from edgecv.modelio import LoadedModel, tool_versions
-from edgecv.profiles import CalibrationRecipe
-from edgecv.progress import Reporter
 from edgecv.runtime import Predictor, load, preprocess
-from edgecv.specs import ModelSpec
+from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array
+from edgecv.values.profiles import CalibrationRecipe
+from edgecv.values.specs import ModelSpec
 
 Array = np.ndarray[Any, Any]
 
@@ -82,7 +83,7 @@ class Job:
     preparation: Preparation | None = None
 
 
-def write(built: Built, job: Job, out: Path) -> Artifact:
+def write(built: Converted, job: Job, out: Path) -> Artifact:
     """Write a converted model with its manifest, once it has passed its checks.
 
     Raises:
@@ -99,7 +100,7 @@ def write(built: Built, job: Job, out: Path) -> Artifact:
     return Artifact(path=out, manifest=manifest, size_bytes=out.stat().st_size, sha256=files.sha256(out), check=check)
 
 
-def _checked(path: Path, built: Built, job: Job) -> tuple[Manifest, verify.Check]:
+def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, verify.Check]:
     request, model = job.request, job.source.model
     graph = read_graph(path)
     verify.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
@@ -163,7 +164,7 @@ def _pack(image: Array, outputs: list[Array]) -> Golden:
     return Golden(image=pack_array(image), outputs=tuple(pack_array(output) for output in outputs))
 
 
-def _manifest(built: Built, job: Job) -> Manifest:
+def _manifest(built: Converted, job: Job) -> Manifest:
     request, earlier = job.request, job.source.manifest
     return Manifest(
         spec=job.spec,

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.convert import flatbuffer
-from edgecv.errors import UnsupportedModelError
-from edgecv.manifest import KEY, Manifest, to_json
-from edgecv.optional import require
+from edgecv.convert.tflite import flatbuffer
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.optional import require
+from edgecv.values.manifest import KEY, Manifest, to_json
 
 
 def embed_tflite(data: bytes, manifest: Manifest) -> bytes:

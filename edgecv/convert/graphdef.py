@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgecv import files
 from edgecv.convert.freeze import freeze
+from edgecv.core import files
 
 
 def write_graphdef(model: Any, path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from edgecv import profiles
-from edgecv.convert import onnx, tflite
-from edgecv.convert.verify import STATIC
-from edgecv.errors import ConfigError, unknown_name
-from edgecv.profiles import CalibrationRecipe
-from edgecv.progress import Reporter
-from edgecv.specs import SCHEMES, Format, Method, Scheme
+from edgecv.convert.check.structure import STATIC
+from edgecv.convert.onnx import converter as onnx
+from edgecv.convert.tflite import converter as tflite
+from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.core.progress import Reporter
+from edgecv.values import profiles
+from edgecv.values.profiles import CalibrationRecipe
+from edgecv.values.specs import SCHEMES, Format, Method, Scheme
 
 FORMATS = {"tflite": tflite.SCHEMES, "onnx": onnx.SCHEMES}
 IO_DTYPES = {"tflite": ("int8", "uint8", "float32"), "onnx": ("int8", "float32")}

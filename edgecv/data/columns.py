@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.core.errors import DataError
 from edgecv.data.dataset import ONLY, Target
 from edgecv.data.splits import check_classes, check_range
-from edgecv.errors import DataError
 
 Array = np.ndarray[Any, Any]
 

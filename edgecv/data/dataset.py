@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgecv.errors import DataError, unknown_name
-from edgecv.specs import Task
+from edgecv.core.errors import DataError, unknown_name
+from edgecv.values.specs import Task
 
 Array = np.ndarray[Any, Any]
 Image = np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgecv.data.dataset import Array, Dataset, Split, Target
 from edgecv.data.duplicates import count_duplicates
-from edgecv.specs import Task
+from edgecv.values.specs import Task
 
 SIZED = 256
 """Training samples whose size is looked at: decoding every image of a large folder would take minutes."""

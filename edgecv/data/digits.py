@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgecv.core.optional import require
 from edgecv.data.dataset import Dataset, Split, classes
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, stratified
-from edgecv.optional import require
 
 LEVELS = 16
 

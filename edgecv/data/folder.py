@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.data.dataset import Dataset, Split, classes
 from edgecv.data.grouping import divide
 from edgecv.data.sources import SUFFIXES, FileImages, check_header
 from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, Indices, check_classes
-from edgecv.errors import ConfigError, DataError
 
 PARTS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
 

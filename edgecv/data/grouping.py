@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.core.errors import DataError
 from edgecv.data.dataset import Array, Images, Target
 from edgecv.data.duplicates import content_ids
 from edgecv.data.splits import ORDER, Indices, rank, shared_out, stratified
-from edgecv.errors import DataError
 
 MIN_PATTERN = 10
 """A pattern of labels that fewer samples show cannot be shared out in the right proportions: such ones are pooled."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgecv.core.errors import DataError, unknown_name
 from edgecv.data.columns import read_more, read_target
 from edgecv.data.dataset import ONLY, Array, Dataset, Split
 from edgecv.data.grouping import divide
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import ORDER, VALIDATION_SHARE, Indices
-from edgecv.errors import DataError, unknown_name
 from edgecv.modelio import env
 
 SETS = {

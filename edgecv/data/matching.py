@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgecv.core.errors import ConfigError
 from edgecv.data.dataset import Target
-from edgecv.errors import ConfigError
-from edgecv.specs import Head
+from edgecv.values.specs import Head
 
 
 def match_targets(heads: Sequence[Head], targets: Sequence[Target], *, dataset: str) -> tuple[int, ...]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.data.columns import check_finite, read_more, read_target
 from edgecv.data.dataset import ONLY, Dataset, Split, Target
 from edgecv.data.grouping import check_apart, divide
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import ORDER, TEST_SHARE, VALIDATION_SHARE, Indices
-from edgecv.errors import ConfigError, DataError
 
 Array = np.ndarray[Any, Any]
 STORE_UINT8 = "store uint8 pixels in 0..255: normalisation belongs to the model's spec"

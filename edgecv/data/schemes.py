@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.errors import ConfigError
+from edgecv.core.registry import Registry
 from edgecv.data.dataset import Dataset
 from edgecv.data.digits import open_digits
 from edgecv.data.folder import open_folder
 from edgecv.data.keras_sets import open_keras
 from edgecv.data.npz import open_npz
 from edgecv.data.tfds import open_tfds
-from edgecv.errors import ConfigError
-from edgecv.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

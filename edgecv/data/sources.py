@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import files
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.core.optional import require
 from edgecv.data.dataset import Image
-from edgecv.errors import ConfigError, DataError
-from edgecv.optional import require
 from edgecv.runtime.image import load_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})

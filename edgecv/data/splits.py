@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import DataError
+from edgecv.core.errors import DataError
 
 ORDER = ("train", "validation", "test")
 TEST_SHARE = 0.2

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecv.data.dataset import Dataset, Split, Target
 from edgecv.data.sources import ArrayImages
-from edgecv.specs import Head, ModelSpec
+from edgecv.values.specs import Head, ModelSpec
 
 Array = np.ndarray[Any, Any]
 WAVES = 4

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.core.errors import ConfigError, DataError, EdgecvError, nearest
+from edgecv.core.optional import require
 from edgecv.data.columns import read_more, read_target
 from edgecv.data.dataset import ONLY, Array, Dataset, Image, Images, Split, Target
 from edgecv.data.grouping import divide
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import ORDER, TEST_SHARE, VALIDATION_SHARE, Indices
-from edgecv.errors import ConfigError, DataError, EdgecvError, nearest
 from edgecv.modelio import env
-from edgecv.optional import require
 
 IN_MEMORY_BYTES = 512 * 2**20
 """Decoded samples of a split are kept in memory up to this size; larger ones are read again at each access."""

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Target, match_targets
-from edgecv.errors import ConfigError, DataError
-from edgecv.evaluate.classification import classification
-from edgecv.evaluate.multilabel import multilabel
-from edgecv.evaluate.regression import regression
-from edgecv.evaluations import Evaluation, HeadEvaluation
-from edgecv.progress import QUIET, Reporter
 from edgecv.runtime.image import preprocess_batch
-from edgecv.specs import Head, ModelSpec
+from edgecv.tasks.classification import classification
+from edgecv.tasks.multilabel import multilabel
+from edgecv.tasks.regression import regression
+from edgecv.values.evaluation import Evaluation, HeadEvaluation
+from edgecv.values.specs import Head, ModelSpec
 
 Array = np.ndarray[Any, Any]
 

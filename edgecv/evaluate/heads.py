@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgecv.errors import DataError
-from edgecv.evaluate.statistics import drop_between
-from edgecv.evaluations import Evaluation, HeadEvaluation
-from edgecv.reportvalues import HeadResult
+from edgecv.core.errors import DataError
+from edgecv.tasks.paired import drop_between
+from edgecv.values.evaluation import Evaluation, HeadEvaluation
+from edgecv.values.report import HeadResult
 
 
 def heads_of(evaluation: Evaluation) -> tuple[HeadEvaluation, ...]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import DataError
-from edgecv.manifest import Manifest
+from edgecv.core.errors import DataError
 from edgecv.modelio import env
 from edgecv.modelio.keras_files import LoadedModel
 from edgecv.runtime.image import load_image, preprocess
-from edgecv.runtime.postprocess import Prediction, read_outputs
-from edgecv.specs import ModelSpec
+from edgecv.tasks.prediction import Prediction, read_outputs
+from edgecv.values.manifest import Manifest
+from edgecv.values.specs import ModelSpec
 
 Array = np.ndarray[Any, Any]
 

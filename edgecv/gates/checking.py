@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgecv import reportfile
-from edgecv.errors import ConfigError, nearest
-from edgecv.evaluations import LOWER_IS_BETTER
-from edgecv.files import PathLike
+from edgecv.core.errors import ConfigError, nearest
+from edgecv.core.files import PathLike
 from edgecv.gates.format import Bound, Gate, RatioBound, load
-from edgecv.latencies import Latency
-from edgecv.mappings import MappingSummary
-from edgecv.reportvalues import ArtifactResult, Report
+from edgecv.values.evaluation import LOWER_IS_BETTER
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, Report, explanation, read_report
 
 Status = Literal["pass", "explained", "regression", "gain", "missing", "unknown"]
 PASSING: frozenset[str] = frozenset({"pass", "explained"})
@@ -127,7 +126,7 @@ def _read_named(source: Path, named: str | None) -> Report:
         raise ConfigError(
             f"{source} names no report", hint='add report = "PATH/report.json", relative to the gates file'
         )
-    return reportfile.read(source.parent / named)
+    return read_report(source.parent / named)
 
 
 def _matching(pattern: str, report: Report) -> list[ArtifactResult]:
@@ -209,7 +208,7 @@ def _ratio(report: Report, artifact: ArtifactResult, latency: Latency) -> _Found
 
 
 def _why(report: Report, artifact: ArtifactResult, figure: str) -> str:
-    return reportfile.explanation(report.warnings, artifact.name, figure) or "the report does not say why"
+    return explanation(report.warnings, artifact.name, figure) or "the report does not say why"
 
 
 def _compare(

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgecv import codec
-from edgecv.errors import ConfigError
-from edgecv.files import PathLike
-from edgecv.kinds import Kind
-from edgecv.profiles import read_toml
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError
+from edgecv.core.files import PathLike
+from edgecv.values.kind import Kind
+from edgecv.values.profiles import read_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgecv import reportfile
-from edgecv.evaluations import LOWER_IS_BETTER
-from edgecv.latencies import Latency
-from edgecv.reportvalues import ArtifactResult, Report
+from edgecv.values.evaluation import LOWER_IS_BETTER
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, Report, explanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ def _round(number: float) -> str:
 
 
 def _unknown(report: Report, artifact: ArtifactResult, figure: str) -> str:
-    why = reportfile.explanation(report.warnings, artifact.name, figure) or "the report does not say why"
+    why = explanation(report.warnings, artifact.name, figure) or "the report does not say why"
     # A TOML comment holds one line without control characters.
     line = "".join(c if c.isprintable() else " " for c in why)
     return f"# {figure} is not recorded: {line}"

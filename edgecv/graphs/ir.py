@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 
 GraphFormat = Literal["tflite", "onnx"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import files
-from edgecv.errors import UnsupportedModelError
+from edgecv.core import files
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.graphs.ir import Graph, Op, Tensor
-from edgecv.optional import require
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _DTYPES = {"float": "float32", "double": "float64"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecv import files
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.graphs.ir import Graph
 from edgecv.graphs.onnx import read_onnx
 from edgecv.graphs.tflite import read_tflite

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import files
-from edgecv.errors import UnsupportedModelError
+from edgecv.core import files
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.graphs.ir import Graph, Op, Tensor
 from edgecv.graphs.sparsity import Dimension, dense
-from edgecv.optional import require
 
 _IDENTIFIER = b"TFL3"
 _BITS = {"complex64": 64, "complex128": 128, "bfloat16": 16, "int4": 4, "uint4": 4, "int2": 2, "bool": 8}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.optional import require
+from edgecv.core.optional import require
 from edgecv.runtime.engines.native_log import captured
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 
 MERGES = {"Add": "Add", "Subtract": "Subtract", "Multiply": "Multiply", "Maximum": "Maximum", "Minimum": "Minimum"}

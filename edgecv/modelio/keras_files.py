@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import files
-from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
-from edgecv.manifest import KEY, Manifest, from_json, to_json
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.modelio import env, keras_import, wrapped
 from edgecv.modelio.provenance import manifest_for
 from edgecv.modelio.safety import refuse_code
-from edgecv.optional import require
-from edgecv.specs import ModelSpec
+from edgecv.values.manifest import KEY, Manifest, from_json, to_json
+from edgecv.values.specs import ModelSpec
 
 MEMBER = f"{KEY}.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.modelio import env
 from edgecv.modelio.keras3_ops import is_operation, layer_of
-from edgecv.optional import require
 
 TOLERANCE = 1e-4
 # Layers with the same meaning in Keras 2 and 3.

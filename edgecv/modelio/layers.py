@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
 
 tf, keras = env.tensorflow(), env.keras()

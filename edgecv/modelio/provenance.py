@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecv import __version__
-from edgecv.manifest import Manifest, Provenance
-from edgecv.specs import Method, ModelSpec
+from edgecv.values.manifest import Manifest, Provenance
+from edgecv.values.specs import Method, ModelSpec
 
 TOOLS = ("numpy", "tensorflow", "tensorflow-cpu", "tf-keras", "keras", "tensorflow-model-optimization")
 

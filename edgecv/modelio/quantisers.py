@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.core.optional import require
 from edgecv.modelio import env
-from edgecv.optional import require
 
 tf, keras = env.tensorflow(), env.keras()
 _quantization = env.tfmot().quantization.keras

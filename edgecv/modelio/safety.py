@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 
 MODULES = frozenset({"keras", "tf_keras", "tensorflow_model_optimization"})
 OWN_MODULE = "edgecv.modelio.layers"

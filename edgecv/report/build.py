@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgecv import files
-from edgecv.errors import ConfigError
-from edgecv.evaluations import Drop, Evaluation
-from edgecv.kinds import Kind
-from edgecv.latencies import Latency
-from edgecv.manifest import Manifest
-from edgecv.mappings import MappingSummary
-from edgecv.reportvalues import ArtifactResult, HeadResult
+from edgecv.core import files
+from edgecv.core.errors import ConfigError
+from edgecv.values.evaluation import Drop, Evaluation
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.kind import Kind
+from edgecv.values.latency import Latency
+from edgecv.values.manifest import Manifest
+from edgecv.values.report import ArtifactResult, HeadResult
 
 
 def artifact_result(

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from edgecv.report.figures import baseline_sentence
-from edgecv.reportfile import explanation
-from edgecv.reportvalues import ArtifactResult, Report
+from edgecv.values.report import ArtifactResult, Report, explanation
 
 _Unknown = Callable[[ArtifactResult], bool]
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecv.evaluations import Drop
 from edgecv.report.axes import Axis, make_axis
 from edgecv.report.markup import Markup, el, join
+from edgecv.values.evaluation import Drop
 
 if TYPE_CHECKING:
-    from edgecv.evaluate.layer_cost import LayerCost, Ranking
-    from edgecv.evaluate.layer_noise import LayerNoise
+    from edgecv.diagnose.layer_cost import LayerCost, Ranking
+    from edgecv.diagnose.layer_noise import LayerNoise
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 960, 250, 150, 8, 24, 44
 SHOWN = 30

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgecv.kinds import Kind
-from edgecv.latencies import Latency
-from edgecv.mappings import MappingSummary
-from edgecv.reportvalues import ArtifactResult, Baseline, Report
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.kind import Kind
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, Baseline, Report
 
 UNKNOWN = "unknown"
 _KIND_ORDER: tuple[Kind, ...] = ("measured", "simulated", "predicted")

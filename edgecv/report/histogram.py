@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecv.latencies import Latency
 from edgecv.report import figures as show
 from edgecv.report.axes import Axis, make_axis
 from edgecv.report.markup import Markup, el
+from edgecv.values.latency import Latency
 
 WIDTH, HEIGHT, BASE, BINS = 460, 132, 100, 40
 _TAIL = 1.15

@@ -6,11 +6,11 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgecv.manifest import Provenance
 from edgecv.report import figures as show
 from edgecv.report import html_charts, html_details, html_tables, tables
 from edgecv.report.markup import Markup, el, escape, join
-from edgecv.reportvalues import Report
+from edgecv.values.manifest import Provenance
+from edgecv.values.report import Report
 
 
 def render(report: Report, *, provenance: Mapping[str, Provenance] | None = None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgecv.evaluations import LOWER_IS_BETTER
-from edgecv.latencies import Latency
 from edgecv.report import figures as show
 from edgecv.report.markup import Markup, el
 from edgecv.report.scatter import Chart, Point, Shape, legend_mark, scatter
-from edgecv.reportvalues import ArtifactResult, Report
+from edgecv.values.evaluation import LOWER_IS_BETTER
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, Report
 
 SHAPES: dict[str, Shape] = {"tflite": "circle", "onnx": "diamond", "keras": "square"}
 _LONGEST_LABEL = 30

@@ -6,14 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from edgecv import codec
-from edgecv.latencies import Latency
-from edgecv.manifest import Provenance
+from edgecv.core import codec
 from edgecv.report import figures as show
 from edgecv.report import tables
 from edgecv.report.histogram import histogram
 from edgecv.report.markup import Markup, el, join
-from edgecv.reportvalues import ArtifactResult, HeadResult, Report
+from edgecv.values.latency import Latency
+from edgecv.values.manifest import Provenance
+from edgecv.values.report import ArtifactResult, HeadResult, Report
 
 # A matrix of more classes is no longer readable; the list of most confused pairs says the same.
 LARGEST_MATRIX = 30

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from edgecv.kinds import Kind
-from edgecv.mappings import MappingSummary
 from edgecv.report import figures as show
 from edgecv.report.html_details import badge, definitions
 from edgecv.report.markup import Markup, el, join
 from edgecv.report.tables import Cell, Column, Table
-from edgecv.reportvalues import ArtifactResult, Report
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.kind import Kind
+from edgecv.values.report import ArtifactResult, Report
 
 
 def table(content: Table, *, links: dict[str, str] | None = None) -> Markup:

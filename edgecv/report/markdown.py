@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from edgecv.report import figures as show
 from edgecv.report import tables
-from edgecv.reportvalues import DatasetInfo, Report
+from edgecv.values.report import DatasetInfo, Report
 
 
 def render(report: Report) -> str:

@@ -1,6 +1,6 @@
 """The JSON Schema of report.json, generated from the dataclasses so that the two cannot drift apart.
 
-Types and required keys come from edgecv.reportvalues and what it is made of; the constraints that types cannot say
+Types and required keys come from edgecv.values.report and what it is made of; the constraints that types cannot say
 (ranges, vocabularies) and the descriptions stand here. `report.schema.json` beside this file is the published copy.
 """
 
@@ -14,9 +14,23 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from edgecv.latencies import Latency, Start, Startup
-from edgecv.mappings import MappingSummary, Unmapped
-from edgecv.reportvalues import (
+from edgecv.values.inspection import MappingSummary, Unmapped
+from edgecv.values.latency import (
+    Conditions,
+    DeviceFailure,
+    DeviceState,
+    Energy,
+    Latency,
+    OpProfile,
+    OpTime,
+    Start,
+    Startup,
+    Sustained,
+    SweepPoint,
+    ThreadSweep,
+    Window,
+)
+from edgecv.values.report import (
     REPORT_SCHEMA,
     UNKNOWN,
     ArtifactResult,
@@ -26,19 +40,7 @@ from edgecv.reportvalues import (
     LatencySummary,
     Report,
 )
-from edgecv.specs import SCHEMES, Format, Method
-from edgecv.timings import (
-    Conditions,
-    DeviceFailure,
-    DeviceState,
-    Energy,
-    OpProfile,
-    OpTime,
-    Sustained,
-    SweepPoint,
-    ThreadSweep,
-    Window,
-)
+from edgecv.values.specs import SCHEMES, Format, Method
 
 _SHA256: dict[str, Any] = {"pattern": "^[0-9a-f]{64}$"}
 _SHARE: dict[str, Any] = {"minimum": 0, "maximum": 1}

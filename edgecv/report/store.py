@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgecv import codec, files, reportfile
-from edgecv.errors import ConfigError, EdgecvError
-from edgecv.manifest import Provenance
+from edgecv.core import codec, files
+from edgecv.core.errors import ConfigError, EdgecvError
 from edgecv.report import html, markdown
 from edgecv.report.build import relative_path
 from edgecv.report.completeness import completed
-from edgecv.reportvalues import Report
 from edgecv.runtime.container import read_manifest
+from edgecv.values.manifest import Provenance
+from edgecv.values.report import Report, read_report
 
-read = reportfile.read
+read = read_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgecv.evaluations import LOWER_IS_BETTER
-from edgecv.kinds import Kind
-from edgecv.latencies import Latency
-from edgecv.mappings import Unmapped
 from edgecv.report import figures as show
-from edgecv.reportvalues import ArtifactResult, Report
+from edgecv.values.evaluation import LOWER_IS_BETTER
+from edgecv.values.inspection import Unmapped
+from edgecv.values.kind import Kind
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, Report
 
 
 @dataclass(frozen=True, slots=True)

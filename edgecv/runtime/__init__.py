@@ -15,8 +15,8 @@ from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
 from edgecv.runtime.golden import GoldenDifference, GoldenResult, replay
 from edgecv.runtime.image import load_image, preprocess, preprocess_batch
-from edgecv.runtime.postprocess import Prediction
 from edgecv.runtime.predictor import Predictor, load
+from edgecv.tasks.prediction import Prediction
 
 __all__ = [
     "GoldenDifference",

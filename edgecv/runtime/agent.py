@@ -41,15 +41,15 @@ import sys
 import time
 from typing import IO, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 import edgecv
-from edgecv.codec import decode
-from edgecv.errors import ConfigError, EdgecvError, unknown_name
-from edgecv.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
+from edgecv.core.codec import decode
+from edgecv.core.errors import ConfigError, EdgecvError, unknown_name
 from edgecv.runtime import host, open_session, profiling, telemetry
+from edgecv.runtime.tensors import seeded_input
 from edgecv.runtime.timing import time_block, time_each, warm_up
+from edgecv.values.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
 
 try:
     import resource
@@ -216,16 +216,6 @@ def peak_rss_bytes() -> Optional[int]:
         return peak
     unit = 1 if sys.platform == "darwin" else 1024
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
-
-
-def seeded_input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:
-    """Return random values for one input: uniform in 0..1 for floats, over the type's whole range for integers."""
-    rng = np.random.default_rng(seed)
-    kind = np.dtype(dtype)
-    if kind.kind in "iu":
-        limits = np.iinfo(kind)
-        return rng.integers(limits.min, limits.max, size=tuple(shape), dtype=kind, endpoint=True)
-    return rng.random(tuple(shape)).astype(kind)
 
 
 def serve(lines: Iterable[str], out: IO[str], open_session: Opener) -> int:

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import List, Optional
 
-from edgecv.errors import DeviceError
-from edgecv.runtime.profiling import Record, Runs
+from edgecv.core.errors import DeviceError
+from edgecv.runtime.op_records import Record, Runs
 
 PROGRAM = "benchmark_model"
 SOURCE = f"{PROGRAM} --enable_op_profiling"

@@ -12,10 +12,10 @@ import os
 import struct
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
-from edgecv.files import PathLike
-from edgecv.manifest import KEY, Manifest, from_json
-from edgecv.specs import Format
+from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
+from edgecv.core.files import PathLike
+from edgecv.values.manifest import KEY, Manifest, from_json
+from edgecv.values.specs import Format
 
 Buffer = Union[bytes, mmap.mmap]
 

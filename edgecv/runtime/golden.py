@@ -8,10 +8,10 @@ from typing import Any, Protocol, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import UnsupportedModelError
-from edgecv.manifest import Golden, GoldenArray, Manifest, unpack_array
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.runtime.image import preprocess
-from edgecv.specs import ModelSpec
+from edgecv.values.manifest import Golden, GoldenArray, Manifest, unpack_array
+from edgecv.values.specs import ModelSpec
 
 Array = NDArray[Any]
 

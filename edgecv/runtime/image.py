@@ -13,9 +13,9 @@ from typing import Any, Callable, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, DataError
-from edgecv.optional import require
-from edgecv.specs import ModelSpec, Preprocessing
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.core.optional import require
+from edgecv.values.specs import ModelSpec, Preprocessing
 
 Array = NDArray[Any]
 

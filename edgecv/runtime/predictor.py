@@ -10,16 +10,16 @@ from typing import Any, List, Optional, Sequence, Tuple, Type
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import DataError, UnsupportedModelError
-from edgecv.files import PathLike
-from edgecv.manifest import Manifest, TensorInfo
+from edgecv.core.errors import DataError, UnsupportedModelError
+from edgecv.core.files import PathLike
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
 from edgecv.runtime.image import load_image, preprocess
-from edgecv.runtime.postprocess import Prediction, read_outputs
 from edgecv.runtime.tensors import to_real, to_stored
-from edgecv.specs import ModelSpec
+from edgecv.tasks.prediction import Prediction, read_outputs
+from edgecv.values.manifest import Manifest, TensorInfo
+from edgecv.values.specs import ModelSpec
 
 Array = NDArray[Any]
 

@@ -9,52 +9,24 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, MissingDependencyError, UnsupportedModelError
-from edgecv.optional import available, require
+from edgecv.core.errors import ConfigError, MissingDependencyError, UnsupportedModelError
+from edgecv.core.optional import available, require
 from edgecv.runtime.container import check_tflite, sniff
 from edgecv.runtime.engines.native_log import captured
+from edgecv.runtime.op_records import Record, Runs
+from edgecv.runtime.tensors import seeded_input
 
 WARMUP_RUNS = 5
 MIN_RUNS = 5
 # LiteRtProfilerEventType: an operator of the file, and an operator inside a delegate. Source: litert_profiler_event.h.
 OPERATOR, IN_DELEGATE = 2, (4, 8)
 _DELEGATES = ("delegate", "tflitexnnpack")
-
-
-@dataclass(frozen=True)
-class Record:
-    """One operator in one run.
-
-    Attributes:
-        name: In the profiler's words.
-        op: Operator of the file, "" when the profiler does not say.
-        index: Its position in the file; None when the profiler does not say.
-        node: Its name in the file; None for formats without.
-    """
-
-    name: str
-    op: str
-    index: Optional[int]
-    node: Optional[str]
-    us: float
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Profiled runs: the operators of each, and the whole inference."""
-
-    source: str
-    records: List[List[Record]]
-    inference_us: List[float]
-    resolution_us: float
-    note: str = ""
 
 
 def answer(request: Dict[str, Any]) -> Dict[str, Any]:
@@ -148,7 +120,7 @@ def _litert(path: str, threads: int, seed: int, limit: _Limit) -> Runs:
     records: List[List[Record]] = []
     inference: List[float] = []
     # LiteRT's library logs each step to stderr.
-    with captured(), ProfiledModel(path, threads, lambda shape, dtype: _input(shape, dtype, seed)) as model:
+    with captured(), ProfiledModel(path, threads, lambda shape, dtype: seeded_input(shape, dtype, seed)) as model:
         for _ in range(WARMUP_RUNS):
             model.invoke()
         while not limit.reached(len(records)):
@@ -169,7 +141,7 @@ def _onnxruntime(path: str, threads: int, seed: int, limit: _Limit) -> Runs:
     from edgecv.runtime.engines.onnx import OnnxSession
 
     plain = OnnxSession(path, threads, ["CPUExecutionProvider"])
-    feed = {info.name: _input(info.shape, info.dtype, seed) for info in plain.inputs}
+    feed = {info.name: seeded_input(info.shape, info.dtype, seed) for info in plain.inputs}
     plain.close()
     with tempfile.TemporaryDirectory(prefix="edgecv-profile-") as folder:
         options = runtime.SessionOptions()
@@ -245,12 +217,6 @@ def _midmean(times: NDArray[Any]) -> NDArray[Any]:
     cut = times.shape[0] // 4
     middle = np.sort(times, axis=0)[cut : times.shape[0] - cut]
     return np.asarray(middle.mean(axis=0))
-
-
-def _input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:
-    from edgecv.runtime.agent import seeded_input
-
-    return seeded_input(shape, dtype, seed)
 
 
 def _version(distribution: str) -> str:

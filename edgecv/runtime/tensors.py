@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import DataError
-from edgecv.manifest import TensorInfo
+from edgecv.core.errors import DataError
+from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
 
@@ -45,3 +45,13 @@ def to_real(stored: Array, info: TensorInfo) -> Array:
     steps = stored.astype(np.float32) - np.float32(info.zero_point or 0)
     real: Array = steps * np.float32(info.scale)
     return real
+
+
+def seeded_input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:
+    """Return random values for one input: uniform in 0..1 for floats, over the type's whole range for integers."""
+    rng = np.random.default_rng(seed)
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        return rng.integers(limits.min, limits.max, size=tuple(shape), dtype=kind, endpoint=True)
+    return rng.random(tuple(shape)).astype(kind)

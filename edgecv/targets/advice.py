@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from edgecv.graphs import Op
-from edgecv.mappings import Advice
-from edgecv.profiles import TargetProfile
 from edgecv.targets.verdict import join_names
+from edgecv.values.inspection import Advice
+from edgecv.values.profiles import TargetProfile
 
 MoreMapped = Callable[[frozenset[int]], int]
 """Returns how many operators would map if these, refused so far, were supported."""

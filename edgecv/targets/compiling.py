@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecv import files, profiles
-from edgecv.errors import ConfigError, ConversionError
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, ConversionError
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.registry import Registry
 from edgecv.graphs import read_graph, read_tflite
-from edgecv.mappings import Compilation, Inspection
-from edgecv.progress import QUIET, Reporter
-from edgecv.registry import Registry
 from edgecv.targets.inspection import describe, inspect
 from edgecv.targets.vendor import with_manifest
 from edgecv.targets.verdict import Procedure, Request, Verdict
+from edgecv.values import profiles
+from edgecv.values.inspection import Compilation, Inspection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

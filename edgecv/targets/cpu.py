@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edgecv import profiles
+from edgecv.core.optional import require
 from edgecv.graphs import Graph, Op
-from edgecv.optional import require
-from edgecv.profiles import KernelRule, TargetProfile
 from edgecv.runtime import host
 from edgecv.runtime.engines import onnx
 from edgecv.targets.kernel_kinds import is_weighted, kind_of
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, join_names, wrong_format
+from edgecv.values import profiles
+from edgecv.values.profiles import KernelRule, TargetProfile
 
 _XNNPACK = Finding(status="Delegated to XNNPACK", mapped=True, certainty="accelerator")
 _KERNEL = Finding(status="Builtin kernel", mapped=True, certainty="accelerator")

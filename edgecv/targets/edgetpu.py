@@ -9,10 +9,8 @@ import math
 from collections.abc import Set
 from dataclasses import replace
 
-from edgecv import files
+from edgecv.core import files
 from edgecv.graphs import Graph, Op, Tensor, partition, read_graph
-from edgecv.mappings import Advice, PredictedLatency
-from edgecv.profiles import OpRule, TargetProfile
 from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_memory import on_the_edge, parameter_bytes
@@ -32,6 +30,8 @@ from edgecv.targets.edgetpu_rules import (
 from edgecv.targets.table import limit
 from edgecv.targets.vendor import find_tool
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
+from edgecv.values.inspection import Advice, PredictedLatency
+from edgecv.values.profiles import OpRule, TargetProfile
 
 NOTE = (
     "predicted from the compiler's table and published logs; it can still fail on the whole file "

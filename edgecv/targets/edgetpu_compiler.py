@@ -6,10 +6,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from edgecv.errors import ConversionError, UnsupportedModelError
+from edgecv.core.errors import ConversionError, UnsupportedModelError
 from edgecv.graphs import Graph, read_tflite
-from edgecv.mappings import ParameterBytes
-from edgecv.profiles import TargetProfile
 from edgecv.targets.compiling import COMPILERS, Compiled, Compiler
 from edgecv.targets.edgetpu import COMPILED, PROGRAM, VARIABLE, judge_on_edgetpu
 from edgecv.targets.edgetpu_latency import predict
@@ -17,6 +15,8 @@ from edgecv.targets.edgetpu_log import CompilerLog, explain, parse
 from edgecv.targets.edgetpu_rules import MAPPED
 from edgecv.targets.vendor import Tool, left_on_cpu, require_tool, run_tool
 from edgecv.targets.verdict import Finding, Request, Verdict
+from edgecv.values.inspection import ParameterBytes
+from edgecv.values.profiles import TargetProfile
 
 TIMEOUT_S = 900.0
 _OWN_TIMEOUT_S = 600  # the compiler's own is 180 s, from version 16 on

@@ -9,12 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.graphs import Graph, Op
-from edgecv.mappings import PredictedLatency
-from edgecv.profiles import TargetProfile
 from edgecv.targets.edgetpu_memory import UNCOUNTED, layer_bytes, streamed_ops, with_cache
 from edgecv.targets.table import limit
+from edgecv.values.inspection import PredictedLatency
+from edgecv.values.profiles import TargetProfile
 
 _MULTIPLIERS = 4096
 _RENAMING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")

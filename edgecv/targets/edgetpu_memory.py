@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecv.graphs import Graph, Op, constant
-from edgecv.mappings import ParameterBytes
-from edgecv.profiles import TargetProfile
 from edgecv.targets.table import limit
+from edgecv.values.inspection import ParameterBytes
+from edgecv.values.profiles import TargetProfile
 
 _CONVOLUTIONS = ("CONV_2D", "TRANSPOSE_CONV")
 _LANES = 64

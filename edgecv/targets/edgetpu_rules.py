@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.registry import Registry
 from edgecv.graphs import Graph, Op, Tensor, constant
-from edgecv.mappings import Certainty
-from edgecv.profiles import TargetProfile
-from edgecv.registry import Registry
 from edgecv.targets.table import limit
+from edgecv.values.inspection import Certainty
+from edgecv.values.profiles import TargetProfile
 
 # The compiler's own words.
 MAPPED = "Mapped to Edge TPU"

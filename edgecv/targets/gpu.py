@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecv.graphs import Graph, Op, constant, partition
-from edgecv.kinds import Kind
-from edgecv.mappings import Certainty
 from edgecv.targets.gpu_probe import Answer, Runner, ask
 from edgecv.targets.table import judge_by_table, limit
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 from edgecv.targets.vulkan import Driver, drivers
+from edgecv.values.inspection import Certainty
+from edgecv.values.kind import Kind
 
 WRONG_ABOVE = 0.5
 """Relative difference from the CPU above which answers are called wrong: far beyond float16's rounding."""

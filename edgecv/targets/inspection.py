@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecv import files, profiles
-from edgecv.errors import UnsupportedModelError
+from edgecv.core import files
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.graphs import Graph, arena_bytes, read_graph
-from edgecv.mappings import Inspection, MappingSummary, OpVerdict, Unmapped
-from edgecv.profiles import TargetProfile
-from edgecv.progress import QUIET, Reporter
 from edgecv.runtime.container import read_manifest
 from edgecv.targets.layers import layer_names
 from edgecv.targets.verdict import PROCEDURES, Request, Verdict
+from edgecv.values import profiles
+from edgecv.values.inspection import Inspection, MappingSummary, OpVerdict, Unmapped
+from edgecv.values.profiles import TargetProfile
 
 
 def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIET) -> Inspection:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgecv.errors import ConfigError
-from edgecv.mappings import Inspection
+from edgecv.core.errors import ConfigError
+from edgecv.values.inspection import Inspection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.graphs import Graph, Op
-from edgecv.profiles import TargetProfile
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, wrong_format
+from edgecv.values.profiles import TargetProfile
 
 
 def judge_by_table(request: Request) -> Verdict:

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecv.errors import ConfigError, ConversionError
+from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.graphs import Graph, Op, read_tflite
-from edgecv.mappings import PredictedLatency
-from edgecv.profiles import TargetProfile
 from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.compiling import COMPILERS, Compiled, Compiler
 from edgecv.targets.table import judge_by_table
 from edgecv.targets.vendor import Tool, find_tool, left_on_cpu, require_tool, run_tool
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, wrong_format
+from edgecv.values.inspection import PredictedLatency
+from edgecv.values.profiles import TargetProfile
 
 PROGRAM = "vela"
 VARIABLE = "EDGECV_VELA"

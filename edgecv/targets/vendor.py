@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecv import files
 from edgecv.convert.embed import embed_tflite
-from edgecv.errors import ConversionError, MissingDependencyError
+from edgecv.core import files
+from edgecv.core.errors import ConversionError, MissingDependencyError
 from edgecv.graphs import Graph
 from edgecv.runtime.container import read_manifest
 from edgecv.targets.layers import layer_names

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.registry import Registry
 from edgecv.graphs import Graph
-from edgecv.kinds import Kind
-from edgecv.mappings import Advice, Certainty, ParameterBytes, PredictedLatency
-from edgecv.profiles import TargetProfile
-from edgecv.progress import QUIET, Reporter
-from edgecv.registry import Registry
+from edgecv.values.inspection import Advice, Certainty, ParameterBytes, PredictedLatency
+from edgecv.values.kind import Kind
+from edgecv.values.profiles import TargetProfile
 
 UNKNOWN_BYTES = ParameterBytes(on_chip=None, streamed=None)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.errors import DataError, EdgecvError
+from edgecv.core.errors import DataError, EdgecvError
 from edgecv.modelio.env import tensorflow
 from edgecv.runtime.image import preprocess_batch
-from edgecv.specs import Head, ModelSpec
 from edgecv.train.augment import Augmentation, augment
+from edgecv.values.specs import Head, ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Split

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import Reporter
 from edgecv.modelio.env import keras, tensorflow
-from edgecv.progress import Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.batches import Floats, Source, Targets
+from edgecv.values.specs import ModelSpec
 
 BATCH = 64
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.modelio.env import keras
 from edgecv.train.recipes import Stage
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgecv.files import atomic_path
+from edgecv.core.files import atomic_path
 from edgecv.modelio.env import tensorflow
-from edgecv.specs import ModelSpec
 from edgecv.train.state import Epoch
+from edgecv.values.specs import ModelSpec
 
 
 def logger(folder: Path, spec: ModelSpec, *, stage: str) -> Callable[[tuple[Epoch, ...]], None]:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import Reporter
 from edgecv.modelio.env import keras, tensorflow
-from edgecv.progress import Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train import state as states
 from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, training_batches
 from edgecv.train.losses import balanced, distillation_loss, is_regression, model_loss, validation_metric
 from edgecv.train.randomness import reseed, reseedable
 from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor
 from edgecv.train.state import Array, Epoch, State
+from edgecv.values.specs import ModelSpec
 
 EVALUATION_BATCH = 256
 

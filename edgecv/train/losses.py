@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.modelio.env import keras, tensorflow
-from edgecv.specs import Head, ModelSpec
 from edgecv.train.recipes import TrainRecipe
+from edgecv.values.specs import Head, ModelSpec
 
 Loss = Callable[[Any, Any], Any]
 """(targets, outputs float32 (n, units)) -> scalar float32 tensor, the mean over the batch. Targets are int64 (n,) for

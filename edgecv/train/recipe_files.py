@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgecv import codec
-from edgecv.errors import unknown_name
-from edgecv.profiles import read_toml
-from edgecv.specs import ModelSpec
+from edgecv.core import codec
+from edgecv.core.errors import unknown_name
 from edgecv.train.recipes import TrainRecipe
+from edgecv.values.profiles import read_toml
+from edgecv.values.specs import ModelSpec
 
 FOLDER = Path(__file__).resolve().parent / "shipped"
 DEFAULT = "_default"

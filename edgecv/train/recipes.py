@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from edgecv.errors import ConfigError, unknown_name
+from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.train.augment import Augmentation
 
 NO_AUGMENTATION = Augmentation()

@@ -12,8 +12,8 @@ from typing import Any, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.files import atomic_path
-from edgecv.progress import Reporter
+from edgecv.core.files import atomic_path
+from edgecv.core.progress import Reporter
 
 Array = npt.NDArray[Any]
 SCHEMA = "edgecv.training-state/1"

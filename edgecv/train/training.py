@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import match_targets
 from edgecv.modelio.env import seed_everything
-from edgecv.progress import QUIET, Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.batches import Samples, Source
 from edgecv.train.features import cached, cut
 from edgecv.train.freezing import frozen
@@ -17,6 +16,7 @@ from edgecv.train.logs import logger
 from edgecv.train.loop import Fitted, Hooks, fit
 from edgecv.train.recipes import NO_AUGMENTATION, Stage, TrainRecipe
 from edgecv.train.state import Epoch, weights_digest
+from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio.env import keras
-from edgecv.specs import Head, ModelSpec
 from edgecv.train.recipes import Stage, TrainRecipe
+from edgecv.values.specs import Head, ModelSpec
 
 HEAD = "head"
 HEAD_EPOCHS = 0.25

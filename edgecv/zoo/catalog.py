@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
+from edgecv.core.registry import Registry
 from edgecv.modelio import env
-from edgecv.registry import Registry
-from edgecv.specs import ModelSpec
+from edgecv.values.specs import ModelSpec
 from edgecv.zoo.entry import Build, ZooEntry
 from edgecv.zoo.families import (
     alexnet,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgecv.errors import ConfigError, unknown_name
-from edgecv.specs import Activation, Head, ModelSpec, Preprocessing, Task
+from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.values.specs import Activation, Head, ModelSpec, Preprocessing, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 
 FLOAT_BYTES = 4
 # Layers that hand their input's buffer on in inference.

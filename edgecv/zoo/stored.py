@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecv import codec
+from edgecv.core import codec
 from edgecv.zoo.profiling import ModelProfile
 
 FOLDER = Path(__file__).resolve().parent

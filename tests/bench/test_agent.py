@@ -13,8 +13,8 @@ import pytest
 from edgecv.bench import BenchCase, plan
 from edgecv.bench.devices.local import LocalDevice, ProcessChannel
 from edgecv.bench.link import AgentLink
-from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
-from edgecv.runtime.agent import seeded_input
+from edgecv.core.errors import ConfigError, DeviceError, UnsupportedModelError
+from edgecv.runtime.tensors import seeded_input
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from edgecv.bench.batch import GONE, lane
 from edgecv.bench.cases import BenchCase
 from edgecv.bench.devices import open_device
 from edgecv.bench.devices.fake import FakeDevice, FakeModel
-from edgecv.errors import ConfigError, DeviceError
-from edgecv.progress import Quiet
+from edgecv.core.errors import ConfigError, DeviceError
+from edgecv.core.progress import Quiet
 
 from .test_local import TINY
 from .test_loop import SHORT, STEADY

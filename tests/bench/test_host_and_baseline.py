@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edgecv import optional
 from edgecv.bench import choose_baseline_engine, host_facts
 from edgecv.bench.baseline import Probes, tensorflow_gpus
 from edgecv.bench.devices import LocalDevice, open_device
-from edgecv.errors import ConfigError, MissingDependencyError
+from edgecv.core import optional
+from edgecv.core.errors import ConfigError, MissingDependencyError
 from edgecv.runtime import host
 
 CPU = {"cpu_model": "Some CPU", "gpu": {"kind": "none", "driver": None}}

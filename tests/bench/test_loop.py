@@ -8,7 +8,7 @@ import pytest
 from edgecv.bench import BenchCase, BenchPlan, ResultsFile, bench, plan
 from edgecv.bench.devices.fake import FakeDevice, FakeModel
 from edgecv.bench.records import Measurement
-from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, DeviceError, UnsupportedModelError
 
 SHORT = BenchPlan(min_launches=3, max_launches=8, launch_seconds=0.01, min_rounds=6, max_rounds=12, max_seconds=100)
 STEADY = {"a": FakeModel(median_ms=2.0), "b": FakeModel(median_ms=1.0, load_ms=7.0, peak_rss_bytes=9)}

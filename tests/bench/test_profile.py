@@ -12,9 +12,9 @@ import pytest
 
 from edgecv.bench import BenchCase, checked, open_device, profile
 from edgecv.bench.devices.fake import FakeDevice
-from edgecv.errors import DeviceError, MissingDependencyError, UnsupportedModelError
-from edgecv.runtime import benchmark_model, profiling
-from edgecv.timings import OpProfile
+from edgecv.core.errors import DeviceError, MissingDependencyError, UnsupportedModelError
+from edgecv.runtime import benchmark_model, op_records, profiling
+from edgecv.values.latency import OpProfile
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +125,13 @@ def test_an_onnx_trace_without_its_first_runs():
     assert len(profiling.read_onnx_trace(trace(1), "here").records) == 1
 
 
-def record(us: float, name: str = "A") -> profiling.Record:
-    return profiling.Record(name, name, 0, None, us)
+def record(us: float, name: str = "A") -> op_records.Record:
+    return op_records.Record(name, name, 0, None, us)
 
 
 def test_times_are_means_of_the_middle_half_of_runs_alike():
     rows = [[record(us)] for us in (1, 2, 3, 900)] + [[record(7), record(7, "extra")]]
-    done = profiling.averaged(profiling.Runs("s", rows, [10.0, 20.0, 30.0, 40.0, 999.0], 1.0))
+    done = profiling.averaged(op_records.Runs("s", rows, [10.0, 20.0, 30.0, 40.0, 999.0], 1.0))
     assert done["runs"] == 4, "the run with another operator is left out"
     assert done["ops"][0]["ms"] == pytest.approx(2.5e-3)
     assert done["inference_ms"] == pytest.approx(25e-3)
@@ -139,7 +139,7 @@ def test_times_are_means_of_the_middle_half_of_runs_alike():
 
 def test_a_profile_of_nothing_is_an_error():
     with pytest.raises(UnsupportedModelError, match="recorded no operator"):
-        profiling.averaged(profiling.Runs("s", [[], []], [1.0, 1.0], 1.0))
+        profiling.averaged(op_records.Runs("s", [[], []], [1.0, 1.0], 1.0))
 
 
 # In the layout of TensorFlow's core/util/stats_calculator.cc.

@@ -9,7 +9,7 @@ from edgecv.bench import BenchPlan, ResultsFile
 from edgecv.bench.devices.fake import FakeDevice
 from edgecv.bench.records import Launch, Measurement, Run
 from edgecv.bench.store import measurement_key
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 
 RUN = Run(
     engine="e 1",

@@ -10,7 +10,7 @@ from edgecv.bench import BenchCase, BenchPlan, ResultsFile, bench
 from edgecv.bench.devices import open_device
 from edgecv.bench.devices.fake import FakeDevice, FakeModel
 from edgecv.bench.sustained import drift
-from edgecv.errors import ConfigError, DeviceError
+from edgecv.core.errors import ConfigError, DeviceError
 
 PLAN = BenchPlan(sustained_s=10.0, window_s=2.0)
 MODELS = {"a": FakeModel(median_ms=2.0, block_sigma=0.01), "b": FakeModel(median_ms=1.0)}

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from edgecv.bench import BenchCase, parse_threads, sweep, sweep_cases
-from edgecv.errors import ConfigError
-from edgecv.latencies import Latency
+from edgecv.core.errors import ConfigError
+from edgecv.values.latency import Latency
 
 
 def latency(threads: int, ratio: float | None, ci95: tuple[float, float] | None) -> Latency:

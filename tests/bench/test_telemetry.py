@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from edgecv import codec
 from edgecv.bench.devices.fake import FakeDevice
 from edgecv.bench.link import AgentLink
 from edgecv.bench.records import Reading
 from edgecv.bench.states import energies, energy_missing, read_state
+from edgecv.core import codec
 from edgecv.runtime import telemetry
-from edgecv.timings import DeviceState
+from edgecv.values.latency import DeviceState
 
 FIGURES = {"temperatures_c", "governor", "frequency_mhz", "throttled", "energy_uj", "power_mw"}
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgecv.calibration.histogram import BINS, StreamingHistogram
-from edgecv.errors import DataError
+from edgecv.core.errors import DataError
 
 values = arrays(np.float32, st.integers(1, 200), elements=st.floats(-1e6, 1e6, width=32))
 

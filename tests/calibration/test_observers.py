@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgecv import profiles
 from edgecv.calibration import MinMaxObserver, MovingAverageObserver, PercentileObserver, make_observer
 from edgecv.calibration.observers import ESTIMATORS
-from edgecv.errors import ConfigError, DataError
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.values import profiles
 
 batches = st.lists(
     arrays(np.float32, st.integers(1, 20), elements=st.floats(-100, 100, width=32)), min_size=1, max_size=5

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from edgecv.calibration import select
 from edgecv.calibration.sampling import SAMPLERS
-from edgecv.errors import ConfigError, DataError
-from edgecv.profiles import CalibrationRecipe
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.values.profiles import CalibrationRecipe
 
 
 def recipe(sampler, count):

@@ -5,7 +5,7 @@ import pytest
 
 from edgecv.compress.canonical import canonical
 from edgecv.compress.layer_graph import flattened
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio import layers as ours
 

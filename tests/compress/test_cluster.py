@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgecv.compress.cluster import ClusterRecipe, cluster, distinct_values, gzip_bytes
+from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError
 from edgecv.train import train
 from tests.train.small import RECIPE, SPEC, dataset, model
 

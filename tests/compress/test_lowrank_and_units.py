@@ -10,8 +10,8 @@ import pytest
 from edgecv.compress.layer_graph import build, read
 from edgecv.compress.lowrank import LowRankRecipe, factored, factorise, ranks_for
 from edgecv.compress.units import UnitsRecipe, ablation, drop_units, dropped, residual_units
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.train import train
 from tests.compress.slim.networks import NETWORKS, randomised

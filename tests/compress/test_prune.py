@@ -10,8 +10,8 @@ import pytest
 from edgecv.compress import PruneRecipe, measure, prune
 from edgecv.compress.prune import check_reached
 from edgecv.compress.sparsity import Sparsity
+from edgecv.core.errors import ConfigError, ConversionError, UnsupportedModelError
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, ConversionError, UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.train import train
 from tests.train.small import RECIPE, SPEC, Listener, dataset, model

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv import profiles, runtime, zoo
+from edgecv import runtime, zoo
 from edgecv.compress import PruneRecipe, QatRecipe, measure, prune, quantize_aware
 from edgecv.convert import convert
+from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset, open_dataset
-from edgecv.errors import ConfigError
 from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel, manifest_for
 from edgecv.runtime import preprocess_batch
-from edgecv.specs import ModelSpec
 from edgecv.train import train
+from edgecv.values import profiles
+from edgecv.values.specs import ModelSpec
 from tests.train.small import RECIPE, SPEC, Listener, dataset, model
 
 QAT = QatRecipe(epochs=2, learning_rate=5e-4, seed=1)

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv import profiles
 from edgecv.compress import QatRecipe, quantize_aware
 from edgecv.convert import convert
+from edgecv.core.errors import ConversionError
 from edgecv.data.synthetic import synthetic
-from edgecv.errors import ConversionError
 from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
 from edgecv.modelio import layers as ours
-from edgecv.specs import Head, ModelSpec, Preprocessing
+from edgecv.values import profiles
+from edgecv.values.specs import Head, ModelSpec, Preprocessing
 from edgecv.zoo import blocks
 
 keras = env.keras()

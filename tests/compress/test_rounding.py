@@ -12,7 +12,7 @@ from edgecv.compress.layer_graph import read
 from edgecv.compress.moments import quadratic
 from edgecv.compress.ptq import PtqRecipe, prepare
 from edgecv.compress.side_by_side import Site
-from edgecv.errors import DataError
+from edgecv.core.errors import DataError
 from edgecv.modelio import env
 
 tf, keras = env.tensorflow(), env.keras()

@@ -7,11 +7,11 @@ import pytest
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
-from edgecv import profiles
 from edgecv.data import Dataset, Target
 from edgecv.data.dataset import Split
 from edgecv.modelio import LoadedModel, env
-from edgecv.specs import Head, ModelSpec, Preprocessing
+from edgecv.values import profiles
+from edgecv.values.specs import Head, ModelSpec, Preprocessing
 
 LABELS = ("left", "right", "both")
 

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from edgecv.convert import embed_onnx, embed_tflite, flatbuffer
+from edgecv.convert import embed_onnx, embed_tflite
 from edgecv.convert.freeze import freeze
-from edgecv.convert.tflite import convert_float, name_boundary
-from edgecv.errors import UnsupportedModelError
+from edgecv.convert.tflite import flatbuffer
+from edgecv.convert.tflite.converter import convert_float, name_boundary
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.graphs import read_tflite
-from edgecv.manifest import Manifest, Provenance
 from edgecv.runtime import read_manifest
+from edgecv.values.manifest import Manifest, Provenance
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 import pytest
 
 from edgecv.convert.request import check_calibration, check_request
-from edgecv.errors import ConfigError
-from edgecv.profiles import CalibrationRecipe
-from edgecv.progress import QUIET
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET
+from edgecv.values.profiles import CalibrationRecipe
 
 
 class Notes:

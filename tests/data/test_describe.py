@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecv import codec
 from edgecv.cli.main import main
+from edgecv.core import codec
 from edgecv.data import Dataset, Split, Target, describe, open_dataset
 from edgecv.data.sources import ArrayImages
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from edgecv.core.errors import ConfigError
 from edgecv.data import describe, open_dataset
-from edgecv.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import describe, open_dataset
-from edgecv.errors import ConfigError, DataError
 
 
 def fill(folder, n, *, value=0, mode="L", suffix=".png"):

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgecv.core.errors import DataError
 from edgecv.data import Target
 from edgecv.data.grouping import check_apart, divide, grouped, merged
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import stratified
-from edgecv.errors import DataError
 
 SHARES = {"test": 0.2, "validation": 0.15}
 

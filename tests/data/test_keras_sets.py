@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import describe, open_dataset
 from edgecv.data.keras_sets import SETS
-from edgecv.errors import ConfigError, DataError
 from edgecv.modelio import env
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import describe, open_dataset
-from edgecv.errors import ConfigError, DataError
 
 
 def arrays(n=20, shape=(6, 5), classes=2):

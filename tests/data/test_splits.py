@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgecv.core.errors import DataError
 from edgecv.data.splits import check_classes, stratified
-from edgecv.errors import DataError
 
 SHARES = {"test": 0.2, "validation": 0.15}
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from edgecv.core.errors import ConfigError, DataError, MissingDependencyError
 from edgecv.data import describe, open_dataset, tfds
-from edgecv.errors import ConfigError, DataError, MissingDependencyError
 
 
 class DatasetNotFoundError(ValueError):

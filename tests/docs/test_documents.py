@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edgecv import codec
 from edgecv.cli.main import main
-from edgecv.profiles import read_toml
-from edgecv.specs import ModelSpec
+from edgecv.core import codec
+from edgecv.values.profiles import read_toml
+from edgecv.values.specs import ModelSpec
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])

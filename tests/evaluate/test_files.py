@@ -8,12 +8,12 @@ import pytest
 
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
-from edgecv import codec
 from edgecv.cli import render_files
 from edgecv.cli.main import main
+from edgecv.core import codec
+from edgecv.jobs.evaluate import EvaluationRequest, evaluate_file
 from edgecv.modelio import env, manifest_for, save_keras
-from edgecv.pipeline.assess import EvaluationRequest, evaluate_file
-from edgecv.specs import Head, ModelSpec
+from edgecv.values.specs import Head, ModelSpec
 
 HEADS = (
     Head(name="age", task="regression", activation="linear", labels=("years",), metric="mae"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgecv.latencies import Latency
-from edgecv.mappings import MappingSummary
-from edgecv.reportvalues import ArtifactResult, DatasetInfo, Report
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, DatasetInfo, Report
 
 LATENCY = Latency(
     device="local", engine="ai-edge-litert 2.3.0", accelerator="cpu", threads=1, kind="measured", load_ms=1.0,

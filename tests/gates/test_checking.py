@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecv import gates
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.gates.checking import _Found, _judge
 from edgecv.report.store import to_json
 

@@ -1,7 +1,7 @@
 import pytest
 
 from edgecv import gates
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 
 BOUND = "{reference = 1, tolerance_down = 0, tolerance_up = 0}"
 

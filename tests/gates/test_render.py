@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from edgecv import gates
-from edgecv.codec import encode
+from edgecv.core.codec import encode
 
 TEXT = """
 [[gate]]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.graphs import constant, read_graph, read_onnx
 from tests.graphs.tiny import build, lenet
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.graphs import constant, read_tflite
 from tests.graphs.tiny import N, Net, T, build, lenet, options
 

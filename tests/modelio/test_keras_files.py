@@ -5,8 +5,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from edgecv import files, zoo
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv import zoo
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio import env, load_keras, manifest_for, save_keras, tool_versions
 
 keras = env.keras()

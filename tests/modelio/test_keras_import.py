@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env, keras_import, load_keras
 
 tf_keras = env.keras()

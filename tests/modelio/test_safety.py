@@ -1,6 +1,6 @@
 import pytest
 
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio.safety import refuse_code
 
 

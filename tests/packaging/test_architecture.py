@@ -11,17 +11,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "edgecv"
-VOCABULARY = (
-    "errors registry optional codec files progress specs manifest "
-    "kinds timings latencies mappings evaluations reportvalues reportfile profiles"
+# A module may import from its own part and from the parts before it; see docs/architecture.md.
+PARTS = (
+    "core values tasks graphs calibration runtime modelio data zoo train compress convert targets "
+    "evaluate diagnose bench gates report jobs cli"
 ).split()
-# A module may import from its own rank and from the ranks before it; see docs/architecture.md.
-STAGES = (
-    "graphs runtime modelio data zoo train compress calibration convert targets "
-    "evaluate bench gates report pipeline cli"
-).split()
-RANKS = VOCABULARY + STAGES
-RUNTIME_VOCABULARY = {"errors", "codec", "specs", "manifest", "registry", "optional", "files"}
+# What an installation on a device loads: numpy, one interpreter and these.
+ON_DEVICES = {"core", "values", "tasks", "runtime"}
 HEAVY = set(
     "tensorflow tf_keras keras tensorflow_model_optimization tf2onnx onnx onnxruntime ai_edge_litert tflite_runtime "
     "ai_edge_quantizer tensorflow_datasets sklearn PIL psutil flatbuffers scipy matplotlib".split()
@@ -58,7 +54,7 @@ def module_level(tree: ast.Module) -> Iterator[str]:
 
 
 def ours(names: Iterator[str]) -> set[str]:
-    return {name.split(".")[1] for name in names if name.startswith("edgecv.")} & set(RANKS)
+    return {name.split(".")[1] for name in names if name.startswith("edgecv.")} & set(PARTS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -67,10 +63,9 @@ def test_imports_point_one_way(path: Path) -> None:
     if part == "__init__":
         assert not ours(imports(ast.parse(path.read_text())))
         return
-    assert part in RANKS, f"edgecv/{part} has no rank: add it to RANKS and to docs/architecture.md"
+    assert part in PARTS, f"edgecv/{part} has no place: add it to PARTS and to docs/architecture.md"
     for name in ours(imports(ast.parse(path.read_text()))):
-        both_vocabulary = part in VOCABULARY and name in VOCABULARY
-        assert both_vocabulary or RANKS.index(name) <= RANKS.index(part), f"{part} must not import {name}"
+        assert PARTS.index(name) <= PARTS.index(part), f"{part} must not import {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -80,11 +75,11 @@ def test_heavy_packages_are_imported_inside_functions_only(path: Path) -> None:
     assert not tops & (HEAVY | ({"typer", "rich"} - allowed))
 
 
-def test_the_runtime_imports_numpy_the_vocabulary_and_itself_only() -> None:
+def test_the_runtime_imports_numpy_and_what_devices_have_only() -> None:
     stdlib = sys.stdlib_module_names
-    for path in sorted((PACKAGE / "runtime").rglob("*.py")):
+    for path in sorted(path for part in ("runtime", "tasks") for path in (PACKAGE / part).rglob("*.py")):
         tree = ast.parse(path.read_text())
-        assert ours(imports(tree)) <= RUNTIME_VOCABULARY | {"runtime"}, path
+        assert ours(imports(tree)) <= ON_DEVICES, path
         tops = {name.split(".")[0] for name in module_level(tree)} - {"edgecv", "numpy", "__future__"}
         assert tops <= stdlib, path
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecv.latencies import Latency
-from edgecv.mappings import MappingSummary, Unmapped
-from edgecv.reportvalues import ArtifactResult, Baseline, DatasetInfo, LatencySummary, Report
+from edgecv.values.inspection import MappingSummary, Unmapped
+from edgecv.values.latency import Latency
+from edgecv.values.report import ArtifactResult, Baseline, DatasetInfo, LatencySummary, Report
 
 # (scheme, method, sparsity, size share, latency ratio, top-1)
 VARIANTS = [

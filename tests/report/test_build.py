@@ -2,12 +2,12 @@ import hashlib
 
 import pytest
 
-from edgecv.errors import ConfigError
-from edgecv.evaluations import Drop
-from edgecv.manifest import Manifest, Provenance
-from edgecv.mappings import MappingSummary
+from edgecv.core.errors import ConfigError
 from edgecv.report import artifact_result
-from edgecv.specs import Head, ModelSpec
+from edgecv.values.evaluation import Drop
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.manifest import Manifest, Provenance
+from edgecv.values.specs import Head, ModelSpec
 
 SPEC = ModelSpec(name="m", input_shape=(2,), heads=(Head("y", "regression", "linear"),))
 MANIFEST = Manifest(

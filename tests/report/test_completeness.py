@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from edgecv.report import completed
-from edgecv.reportfile import explanation
+from edgecv.values.report import explanation
 
 
 def bare(artifact, **changes):

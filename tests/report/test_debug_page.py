@@ -3,10 +3,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from edgecv.evaluate.layer_cost import LayerCost, Ranking, Trial
-from edgecv.evaluate.layer_noise import LayerNoise
-from edgecv.evaluations import Drop
+from edgecv.diagnose.layer_cost import LayerCost, Ranking, Trial
+from edgecv.diagnose.layer_noise import LayerNoise
 from edgecv.report import debug_page
+from edgecv.values.evaluation import Drop
 
 DROP = Drop(value=0.25, ci95=(0.1, 0.4))
 

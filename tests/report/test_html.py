@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from edgecv.manifest import Provenance
-from edgecv.mappings import Unmapped
 from edgecv.report import html
 from edgecv.report.html_charts import _point, _shared_prefix
-from edgecv.reportvalues import HeadResult
+from edgecv.values.inspection import Unmapped
+from edgecv.values.manifest import Provenance
+from edgecv.values.report import HeadResult
 
 EVIL = "<script>alert(1)</script>\"'&]]>${title}"
 VOID = {"meta", "input", "br", "hr"}

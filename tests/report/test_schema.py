@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from edgecv import codec
+from edgecv.core import codec
 from edgecv.report import completed, report_schema, schema_path
 from edgecv.report.schema import schema_text
 from edgecv.report.store import to_json

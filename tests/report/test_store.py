@@ -4,7 +4,7 @@ import json
 import pytest
 
 from edgecv import report as reports
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.report.store import to_json
 
 

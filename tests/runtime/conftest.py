@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgecv.manifest import Golden, Manifest, Provenance, pack_array
-from edgecv.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array
+from edgecv.values.specs import Head, ModelSpec, Preprocessing
 
 LABELS = ("ant", "bee", "cat", "dog", "elk")
 SPEC = ModelSpec(

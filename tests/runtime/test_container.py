@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgecv.errors import ConfigError, EdgecvError, UnsupportedModelError
-from edgecv.manifest import to_json
+from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.runtime.container import check_tflite, read_manifest, sniff
+from edgecv.values.manifest import to_json
 
 from .conftest import manifest
 
@@ -67,7 +67,7 @@ class TestReading:
         """Files above 2 GB keep their buffers behind the flatbuffer, by offset and size."""
         from ai_edge_litert import schema_py_generated as schema
 
-        from edgecv.convert import flatbuffer
+        from edgecv.convert.tflite import flatbuffer
 
         model = schema.ModelT.InitFromPackedBuf(files.float32.read_bytes(), 0)
         buffer = model.buffers[next(item for item in model.metadata if item.name == b"edgecv").buffer]
@@ -116,7 +116,14 @@ class TestRefused:
 
     @pytest.mark.parametrize(
         "content",
-        [b"{", b"[]", b"null", b'{"schema": "edgecv.manifest/99"}', b'{"schema": "edgecv.manifest/1"}', b"\xff"],
+        [
+            b"{",
+            b"[]",
+            b"null",
+            b'{"schema": "edgecv.manifest/99"}',
+            b'{"schema": "edgecv.manifest/1"}',
+            b"\xff",
+        ],
     )
     def test_a_bad_manifest(self, archive, tmp_path, content):
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as out:

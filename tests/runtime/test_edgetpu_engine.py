@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv.errors import DeviceError, UnsupportedModelError
+from edgecv.core.errors import DeviceError, UnsupportedModelError
 from edgecv.runtime.engines import edgetpu, open_session
 from tests.graphs.tiny import N, Net, T, build
 

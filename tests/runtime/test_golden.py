@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgecv import runtime
-from edgecv.errors import UnsupportedModelError
-from edgecv.manifest import Golden, pack_array
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.runtime.golden import compare
+from edgecv.values.manifest import Golden, pack_array
 
 from .conftest import manifest
 

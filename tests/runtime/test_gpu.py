@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv.errors import ConfigError, DeviceError
+from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.graphs import read_tflite
 from edgecv.runtime import open_session
 from edgecv.runtime.engines.gpu_program import probe_model
@@ -36,7 +36,7 @@ LOAD = """
 import json, sys
 import numpy as np
 import edgecv.runtime as runtime
-from edgecv.errors import DeviceError
+from edgecv.core.errors import DeviceError
 path, strict, accelerator = sys.argv[1], sys.argv[2] == "strict", sys.argv[3]
 options = json.loads(sys.argv[4])
 image = (np.arange(64, dtype=np.uint8) * 4).reshape(8, 8)

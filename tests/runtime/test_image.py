@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecv.errors import DataError
+from edgecv.core.errors import DataError
 from edgecv.runtime.image import preprocess, preprocess_batch, resize
-from edgecv.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, ModelSpec, Preprocessing
 
 HEAD = (Head(name="class", task="classification", activation="probabilities"),)
 

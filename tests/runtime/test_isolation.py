@@ -56,8 +56,8 @@ def test_import_brings_no_heavy_module():
     loaded = python("import sys, edgecv.runtime; print(*sys.modules)").split()
     heavy = {"tensorflow", "keras", "tf_keras", "typer", "rich", "PIL", "onnx", "onnxruntime", "ai_edge_litert"}
     heavy |= {"flatbuffers", "google", "sklearn", "importlib.metadata", "zipfile"}
-    unneeded = "profiles kinds timings latencies mappings evaluations reportvalues reportfile"
-    heavy |= {f"edgecv.{name}" for name in unneeded.split()}
+    unneeded = "profiles kind latency inspection evaluation report"
+    heavy |= {f"edgecv.values.{name}" for name in unneeded.split()}
     assert not heavy & set(loaded)
 
 
@@ -71,7 +71,7 @@ def test_predicts_with_the_toolchain_blocked(files):
 def test_a_png_without_pillow_names_the_extra(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
     code = (
-        BLOCKED + "from edgecv.errors import MissingDependencyError\nfrom edgecv.runtime import load_image\n"
+        BLOCKED + "from edgecv.core.errors import MissingDependencyError\nfrom edgecv.runtime import load_image\n"
         "try:\n    load_image(sys.argv[1])\nexcept MissingDependencyError as error:\n    print(error.hint)"
     )
     assert "edgecv[" in python(code, tmp_path / "a.png")

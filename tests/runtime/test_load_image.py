@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecv.errors import ConfigError, DataError
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.runtime.image import load_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)

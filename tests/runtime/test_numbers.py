@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgecv.errors import ConfigError, DataError, UnsupportedModelError
-from edgecv.manifest import TensorInfo
-from edgecv.runtime.postprocess import read_outputs, scores
+from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.runtime.tensors import to_real, to_stored
-from edgecv.specs import Head, ModelSpec
+from edgecv.tasks.prediction import read_outputs, scores
+from edgecv.values.manifest import TensorInfo
+from edgecv.values.specs import Head, ModelSpec
 
 INT8 = TensorInfo(name="t", shape=(1, 4), dtype="int8", scale=0.5, zero_point=-1)
 FINITE = st.floats(-1e6, 1e6, width=32)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError
+from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError
 from edgecv.runtime import open_session
 from edgecv.runtime.engines import onnx as engine
 

@@ -7,9 +7,9 @@ import pytest
 
 from edgecv import runtime
 from edgecv.convert.embed import embed_onnx, embed_tflite
-from edgecv.errors import ConfigError, DataError, MissingDependencyError, UnsupportedModelError
-from edgecv.manifest import TensorInfo
-from edgecv.specs import Head
+from edgecv.core.errors import ConfigError, DataError, MissingDependencyError, UnsupportedModelError
+from edgecv.values.manifest import TensorInfo
+from edgecv.values.specs import Head
 
 from .conftest import LABELS, SPEC, manifest, onnx_model
 
@@ -158,7 +158,7 @@ class TestEngines:
     def test_onnx_on_a_gpu_never_falls_back(self, files):
         import onnxruntime
 
-        from edgecv.errors import DeviceError
+        from edgecv.core.errors import DeviceError
 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             pytest.skip("this ONNX Runtime has CUDA")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgecv.convert.graphdef import write_graphdef
-from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
 from edgecv.runtime import open_session
 from edgecv.runtime.engines import tensorflow as engine
 
@@ -29,7 +29,7 @@ def graph(net, tmp_path_factory) -> Path:
 RUN = """
 import json, sys
 import numpy as np
-from edgecv.errors import EdgecvError
+from edgecv.core.errors import EdgecvError
 from edgecv.runtime import open_session
 path, accelerator, claim = sys.argv[1:4]
 import tensorflow as tf

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from edgecv import profiles
 from edgecv.cli.main import main
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.targets import edgetpu_rules as rules
 from edgecv.targets import inspect, parse_minimum
+from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, constant, lenet
 
 

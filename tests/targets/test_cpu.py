@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from edgecv import profiles
 from edgecv.graphs import read_tflite
 from edgecv.runtime import host
 from edgecv.targets import cpu, inspect
 from edgecv.targets.kernel_kinds import kind_of
+from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, lenet, options
 
 pytest.importorskip("ai_edge_litert")

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgecv import profiles
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.graphs import read_tflite
 from edgecv.targets import edgetpu_rules as rules
 from edgecv.targets import inspect
 from edgecv.targets.edgetpu_memory import layer_bytes, memory_bytes
+from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
 
 

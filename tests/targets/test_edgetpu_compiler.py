@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from edgecv import files
 from edgecv.cli.app import app
 from edgecv.convert.embed import embed_tflite
-from edgecv.errors import ConfigError, ConversionError, MissingDependencyError
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, ConversionError, MissingDependencyError
 from edgecv.graphs import read_graph
-from edgecv.manifest import Manifest, Provenance
-from edgecv.profiles import target
 from edgecv.runtime.container import read_manifest
-from edgecv.specs import Head, ModelSpec
 from edgecv.targets import compile_file, edgetpu, edgetpu_log, inspect_or_compile
 from edgecv.targets.edgetpu import VARIABLE
 from edgecv.targets.edgetpu_compiler import compile_for_edgetpu
 from edgecv.targets.verdict import Request
+from edgecv.values.manifest import Manifest, Provenance
+from edgecv.values.profiles import target
+from edgecv.values.specs import Head, ModelSpec
 from tests.graphs.tiny import N, Net, T, build, lenet
 from tests.targets import fake_edgetpu_compiler as fake
 

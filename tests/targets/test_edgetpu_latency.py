@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv import profiles
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.graphs import read_tflite
 from edgecv.targets import inspect
 from edgecv.targets.edgetpu_latency import Load, Work, load, time_of, work_of
+from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, lenet, options
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "edgetpu_latency.py"

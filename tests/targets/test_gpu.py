@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from edgecv import profiles
 from edgecv.graphs import read_tflite
 from edgecv.targets import inspect
 from edgecv.targets.gpu import SOFTWARE_NOTE, judge_on_gpu
 from edgecv.targets.gpu_probe import ask, parse
 from edgecv.targets.verdict import Request
 from edgecv.targets.vulkan import Driver, activate, drivers
+from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, lenet, options
 
 SOFTWARE = "I0000 00:00 1 environment.cc:532] Selected adapter: SwiftShader Device (Subzero), arch=swiftshader, " \

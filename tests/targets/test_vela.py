@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecv import profiles
-from edgecv.errors import ConfigError, ConversionError, MissingDependencyError
+from edgecv.core.errors import ConfigError, ConversionError, MissingDependencyError
 from edgecv.graphs import read_tflite
 from edgecv.targets import compile_file, inspect
 from edgecv.targets.vela import CUSTOM, PROGRAM, VARIABLE, Answer, ask, figures, verdict_of
 from edgecv.targets.vendor import Finished, find_tool
 from edgecv.targets.verdict import Request
+from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
 
 TARGETS = ["ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512", "ethos-u85-256"]

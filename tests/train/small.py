@@ -9,8 +9,8 @@ import numpy as np
 
 from edgecv.data import Dataset, open_dataset
 from edgecv.modelio import env
-from edgecv.specs import Head, ModelSpec, Preprocessing
 from edgecv.train import TrainRecipe
+from edgecv.values.specs import Head, ModelSpec, Preprocessing
 
 LABELS = tuple("0123456789")
 SPEC = ModelSpec(
@@ -46,7 +46,7 @@ class Listener:
         self.remarks: list[str] = []
 
     def bar(self, label: str, total: int) -> Any:
-        from edgecv.progress import QUIET
+        from edgecv.core.progress import QUIET
 
         return QUIET.bar(label, total)
 

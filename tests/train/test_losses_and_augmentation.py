@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from edgecv.errors import ConfigError
-from edgecv.specs import Head
+from edgecv.core.errors import ConfigError
 from edgecv.train import augment as augmentation
 from edgecv.train.augment import Augmentation, augment
 from edgecv.train.losses import loss_for
+from edgecv.values.specs import Head
 
 
 def head(activation: str, task: str = "classification") -> Head:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from edgecv import zoo
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.train import Augmentation, Plateau, Stage, TrainRecipe, default_recipe, recipe, recipe_names
 from edgecv.train.recipes import learning_rate_at, plateau_factor
 

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from edgecv.errors import ConfigError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.train import (
     NewHead,

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Dataset, Split, Target
 from edgecv.data.sources import ArrayImages
-from edgecv.errors import ConfigError, DataError
 from edgecv.modelio import env
-from edgecv.specs import Head, ModelSpec
 from edgecv.train import Augmentation, TrainRecipe, train
 from edgecv.train.losses import balanced, distillation_loss, loss_for, validation_metric
+from edgecv.values.specs import Head, ModelSpec
 
 keras = env.keras()
 N, D = 800, 6

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError
 from edgecv.train import TrainRecipe, default_recipe, train
 from edgecv.train.recipes import learning_rate_at
 from tests.train.small import RECIPE, SPEC, Listener, dataset, model

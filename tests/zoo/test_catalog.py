@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgecv import zoo
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
 from edgecv.zoo.families import applications
 from tests.zoo.outline import figures, outline

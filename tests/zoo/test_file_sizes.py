@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgecv.pipeline import matrix
+from edgecv.jobs import zoo_check as matrix
 
 # Bytes of the int8 .tflite that TensorFlow 2.21 makes of random weights, without a manifest.
 GOLDEN = {

@@ -1,7 +1,7 @@
 import pytest
 
 from edgecv import zoo
-from edgecv.errors import UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 
 keras = env.keras()

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from edgecv.bench.devices import adb, ssh
 from edgecv.bench.devices.base import Channel, Device
-from edgecv.bench.devices.declared import (
+from edgecv.bench.devices.emulated import EmulatedDevice
+from edgecv.bench.devices.fake import FakeDevice
+from edgecv.bench.devices.local import LocalDevice
+from edgecv.bench.devices.specs import (
     AdbSpec,
     Declared,
     EmulatedSpec,
@@ -15,9 +18,6 @@ from edgecv.bench.devices.declared import (
     declared,
     find,
 )
-from edgecv.bench.devices.emulated import EmulatedDevice
-from edgecv.bench.devices.fake import FakeDevice
-from edgecv.bench.devices.local import LocalDevice
 
 
 def open_device(name: str, devices: Path | None = None) -> Device:
@@ -25,7 +25,7 @@ def open_device(name: str, devices: Path | None = None) -> Device:
 
     Args:
         name: A shipped device, or one of the user's file.
-        devices: That file; None takes the one that `edgecv.bench.devices.declared` finds.
+        devices: That file; None takes the one that `edgecv.bench.devices.specs` finds.
 
     Raises:
         ConfigError: None has this name (with the nearest match), or a declaration is wrong.

@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
-from edgecv.bench.devices.declared import AdbSpec
 from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, cause_of, words
-from edgecv.errors import DeviceError
+from edgecv.bench.devices.specs import AdbSpec
+from edgecv.core.errors import DeviceError
 
 CONNECT_TIMEOUT_S = 20.0
 STATE_TIMEOUT_S = 20.0

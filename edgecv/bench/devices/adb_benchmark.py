@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from edgecv.bench.devices.shell import RemoteDevice, Shell
-from edgecv.errors import ConfigError, DeviceError, EdgecvError, UnsupportedModelError
-from edgecv.runtime import benchmark_model, profiling
+from edgecv.core.errors import ConfigError, DeviceError, EdgecvError, UnsupportedModelError
+from edgecv.runtime import benchmark_model, op_records, profiling
 
 PROTOCOL = 1
 RUN_TIMEOUT_S = 300.0
@@ -179,7 +179,7 @@ class BenchmarkModelDevice(RemoteDevice):
         records = benchmark_model.read_csv(text)
         if not records:
             raise DeviceError("benchmark_model wrote no operator profile", hint="was it built with its profiler?")
-        return profiling.averaged(profiling.Runs(benchmark_model.SOURCE, [records], [timings.avg_ms * 1e3], 1.0))
+        return profiling.averaged(op_records.Runs(benchmark_model.SOURCE, [records], [timings.avg_ms * 1e3], 1.0))
 
 
 FACTS = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgecv.kinds import Kind
+from edgecv.values.kind import Kind
 
 
 class Channel(Protocol):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgecv.bench.devices.payload import cache_folder
-from edgecv.errors import DeviceError
-from edgecv.progress import Reporter
+from edgecv.core.errors import DeviceError
+from edgecv.core.progress import Reporter
 
 SUITE = "bookworm"
 DEBOOTSTRAP_TIMEOUT_S = 3600.0

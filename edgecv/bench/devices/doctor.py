@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgecv.bench.devices import emulated, payload
+from edgecv.bench.devices import emulated, payload, processors
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
 from edgecv.bench.devices.base import Device
-from edgecv.bench.devices.declared import Declared, EmulatedSpec, SshSpec
 from edgecv.bench.devices.setup import DESCRIBE, RUN_SCRIPT, described, one_line
 from edgecv.bench.devices.shell import RemoteDevice
+from edgecv.bench.devices.specs import Declared, EmulatedSpec, SshSpec
 from edgecv.bench.devices.wheels import OLDEST
-from edgecv.errors import DeviceError, EdgecvError
+from edgecv.core.errors import DeviceError, EdgecvError
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
@@ -106,7 +106,7 @@ def _checks(found: Declared, device: Device, clock: Callable[[], float]) -> Iter
 def _emulated(name: str, spec: EmulatedSpec, device: Device) -> Iterator[Check]:
     program = emulated.find_qemu(spec.arch)
     if program is None:
-        wanted = emulated.ARCHITECTURES[spec.arch].qemu[0]
+        wanted = processors.ARCHITECTURES[spec.arch].qemu[0]
         fix = "make arm; or on Debian: apt-get install qemu-user-static"
         yield Check(name="qemu", status="failed", detail=f"{wanted} is not installed", fix=fix)
     else:

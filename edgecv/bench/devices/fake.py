@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.errors import DeviceError
-from edgecv.kinds import Kind
+from edgecv.core.errors import DeviceError
+from edgecv.values.kind import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

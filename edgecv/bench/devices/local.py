@@ -10,8 +10,8 @@ from typing import Any
 
 import edgecv
 from edgecv.bench.devices.process import ProcessChannel
-from edgecv.kinds import Kind
 from edgecv.runtime.host import host_facts
+from edgecv.values.kind import Kind
 
 # -P keeps a stray module in the working folder from shadowing the agent's imports.
 AGENT_COMMAND = (sys.executable, "-P", "-m", "edgecv.runtime.agent")

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edgecv
-from edgecv import files
+from edgecv.core import files
 
-# The vocabulary that the runtime imports; tests/bench/devices hold that it is complete.
-VOCABULARY = ("__init__", "codec", "errors", "files", "manifest", "optional", "registry", "specs")
+# What the runtime imports; tests/bench/devices hold that it is complete.
+NEEDED = (
+    "__init__.py", "core/__init__.py", "core/codec.py", "core/errors.py", "core/files.py", "core/optional.py",
+    "core/registry.py", "values/__init__.py", "values/manifest.py", "values/specs.py", "tasks/__init__.py",
+    "tasks/prediction.py",
+)  # fmt: skip
 MAIN = "import sys\n\nfrom edgecv.runtime.agent import main\n\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -42,7 +46,7 @@ def cache_folder() -> Path:
 def runtime_files() -> tuple[tuple[str, bytes], ...]:
     """Return the name within the archive and the contents of every file, sorted by name."""
     package = Path(edgecv.__file__).resolve().parent
-    sources = [package / f"{name}.py" for name in VOCABULARY] + sorted((package / "runtime").rglob("*.py"))
+    sources = [package / name for name in NEEDED] + sorted((package / "runtime").rglob("*.py"))
     named = [(f"edgecv/{path.relative_to(package).as_posix()}", path.read_bytes()) for path in sources]
     return tuple(sorted([*named, ("__main__.py", MAIN.encode())]))
 

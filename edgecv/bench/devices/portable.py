@@ -13,13 +13,13 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from edgecv import files
 from edgecv.bench.devices import debian, wheels
 from edgecv.bench.devices.payload import cache_folder
 from edgecv.bench.devices.shell import RemoteDevice
 from edgecv.bench.devices.wheels import Download, PythonThere
-from edgecv.errors import DeviceError
-from edgecv.progress import Reporter
+from edgecv.core import files
+from edgecv.core.errors import DeviceError
+from edgecv.core.progress import Reporter
 
 # What the kernel says (uname -m), Debian's name, the wheels' name, and the loader. A 64-bit kernel runs the 64-bit one.
 MACHINES = {

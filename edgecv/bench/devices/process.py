@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-from edgecv.errors import DeviceError
+from edgecv.core.errors import DeviceError
 
 CLOSE_TIMEOUT_S = 2.0
 SEND_TIMEOUT_S = 120.0

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecv import files
-from edgecv.bench.devices import debian, emulated, payload, portable, wheels
+from edgecv.bench.devices import debian, emulated, payload, portable, processors, wheels
 from edgecv.bench.devices.base import Device
-from edgecv.bench.devices.declared import Declared, EmulatedSpec
 from edgecv.bench.devices.shell import RemoteDevice
+from edgecv.bench.devices.specs import Declared, EmulatedSpec
 from edgecv.bench.devices.wheels import Download, PythonThere, Wheels
-from edgecv.errors import DeviceError
-from edgecv.progress import QUIET, Reporter
+from edgecv.core import files
+from edgecv.core.errors import DeviceError
+from edgecv.core.progress import QUIET, Reporter
 
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(13, 8, -1)))
 
@@ -219,7 +219,7 @@ def _emulated(
         python = PythonThere(
             path=python.path,
             version=python.version,
-            machine=emulated.ARCHITECTURES[spec.arch].machine,
+            machine=processors.ARCHITECTURES[spec.arch].machine,
             glibc=python.glibc,
             numpy=python.numpy,
         )
@@ -256,8 +256,8 @@ def _python_says(folder: Path, spec: EmulatedSpec, script: str, *arguments: str)
 
 
 def _sysroot(folder: Path, spec: EmulatedSpec, reporter: Reporter) -> None:
-    architecture = emulated.ARCHITECTURES[spec.arch]
+    architecture = processors.ARCHITECTURES[spec.arch]
     debian.unpack(folder, architecture.debian, suite=spec.suite, mirror=spec.mirror, reporter=reporter)
-    text = emulated.cpuinfo(architecture.processors[spec.cpu], os.cpu_count() or 1)
+    text = processors.cpuinfo(architecture.processors[spec.cpu], os.cpu_count() or 1)
     (folder / "sysroot" / "proc").mkdir(exist_ok=True)
     (folder / "sysroot" / "proc" / "cpuinfo").write_text(text)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgecv import files
 from edgecv.bench.devices import payload
 from edgecv.bench.devices.process import ProcessChannel
-from edgecv.errors import ConfigError, DeviceError
-from edgecv.kinds import Kind
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, DeviceError
+from edgecv.values.kind import Kind
 
 SHORT_TIMEOUT_S = 60.0
 SEND_TIMEOUT_S = 1800.0

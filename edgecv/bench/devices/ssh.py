@@ -10,9 +10,9 @@ import weakref
 from pathlib import Path
 from typing import IO
 
-from edgecv.bench.devices.declared import SshSpec
 from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, cause_of, words
-from edgecv.errors import DeviceError
+from edgecv.bench.devices.specs import SshSpec
+from edgecv.core.errors import DeviceError
 
 CONNECTION_STATUS = 255
 """ssh's own exit status for a connection that failed or broke; anything else is the remote command's."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecv.bench.devices.payload import cache_folder
-from edgecv.errors import DeviceError, MissingDependencyError
+from edgecv.core.errors import DeviceError, MissingDependencyError
 
 OLDEST = (3, 9)
 DOWNLOAD_TIMEOUT_S = 600.0

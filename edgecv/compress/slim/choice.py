@@ -11,7 +11,7 @@ import numpy as np
 from edgecv.compress.layer_graph import Array
 from edgecv.compress.slim.channels import Dependencies
 from edgecv.compress.slim.cost import CostModel, Size
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 
 COARSE = 8
 """Parts in which the way to the smallest network is looked at before bisection."""

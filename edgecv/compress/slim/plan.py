@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import codec, files
 from edgecv.compress.layer_graph import Array, build, read
 from edgecv.compress.slim.channels import MIXERS, Dependencies, dependencies, layer_calls
 from edgecv.compress.slim.surgery import without
-from edgecv.errors import ConfigError
+from edgecv.core import codec, files
+from edgecv.core.errors import ConfigError
 
 SCHEMA = "edgecv.channel-plan/1"
 

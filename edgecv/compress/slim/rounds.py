@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from edgecv import codec, files
 from edgecv.compress.layer_graph import Array, build, flattened, read
 from edgecv.compress.slim import plan as plans
 from edgecv.compress.slim import scores
@@ -19,11 +18,11 @@ from edgecv.compress.slim.choice import BudgetKind, Limits, fewest_measured, few
 from edgecv.compress.slim.cost import CostModel, Size
 from edgecv.compress.slim.plan import ChannelPlan, plan_of
 from edgecv.compress.slim.surgery import without
+from edgecv.core import codec, files
+from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.data.matching import match_targets
-from edgecv.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.modelio.env import seed_everything
-from edgecv.progress import QUIET, Reporter
-from edgecv.specs import ModelSpec
 from edgecv.train.batches import Samples
 from edgecv.train.loop import Hooks
 from edgecv.train.losses import model_loss
@@ -31,6 +30,7 @@ from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch, fingerprint, weights_digest
 from edgecv.train.training import run_stage
+from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Dataset

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
-from edgecv.errors import ConfigError, MissingDependencyError, unknown_name
-from edgecv.files import PathLike
-from edgecv.optional import EXTRAS, available
-from edgecv.registry import Registry
+from edgecv.core.errors import ConfigError, MissingDependencyError, unknown_name
+from edgecv.core.files import PathLike
+from edgecv.core.optional import EXTRAS, available
+from edgecv.core.registry import Registry
 from edgecv.runtime.container import check_tflite, sniff
 from edgecv.runtime.engines import edgetpu, litert_gpu, onnx, tensorflow, tflite
 from edgecv.runtime.engines.base import Session

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, List, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import UnsupportedModelError
-from edgecv.manifest import TensorInfo
+from edgecv.core.errors import UnsupportedModelError
+from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
 

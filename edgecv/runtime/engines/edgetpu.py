@@ -9,8 +9,8 @@ import os
 import platform
 from typing import Any, Dict, Tuple
 
-from edgecv.errors import DeviceError, UnsupportedModelError
-from edgecv.optional import require
+from edgecv.core.errors import DeviceError, UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.runtime.engines.base import Session, package_version
 from edgecv.runtime.engines.tflite import TfliteSession
 

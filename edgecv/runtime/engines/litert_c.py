@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import MissingDependencyError
+from edgecv.core.errors import MissingDependencyError
 
 Array = NDArray[Any]
 

@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import DeviceError, MissingDependencyError, UnsupportedModelError
+from edgecv.core.errors import DeviceError, MissingDependencyError, UnsupportedModelError
 
 _LIBRARIES = ("libLiteRt.so", "libLiteRt.dylib", "libLiteRt.dll")
 _CPU = 1  # kLiteRtHwAcceleratorCpu

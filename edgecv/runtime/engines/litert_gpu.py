@@ -17,14 +17,14 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError, unknown_name
-from edgecv.files import sha256
-from edgecv.manifest import TensorInfo
-from edgecv.optional import require
+from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError, unknown_name
+from edgecv.core.files import sha256
+from edgecv.core.optional import require
 from edgecv.runtime.engines.base import Session, package_version
 from edgecv.runtime.engines.gpu_program import Program, compile_model, found_precision, order
 from edgecv.runtime.engines.native_log import captured
 from edgecv.runtime.engines.tflite import describe, open_interpreter
+from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
 

@@ -8,10 +8,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
-from edgecv.manifest import TensorInfo
-from edgecv.optional import require
+from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.runtime.engines.base import Session, batch_of_one
+from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
 

@@ -12,11 +12,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
-from edgecv.files import read_bytes
-from edgecv.manifest import TensorInfo
-from edgecv.optional import require
+from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError, UnsupportedModelError
+from edgecv.core.files import read_bytes
+from edgecv.core.optional import require
 from edgecv.runtime.engines.base import Session
+from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
 

@@ -7,11 +7,11 @@ from typing import Any, List, Mapping, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
-from edgecv.manifest import TensorInfo
-from edgecv.optional import require
+from edgecv.core.errors import ConfigError, DeviceError, UnsupportedModelError
+from edgecv.core.optional import require
 from edgecv.runtime.engines.base import Session, batch_of_one, package_version
 from edgecv.runtime.engines.native_log import captured
+from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgecv.specs import Preprocessing
+from edgecv.values.specs import Preprocessing
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels, notes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
-from edgecv.specs import Preprocessing
+from edgecv.values.specs import Preprocessing
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import efficientnet_lite, inputs, labels, pretrained
 from edgecv.zoo.families import notes as remarks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecv.specs import Head, Preprocessing
+from edgecv.values.specs import Head, Preprocessing
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecv.specs import Preprocessing
+from edgecv.values.specs import Preprocessing
 
 GRAY = Preprocessing(color="gray", mean=(0.0,), std=(255.0,))
 """0..1."""

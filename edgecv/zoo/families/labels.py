@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecv.specs import Head
+from edgecv.values.specs import Head
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 DIGITS = tuple(str(digit) for digit in range(10))

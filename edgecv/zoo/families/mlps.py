@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgecv.modelio import env
-from edgecv.specs import Head, Preprocessing
+from edgecv.values.specs import Head, Preprocessing
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels, notes

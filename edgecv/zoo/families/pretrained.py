@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.zoo.entry import Build
 
 

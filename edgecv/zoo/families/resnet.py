@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from edgecv.modelio import env
-from edgecv.specs import Preprocessing
+from edgecv.values.specs import Preprocessing
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels

@@ -12,7 +12,7 @@ from edgecv.bench import BenchCase, BenchPlan, ResultsFile, bench, open_device, 
 from edgecv.bench.devices.adb import diagnose
 from edgecv.bench.devices.adb_benchmark import parse
 from edgecv.bench.link import AgentLink
-from edgecv.errors import ConfigError, DeviceError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, DeviceError, UnsupportedModelError
 
 TINY = BenchPlan(
     min_launches=3, max_launches=3, launch_seconds=0.02, min_rounds=5, max_rounds=10, warmup_ms=1.0, max_warmup_ms=50.0
@@ -52,7 +52,7 @@ def test_scripts_push_and_pull(phone, phone_file, onnx_file, tmp_path):
 
 
 def test_evaluate_over_adb_equals_evaluate_here(phone, phone_file, lenet):
-    from edgecv.pipeline import assess
+    from edgecv.jobs import evaluate as assess
 
     here = assess.evaluate_file(lenet, assess.EvaluationRequest(data="digits"))
     there = assess.evaluate_file(lenet, assess.EvaluationRequest(data="digits", device="phone", devices=phone_file))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from edgecv.bench.devices import Declared, emulated, find, opened
-from edgecv.bench.devices.declared import EmulatedSpec
 from edgecv.bench.devices.doctor import conditions, examine
-from edgecv.errors import DeviceError
-from edgecv.pipeline import devices as jobs
+from edgecv.bench.devices.specs import EmulatedSpec
+from edgecv.core.errors import DeviceError
+from edgecv.jobs import devices as jobs
 
 NOW = 1_700_000_000.0
 FINE = {

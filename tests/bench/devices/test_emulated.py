@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from edgecv.bench import BenchCase, BenchPlan, bench, open_device
-from edgecv.bench.devices import Declared, emulated, find, opened
-from edgecv.bench.devices.declared import EmulatedSpec
+from edgecv.bench.devices import Declared, emulated, find, opened, processors
 from edgecv.bench.devices.setup import set_up
+from edgecv.bench.devices.specs import EmulatedSpec
 from edgecv.bench.link import AgentLink
-from edgecv.errors import DeviceError
+from edgecv.core.errors import DeviceError
 
 SPEC = EmulatedSpec(kind="emulated", arch="arm64", cpu="cortex-a72")
 BOARD = Declared(name="board", spec=SPEC, source="test")
@@ -49,9 +49,10 @@ def test_an_agent_of_another_architecture(name, machine):
 
 def test_int8_answers_on_arm64_are_this_hosts_within_a_step(lenet):
     ready("arm64")
-    from edgecv.pipeline import assess
+    from edgecv.jobs import evaluate as assess
+    from edgecv.jobs import verify as verification
 
-    checked = assess.verify(lenet, device="arm64")
+    checked = verification.verify(lenet, device="arm64")
     assert checked.passed
     assert checked.kind == "simulated"
     assert checked.agreement.values >= 320
@@ -66,9 +67,9 @@ def test_int8_answers_on_arm64_are_this_hosts_within_a_step(lenet):
 
 def test_int8_answers_on_armv7_differ_with_a_reason(lenet):
     ready("armv7")
-    from edgecv.pipeline import assess
+    from edgecv.jobs import verify as verification
 
-    checked = assess.verify(lenet, device="armv7")
+    checked = verification.verify(lenet, device="armv7")
     assert checked.passed
     agreement = checked.agreement
     assert agreement.max_steps <= 6
@@ -195,7 +196,7 @@ def test_without_qemu(monkeypatch, tmp_path):
 
 
 def test_cpuinfo_has_a_core_per_cpu():
-    text = emulated.cpuinfo(emulated.ARCHITECTURES["armv7"].processors["cortex-a7"], 2)
+    text = processors.cpuinfo(processors.ARCHITECTURES["armv7"].processors["cortex-a7"], 2)
     assert text.count("processor\t: ") == 2
     assert text.count("CPU part\t: 0xc07") == 2
     assert "neon" in text

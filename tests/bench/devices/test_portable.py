@@ -12,8 +12,8 @@ import pytest
 from edgecv.bench.devices import find, open_device, opened, portable
 from edgecv.bench.devices.setup import set_up
 from edgecv.bench.link import AgentLink
-from edgecv.errors import DeviceError
-from edgecv.progress import QUIET
+from edgecv.core.errors import DeviceError
+from edgecv.core.progress import QUIET
 
 DEBOOTSTRAP = """#!/bin/sh
 for word in "$@"; do case "$word" in */staging) staging=$word;; --arch=*) arch=${word#*=};; esac; done

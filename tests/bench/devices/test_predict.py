@@ -9,7 +9,7 @@ import pytest
 
 from edgecv.bench.devices import LocalDevice
 from edgecv.bench.remote import open_on_device
-from edgecv.errors import DataError, UnsupportedModelError
+from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.runtime import load
 
 FINE = {"dtype": "float32", "shape": [1, 4], "data": "AACAPwAAAEAAAEBAAACAQA=="}

@@ -10,11 +10,11 @@ import pytest
 
 from edgecv.bench import BenchCase
 from edgecv.bench.link import AgentLink
-from edgecv.convert import sparse
-from edgecv.convert.sparse_rules import Judgement, judge
+from edgecv.convert.tflite.converter import sparse
+from edgecv.convert.tflite.sparse_rules import Judgement, judge
 from edgecv.graphs import read_tflite
 from tests.bench.devices.test_emulated import ready
-from tests.convert.test_sparse import answers, depthwise, gated_sum, network, point, stem, strided, strided_same
+from tests.convert.tflite.test_sparse import answers, depthwise, gated_sum, network, point, stem, strided, strided_same
 
 IMAGES = np.random.default_rng(1).standard_normal((2, 16, 16, 3)).astype(np.float32)
 

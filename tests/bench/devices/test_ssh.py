@@ -15,7 +15,7 @@ from edgecv.bench import BenchCase, BenchPlan, ResultsFile, bench, open_device
 from edgecv.bench.devices.shell import words
 from edgecv.bench.devices.ssh import SshShell, diagnose
 from edgecv.bench.link import AgentLink
-from edgecv.errors import ConfigError, DeviceError
+from edgecv.core.errors import ConfigError, DeviceError
 
 TINY = BenchPlan(
     min_launches=3, max_launches=3, launch_seconds=0.02, min_rounds=5, max_rounds=10, warmup_ms=1.0, max_warmup_ms=50.0
@@ -132,13 +132,14 @@ class _Fickle:
 
 
 def test_evaluate_over_ssh_equals_evaluate_here(board, lenet, capsys):
-    from edgecv.pipeline import assess
+    from edgecv.jobs import evaluate as assess
+    from edgecv.jobs import verify as verification
 
     here = assess.evaluate_file(lenet, assess.EvaluationRequest(data="digits"))
     there = assess.evaluate_file(lenet, assess.EvaluationRequest(data="digits", device="board", devices=board))
     assert there.device == "board"
     assert dataclasses.replace(there, device="local") == here
-    checked = assess.verify(lenet, device="board", devices=board)
+    checked = verification.verify(lenet, device="board", devices=board)
     assert checked.passed
     assert checked.agreement.differing == 0
     assert checked.agreement.values > 300

@@ -10,7 +10,7 @@ import pytest
 
 from edgecv.bench.devices import wheels
 from edgecv.bench.devices.wheels import PythonThere, platforms, resolve
-from edgecv.errors import DeviceError, MissingDependencyError
+from edgecv.core.errors import DeviceError, MissingDependencyError
 
 PI = PythonThere(path="/usr/bin/python3", version=(3, 11), machine="aarch64", glibc=(2, 36))
 

@@ -14,7 +14,7 @@ from edgecv.compress.slim.channels import Dependencies, dependencies
 from edgecv.compress.slim.cost import CostModel
 from edgecv.compress.slim.plan import ChannelPlan, LayerChannels, plan_of, removed_by
 from edgecv.compress.slim.surgery import without
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
 from edgecv.zoo.profiling import profile
 from tests.compress.slim.networks import NETWORKS

@@ -12,7 +12,7 @@ from edgecv.compress.slim.channels import Dependencies, dependencies
 from edgecv.compress.slim.choice import Limits, fewest_measured, fewest_steps, removed_after, steps
 from edgecv.compress.slim.cost import CostModel
 from edgecv.compress.slim.plan import plan_of
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from tests.compress.slim.networks import NETWORKS
 
 

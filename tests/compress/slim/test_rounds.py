@@ -11,8 +11,8 @@ import pytest
 
 from edgecv.compress.slim import SlimRecipe, apply, slim
 from edgecv.compress.slim.rounds import epochs_of
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.data import Dataset
-from edgecv.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.train import train
 from edgecv.zoo.profiling import profile

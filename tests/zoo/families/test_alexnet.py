@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from edgecv import profiles, zoo
+from edgecv import zoo
 from edgecv.convert import convert
+from edgecv.core.errors import ConfigError
 from edgecv.data.synthetic import synthetic
-from edgecv.errors import ConfigError
 from edgecv.graphs import read_graph
 from edgecv.modelio import LoadedModel
+from edgecv.values import profiles
 from edgecv.zoo import Build
 from edgecv.zoo.families import alexnet
 from tests.zoo.outline import cases, conv, dense, figures, norm, outline, shapes, sides

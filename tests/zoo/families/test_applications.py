@@ -1,7 +1,7 @@
 import pytest
 
 from edgecv import zoo
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from tests.zoo.outline import figures, outline, shapes
 
 GOLDEN = {

@@ -3,7 +3,7 @@ import pytest
 
 from edgecv import zoo
 from edgecv.convert import convert
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.graphs import read_graph
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
 from edgecv.zoo import blocks

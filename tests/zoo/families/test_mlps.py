@@ -5,8 +5,8 @@ from edgecv import zoo
 from edgecv.convert import convert
 from edgecv.data.synthetic import synthetic
 from edgecv.graphs import read_graph
+from edgecv.jobs.zoo_check import cells
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
-from edgecv.pipeline.matrix import cells
 from edgecv.train import TrainRecipe, train
 from tests.zoo.outline import cases, dense, figures, outline, shapes
 

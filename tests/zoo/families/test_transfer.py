@@ -3,7 +3,7 @@
 import pytest
 
 from edgecv import zoo
-from edgecv.errors import ConfigError
+from edgecv.core.errors import ConfigError
 from edgecv.train import default_recipe
 from edgecv.train.freezing import frozen
 

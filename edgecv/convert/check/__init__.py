@@ -1,0 +1,1 @@
+"""What is checked of a file before it is kept: structure, integers, kernels, weights, answers to samples."""

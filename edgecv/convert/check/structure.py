@@ -1,0 +1,262 @@
+"""Checks that every converted file passes before it counts: its structure, and its answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecv.core.errors import ConversionError
+from edgecv.graphs import Graph, Op, Tensor
+
+Array = np.ndarray[Any, Any]
+
+MAX_RELATIVE_DIFFERENCE = {"float32": 1e-4, "float16": 1e-2}
+"""Largest difference over the largest reference value, or over 1 if that is more. float32: order of summation;
+float16: half precision has a relative step of 2**-11, added up over the layers."""
+
+MIN_SQNR_DB = {"dynamic": 10.0, "ptq": 6.0, "qat": 10.0}
+"""Signal to quantisation noise of the answers, with their mean taken out. A collapsed model's answers do not follow
+the reference: below 3 dB. Accuracy is judged by evaluation; this finds broken files."""
+
+QUANTISED_STEPS = 3
+"""A difference within so many steps of the output's scale passes too: an answer cannot be finer than its scale."""
+
+FLOAT_ISLANDS = {
+    "LOCAL_RESPONSE_NORMALIZATION": "use the variant without it, or replace it by batch normalisation and train on"
+}
+"""Operators without an int8 kernel in TFLite: they compute in float between DEQUANTIZE and QUANTIZE, inside a file that
+is int8 everywhere else, and what to do about it."""
+
+STATIC = ("int8", "mixed", "int16x8", "int4")
+"""Schemes with integer activations."""
+
+MOVES = frozenset({"CONCATENATION", "MAX_POOL_2D"})
+"""Operators whose results are values that they were given."""
+
+_ONNX_KERNELS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """How a file's answers compare with the float (or fake-quantised) keras model's.
+
+    Attributes:
+        samples: Images compared.
+        max_abs_diff: Largest absolute difference of an output value, real units.
+        sqnr_db: Signal to quantisation noise of the worst output, decibels; None when both are equal.
+    """
+
+    samples: int
+    max_abs_diff: float
+    sqnr_db: float | None
+
+
+def check_structure(graph: Graph, *, scheme: str, io_dtype: str) -> None:
+    """Check what a file promises by its kind: builtin operators, static shapes at batch 1, the scheme's dtypes.
+
+    Args:
+        graph: The file.
+        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
+        io_dtype: Of an integer file's inputs and outputs.
+
+    Raises:
+        ConversionError: A promise is broken; the message names the operator or tensor.
+    """
+    custom = sorted({op.op for op in graph.ops if op.is_custom})
+    if custom or graph.n_subgraphs != 1:
+        _fail(f"it holds custom operators ({', '.join(custom)}) or {graph.n_subgraphs} subgraphs, expected builtins")
+    for tensor in _used(graph):
+        if any(size < 1 for size in tensor.shape_signature):
+            _fail(f"tensor '{tensor.name}' has the dynamic shape {tensor.shape_signature}")
+    for index in (*graph.inputs, *graph.outputs):
+        tensor = graph.tensors[index]
+        if tensor.shape[:1] != (1,):
+            _fail(f"'{tensor.name}' has shape {tensor.shape}, expected batch 1")
+        if scheme in STATIC and tensor.dtype != io_dtype:
+            _fail(f"'{tensor.name}' is {tensor.dtype}, expected {io_dtype}")
+    _check_dtypes(graph, scheme)
+
+
+def _check_dtypes(graph: Graph, scheme: str) -> None:
+    if scheme in ("int8", "int4", "int16x8"):
+        left = _float_left(graph) if graph.format == "tflite" else _float_kernels(graph)
+        if left:
+            _fail(f"{len(left)} tensors stayed float in an {scheme} file: {', '.join(left[:5])}")
+    if scheme == "int16x8" and not any(t.dtype == "int16" and not t.is_constant for t in _used(graph)):
+        _fail("no activation became int16")
+    wanted = _WEIGHTS.get(scheme, ())
+    if wanted and not any(t.is_constant and t.dtype in wanted and t.elements > 1 for t in _used(graph)):
+        _fail(
+            f"no weights became {wanted[0]}",
+            hint="layers of fewer than 1024 weights stay float; use float32 or int8" if scheme == "dynamic" else "",
+        )
+
+
+_WEIGHTS = {
+    "float16": ("float16",), "dynamic": ("int8", "uint8"), "mixed": ("int8",), "int16x8": ("int8",), "int4": ("int4",)
+}  # fmt: skip
+
+
+def _used(graph: Graph) -> tuple[Tensor, ...]:
+    used = {i for op in graph.ops for i in (*op.inputs, *op.outputs) if i >= 0}
+    return tuple(graph.tensors[i] for i in sorted(used))
+
+
+def float_islands(graph: Graph) -> tuple[str, ...]:
+    """Return the operators of an int8 file that compute in float because TFLite has no int8 kernel for them."""
+    return tuple(op.op for op in graph.ops if op.op in FLOAT_ISLANDS and _touches_float(graph, op))
+
+
+def _touches_float(graph: Graph, op: Op) -> bool:
+    return any(graph.tensors[i].dtype.startswith("float") for i in op.inputs if i >= 0)
+
+
+def _float_left(graph: Graph) -> list[str]:
+    allowed = _named(graph, (*graph.inputs, *graph.outputs)) | _island_tensors(graph)
+    return [t.name for t in _used(graph) if t.dtype.startswith("float") and t.name not in allowed]
+
+
+def _island_tensors(graph: Graph) -> set[str]:
+    """Return what float islands take and give, and what only moves those values: the quantiser returns behind that."""
+    found: set[str] = set()
+    for op in graph.ops:
+        if op.op in FLOAT_ISLANDS:
+            found |= _named(graph, (*op.inputs, *op.outputs))
+        elif op.op in MOVES and _named(graph, op.inputs) <= found:
+            found |= _named(graph, op.outputs)
+    return found
+
+
+def _named(graph: Graph, indices: Sequence[int]) -> set[str]:
+    return {graph.tensors[index].name for index in indices if index >= 0}
+
+
+def _float_kernels(graph: Graph) -> list[str]:
+    """Names of kernel operators in a QDQ graph whose constant weights do not come from stored 8-bit integers."""
+    made_by = {index: op for op in graph.ops for index in op.outputs}
+    return [
+        graph.tensors[op.outputs[0]].name
+        for op in graph.ops
+        if op.op in _ONNX_KERNELS and not _has_stored_int8(graph, op, made_by)
+    ]
+
+
+def _has_stored_int8(graph: Graph, op: Op, made_by: Mapping[int, Op]) -> bool:
+    source: Op | None = made_by.get(op.inputs[1])
+    while source is not None and source.op in ("Transpose", "Reshape"):
+        source = made_by.get(source.inputs[0])
+    return source is not None and source.op == "DequantizeLinear" and _is_8_bit(graph.tensors[source.inputs[0]])
+
+
+def _is_8_bit(tensor: Tensor) -> bool:
+    return tensor.dtype in ("int8", "uint8")
+
+
+def output_steps(graph: Graph) -> tuple[float | None, ...]:
+    """Return the quantisation step of every output, that behind a float boundary included; None for float outputs."""
+    made_by = {index: op for op in graph.ops for index in op.outputs}
+    return tuple(_step(graph, index, made_by) for index in graph.outputs)
+
+
+def _step(graph: Graph, index: int, made_by: Mapping[int, Op]) -> float | None:
+    tensor = graph.tensors[index]
+    if tensor.scales:
+        return tensor.scales[0]
+    source = made_by.get(index)
+    if source is None or source.op != "DEQUANTIZE":
+        return None
+    scales = graph.tensors[source.inputs[0]].scales
+    return scales[0] if scales else None
+
+
+def check_answers(
+    reference: Sequence[Array],
+    answers: Sequence[Array],
+    *,
+    names: Sequence[str],
+    scheme: str,
+    method: str,
+    steps: Sequence[float | None],
+) -> Check:
+    """Compare a file's answers with the source model's.
+
+    Args:
+        reference: One array per output, (samples, …), float32, real units: the keras model's.
+        answers: The file's, likewise.
+        names: Of the outputs, for messages.
+        scheme: Chooses the threshold, with `method` for int8: see the constants of this module.
+        method: "none", "ptq" or "qat".
+        steps: Quantisation step of each output; None for float ones.
+
+    Raises:
+        ConversionError: An answer is not finite or of another shape, or differs too much; the worst sample is named.
+    """
+    worst, lowest = 0.0, math.inf
+    for name, expected, got, step in zip(names, reference, answers, steps, strict=True):
+        if expected.shape != got.shape or not np.isfinite(got).all():
+            _fail(f"output '{name}' has shape {got.shape} (expected {expected.shape}) or is not finite")
+        difference = np.abs(expected.astype(np.float64) - got)
+        ratio = sqnr_db(expected, got)
+        _judge(name, difference, ratio, float(np.abs(expected).max()), scheme, method, step)
+        worst, lowest = max(worst, float(difference.max())), min(lowest, ratio)
+    return Check(samples=len(reference[0]), max_abs_diff=worst, sqnr_db=lowest if math.isfinite(lowest) else None)
+
+
+def _judge(
+    name: str, difference: Array, ratio: float, largest: float, scheme: str, method: str, step: float | None
+) -> None:
+    found, sample = float(difference.max()), int(np.argmax(difference.reshape(len(difference), -1).max(axis=1)))
+    if scheme in MAX_RELATIVE_DIFFERENCE:
+        allowed = MAX_RELATIVE_DIFFERENCE[scheme] * max(1.0, largest)
+        if found > allowed:
+            _fail(f"output '{name}' differs from the source by {found:.3g} on sample {sample}, allowed {allowed:.3g}")
+        return
+    least = MIN_SQNR_DB["dynamic" if scheme == "dynamic" else method]
+    if ratio < least and (step is None or found > QUANTISED_STEPS * step):
+        _fail(
+            f"output '{name}' has a signal to quantisation noise ratio of {ratio:.1f} dB, expected {least:.0f}; "
+            f"the worst sample, {sample}, differs by {found:.3g}",
+            hint="`edgecv debug MODEL.keras --rank` says which layer it is and what helps; or try another calibration "
+            "recipe, more samples, or quantisation-aware training",
+        )
+
+
+def sqnr_db(reference: Array, answers: Array) -> float:
+    """Return 10 log10(sum (r - mean r)^2 / sum (r - a)^2) in decibels; +inf when they are equal.
+
+    The mean is taken out, so that a constant answer to a signal with a large offset does not count as good.
+
+    Source: signal to quantisation noise ratio, Oppenheim & Schafer, "Discrete-Time Signal Processing", section 4.8.
+    """
+    expected = reference.astype(np.float64)
+    noise = float(np.sum((expected - answers) ** 2))
+    signal = float(np.sum((expected - expected.mean()) ** 2))
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def golden_tolerance(scheme: str, output: Sequence[Array], step: float | None) -> float:
+    """Return how far another engine's answers of one output may be from the golden ones, absolute, in real units.
+
+    int8, mixed and int4: two steps of the output. int16x8: 2e-3 of the largest value, or of 1. float32: 1e-4 likewise.
+    float16: 5e-3 likewise, for engines that also compute in half. dynamic: 2e-2 likewise, since engines quantise
+    activations in different ways.
+
+    Args:
+        scheme: Of the file.
+        output: The golden answers of the output, one per vector.
+        step: Its quantisation step; None for float ones.
+    """
+    if scheme in ("int8", "mixed", "int4") and step is not None:
+        return 2 * step
+    relative = {"float32": 1e-4, "float16": 5e-3, "int16x8": 2e-3}.get(scheme, 2e-2)
+    return relative * max(1.0, *(float(np.abs(answer).max()) for answer in output))
+
+
+def _fail(message: str, *, hint: str = "") -> None:
+    raise ConversionError(f"the converted file failed its check: {message}", hint=hint)

@@ -1,0 +1,233 @@
+"""From a keras model to a checked artifact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgecv.compress.fakequant import without_weight_rounding
+from edgecv.convert.artifact import Artifact, Job, Preparation, write
+from edgecv.convert.check import samples
+from edgecv.convert.check.integers import check_chosen
+from edgecv.convert.check.structure import STATIC
+from edgecv.convert.converted import Converted, converted_tflite
+from edgecv.convert.freeze import Frozen, freeze, static_input
+from edgecv.convert.layers import layer_map, output_layers
+from edgecv.convert.onnx import converter as onnx
+from edgecv.convert.request import check_calibration, check_request
+from edgecv.convert.tflite import converter as tflite
+from edgecv.convert.tflite import mixed as static
+from edgecv.convert.tflite import ranges
+from edgecv.convert.tflite.hard_swish import without_hard_swish
+from edgecv.convert.tflite.int4 import with_int4_weights
+from edgecv.convert.tflite.int16 import quantize_mixed, quantize_wide, wide_ops
+from edgecv.convert.tflite.sparse import with_sparse_weights
+from edgecv.core import files
+from edgecv.core.errors import ConfigError, ConversionError
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset
+from edgecv.graphs import read_tflite
+from edgecv.modelio import LoadedModel
+from edgecv.modelio.keras_files import check_heads
+from edgecv.values import profiles
+from edgecv.values.profiles import CalibrationRecipe
+from edgecv.values.specs import ModelSpec
+
+
+def convert(
+    source: LoadedModel,
+    *,
+    format: str,
+    scheme: str,
+    out: files.PathLike,
+    target: str = "cpu",
+    method: str = "none",
+    io_dtype: str | None = None,
+    calibration: CalibrationRecipe | None = None,
+    dataset: Dataset | None = None,
+    spec: ModelSpec | None = None,
+    keep_float: tuple[str, ...] = (),
+    int16: tuple[str, ...] = (),
+    sparse: bool = False,
+    preparation: Preparation | None = None,
+    seed: int = 0,
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> Artifact:
+    """Convert a keras model, check the file against it, and write the file with its manifest, atomically.
+
+    The file has batch 1 and builtin operators only. The same arguments give the same bytes.
+
+    Args:
+        source: Float model; for method "qat" a fake-quantised one.
+        format: "tflite" or "onnx".
+        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
+        out: Where the file goes.
+        target: A deployment target; it must take the format, and a scheme it does not run well is warned of.
+        method: How int8 is reached: "ptq" or "qat".
+        io_dtype: Of an int8 file's inputs and outputs: "int8" (tflite's default), "uint8" (tflite), or "float32" (a
+            float boundary; onnx's default).
+        calibration: For int8 by ptq; by qat only for activations that the model has no range for.
+        dataset: Calibration takes its training split, checking its validation split; without one, checking uses noise.
+        spec: The contract, for a source without a manifest.
+        keep_float: Names of source layers, with wildcards, that stay in float32 inside an int8 file: scheme "mixed".
+        int16: Likewise of layers that have int16 activations there, and int8 weights: also "mixed".
+        sparse: Store kernels without their zeros, in a float32 .tflite.
+        preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
+        seed: Of the samples.
+        force: Replace an existing file.
+        reporter: Gets progress, and the warning about the target.
+
+    Raises:
+        ConfigError: The request does not exist, something it needs is missing, or `out` cannot be written.
+        UnsupportedModelError: The model has a dynamic shape or several inputs, or does not fit its spec.
+        ConversionError: A converter failed, or the file failed its check; nothing is written.
+    """
+    request = check_request(
+        format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter,
+        keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse,
+    )  # fmt: skip
+    check_calibration(request, calibration, dataset is not None)
+    job = Job(
+        source=source, spec=_contract(source, spec), request=request, recipe=calibration, dataset=dataset, seed=seed,
+        reporter=reporter, preparation=preparation,
+    )  # fmt: skip
+    destination = files.check_output(_suffixed(out, format), force=force)
+    return write(_build(job), job, destination)
+
+
+def quantize(
+    source: LoadedModel,
+    *,
+    out: files.PathLike,
+    calibration: CalibrationRecipe | None = None,
+    dataset: Dataset | None = None,
+    method: str = "ptq",
+    format: str = "tflite",
+    **options: Any,
+) -> Artifact:
+    """Convert to int8: `convert` with scheme "int8"; `options` are its other arguments."""
+    return convert(
+        source,
+        out=out,
+        calibration=calibration,
+        dataset=dataset,
+        method=method,
+        format=format,
+        scheme="int8",
+        **options,
+    )
+
+
+def _suffixed(out: files.PathLike, format: str) -> Path:
+    if Path(out).suffix != f".{format}":
+        raise ConfigError(f"cannot write {format} to {out}", hint=f"name it {Path(out).with_suffix('.' + format)}")
+    return Path(out)
+
+
+def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
+    if spec is None and source.manifest is None:
+        raise ConfigError(
+            f"{source.path} has no edgecv manifest, so nothing says how the model is fed and read",
+            hint="pass spec=ModelSpec(name, input_shape, heads, preprocessing); on the command line --spec FILE.toml",
+        )
+    chosen = spec or source.require_spec()
+    name, shape = static_input(source.model)
+    if shape[1:] != tuple(chosen.input_shape):
+        raise ConfigError(f"the spec's input shape is {chosen.input_shape}, the model's input '{name}' is {shape[1:]}")
+    check_heads(source.model, chosen, where="")
+    return chosen
+
+
+def _build(job: Job) -> Converted:
+    request, model = job.request, job.source.model
+    job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
+    if request.scheme in STATIC:
+        data, calibrated = _static(job)
+        twin = converted_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
+        return replace(twin if request.format == "tflite" else onnx.convert(twin, "int8"), calibrated=calibrated)
+    if request.format == "onnx":
+        return onnx.convert(converted_tflite(_float(job, "float32")), request.scheme)
+    data = _float(job, request.scheme)
+    if request.sparse:
+        layers = layer_map(read_tflite(data), converted_tflite(data).op_names, model)
+        data = with_sparse_weights(data, layers).data
+    return converted_tflite(data)
+
+
+def _float(job: Job, scheme: str) -> bytes:
+    frozen = _frozen(job)
+    return _named(tflite.convert_float(frozen, scheme), frozen, job.source.model)
+
+
+def _lacks_hard_swish(target: str) -> bool:
+    """Say whether a target has no integer kernel for HARD_SWISH: CPUs and Edge TPUs; Ethos-U NPUs have one."""
+    return profiles.target(target).accelerator in ("cpu", "edgetpu")
+
+
+def _frozen(job: Job) -> Frozen:
+    wanted = job.request.method == "qat"
+    frozen = freeze(without_weight_rounding(job.source.model) if wanted else job.source.model)
+    fake = tflite.has_fake_quantisation(frozen)
+    if fake and not wanted:
+        raise ConfigError(
+            "the model carries fake quantisation, so it makes int8 files by method qat only",
+            hint="use method qat, or give the float model",
+        )
+    if wanted and not fake:
+        raise ConfigError("method qat needs a quantisation-aware model, this one is float", hint="train it with qat")
+    return frozen
+
+
+def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
+    return tflite.name_boundary(data, frozen.input_name, output_layers(model))
+
+
+def _static(job: Job) -> tuple[bytes, bool]:
+    """Return the quantised .tflite, and whether calibration found ranges: always by ptq, where some lack by qat."""
+    frozen, io_dtype = _frozen(job), job.request.io_dtype
+    if job.request.method == "qat":
+        data = tflite.convert_fake_quantised(frozen, "float32")
+        left = ranges.unscaled(data, boundary=False)
+        if not left:
+            return _named(tflite.convert_fake_quantised(frozen, io_dtype), frozen, job.source.model), False
+        if job.recipe is None or job.dataset is None:
+            raise ConversionError(
+                f"{len(left)} activations of the quantisation-aware model have no range",
+                hint="give --data and --calibration, which complete them, or quantise every layer in training",
+            )
+    else:
+        data = tflite.convert_float(frozen, "float32")
+    found = _ranges(data, job)
+    quantised = _quantised(data, found, job)
+    if job.preparation is not None:
+        check_chosen(quantised, job.preparation.integers, job.source.model)
+    return _named(quantised, frozen, job.source.model), True
+
+
+def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
+    request, name = job.request, job.spec.name
+    per_channel = job.recipe is None or job.recipe.granularity == "per_channel"
+    if request.scheme in ("int8", "int4"):
+        plain = ranges.quantize(data, found, io_dtype=request.io_dtype, per_channel=per_channel, name=name)
+        return with_int4_weights(plain) if request.scheme == "int4" else plain
+    how = static.How(io_dtype=request.io_dtype, per_channel=per_channel, name=name)
+    if request.scheme == "int16x8":
+        return quantize_wide(data, found, how)
+    graph, model = read_tflite(data), job.source.model
+    kept = static.kept_ops(graph, request.keep_float, model)
+    return quantize_mixed(data, found, how, kept=kept, wide=wide_ops(graph, request.int16, model))
+
+
+def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
+    if job.recipe is None or job.dataset is None:
+        raise ConfigError("calibration needs a recipe and a data set")
+    inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
+    layers = ranges.tensor_layers(data, job.source.model)
+    found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total, layers=layers)
+    known = job.spec.input_range
+    source = ranges.input_index(data)
+    if known is not None and source in found:
+        found[source] = known
+    return found

@@ -1,0 +1,1 @@
+"""Writing .onnx files from finished .tflite files."""

@@ -1,0 +1,91 @@
+"""Operators that tf2onnx does not know, taught to it: GELU and clipped activations, and HardSwish.
+
+GELU and the others become operators of opset 17; ONNX has Gelu from opset 20 on only. HardSwish is written by tf2onnx,
+which moves no transposition between NHWC and NCHW through it, so that each one stood between two of them.
+Source: Hendrycks, Gimpel 2016, "Gaussian Error Linear Units", section 2, for GELU and its approximation by tanh.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from edgecv.core.optional import require
+
+_ELEMENTWISE = ("HardSigmoid", "HardSwish")
+_CLIPPED = {"TFL_RELU_0_TO_1": (0.0, 1.0), "TFL_RELU_N1_TO_1": (-1.0, 1.0)}
+
+
+@functools.cache
+def teach() -> None:
+    """Register the operators with tf2onnx; once is enough."""
+    register = require("tf2onnx.handler", why="to convert to ONNX").tfl_op
+
+    optimizer = require("tf2onnx.optimizer.transpose_optimizer", why="to convert to ONNX").TransposeOptimizer
+    initialize = optimizer._initialize_handlers
+
+    def with_elementwise(self: Any) -> None:
+        initialize(self)
+        for kind in _ELEMENTWISE:
+            self._handler_map.setdefault(kind, self._simple_through_handler)
+
+    optimizer._initialize_handlers = with_elementwise
+
+    @register(["TFL_GELU"])
+    class Gelu:
+        @classmethod
+        def version_9(cls, graph: Any, node: Any, **_: Any) -> None:
+            _replace(graph, node, _by_tanh if node.get_attr_value("approximate", 0) else _by_erf)
+
+    @register(list(_CLIPPED))
+    class Clipped:
+        @classmethod
+        def version_11(cls, graph: Any, node: Any, **_: Any) -> None:
+            low, high = _CLIPPED[node.type]
+            _replace(graph, node, lambda build: build("Clip", build.value, build.constant(low), build.constant(high)))
+
+
+class _Builder:
+    """Adds nodes to a graph of tf2onnx; called with an operator and its inputs, it returns the output's name."""
+
+    def __init__(self, graph: Any, node: Any) -> None:
+        self._graph, self._node = graph, node
+        self.value: str = node.input[0]
+        self._dtype, self._shape = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0])
+
+    def constant(self, value: float) -> str:
+        name = require("tf2onnx.utils", why="to convert to ONNX").make_name(self._node.name)
+        return str(self._graph.make_const(name, np.float32(value)).output[0])
+
+    def __call__(self, operator: str, *inputs: str) -> str:
+        # Every part carries the operator's name, which leads to its source layer.
+        name = require("tf2onnx.utils", why="to convert to ONNX").make_name(self._node.name)
+        made = self._graph.make_node(operator, list(inputs), name=name, dtypes=[self._dtype], shapes=[self._shape])
+        return str(made.output[0])
+
+
+def _replace(graph: Any, node: Any, compute: Any) -> None:
+    result = compute(_Builder(graph, node))
+    graph.replace_all_inputs(node.output[0], result)
+    graph.remove_node(node.name)
+
+
+def _by_erf(build: _Builder) -> str:
+    """Compute x / 2 * (1 + erf(x / sqrt(2)))."""
+    inner = build("Erf", build("Mul", build.value, build.constant(1 / math.sqrt(2))))
+    return _gated(build, inner)
+
+
+def _by_tanh(build: _Builder) -> str:
+    """Compute x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))."""
+    cube = build("Mul", build.value, build("Mul", build.value, build.value))
+    total = build("Add", build.value, build("Mul", cube, build.constant(0.044715)))
+    return _gated(build, build("Tanh", build("Mul", total, build.constant(math.sqrt(2 / math.pi)))))
+
+
+def _gated(build: _Builder, inner: str) -> str:
+    half = build("Mul", build.value, build.constant(0.5))
+    return build("Mul", half, build("Add", inner, build.constant(1.0)))

@@ -1,0 +1,248 @@
+"""Static quantisation beyond plain int8: named layers kept in float32, and 16-bit activations.
+
+The float file's activations get their ranges, and TensorFlow Lite's MLIR quantiser is told which operators to leave
+alone, or to make activations int16. What comes out is checked operator by operator: a layer that was to stay float and
+did not, or the other way round, is an error.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecv.convert.check.structure import FLOAT_ISLANDS, MOVES
+from edgecv.convert.layers import op_layers
+from edgecv.convert.quiet import conversion
+from edgecv.convert.tflite import flatbuffer
+from edgecv.convert.tflite.ranges import Range, with_ranges
+from edgecv.core.errors import ConfigError, ConversionError, unknown_name
+from edgecv.graphs import Graph, Op, read_tflite
+from edgecv.modelio import env
+
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How a file is quantised.
+
+    Attributes:
+        io_dtype: Of inputs and outputs: "int8", "uint8" or "float32".
+        per_channel: One scale per output channel of the weights, else one per tensor.
+        name: Of the model, for messages.
+    """
+
+    io_dtype: str
+    per_channel: bool
+    name: str
+
+
+def quantize(
+    data: bytes,
+    ranges: Mapping[int, Range],
+    how: How,
+    *,
+    kept: Collection[int] = (),
+    activations: str = "int8",
+    unchecked: Collection[int] = (),
+) -> bytes:
+    """Return the quantised file for a float one and its activation ranges.
+
+    Args:
+        data: The float .tflite.
+        ranges: Tensor index to (min, max).
+        how: Types, granularity and the model's name.
+        kept: Indices of operators of `data` that stay in float32.
+        activations: "int8" or "int16"; weights are int8 in both.
+        unchecked: Operators of `data` that may come out in any type.
+
+    Raises:
+        ConversionError: The quantiser fails, or did not do to an operator what was asked.
+    """
+    tf = env.tensorflow()
+    from tensorflow.lite.python.convert import _types_pb2, mlir_quantize
+
+    graph = read_tflite(data)
+    names = {graph.tensors[graph.ops[index].outputs[0]].name for index in kept}
+    inference = {"int8": _types_pb2.QUANTIZED_INT8, "int16": _types_pb2.QUANTIZED_INT16}[activations]
+    with conversion(f"the {activations} quantiser failed on '{how.name}'"):
+        quantised = bytes(
+            mlir_quantize(
+                _ranged(data, graph, ranges, frozenset(kept), symmetric=activations == "int16"),
+                disable_per_channel=not how.per_channel,
+                disable_per_channel_for_dense_layers=not how.per_channel,
+                fully_quantize=False,
+                inference_type=inference,
+                denylisted_nodes=sorted(names) or None,
+                input_data_type=tf.dtypes.as_dtype(how.io_dtype),
+                output_data_type=tf.dtypes.as_dtype(how.io_dtype),
+            )
+        )
+    if activations == "int16":
+        quantised = _as_kernels_want(quantised)
+    _check(read_tflite(quantised), graph, frozenset(kept), frozenset(unchecked))
+    return quantised
+
+
+def kept_ops(graph: Graph, patterns: Sequence[str], model: Any) -> tuple[int, ...]:
+    """Return the operators of a float file that compute the layers which stay float.
+
+    Args:
+        graph: The float file, with the converter's operator names.
+        patterns: Names of source layers; `*`, `?` and `[…]` are wildcards. A layer in a nested model is "outer/inner".
+        model: The keras model that the file was made from.
+
+    Raises:
+        ConfigError: A pattern names no layer with an operator, the hint has the nearest name, or all are named.
+    """
+    chosen = named_ops(graph, patterns, model)
+    if len(chosen) == len(graph.ops):
+        raise ConfigError("every layer was asked to stay float", hint="name fewer layers, or use --scheme float32")
+    return chosen
+
+
+def named_ops(graph: Graph, patterns: Sequence[str], model: Any) -> tuple[int, ...]:
+    """Return the operators of a float file that compute the layers which patterns name; see `kept_ops`."""
+    layers = op_layers(graph, model)
+    known = sorted({layer for found in layers for layer in found})
+    chosen: set[int] = set()
+    for pattern in patterns:
+        matched = {layer for layer in known if fnmatch.fnmatchcase(layer, pattern)}
+        if not matched:
+            _refuse(pattern, known)
+        chosen |= {index for index, found in enumerate(layers) if matched & found}
+    return tuple(sorted(chosen))
+
+
+def _refuse(pattern: str, known: Sequence[str]) -> None:
+    if any(character in pattern for character in "*?["):
+        raise ConfigError(
+            f"no layer with an operator of its own matches '{pattern}'", hint=f"such layers: {', '.join(known)}"
+        )
+    raise unknown_name("layer with an operator of its own", pattern, known)
+
+
+def _ranged(data: bytes, graph: Graph, ranges: Mapping[int, Range], kept: frozenset[int], *, symmetric: bool) -> bytes:
+    """Return the file with ranges in its tensors' records; between two operators that stay float there is none."""
+    inside = _between(graph, kept)
+    outside = {index: one for index, one in ranges.items() if index not in inside}
+    if symmetric:
+        outside = {index: (min(low, -high), max(-low, high)) for index, (low, high) in outside.items()}
+    return with_ranges(data, outside)
+
+
+def _between(graph: Graph, kept: frozenset[int]) -> frozenset[int]:
+    made = {index for op in graph.ops if op.index in kept for index in op.outputs}
+    taken = {index for op in graph.ops if op.index not in kept for index in op.inputs}
+    return frozenset(made - taken - set(graph.outputs))
+
+
+def _as_kernels_want(data: bytes) -> bytes:
+    """Return a file with int16 activations in the form that their kernels compute.
+
+    The quantiser puts some zero points at -1, since the middle of -32768..32767 is no integer, stores biases as int32
+    without saying so in the operator, leaves additions at the old scales of powers of two, and gives LOGISTIC the step
+    of an unsigned type.
+    Source: TFLite's 16x8 specification: activations with zero_point 0, biases int64; schema.fbs, AddOptions and
+    SubOptions: pot_scale_int16; kernels/activations.cc, SigmoidPrepare: int16 results have the scale 2**-15.
+    """
+    model, generated = flatbuffer.unpack(data), flatbuffer.schema()
+    graph, kinds = model.subgraphs[0], generated.TensorType
+    _coarser(model, graph, kinds)
+    for tensor in graph.tensors:
+        if tensor.type == kinds.INT16 and tensor.quantization is not None:
+            points = tensor.quantization.zeroPoint
+            tensor.quantization.zeroPoint = None if points is None else np.zeros(len(points), np.int64)
+    for op in graph.operators:
+        if hasattr(op.builtinOptions, "potScaleInt16"):
+            op.builtinOptions.potScaleInt16 = False
+        if graph.tensors[op.inputs[0]].type == kinds.INT16:
+            _widen(model, [graph.tensors[index] for index in op.inputs[2:] if index >= 0], kinds)
+    return flatbuffer.pack(model)
+
+
+def _coarser(model: Any, graph: Any, kinds: Any) -> None:
+    """Double the steps of 2**-16, which hold no more than 0.5, and those of biases that are made of them."""
+    doubled = set()
+    for index, tensor in enumerate(graph.tensors):
+        record = tensor.quantization
+        has_scale = tensor.type == kinds.INT16 and record is not None and record.scale is not None
+        if has_scale and float(record.scale[0]) == 2.0**-16:
+            record.scale = np.array([2.0**-15], np.float32)
+            doubled.add(index)
+    readers = [op for op in graph.operators if int(op.inputs[0]) in doubled]
+    for index in {int(i) for op in readers for i in op.inputs[2:] if i >= 0}:
+        tensor = graph.tensors[index]
+        if tensor.type == kinds.INT32 and tensor.quantization is not None and tensor.quantization.scale is not None:
+            _store(model, tensor, np.rint(_integers(model, tensor) / 2).astype(np.int32))
+            tensor.quantization.scale = np.asarray(tensor.quantization.scale, np.float32) * np.float32(2)
+
+
+def _widen(model: Any, biases: Sequence[Any], kinds: Any) -> None:
+    """Store int32 biases as int64."""
+    for tensor in biases:
+        if tensor.type != kinds.INT32 or tensor.quantization is None or tensor.quantization.scale is None:
+            continue
+        _store(model, tensor, _integers(model, tensor).astype(np.int64))
+        tensor.type = kinds.INT64
+
+
+def _integers(model: Any, tensor: Any) -> Any:
+    return np.frombuffer(np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.int32)
+
+
+def _store(model: Any, tensor: Any, values: Any) -> None:
+    """Put values into a tensor's buffer; into one of its own where another tensor uses that too."""
+    fresh = flatbuffer.schema().BufferT()
+    fresh.data = np.frombuffer(values.tobytes(), np.uint8)
+    if sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors) > 1:
+        model.buffers.append(fresh)
+        tensor.buffer = len(model.buffers) - 1
+    else:
+        model.buffers[tensor.buffer] = fresh
+
+
+def _check(graph: Graph, source: Graph, kept: frozenset[int], unchecked: frozenset[int]) -> None:
+    """Check that the operators `kept` compute in float32, and that no other does.
+
+    Args:
+        graph: The quantised file.
+        source: The float file.
+        kept: Operators of `source`.
+        unchecked: Likewise, those that are passed over.
+    """
+    float_ops, others = _places(graph, source, kept), _places(graph, source, unchecked)
+    for op in graph.ops:
+        name, is_float = graph.tensors[op.outputs[0]].name, _in_float(graph, op)
+        if op.op in CONVERSIONS or op.op in FLOAT_ISLANDS or op.op in MOVES or op.index in others:
+            continue
+        if is_float and op.index not in float_ops:
+            raise ConversionError(f"{op.op} '{name}' stayed float: TFLite has no integer kernel for it")
+        if not is_float and op.index in float_ops:
+            raise ConversionError(f"{op.op} '{name}' was to stay float and became {graph.tensors[op.outputs[0]].dtype}")
+        if is_float and any(graph.tensors[index].dtype == "int8" for index in op.inputs if index >= 0):
+            raise ConversionError(f"{op.op} '{name}' was to stay float, and the quantiser made its weights int8")
+
+
+def _places(graph: Graph, source: Graph, ops: frozenset[int]) -> frozenset[int]:
+    """Return where operators of the float file are in the quantised one: by their order, which the quantiser keeps.
+
+    Where it made other operators, by the names of their results; one that moved behind a conversion got a digit.
+    """
+    ours = [op for op in graph.ops if op.op not in CONVERSIONS]
+    if [op.op for op in ours] == [op.op for op in source.ops]:
+        return frozenset(ours[index].index for index in ops)
+    wanted = {source.tensors[source.ops[index].outputs[0]].name for index in ops}
+    known = frozenset(tensor.name for tensor in source.tensors)
+    names = {op.index: graph.tensors[op.outputs[0]].name for op in ours}
+    return frozenset(
+        index for index, name in names.items() if (name if name in known else name.rstrip("0123456789")) in wanted
+    )
+
+
+def _in_float(graph: Graph, op: Op) -> bool:
+    return any(graph.tensors[index].dtype == "float32" for index in (*op.inputs, *op.outputs) if index >= 0)

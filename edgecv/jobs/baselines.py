@@ -1,0 +1,116 @@
+"""The float model that everything is compared with: made ready to evaluate and to time."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecv.bench import BaselineEngine, BenchCase, choose_baseline_engine
+from edgecv.convert import convert
+from edgecv.convert.graphdef import write_graphdef
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.jobs import models
+from edgecv.jobs.evaluate import is_keras, manifest_of
+from edgecv.runtime.container import sniff
+
+_ENGINE_OF = {"tflite": "litert", "onnx": "onnxruntime"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineFile:
+    """The float model as a file that the chosen engine runs.
+
+    Attributes:
+        path: That file.
+        source: What the user gave: what accuracy is evaluated with where the file says nothing of its contract.
+    """
+
+    path: Path
+    name: str
+    engine: BaselineEngine
+    source: Path
+
+    @property
+    def evaluable(self) -> Path:
+        """The file that accuracy is evaluated with, by the same package that is timed."""
+        return self.source if self.engine.engine == "tensorflow" else self.path
+
+    def case(self) -> BenchCase:
+        """Return what the benchmark measures."""
+        return BenchCase(
+            name=f"baseline {self.name}",
+            path=str(self.path),
+            engine=self.engine.engine,
+            accelerator=self.engine.accelerator,
+        )
+
+
+@contextlib.contextmanager
+def open_baseline(
+    source: Path,
+    *,
+    seed: int = 0,
+    wanted: str = "auto",
+    choice: BaselineEngine | None = None,
+    reporter: Reporter = QUIET,
+) -> Iterator[BaselineFile]:
+    """Make a baseline ready, for as long as the context lasts.
+
+    A keras model is converted, as it is and unquantised, to the format that the engine runs; a `.tflite` or `.onnx`
+    is used as it is, and must be a float32 file.
+
+    Args:
+        source: `.keras`, `.h5`, SavedModel folder, `.tflite` or `.onnx`.
+        wanted: "auto", or an engine's name: see `choose_baseline_engine`.
+        choice: Engine; None chooses one that can use a GPU, and falls back, declared, to the CPU.
+
+    Raises:
+        ConfigError: It does not exist, is a quantised file, or in a format that the engine does not run.
+        MissingDependencyError: The engine that is asked for is not installed.
+    """
+    if not source.exists():
+        raise ConfigError(f"baseline {source} does not exist", hint="check --baseline")
+    if not is_keras(source):
+        _check_float(source)
+        engine = choice or choose_baseline_engine(wanted=_fitting(source, wanted))
+        reporter.info(engine.sentence)
+        yield BaselineFile(path=source, name=source.stem, engine=engine, source=source)
+        return
+    engine = choice or choose_baseline_engine(wanted=wanted)
+    reporter.info(engine.sentence)
+    with tempfile.TemporaryDirectory(prefix="edgecv-baseline-") as folder:
+        out = Path(folder) / f"{source.stem}.{engine.format}"
+        _write(source, engine, out, seed, reporter)
+        yield BaselineFile(path=out, name=source.stem, engine=engine, source=source)
+
+
+def _write(source: Path, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:
+    loaded = models.load(models.Source(path=source))
+    models.require_manifest(loaded)
+    if engine.format == "graphdef":
+        write_graphdef(loaded.model, out)
+    else:
+        convert(loaded, format=engine.format, scheme="float32", out=out, seed=seed, reporter=reporter)
+
+
+def _fitting(source: Path, wanted: str) -> str:
+    """Return the engine that runs a converted file as it is."""
+    fits = _ENGINE_OF[sniff(source)]
+    if wanted not in ("auto", fits):
+        raise ConfigError(
+            f"baseline {source} is a file for {fits}, and --baseline-engine is {wanted}",
+            hint="pass the .keras: it is converted for any engine",
+        )
+    return fits
+
+
+def _check_float(source: Path) -> None:
+    manifest = manifest_of(source)
+    if manifest is not None and manifest.scheme != "float32":
+        raise ConfigError(
+            f"baseline {source} is a {manifest.scheme} file", hint="the baseline is the float32 model: pass the .keras"
+        )

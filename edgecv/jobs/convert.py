@@ -1,0 +1,258 @@
+"""Making artifacts: from a keras model on disk to a checked `.tflite` or `.onnx`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+
+from edgecv import compress
+from edgecv.convert import FORMATS as CONVERTED
+from edgecv.convert import Artifact, Preparation, convert
+from edgecv.convert.check import samples
+from edgecv.convert.check.kernels import Kernels, computed_by
+from edgecv.convert.check.structure import STATIC
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.core.files import check_output
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset
+from edgecv.jobs import models, sparse_kernels
+from edgecv.jobs.qat import QatPlan, quantization_aware
+from edgecv.jobs.sparse_kernels import SparseKernels
+from edgecv.jobs.traits import Kept, kept, traits
+from edgecv.modelio import LoadedModel
+from edgecv.values import profiles
+from edgecv.values.manifest import Manifest
+from edgecv.values.specs import Format, Method, Scheme
+
+FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+UNCOMMON = ("int4", "int16x8", "mixed")
+STEPS = ("equalise", "correct_bias", "adaround")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What file to make.
+
+    Attributes:
+        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
+        method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
+        keep_float: Names of source layers, with wildcards, that an int8 file computes in float32.
+        int16: Likewise, that it computes with int16 activations.
+        equalise: Before calibration: cross-layer equalisation.
+        correct_bias: Likewise: bias correction.
+        adaround: Likewise: learned rounding; int4 always has it.
+        sparse: Leave the zeros of a pruned model out of a float32 .tflite.
+        format: "tflite" or "onnx"; None goes by the suffix of the output.
+        target: A deployment target's name.
+        io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
+        data: For calibration and training; None takes the training data when it is a bundled set.
+        calibration: Recipe name or TOML path.
+        epochs: Of quantisation-aware training; None takes the default recipe.
+    """
+
+    scheme: str
+    method: str = "ptq"
+    format: str | None = None
+    target: str = "cpu"
+    io_dtype: str | None = None
+    data: str | None = None
+    calibration: str = "minmax"
+    epochs: int | None = None
+    seed: int = 0
+    keep_float: tuple[str, ...] = ()
+    int16: tuple[str, ...] = ()
+    equalise: bool = False
+    correct_bias: bool = False
+    adaround: bool = False
+    sparse: bool = False
+
+    @property
+    def recipe(self) -> compress.PtqRecipe:
+        """Return the steps before conversion, but for the weights' granularity."""
+        bits = 4 if self.scheme == "int4" else 8
+        return compress.PtqRecipe(
+            equalise=self.equalise,
+            correct_bias=self.correct_bias,
+            adaround=self.adaround or bits == 4,
+            bits=bits,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeArtifact:
+    """An artifact that was written and checked.
+
+    Attributes:
+        max_abs_diff: Largest difference of an output to the source model's on the checked images, in real units.
+        sqnr_db: Signal to quantisation noise of the worst output, decibels; None when the outputs are equal.
+        steps: What was done to the weights before.
+        kernels: Which of LiteRT's kernels compute the layers with weights, for schemes that its delegate does not have
+            in full; None for the others.
+        kept: What the file has of its source's zeros, blocks and clusters; None for an ordinary source, and where the
+            weights are not counted (ONNX, float16, dynamic).
+        sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
+    """
+
+    path: str
+    format: str
+    scheme: str
+    method: str
+    target: str
+    sparsity: float | None
+    size_bytes: int
+    sha256: str
+    checked_images: int
+    max_abs_diff: float
+    sqnr_db: float | None
+    steps: tuple[str, ...] = ()
+    kernels: Kernels | None = None
+    kept: Kept | None = None
+    sparse: SparseKernels | None = None
+
+
+def make(
+    source: models.Source, plan: Plan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> MadeArtifact:
+    """Convert, quantise when asked, check, and write one file.
+
+    Raises:
+        ConfigError: An unknown name, a combination that does not exist, no data for int8, or an unwritable `out`.
+        UnsupportedModelError: The model cannot be loaded.
+        ConversionError: A converter failed, or the file did not pass its checks; nothing is written then.
+    """
+    format_ = _format(plan, out)
+    check_plan(plan)
+    check_output(out, force=force)
+    loaded = models.load(source)
+    manifest = models.require_manifest(loaded)
+    dataset = _dataset(plan, manifest)
+    qat = plan.scheme in STATIC and plan.method == "qat"
+    if qat and manifest.method != "qat":
+        training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)
+        loaded, _ = quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
+    artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
+    models.forget_state(out)
+    made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    if plan.sparse:
+        made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
+    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme))
+
+
+def built(
+    loaded: LoadedModel,
+    plan: Plan,
+    dataset: Dataset | None,
+    *,
+    out: Path,
+    format_: str = "tflite",
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> Artifact:
+    """Take the steps of a plan on a loaded model and convert it; for method "qat" the model is fake-quantised.
+
+    Raises:
+        ConfigError, UnsupportedModelError, ConversionError: As `make`.
+    """
+    static = plan.scheme in STATIC
+    preparation = None
+    if static and plan.method == "ptq" and plan.recipe.steps:
+        loaded, preparation = prepared(loaded, plan, dataset, reporter=reporter)
+    return convert(
+        loaded,
+        format=cast(Format, format_),
+        scheme=cast(Scheme, plan.scheme),
+        method=cast(Method, plan.method if static else "none"),
+        out=out,
+        target=plan.target,
+        io_dtype=plan.io_dtype if static else None,
+        calibration=profiles.calibration(plan.calibration) if static else None,
+        dataset=dataset,
+        keep_float=plan.keep_float,
+        int16=plan.int16,
+        preparation=preparation,
+        sparse=plan.sparse,
+        seed=plan.seed,
+        force=force,
+        reporter=reporter,
+    )
+
+
+def prepared(
+    loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, reporter: Reporter = QUIET
+) -> tuple[LoadedModel, Preparation]:
+    """Return the model after the plan's steps on its weights, and what conversion needs to know of them.
+
+    Raises:
+        ConfigError: There is no data.
+        UnsupportedModelError: The model's graph cannot be read.
+    """
+    if dataset is None:
+        raise ConfigError(f"{', '.join(plan.recipe.steps)} needs data", hint="give --data")
+    calibration = profiles.calibration(plan.calibration)
+    recipe = replace(plan.recipe, per_channel=calibration.granularity == "per_channel")
+    spec = models.require_manifest(loaded).spec
+    inputs, _ = samples.calibration_inputs(dataset, replace(calibration, count=recipe.samples), spec, plan.seed)
+    done = compress.prepare(loaded.model, np.concatenate(list(inputs)), recipe, reporter=reporter)
+    facts = {"steps": list(recipe.steps), "recipe": codec.encode(recipe), **done.facts}
+    preparation = Preparation(reference=loaded.model, integers=done.integers, facts=facts)
+    return replace(loaded, model=done.model), preparation
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise ConfigError, with the nearest match, for a name that a plan has wrong."""
+    made = {scheme for schemes in CONVERTED.values() for scheme in schemes}
+    if plan.scheme not in made:
+        raise unknown_name("scheme", plan.scheme, made)
+    if plan.method not in ("ptq", "qat"):
+        raise unknown_name("method", plan.method, ("ptq", "qat"))
+    if plan.io_dtype not in (None, "int8", "uint8", "float32"):
+        raise unknown_name("io type", plan.io_dtype, ("int8", "uint8", "float32"))
+    asked = [f"--{step.replace('_', '-')}" for step in STEPS if getattr(plan, step)]
+    if asked and (plan.scheme not in STATIC or plan.method == "qat"):
+        how = f"{plan.scheme} by {plan.method}"
+        raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
+    profiles.target(plan.target)
+    profiles.calibration(plan.calibration)
+
+
+def _format(plan: Plan, out: Path) -> str:
+    by_name = FORMATS.get(out.suffix)
+    chosen = plan.format or by_name
+    if chosen is None:
+        raise ConfigError(f"--out {out} names no format", hint="end it in .tflite or .onnx, or pass --format")
+    if chosen not in get_args(Format) or chosen == "keras":
+        raise unknown_name("format", chosen, FORMATS.values())
+    if by_name is not None and by_name != chosen:
+        raise ConfigError(f"--format {chosen} and --out {out} disagree", hint=f"end --out in .{chosen}")
+    return chosen
+
+
+def _dataset(plan: Plan, manifest: Manifest) -> Dataset | None:
+    """Open the data when int8 needs it; else what is at hand for the checks, or None."""
+    at_hand = manifest.provenance.dataset in models.BUNDLED
+    needed = plan.data is not None or plan.scheme in STATIC
+    return models.open_data(plan.data, manifest) if needed or at_hand else None
+
+
+def _made(artifact: Artifact, steps: tuple[str, ...]) -> MadeArtifact:
+    manifest = artifact.manifest
+    return MadeArtifact(
+        path=str(artifact.path),
+        format=manifest.format,
+        scheme=manifest.scheme,
+        method=manifest.method,
+        target=manifest.target,
+        sparsity=manifest.sparsity,
+        size_bytes=artifact.size_bytes,
+        sha256=artifact.sha256,
+        checked_images=artifact.check.samples,
+        max_abs_diff=artifact.check.max_abs_diff,
+        sqnr_db=artifact.check.sqnr_db,
+        steps=steps,
+        kernels=computed_by(artifact.path) if manifest.scheme in UNCOMMON else None,
+    )

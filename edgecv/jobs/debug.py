@@ -1,0 +1,148 @@
+"""Finding the layers that make an int8 file worse than the float one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecv.calibration import select
+from edgecv.convert.debug_pair import draft
+from edgecv.core import files
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset
+from edgecv.diagnose.layer_cost import Judge, Ranking, layer_costs
+from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
+from edgecv.evaluate.evaluating import judge_of
+from edgecv.jobs import models
+from edgecv.jobs.evaluate import is_keras, open_artifact
+from edgecv.report import debug_page
+from edgecv.runtime.image import preprocess
+from edgecv.values import profiles
+from edgecv.values.profiles import CalibrationRecipe
+from edgecv.values.specs import ModelSpec
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debugged:
+    """What the layers of an int8 file do to it.
+
+    Attributes:
+        samples: Of the validation split.
+        layers: The noise of every layer, in the order of execution.
+        ranking: What each layer costs in the task's metric; None when that was not asked for.
+        html: The page that shows it; None when none was written.
+    """
+
+    float_file: str
+    int8_file: str
+    samples: int
+    layers: tuple[LayerNoise, ...]
+    ranking: Ranking | None = None
+    html: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Some samples of a split, stratified: what is right for them, and the network's inputs."""
+
+    name: str
+    targets: tuple[Array, ...]
+    inputs: tuple[Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def debug(
+    float_file: Path,
+    int8_file: Path | None = None,
+    *,
+    data: str | None = None,
+    calibration: str = "minmax",
+    spec: Path | None = None,
+    samples: int = 64,
+    rank: bool = False,
+    top: int = 5,
+    html: Path | None = None,
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> Debugged:
+    """Compare both files layer by layer on samples of the validation split.
+
+    Args:
+        float_file: The float32 .tflite; or a keras model, of which both files are made here, whatever they answer.
+        int8_file: The int8 .tflite that was made of the same model; None for a keras model.
+        calibration: Recipe for a keras model.
+        spec: TOML of a ModelSpec, for a keras model without a manifest.
+        data: A data set; None: what the model was trained on.
+        samples: To run, as evenly over the classes as they last.
+        rank: Also measure what each layer costs in the task's metric, and what helps.
+        top: Layers that remedies are tried for.
+        html: Where to write a page with the ranking; implies `rank`.
+        force: Replace that page when it is there.
+        reporter: Gets progress.
+
+    Raises:
+        ConfigError, DataError: The data set is missing or wrong, the page cannot be written, or a file is missing.
+        UnsupportedModelError: The files are no .tflite of edgecv, or of different models.
+    """
+    page = files.check_output(html, force=force) if html is not None else None
+    if is_keras(float_file) != (int8_file is None):
+        raise ConfigError(
+            "a float file needs its int8 file beside it, and a keras model stands alone",
+            hint="edgecv debug float32.tflite int8.tflite, or edgecv debug model.keras",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        made = (
+            (float_file, int8_file)
+            if int8_file is not None
+            else _drafted(models.Source(path=float_file, spec=spec), Path(folder), data, calibration, reporter)
+        )
+        chosen, judge = _samples(made[0], data, samples)
+        judged = judge() if rank or page is not None else None
+        layers = layer_noise(*made, chosen.inputs, total=len(chosen), reporter=reporter)
+        ranking = layer_costs(*made, chosen.inputs, judged, top=top, reporter=reporter) if judged else None
+    shown = str(int8_file or f"int8 of {float_file}")
+    if page is not None and ranking is not None:
+        files.write_text(page, debug_page.render(shown, str(float_file), ranking, layers))
+    return Debugged(
+        float_file=str(float_file),
+        int8_file=shown,
+        samples=len(chosen),
+        layers=layers,
+        ranking=ranking,
+        html=str(page) if page is not None else None,
+    )
+
+
+def _drafted(
+    model: models.Source, folder: Path, data: str | None, calibration: str, reporter: Reporter
+) -> tuple[Path, Path]:
+    source = models.load(model)
+    dataset = models.open_data(data, source.manifest)
+    return draft(source, folder, calibration=profiles.calibration(calibration), dataset=dataset, reporter=reporter)
+
+
+def _samples(float_file: Path, data: str | None, count: int) -> tuple[Labelled, Callable[[], Judge]]:
+    with open_artifact(float_file) as predictor:
+        spec, manifest = predictor.spec, predictor.manifest
+    dataset = models.open_data(data, manifest)
+    chosen = labelled(dataset, spec, count)
+    return chosen, lambda: judge_of(spec, chosen, dataset.name, targets=dataset.targets)
+
+
+def labelled(dataset: Dataset, spec: ModelSpec, samples: int) -> Labelled:
+    """Return samples of the validation split, as evenly over the classes as they last."""
+    split = dataset.split("validation")
+    recipe = CalibrationRecipe(name="debug", title="Samples that layers are compared on", count=samples)
+    indices = select(split.strata, recipe, seed=0)
+    inputs = tuple(preprocess(split.image(int(index)), spec) for index in indices)
+    return Labelled(split.name, tuple(target[indices] for target in split.targets), inputs)

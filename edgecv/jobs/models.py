@@ -1,0 +1,164 @@
+"""Making keras models: train, split, train with quantisation, from paths to a saved `.keras` with its manifest."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgecv import data
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError
+from edgecv.core.files import remove_partials, sha256
+from edgecv.data import Dataset
+from edgecv.jobs.sparse_kernels import SparseKernels
+from edgecv.modelio import LoadedModel, load_keras, save_keras
+from edgecv.values.manifest import Manifest
+from edgecv.values.profiles import read_toml
+from edgecv.values.specs import ModelSpec
+
+BUNDLED = ("digits",)
+"""Data sets that every installation has, so that a model trained on one needs no --data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A keras model on disk.
+
+    Attributes:
+        path: `.keras`, `.h5`, or a SavedModel folder.
+        unsafe: Allow Lambda layers, which can run any code.
+        spec: TOML of a ModelSpec, for a model without a manifest.
+    """
+
+    path: Path
+    unsafe: bool = False
+    spec: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedModel:
+    """A model that was trained or pruned and written.
+
+    Attributes:
+        metric: Of the validation split; `value` on it, at the best epoch.
+        best_epoch: 1-based.
+        sparsity: Share of zeros in the prunable weights; None when not pruned.
+        clusters: Most values that a kernel has; None when not clustered.
+        gzip_weight_bytes: Of all weights as float32, after gzip; None when neither pruned nor clustered.
+        sparse_kernels: What its zeros are worth in time; None when not pruned, or when it does not convert.
+    """
+
+    path: str
+    name: str
+    variant: str
+    parameters: int
+    split: str
+    metric: str
+    value: float
+    epochs: int
+    best_epoch: int
+    sparsity: float | None
+    size_bytes: int
+    sha256: str
+    clusters: int | None = None
+    gzip_weight_bytes: int | None = None
+    sparse_kernels: SparseKernels | None = None
+
+
+def load(source: Source) -> LoadedModel:
+    """Load a model with its contract.
+
+    Raises:
+        ConfigError: The path does not exist, or the spec file is wrong.
+        UnsupportedModelError: It is not a keras model, or has Lambda layers and `unsafe` is false.
+    """
+    spec = read_spec(source.spec) if source.spec else None
+    return load_keras(source.path, unsafe=source.unsafe, spec=spec)
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Read a ModelSpec from TOML. Raises ConfigError when a key is unknown, missing or wrong."""
+    return codec.decode(ModelSpec, read_toml(path, what="spec"), where=str(path))
+
+
+def require_manifest(source: LoadedModel) -> Manifest:
+    """Return the model's manifest. Raises ConfigError, saying what to do, when it has none."""
+    if source.manifest is None:
+        raise ConfigError(
+            f"{source.path} says nothing of how it wants its input: edgecv did not write it",
+            hint="describe it with --spec model.toml; docs/specs.md shows how",
+        )
+    return source.manifest
+
+
+def open_data(uri: str | None, manifest: Manifest | None) -> Dataset:
+    """Open a data set; without a `uri`, the bundled one that the model was trained on.
+
+    Raises:
+        ConfigError: No `uri`, and the model was trained on something else.
+    """
+    if uri is None:
+        recorded = manifest.provenance.dataset if manifest else None
+        if recorded not in BUNDLED:
+            known = f"the model was trained on '{recorded}'" if recorded else "the model does not say what it is about"
+            raise ConfigError(f"--data is needed: {known}", hint="pass --data npz:PATH or --data folder:PATH")
+        uri = recorded
+    return data.open_dataset(uri)
+
+
+def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:
+    """Return the stages that led to a model, oldest first, itself included."""
+    if loaded.manifest is None:
+        return ({"step": "foreign", "sha256": loaded.sha256},)
+    step = str(loaded.manifest.provenance.recipe.get("step", "unknown"))
+    return (*loaded.manifest.provenance.parents, {"step": step, "sha256": loaded.sha256})
+
+
+def state_path(out: Path) -> Path:
+    """Return where a run that writes `out` keeps its resume file."""
+    return out.with_name(f".{out.name}.state")
+
+
+def forget_state(out: Path) -> None:
+    """Remove the resume file of a run whose result is safely written, and partials of killed writers of it."""
+    state = state_path(out)
+    for path in (state, *state.parent.glob(f"{glob.escape(state.name)}.[0-9]*")):
+        remove_partials(path)
+        path.unlink(missing_ok=True)
+
+
+def save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) -> SavedModel:
+    """Write a trained model and say what it is worth. `done`: how the training went, as `train` returns it."""
+    save_keras(model, out, manifest, force=force)
+    forget_state(out)
+    return SavedModel(
+        path=str(out),
+        name=manifest.spec.name,
+        variant=manifest.spec.variant,
+        parameters=int(model.count_params()),
+        split="validation",
+        metric=manifest.spec.head.metric,
+        value=done.best_value,
+        epochs=len(done.history),
+        best_epoch=done.best_epoch + 1,
+        sparsity=manifest.sparsity,
+        size_bytes=out.stat().st_size,
+        sha256=sha256(out),
+    )
+
+
+def check_keras(out: Path) -> None:
+    """Raise ConfigError unless `out` is the name of a `.keras` file."""
+    if out.suffix != ".keras":
+        raise ConfigError(
+            f"--out {out}: keras models are written as .keras files", hint=f"use {out.with_suffix('.keras')}"
+        )
+
+
+def with_changes(recipe: Any, **changes: Any) -> Any:
+    """Return `recipe` with the changes that are not None."""
+    given: Mapping[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    return replace(recipe, **given)

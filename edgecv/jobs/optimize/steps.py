@@ -1,0 +1,189 @@
+"""One step of the ladder: made, measured against the float model, and kept with its figures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgecv import convert
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError, ConversionError
+from edgecv.core.files import sha256
+from edgecv.core.progress import Reporter
+from edgecv.data import Dataset
+from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.jobs import convert as artifacts
+from edgecv.jobs import models, qat
+from edgecv.jobs.evaluate import open_artifact
+from edgecv.jobs.journal import Journal, read_record, write_record
+from edgecv.jobs.optimize.values import LadderPlan, Trial
+from edgecv.jobs.optimize.worst import SPLIT, Ranked, ranked
+from edgecv.modelio import LoadedModel
+from edgecv.tasks.paired import drop_between
+from edgecv.values.evaluation import LOWER_IS_BETTER, Drop, Evaluation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step to take.
+
+    Attributes:
+        step: Its name, also of its files.
+        plan: How the file is made.
+        ranked: What chose the layers that the plan names; None where it names none.
+    """
+
+    step: str
+    plan: artifacts.Plan
+    ranked: Ranked | None = None
+
+
+class Steps:
+    """What a climb works from, and what it has measured already."""
+
+    def __init__(
+        self,
+        path: Path,
+        loaded: LoadedModel,
+        request: LadderPlan,
+        dataset: Dataset,
+        folder: Path,
+        reporter: Reporter,
+    ) -> None:
+        self.request = request
+        self._path, self._loaded, self._dataset, self._folder = path, loaded, dataset, folder
+        self._reporter = reporter
+        self._journal = Journal(folder / "journal.json", reporter)
+        self._ranking_seconds = 0.0
+        self._splits = {name: dataset.split(name).sha256 for name in ("train", SPLIT)}
+        self.baseline = self._baseline()
+
+    @property
+    def unit(self) -> str:
+        """Of drops."""
+        return self.baseline.metric if self.baseline.metric in LOWER_IS_BETTER else "points"
+
+    def file(self, step: str) -> Path:
+        """Return where a step's file is."""
+        return self._folder / f"{step.strip('+').replace(' ', '-')}.tflite"
+
+    def over_budget(self, trials: list[Trial]) -> str:
+        """Return which budget is spent; "" when none is."""
+        limit, most = self.request.budget_seconds, self.request.max_trials
+        if most is not None and len(trials) >= most:
+            return "trial budget"
+        spent = self._ranking_seconds + sum(t.seconds for t in trials)
+        return "time budget" if limit is not None and spent >= limit else ""
+
+    def tell(self, trial: Trial) -> None:
+        """Say how a step went."""
+        if trial.drop is None:
+            self._reporter.warn(f"{trial.step}: {trial.failure}")
+        else:
+            self._reporter.info(f"{trial.step}: loses {trial.drop:+.2f} {self.unit}")
+
+    def measured(self, rung: Rung, best: Trial | None) -> Trial:
+        """Return the step's trial: of an earlier run when it is the same, else made now."""
+        record = self.file(rung.step).with_suffix(".json")
+        settings = {"plan": codec.encode(rung.plan), "data": self._splits, "step": rung.step}
+        if not self._intact(record, rung.step):
+            record.unlink(missing_ok=True)
+        self._journal.run(record, lambda: self._make(rung, record), inputs=self._inputs(), settings=settings)
+        trial = codec.decode(Trial, read_record(record), where=str(record))
+        gained = None
+        if best is not None and best.drop is not None and trial.drop is not None:
+            gained = best.drop - trial.drop
+        return replace(trial, gained=gained)
+
+    def _inputs(self) -> list[Path]:
+        return [self._path] if self._path.is_file() else sorted(p for p in self._path.rglob("*") if p.is_file())
+
+    def _intact(self, record: Path, step: str) -> bool:
+        """Say whether a step's file is the one that its record speaks of."""
+        if not record.exists():
+            return False
+        known, file = read_record(record), self.file(step)
+        return bool(known.get("failure")) or (file.exists() and sha256(file) == known.get("sha256"))
+
+    def _make(self, rung: Rung, record: Path) -> None:
+        began = time.monotonic()
+        self._reporter.info(f"step {rung.step}")
+        try:
+            made, evaluation, failure = *self._artifact(rung), ""
+        except (ConversionError, ConfigError) as error:
+            if isinstance(error, ConfigError) and rung.ranked is None:
+                raise
+            # Layers that were chosen here, not by the user, can be ones that cannot be had.
+            made, evaluation, failure = None, None, error.message.splitlines()[0]
+        drop = self._drop(evaluation) if evaluation else None
+        trial = Trial(
+            step=rung.step,
+            scheme=made.manifest.scheme if made else rung.plan.scheme,
+            method=rung.plan.method,
+            steps=rung.plan.recipe.steps,
+            keep_float=rung.plan.keep_float,
+            value=evaluation.value if evaluation else None,
+            drop=drop.value if drop else None,
+            drop_ci95=drop.ci95 if drop else None,
+            size_bytes=made.size_bytes if made else None,
+            seconds=time.monotonic() - began,
+            sha256=made.sha256 if made else "",
+            failure=failure,
+            int16=rung.plan.int16,
+            ranked_by=rung.ranked.by if rung.ranked else "",
+            ranking=rung.ranked.reason if rung.ranked else "",
+        )
+        write_record(record, trial)
+
+    def ranked(self, step: str, plan: artifacts.Plan, *, needed: float) -> Ranked:
+        """Return the layers of a step's file, worst first; kept, like the steps, for a climb that goes on.
+
+        Args:
+            step: Whose file.
+            plan: How that was made.
+            needed: Share of the layers whose order matters.
+        """
+        record, file = self._folder / "ranking.json", self.file(step)
+
+        def make() -> None:
+            found = ranked(self._loaded, file, plan, self._dataset, needed=needed, reporter=self._reporter)
+            write_record(record, found)
+
+        settings = {"plan": codec.encode(plan), "data": self._splits, "needed": needed}
+        self._journal.run(record, make, inputs=[*self._inputs(), file], settings=settings)
+        known = codec.decode(Ranked, read_record(record), where=str(record))
+        self._ranking_seconds = known.seconds
+        return known
+
+    def _artifact(self, rung: Rung) -> tuple[convert.Artifact, Evaluation]:
+        out, loaded = self.file(rung.step), self._loaded
+        if rung.plan.method == "qat":
+            training = qat.QatPlan(data=rung.plan.data, epochs=rung.plan.epochs, seed=rung.plan.seed)
+            state = models.state_path(out)
+            loaded, _ = qat.quantization_aware(loaded, training, state=state, reporter=self._reporter)
+        made = artifacts.built(loaded, rung.plan, self._dataset, out=out, force=True, reporter=self._reporter)
+        models.forget_state(out)
+        with open_artifact(out) as predictor:
+            return made, self._evaluated(predictor, rung.step)
+
+    def _evaluated(self, predictor: Any, name: str) -> Evaluation:
+        split = self._dataset.split(SPLIT)
+        return evaluate(
+            predictor, split, self._dataset.name, targets=self._dataset.targets, name=name, reporter=self._reporter
+        )
+
+    def _drop(self, evaluation: Evaluation) -> Drop:
+        found = drop_between(self.baseline, evaluation)
+        factor = 100.0 if self.unit == "points" else 1.0
+        return Drop(value=factor * found.value, ci95=(factor * found.ci95[0], factor * found.ci95[1]))
+
+    def _baseline(self) -> Evaluation:
+        record = self._folder / "baseline.json"
+
+        def make() -> None:
+            write_record(record, self._evaluated(KerasPredictor(self._loaded), "the float model"))
+
+        self._journal.run(record, make, inputs=self._inputs(), settings={"data": self._splits, "step": "baseline"})
+        return codec.decode(Evaluation, read_record(record), where=str(record))

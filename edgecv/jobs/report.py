@@ -1,0 +1,248 @@
+"""Comparing artifacts with the float baseline: latency, accuracy and mapping, put together into a report."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgecv import bench
+from edgecv import report as reports
+from edgecv.bench import BenchCase, CaseResult, ResultsFile
+from edgecv.core.errors import ConfigError, DeviceError
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset
+from edgecv.evaluate import drop_between, evaluate, head_results
+from edgecv.jobs import models
+from edgecv.jobs.baselines import BaselineFile, open_baseline
+from edgecv.jobs.evaluate import EvaluationRequest, manifest_of, open_predictor
+from edgecv.runtime.container import sniff
+from edgecv.targets import edgetpu, inspect, summarize
+from edgecv.values import profiles
+from edgecv.values.evaluation import Evaluation
+from edgecv.values.inspection import MappingSummary
+from edgecv.values.kind import Kind
+from edgecv.values.latency import Latency
+from edgecv.values.manifest import Manifest
+from edgecv.values.report import Baseline, DatasetInfo, LatencySummary, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What to measure for a report; no targets means all of them."""
+
+    data: str | None = None
+    split: str = "test"
+    targets: tuple[str, ...] = ()
+    plan: str = "quick"
+    device: str = "local"
+    seed: int = 0
+    baseline_engine: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeReport:
+    """A report and where its files are."""
+
+    report: Report
+    paths: reports.ReportPaths
+
+
+def report_files(
+    files: Sequence[Path],
+    request: ReportRequest,
+    *,
+    baseline: Path,
+    out: Path,
+    force: bool = False,
+    reporter: Reporter = QUIET,
+) -> MadeReport:
+    """Evaluate, inspect and time files against a baseline, and write the report. A killed run goes on.
+
+    Raises:
+        ConfigError, UnsupportedModelError, DataError: A file, option or data set is wrong.
+        DeviceError: A device failed; what was timed is kept beside the report.
+    """
+    for name in ("report.json", "report.html", "report.md"):
+        if (out / name).exists() and not force:
+            raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
+    targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
+    manifests = {file: _manifest(file) for file in distinct(files)}
+    dataset = models.open_data(request.data, next(iter(manifests.values())))
+    wanted = request.baseline_engine
+    with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
+        made = _compare(manifests, base, dataset, targets, request, out, reporter)
+    paths = reports.write(made, out, force=force)
+    (out / RAW_RESULTS).unlink(missing_ok=True)
+    return MadeReport(report=made, paths=paths)
+
+
+RAW_RESULTS = ".bench.json"
+"""Raw launches of an unfinished report, beside it."""
+
+
+def _compare(
+    manifests: Mapping[Path, Manifest],
+    base: BaselineFile,
+    dataset: Dataset,
+    targets: tuple[str, ...],
+    request: ReportRequest,
+    out: Path,
+    reporter: Reporter,
+) -> Report:
+    split = dataset.split(request.split)
+    reference = _evaluate(base.evaluable, base.engine.accelerator, dataset, request.split, reporter).evaluation
+    found = {
+        file: _evaluate(file, _accelerator(file, manifest), dataset, request.split, reporter)
+        for file, manifest in manifests.items()
+    }
+    mappings = {file: _mappings(file, targets, reporter) for file in manifests}
+    cases = [
+        BenchCase(name=file_name(f), path=str(f), accelerator=_accelerator(f, m))
+        for f, m in manifests.items()
+        if _timed_here(f, m)
+    ]
+    results = _time(cases, base, request.device, request.plan, request.seed, out / RAW_RESULTS, reporter)
+    latencies = {result.case.name: result.latency for result in results}
+    artifacts = tuple(
+        reports.artifact_result(
+            file,
+            manifest,
+            folder=out,
+            name=file_name(file),
+            evaluation=found[file].evaluation,
+            metric_kind=found[file].kind,
+            drop=drop_between(reference, found[file].evaluation),
+            heads=head_results(reference, found[file].evaluation),
+            mappings=mappings[file],
+            latency=[latencies[file_name(file)]] if file_name(file) in latencies else [],
+        )
+        for file, manifest in manifests.items()
+    )
+    remarks = [answer.remark for answer in found.values() if answer.remark]
+    untimed = [_why_untimed(file_name(f), m) for f, m in manifests.items() if not _timed_here(f, m)]
+    return Report(
+        created=now(),
+        host=reports.host_facts(),
+        dataset=DatasetInfo(
+            name=dataset.name, split=request.split, n=len(split), sha256=split.sha256, labels=tuple(dataset.labels)
+        ),
+        baseline=_baseline(base, reference, latencies),
+        artifacts=artifacts,
+        warnings=(*remarks, *untimed),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """An evaluation, how it came about, and what the reader must know of it."""
+
+    evaluation: Evaluation
+    kind: Kind = "measured"
+    remark: str = ""
+
+
+def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
+    """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU.
+
+    A file that was compiled for an Edge TPU runs nowhere else.
+    """
+    try:
+        predictor = open_predictor(file, EvaluationRequest(accelerator=accelerator))
+    except DeviceError as error:
+        if accelerator in ("cpu", "edgetpu"):
+            raise
+        remark = f"{file_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
+        return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
+    with predictor:
+        samples = dataset.split(split)
+        evaluation = evaluate(
+            predictor, samples, dataset.name, targets=dataset.targets, name=file_name(file), reporter=reporter
+        )
+        if not getattr(predictor, "is_software_adapter", False):
+            return _Answer(evaluation=evaluation)
+        where = f"the software adapter {predictor.adapter}, in {predictor.precision or 'an unknown precision'}"
+        remark = f"{file_name(file)}: accuracy simulated: evaluated on {where}"
+        return _Answer(evaluation=evaluation, kind="simulated", remark=remark)
+
+
+def _mappings(file: Path, targets: tuple[str, ...], reporter: Reporter) -> tuple[MappingSummary, ...]:
+    return tuple(summarize(inspect(file, name, reporter=reporter)) for name in targets)
+
+
+def _time(
+    cases: Sequence[BenchCase],
+    base: BaselineFile | None,
+    device: str,
+    plan: str,
+    seed: int,
+    out: Path | None,
+    reporter: Reporter,
+) -> tuple[CaseResult, ...]:
+    store = ResultsFile(out) if out else None
+    return bench.bench(
+        cases,
+        baseline=base.case() if base else None,
+        device=bench.open_device(device),
+        plan=bench.plan(plan, seed=seed),
+        save=store.save if store else None,
+        earlier=store.read() if store else (),
+        reporter=reporter,
+    )
+
+
+def _timed_here(file: Path, manifest: Manifest) -> bool:
+    """Say whether timing a file here tells of its target: a CPU's time is no GPU's or TPU's."""
+    return profiles.target(manifest.target).accelerator == "cpu" or _accelerator(file, manifest) == "edgetpu"
+
+
+def _why_untimed(name: str, manifest: Manifest) -> str:
+    title = profiles.target(manifest.target).title
+    return f"{name}: latency unknown: it is made for {title}, and none is attached here"
+
+
+def _accelerator(file: Path, manifest: Manifest) -> str:
+    if sniff(file) == "tflite" and edgetpu.is_compiled(file):
+        return "edgetpu"
+    return "gpu" if profiles.target(manifest.target).accelerator == "gpu" else "cpu"
+
+
+def _baseline(base: BaselineFile, found: Evaluation | None, latencies: Mapping[str, Latency]) -> Baseline:
+    latency = latencies.get(base.case().name)
+    return Baseline(
+        engine=latency.engine if latency else base.engine.engine,
+        accelerator=base.engine.accelerator,
+        device=base.engine.device,
+        metric=found.metric if found else None,
+        value=found.value if found else None,
+        latency_ms=latency_summary(latency) if latency else None,
+        kind="measured",
+    )
+
+
+def latency_summary(latency: Latency) -> LatencySummary:
+    return LatencySummary(p50=latency.p50, p90=latency.p90, p99=latency.p99, samples=latency.samples)
+
+
+def _manifest(file: Path) -> Manifest:
+    manifest = manifest_of(file)
+    if manifest is None:
+        raise ConfigError(f"{file} carries no manifest: edgecv did not write it", hint="make it with edgecv convert")
+    return manifest
+
+
+def distinct(files: Sequence[Path]) -> Sequence[Path]:
+    names = [file_name(file) for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"two files are called '{twice}'", hint="rename one: reports tell artifacts apart by name")
+    return files
+
+
+def file_name(file: Path) -> str:
+    return file.name
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,159 @@
+"""Training an architecture, or a new head on a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecv import data, zoo
+from edgecv import train as training
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError
+from edgecv.core.files import check_output
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset
+from edgecv.jobs.models import (
+    SavedModel,
+    Source,
+    ancestry,
+    check_keras,
+    load,
+    require_manifest,
+    save,
+    state_path,
+)
+from edgecv.modelio import LoadedModel, env, manifest_for
+from edgecv.values.specs import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainPlan:
+    """What to train, on what, how. None takes what the architecture or its recipe says.
+
+    Attributes:
+        name: An architecture; None with `source`.
+        source: A trained keras model that gets a new head for the data, in place of an architecture.
+        input_size: Height and width, when they are not the published ones.
+        width: Multiplier of the channels.
+        weights: "imagenet" or a weights file, for architectures that come pretrained.
+        recipe: Name of a shipped recipe, or a TOML file.
+        teacher: A trained keras model of the same labels to learn from.
+        log_dir: Folder for a CSV table and TensorBoard events.
+    """
+
+    name: str | None = None
+    source: Path | None = None
+    variant: str = "canonical"
+    data: str = "digits"
+    input_size: int | None = None
+    width: float = 1.0
+    weights: str | None = None
+    recipe: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    teacher: Path | None = None
+    log_dir: Path | None = None
+    seed: int = 0
+
+
+def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET) -> SavedModel:
+    """Train an architecture, or a new head on a trained model, and save it. A killed run goes on where it was.
+
+    Raises:
+        ConfigError: Unknown name, variant, recipe or data, or `out` cannot be written.
+        DataError: The data set is wrong.
+    """
+    check_keras(out)
+    check_output(out, force=force)
+    dataset = data.open_dataset(plan.data)
+    model, spec, recipe, parents = _untrained(plan, dataset)
+    teacher = load(Source(path=plan.teacher)) if plan.teacher else None
+    if teacher is not None:
+        _check_teacher(teacher, spec)
+    done = training.train(
+        model, spec, dataset, recipe, state=state_path(out), teacher=teacher.model if teacher else None,
+        log_dir=plan.log_dir, reporter=reporter,
+    )  # fmt: skip
+    manifest = manifest_for(
+        spec, recipe={"step": "train", **codec.encode(recipe)}, seed=plan.seed, dataset=dataset.name,
+        dataset_sha256=dataset.split("train").sha256, parents=parents,
+        source_sha256=teacher.sha256 if teacher else None,
+    )  # fmt: skip
+    return save(zoo.inference(done.model, spec), out, manifest, done, force=force)
+
+
+def _untrained(
+    plan: TrainPlan, dataset: Dataset
+) -> tuple[Any, ModelSpec, training.TrainRecipe, tuple[Mapping[str, str], ...]]:
+    """Return the model to train with its contract, its recipe, and the stages that led to it."""
+    changes: dict[str, Any] = {
+        "epochs": plan.epochs, "batch_size": plan.batch_size, "learning_rate": plan.learning_rate, "seed": plan.seed,
+    }  # fmt: skip
+    if (plan.name is None) == (plan.source is None):
+        raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
+    if plan.source is not None:
+        _check_no_architecture_options(plan)
+        loaded = load(Source(path=plan.source))
+        parent = require_manifest(loaded)
+        env.seed_everything(plan.seed)
+        head = training.NewHead(labels=dataset.labels)
+        model, spec = training.with_new_head(loaded.model, parent.spec, head)
+        recipe = training.adjusted(_recipe(plan, parent.spec), **changes)
+        if not recipe.stages:
+            recipe = training.transfer_recipe(model, recipe)
+        return model, spec, recipe, ancestry(loaded)
+    entry = zoo.get(str(plan.name))
+    size = (plan.input_size, plan.input_size, *entry.input_shape[2:]) if plan.input_size else None
+    first, *others = _head_labels(entry, dataset)
+    model, spec = zoo.build(
+        entry.name, variant=plan.variant, labels=first, other_labels=others, input_shape=size, width=plan.width,
+        weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
+    )  # fmt: skip
+    return model, spec, training.adjusted(_recipe(plan, spec), **changes), ()
+
+
+def _check_no_architecture_options(plan: TrainPlan) -> None:
+    given = {
+        "--variant": plan.variant != "canonical", "--input-size": plan.input_size is not None,
+        "--width": plan.width != 1.0, "--weights": plan.weights is not None,
+    }  # fmt: skip
+    asked = ", ".join(option for option, is_set in given.items() if is_set)
+    if asked:
+        raise ConfigError(
+            f"{asked} belongs to an architecture, and --from starts from a trained model, which has its own",
+            hint="leave it out, or name an architecture in place of --from",
+        )
+
+
+def _head_labels(entry: zoo.ZooEntry, dataset: Dataset) -> list[tuple[str, ...]]:
+    """Return the data's labels for each head: by name when all heads are called like targets, else by position."""
+    by_name = {target.name: target.labels for target in dataset.targets}
+    names = [head.name for head in entry.heads]
+    if all(name in by_name for name in names):
+        return [by_name[name] for name in names]
+    if len(names) != len(dataset.targets):
+        raise ConfigError(
+            f"{entry.name} has the heads {', '.join(names)}, '{dataset.name}' the targets {', '.join(by_name)}",
+            hint="call the targets like the heads: y_<head> in an .npz file",
+        )
+    return [target.labels for target in dataset.targets]
+
+
+def _recipe(plan: TrainPlan, spec: ModelSpec) -> training.TrainRecipe:
+    return training.recipe(plan.recipe) if plan.recipe else training.default_recipe(spec)
+
+
+def _check_teacher(teacher: LoadedModel, spec: ModelSpec) -> None:
+    known = require_manifest(teacher).spec
+    if (
+        known.labels != spec.labels
+        or known.input_shape != spec.input_shape
+        or known.preprocessing != spec.preprocessing
+    ):
+        raise ConfigError(
+            f"{teacher.path} does not take the same inputs and give the same labels as '{spec.name}'",
+            hint="train the teacher on the same data, at the same input size and with the same preprocessing",
+        )

@@ -1,0 +1,69 @@
+"""Every network converts to every scheme and format, passes its checks, and is read by every target."""
+
+import pytest
+
+from edgecv import zoo
+from edgecv.jobs import zoo_check as matrix
+
+# Depthwise layers, gates and residuals, wide dense layers, several heads on feature vectors.
+SUBSET = [
+    ("mobilenet_v2_small", "canonical"),
+    ("se_resnet20", "canonical"),
+    ("mlp_multitask", "canonical"),
+    ("cnn_mnist_b4", "canonical"),
+]
+WHOLE = [(entry.name, variant) for entry in zoo.entries() for variant in entry.variants]
+# Layers of less than 1024 weights stay float in a dynamic file, so a network of nothing else makes none.
+TINY = 2_000
+
+
+def expected_failures(name: str, variant: str, cell: matrix.Cell) -> bool:
+    """Say whether a cell cannot be: there are too few weights to shrink."""
+    with zoo.weightless():
+        model, _ = zoo.build(name, variant=variant, input_shape=cell.input_shape)
+    return model.count_params() < TINY and cell.way == "dynamic" and "no weights became" in cell.error
+
+
+def check(name: str, variant: str) -> None:
+    found = list(matrix.cells(name, variant=variant, input_shape=zoo.get(name).small_shape))
+    assert len(found) == len(matrix.WAYS) * len(matrix.FORMATS)
+    broken = [
+        f"{cell.way} {cell.format}: {cell.error}"
+        for cell in found
+        if cell.error and not expected_failures(name, variant, cell)
+    ]
+    assert broken == []
+    for cell in found:
+        if cell.format == "tflite" and not cell.error:
+            assert [reading.target for reading in cell.targets] == list(matrix.TARGETS)
+            assert cell.targets[0].n_mapped == cell.targets[0].n_ops
+            if cell.way.startswith("int8"):
+                assert cell.size_bytes < 0.5 * size_of(found, "float32") or cell.size_bytes < 40_000
+
+
+def size_of(found: list[matrix.Cell], way: str) -> int:
+    return next(cell.size_bytes for cell in found if cell.way == way and cell.format == "tflite")
+
+
+@pytest.mark.parametrize(("name", "variant"), SUBSET)
+def test_a_representative_network(name, variant):
+    check(name, variant)
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(5400)
+@pytest.mark.parametrize(("name", "variant"), WHOLE)
+def test_every_network(name, variant):
+    check(name, variant)
+
+
+def test_what_fails_is_a_cell_and_not_an_exception(monkeypatch):
+    from edgecv.core.errors import ConversionError
+
+    def refuse(*arguments, **options):
+        raise ConversionError("no such thing")
+
+    monkeypatch.setattr(matrix, "convert", refuse)
+    (cell,) = matrix.cells("lenet5", ways=("float32",), formats=("tflite",))
+    assert cell.error == "ConversionError: no such thing"
+    assert (cell.size_bytes, cell.targets) == (None, ())
