@@ -9,7 +9,6 @@ import numpy as np
 
 from edgecv.data.dataset import Array, Dataset, Split, Target
 from edgecv.data.duplicates import count_duplicates
-from edgecv.values.specs import Task
 
 SIZED = 256
 """Training samples whose size is looked at: decoding every image of a large folder would take minutes."""
@@ -37,7 +36,7 @@ class TargetSummary:
     """
 
     name: str
-    task: Task
+    task: str
     labels: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
     spread: Mapping[str, tuple[Spread, ...]]
