@@ -13,6 +13,7 @@ from edgecv.data.dataset import Array, Dataset, Record, Split, Target
 from edgecv.tasks import drawing
 from edgecv.tasks.boxes import Objects, class_name
 
+BACKGROUND = ("background",)
 _GAP = 6
 _LEAST = 192
 _MOST = 320
@@ -31,7 +32,9 @@ def contact_sheet(dataset: Dataset, split: Split, *, rows: int = 4, columns: int
     count = min(rows * columns, len(split))
     chosen = (np.arange(count) * len(split)) // count
     tiles = [_tile(split.record(int(index)), dataset.targets) for index in chosen]
-    return _grid(tiles, columns)
+    sheet = _grid(tiles, columns)
+    masked = next((target for target in dataset.targets if target.task == "segmentation"), None)
+    return sheet if masked is None else _with_legend(sheet, masked)
 
 
 def _tile(record: Record, targets: Sequence[Target]) -> Any:
@@ -71,12 +74,17 @@ def _on_image(sample: tuple[Array, list[Any]], targets: Sequence[Target]) -> Any
     return picture
 
 
+def _color(target: Target, value: int) -> drawing.Color:
+    """Return a class's colour: with a background or without, things of one name have one colour in masks and boxes."""
+    return drawing.palette(value - (target.labels[:1] == BACKGROUND))
+
+
 def _draw_mask(picture: Any, mask: Array, target: Target) -> None:
     for value in np.unique(mask).tolist():
         # Where the first class is what is behind everything, the image itself shows it.
-        behind = value == 0 and target.labels[:1] == ("background",)
+        behind = value == 0 and target.labels[:1] == BACKGROUND
         if not behind and value != target.settings.get("ignore_index"):
-            drawing.overlay_mask(picture, mask == value, drawing.palette(value), outline=False)
+            drawing.overlay_mask(picture, mask == value, _color(target, value), outline=False)
 
 
 def _draw_objects(picture: Any, objects: Objects, target: Target, scale: float) -> None:
@@ -87,11 +95,8 @@ def _draw_objects(picture: Any, objects: Objects, target: Target, scale: float) 
 def _text(target: Target, truth: Any, *, alone: bool) -> str:
     """Return a truth in words, where it has no place in the image."""
     name = "" if alone else f"{target.name}: "
-    if isinstance(truth, Objects):
+    if isinstance(truth, Objects) or _is_mask(truth):
         return ""
-    if _is_mask(truth):
-        shown = [target.labels[i] for i in np.unique(truth).tolist() if i < len(target.labels)]
-        return _cut(name + ", ".join(label for label in shown if label != "background"))
     if np.ndim(truth) == 0:
         return _cut(name + class_name(target.labels, int(truth)))
     if target.task == "multilabel":
@@ -121,3 +126,27 @@ def _grid(tiles: Sequence[Any], columns: int) -> Any:
             left += width + _GAP
         top += height + _GAP
     return sheet
+
+
+def _with_legend(sheet: Any, target: Target) -> Any:
+    """Return a sheet with the colours of a mask's classes below it."""
+    height, letters = 30, drawing.font(15)
+    lines: list[list[tuple[int, int, str]]] = [[]]
+    left = _GAP
+    for value, name in enumerate(target.labels):
+        width = 24 + round(letters.getlength(name)) + 18
+        if left + width > sheet.width and lines[-1]:
+            lines.append([])
+            left = _GAP
+        if value or target.labels[:1] != BACKGROUND:
+            lines[-1].append((left, value, name))
+            left += width
+    made = require("PIL.Image", why="to draw").new("RGB", (sheet.width, sheet.height + height * len(lines)), "white")
+    made.paste(sheet, (0, 0))
+    draw = require("PIL.ImageDraw", why="to draw").Draw(made)
+    for row, line in enumerate(lines):
+        top = sheet.height + row * height
+        for at, value, name in line:
+            draw.rectangle([at, top + 4, at + 16, top + 20], fill=_color(target, value), outline="black")
+            draw.text((at + 22, top + 3), name, fill="black", font=letters)
+    return made
