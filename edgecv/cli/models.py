@@ -67,9 +67,7 @@ def data_show(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A contact sheet to draw: samples with their truths, .png.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Of the contact sheet; default: train, or all.")
-    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Of the contact sheet; default: train, or all.")] = None,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:

@@ -28,8 +28,8 @@ def open_masks(root: Path, seed: int) -> Dataset:
 
     Raises:
         ConfigError: The folder is missing.
-        DataError: A mask is missing or of another size than its image, or classes.txt is wrong. A pixel that is no class
-            shows when its mask is read.
+        DataError: A mask is missing or of another size than its image, or classes.txt is wrong. A pixel that is no
+            class shows when its mask is read.
     """
     require_folder(root, "masks")
     found = {split: _paired(images, masks) for split, (images, masks) in beside(root, "masks").items()}

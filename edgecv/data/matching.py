@@ -22,8 +22,9 @@ def match_targets(
 ) -> tuple[int, ...]:
     """Return the index of each head's target.
 
-    It is the target of the head's name if the head's task reads that kind; else the only one that the task reads; else
-    the one at the head's position, when there are as many targets as heads.
+    It is the target of the head's name if the head's task reads that kind; else the only one that the task reads, or
+    the only one of the kind that it reads first; else the one at the head's position, when there are as many targets as
+    heads.
 
     Args:
         heads: Of a model.
@@ -78,19 +79,20 @@ def _match(head: Head, position: int, count: int, targets: Sequence[Target], dat
     kinds = reads(head.task)
     fits = [index for index, target in enumerate(targets) if target.task in kinds]
     named = [index for index in fits if targets[index].name == head.name]
-    if named or len(fits) == 1:
-        return (named or fits)[0]
-    if fits and len(targets) == count and position in fits:
+    # Of the kinds that a task reads, those it names first go before the others.
+    best = min((kinds.index(targets[index].task) for index in fits), default=0)
+    chosen = named or [index for index in fits if targets[index].task == kinds[best]]
+    if len(chosen) == 1:
+        return chosen[0]
+    if len(targets) == count and position in chosen:
         return position
-    # A target of the task's own kind goes before one that it can read as well.
-    own = [index for index in fits if targets[index].task == kinds[0]]
-    if len(own) == 1:
-        return own[0]
     listed = ", ".join(f"{target.name} ({target.task})" for target in targets)
     what = f"no target for {head.task}" if not fits else f"{len(fits)} targets for {head.task}"
     raise ConfigError(
         f"head '{head.name}' is for {head.task}; '{dataset}' has {what}: {listed}",
-        hint="call the target like the head: y_<head> in an .npz file" if fits else f"use data for {' or '.join(kinds)}",
+        hint="call the target like the head: y_<head> in an .npz file"
+        if fits
+        else f"use data for {' or '.join(kinds)}",
     )
 
 

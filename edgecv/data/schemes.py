@@ -84,9 +84,7 @@ for _name, _scheme in {
         title="a folder of images per identity, or train/ and test/ with such folders",
         open=_path(open_identities),
     ),
-    "keras": Scheme(
-        form="keras:NAME", title="mnist, fashion_mnist, cifar10 or cifar100; downloads", open=open_keras
-    ),
+    "keras": Scheme(form="keras:NAME", title="mnist, fashion_mnist, cifar10 or cifar100; downloads", open=open_keras),
     "tfds": Scheme(
         form="tfds:NAME or tfds:NAME[SPLIT]", title="a set of tensorflow-datasets; downloads", open=open_tfds
     ),

@@ -122,7 +122,8 @@ def _by_split(folder: Path) -> dict[str, Path]:
     for name, path in directories(folder).items():
         if name in PARTS and PARTS[name] in found:
             raise DataError(
-                f"{folder} holds both {found[PARTS[name]].name} and {name}", hint="put the images of both in one of them"
+                f"{folder} holds both {found[PARTS[name]].name} and {name}",
+                hint="put the images of both in one of them",
             )
         if name in PARTS:
             found[PARTS[name]] = path

@@ -71,7 +71,9 @@ def _annotated(
         raise DataError(f"{root / 'Annotations' / name}.xml does not exist", hint="a list in ImageSets/Main names it")
     one = found[name]
     if name not in images:
-        raise DataError(f"{one.file} is about an image that {root / 'JPEGImages'} does not hold", hint=f"add {name}.jpg")
+        raise DataError(
+            f"{one.file} is about an image that {root / 'JPEGImages'} does not hold", hint=f"add {name}.jpg"
+        )
     class_id = [labels.index(label) for label in one.names]
     said = Boxes(one.boxes, class_id, one.difficult)
     return annotated(images[name], check_header(images[name]), said, str(one.file))

@@ -55,9 +55,7 @@ def _cost(profile: zoo.ModelProfile | None) -> dict[str, Any]:
     return {name: None if profile is None else getattr(profile, name) for name in names}
 
 
-def dataset(
-    uri: str, *, sheet: Path | None = None, split: str | None = None, force: bool = False
-) -> DatasetSummary:
+def dataset(uri: str, *, sheet: Path | None = None, split: str | None = None, force: bool = False) -> DatasetSummary:
     """Return the splits of a data set, what there is of every target, sizes of samples, and duplicates.
 
     Args:
