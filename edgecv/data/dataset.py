@@ -109,8 +109,8 @@ class Split:
                     f"a target of split '{self.name}' is {target.dtype} of shape {target.shape}, "
                     "expected int64 (n,), float32 (n, k) or uint8 (n, H, W)"
                 )
-        others = [*self.more_inputs, *([] if self.groups is None else [self.groups])]
-        if any(len(other) != len(self.images) for other in others):
+        lengths = [len(images) for images in self.more_inputs] + ([] if self.groups is None else [len(self.groups)])
+        if any(length != len(self.images) for length in lengths):
             raise DataError(f"the inputs and groups of split '{self.name}' differ in length")
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ ALONE = (26, 49)
 TRIES = 20
 _LINE = np.linspace(-0.5, 0.5, SIZE)
 _STEEPNESS = 3.0
-"""How fast ink fades at its rim: from nothing to full over a third of a digit's contrast, the half at the mask's rim."""
+"""How fast ink fades at its rim: from nothing to full over a third of a digit's contrast, half at the mask's rim."""
 
 Random = np.random.RandomState
 
@@ -158,7 +158,7 @@ def _free_corner(mask: Array, shape: tuple[int, ...], rng: Random) -> tuple[int,
 
 
 def _background(rng: Random) -> tuple[Array, bool]:
-    """Return a canvas with a gradient, pale rectangles and strokes, float64 (64, 64), and whether ink is the brighter."""
+    """Return a canvas with a gradient, rectangles and strokes, float64 (64, 64), and whether ink is the brighter."""
     bright = bool(rng.randint(2))
     level = rng.uniform(40, 100) if bright else rng.uniform(155, 215)
     slope = rng.uniform(-25, 25, 2)

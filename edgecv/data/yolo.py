@@ -49,7 +49,7 @@ def _annotated(image: Path, answers: Path, labels: tuple[str, ...]) -> Annotated
 
 
 def _rows(path: Path, classes: int) -> list[tuple[float, ...]]:
-    found = []
+    found: list[tuple[float, ...]] = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
@@ -98,7 +98,7 @@ def _yaml_names(text: str) -> dict[int, str]:
 
 
 def _below(lines: list[str]) -> list[str]:
-    """The lines that belong to the key above them: indented ones, items of a list, and the end of a list in brackets."""
+    """The lines that belong to the key above them: indented ones, items of a list, and a bracket that ends one."""
     found = []
     for line in lines:
         if not line[0].isspace() and line[0] not in "-]}":

@@ -15,6 +15,12 @@ def pair(root, name, mask, *, suffix=".jpg", size=None):
     Image.fromarray(mask).save(root / "masks" / f"{name}.png")
 
 
+def shaded(root, n, step):
+    """Give every image its own content."""
+    for i in range(n):
+        Image.fromarray(np.full((4 + i % 2, 6, 3), i * step, np.uint8)).save(root / "images" / f"{i:02}.jpg")
+
+
 def fill(root, n, *, highest=2):
     for i in range(n):
         mask = np.full((4 + i % 2, 6), i % 2)
