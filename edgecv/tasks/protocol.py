@@ -1,0 +1,228 @@
+"""What a task is: all that evaluation, the runtime, compression, gates and reports may ask of it.
+
+A task is stateless. It knows how the outputs of a head become a prediction, what a prediction is worth against the
+truth, and how two models compare. The other parts hold no name of a task or a metric: they ask the head's task.
+
+Everything here is numpy and runs on Python 3.9, since devices decode with it. What needs tensorflow stands in a
+task's `training.py` and is imported inside `training()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, List, Mapping, Optional, Protocol, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.core import codec
+from edgecv.core.errors import DataError
+from edgecv.tasks.frame import Frame
+from edgecv.values.scores import Drop, Metric, Scores
+from edgecv.values.specs import Head
+
+Array = NDArray[Any]
+
+
+class Prediction(Protocol):
+    """What a model says of one sample; what it is called with depends on the task."""
+
+    def __len__(self) -> int:
+        """Return how many things it names: labels, values, boxes, classes of a mask."""
+        ...
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """Return it as JSON data."""
+        ...
+
+    def draw(self, image: Array) -> Any:
+        """Return a Pillow image of uint8 (H, W) or (H, W, 3) with the prediction on it."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A target tensor of one sample, for training: shape without the batch; None for a size that differs."""
+
+    shape: Tuple[Optional[int], ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What a recipe says of losses; a task takes what concerns it.
+
+    Attributes:
+        label_smoothing: 0 <= x < 1.
+        regression: "mse", "mae" or "huber".
+        class_weights: float32 (classes,); None weighs all alike.
+        temperature: Of distillation, > 0.
+    """
+
+    label_smoothing: float = 0.0
+    regression: str = "mse"
+    class_weights: Optional[Array] = None
+    temperature: float = 1.0
+
+
+class TrainingTask(Protocol):
+    """What training asks of a task, for one head; made by `Task.training`. Tensors are tensorflow's."""
+
+    @property
+    def targets(self) -> Tuple[TensorSpec, ...]:
+        """The tensors that `encode` gives for one sample."""
+        ...
+
+    def encode(self, truth: Any, frame: Optional[Frame]) -> Tuple[Array, ...]:
+        """Return the target tensors of one truth, which `frame` takes from image to input coordinates."""
+        ...
+
+    def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
+        """Return the scalar float32 training loss of a batch: targets and outputs (n, …), in `Head.outputs`' order."""
+        ...
+
+    def statistics(self, targets: Sequence[Any], outputs: Sequence[Any]) -> Any:
+        """Return a float32 vector that adds up over batches, and from which `value` makes the validation value."""
+        ...
+
+    def value(self, sums: Array) -> float:
+        """Return the validation value, in the task's metric or one that orders models alike."""
+        ...
+
+    def distil(self, teacher: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
+        """Return the scalar loss of following a teacher's outputs."""
+        ...
+
+    def order(self, truths: Sequence[Any], rng: np.random.Generator) -> Array:
+        """Return the order of the samples of an epoch, int64; tasks that learn from pairs put partners together."""
+        ...
+
+
+class Task(Protocol):
+    """What a head is for. See the module; `BaseTask` has what most tasks share."""
+
+    name: str
+    metric: Metric
+    #: Kinds of truth, by the task of a data set's target, that this task reads; its own name first.
+    reads: Tuple[str, ...]
+    #: How many outputs a head has.
+    outputs: int
+    #: Whether labels belong to units of an output, so that a data set's classes size the network.
+    labelled: bool
+
+    def settings(self, head: Head) -> Any:
+        """Return the head's settings as the task's own type. Raises ConfigError for an unknown key or a wrong value."""
+        ...
+
+    def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        """Check that a file's outputs, shapes with the batch, are what the head says. Raises UnsupportedModelError."""
+        ...
+
+    def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Any:
+        """Return the prediction of one sample.
+
+        Args:
+            outputs: float32 in real units, without the batch, in the order of `head.outputs`.
+            head: How they are read.
+            frame: From image to input; None for feature vectors, and for answers in the input's own coordinates.
+        """
+        ...
+
+    def evidence(self, truth: Any, prediction: Any, head: Head) -> Any:
+        """Return what scores need to know of one sample: small, and all that is kept of it."""
+        ...
+
+    def judge(
+        self, truths: Sequence[Any], outputs: Sequence[Array], head: Head, frames: Sequence[Optional[Frame]]
+    ) -> List[Any]:
+        """Return the evidence of a batch: outputs (n, …). As `evidence` of `decode`, sample by sample, but fast."""
+        ...
+
+    def score(self, evidence: Sequence[Any], head: Head) -> Scores:
+        """Return the scores of all samples. Raises DataError when there are none."""
+        ...
+
+    def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:
+        """Return how much worse the candidate is on the same samples, with a paired 95 % interval."""
+        ...
+
+    def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
+        """Return, for each output, the slices of its last axis that are judged apart: boxes beside scores."""
+        ...
+
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        """Raise DataError unless a truth fits the head; `where` names the sample."""
+        ...
+
+    def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Any:
+        """Return a random truth for an image of `size` (height, width)."""
+        ...
+
+    def strata(self, truths: Sequence[Any]) -> Array:
+        """Return what stratified choices go by: int64 (n,)."""
+        ...
+
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
+        """Return what there is to know of a data set's truths, as JSON data."""
+        ...
+
+    def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
+        """Return a Pillow image of a sample with a prediction, a truth, or both, drawn; None for what there is not."""
+        ...
+
+    def training(self, head: Head) -> TrainingTask:
+        """Return what training needs. Raises ConfigError when the head's activation has no loss."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """Of a task that has none."""
+
+
+class BaseTask:
+    """What most tasks share."""
+
+    name = ""
+    metric = Metric("")
+    reads: Tuple[str, ...] = ()
+    outputs = 1
+    labelled = True
+    Settings: type = NoSettings
+
+    def settings(self, head: Head) -> Any:
+        return codec.decode(self.Settings, head.settings, where=f"settings of head '{head.name}' ({self.name})")
+
+    def judge(
+        self, truths: Sequence[Any], outputs: Sequence[Array], head: Head, frames: Sequence[Optional[Frame]]
+    ) -> List[Any]:
+        found = []
+        for index, (truth, frame) in enumerate(zip(truths, frames)):
+            prediction = self.decode([output[index] for output in outputs], head, frame)
+            found.append(self.evidence(truth, prediction, head))
+        return found
+
+    def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Any:
+        raise NotImplementedError
+
+    def evidence(self, truth: Any, prediction: Any, head: Head) -> Any:
+        raise NotImplementedError
+
+    def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
+        return tuple((slice(None),) for _ in shapes)
+
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        return
+
+    def strata(self, truths: Sequence[Any]) -> Array:
+        return np.zeros(len(truths), np.int64)
+
+
+def paired(base: Sequence[Any], candidate: Sequence[Any]) -> int:
+    """Return the number of samples of two runs. Raises DataError unless they are as many, and some."""
+    if len(base) != len(candidate) or not base:
+        raise DataError(
+            f"paired results must be of equal length and not empty, got {len(base)} and {len(candidate)}",
+            hint="evaluate both models on the same split",
+        )
+    return len(base)
