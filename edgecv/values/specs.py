@@ -7,12 +7,11 @@ every artifact, so nobody can feed a model wrongly.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal, Optional, Tuple, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Literal, Mapping, Optional, Sequence, Tuple, get_args
 
 from edgecv.core.errors import ConfigError
 
-Task = Literal["classification", "multilabel", "regression", "detection", "segmentation", "embedding"]
 Color = Literal["gray", "rgb", "bgr"]
 Resize = Literal["stretch", "letterbox", "center_crop", "pad"]
 Interpolation = Literal["bilinear", "nearest"]
@@ -61,25 +60,68 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class InputSpec:
+    """One input of a model.
+
+    Attributes:
+        name: Of the input, unique in the model. In a model of several inputs it is that of the file's tensor.
+        shape: Without the batch: (H, W, C) for images, (N,) for feature vectors. NHWC always.
+        preprocessing: None for feature vectors, which are fed as float32 as they are.
+    """
+
+    name: str
+    shape: Tuple[int, ...]
+    preprocessing: Optional[Preprocessing] = None
+
+    def __post_init__(self) -> None:
+        if any(size < 1 for size in self.shape):
+            raise ConfigError(f"the shape of input '{self.name}' must be static and positive, got {self.shape}")
+        if self.preprocessing and (len(self.shape) != 3 or self.shape[2] != CHANNELS[self.preprocessing.color]):
+            raise ConfigError(
+                f"shape {self.shape} of input '{self.name}' does not fit colour '{self.preprocessing.color}'",
+                hint="a shape is (height, width, channels): 1 channel for gray, 3 for rgb and bgr",
+            )
+
+    @property
+    def range(self) -> Optional[Tuple[float, float]]:
+        """Range of the input tensor over all uint8 images, zero included; None for feature vectors.
+
+        It is known, so it is never estimated: pixel 0 and pixel 255 after `(pixel - mean) / std`, widest channel.
+        """
+        if self.preprocessing is None:
+            return None
+        channels = list(zip(self.preprocessing.mean, self.preprocessing.std))
+        low, high = min((0 - m) / s for m, s in channels), max((255 - m) / s for m, s in channels)
+        return min(low, 0.0), max(high, 0.0)
+
+
+@dataclass(frozen=True)
 class Head:
-    """One output of a model and how to read it.
+    """One answer of a model: the outputs that hold it, and how they are read.
 
     Attributes:
         name: Of the head, unique in the model.
-        task: What it answers.
+        task: What it answers: the name of a task of `edgecv.tasks`.
         activation: What the numbers are. "probabilities" sum to 1 (classification) or lie each in 0..1
             (multilabel); "logits" become those by softmax or sigmoid in the runtime; "distances" are >= 0, smallest
             wins, and softmax(-d) is the posterior (LeCun et al. 1998, section II.C: the output is the unnormalised
             negative log-likelihood of a Gaussian); "linear" is a value in the label's own unit.
         labels: One per output unit, in order; empty when unknown.
-        metric: "top1" (accuracy, 0..1), "mae" (regression, in the label's unit), …
+        outputs: Names of the model's outputs that it reads, in the task's order. One output called like the head when
+            nothing is given.
+        settings: What the task has to know beyond that; the task decodes it strictly to a type of its own.
     """
 
     name: str
-    task: Task
+    task: str
     activation: Activation
     labels: Tuple[str, ...] = ()
-    metric: str = "top1"
+    outputs: Tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            object.__setattr__(self, "outputs", (self.name,))
 
 
 @dataclass(frozen=True)
@@ -88,30 +130,39 @@ class ModelSpec:
 
     Attributes:
         name: Architecture id ("lenet5"), or the file's stem for a foreign model.
+        inputs: What it takes; most models have one input.
+        heads: What it answers.
         variant: "canonical", "book", or another of the architecture's variants.
-        input_shape: Without the batch: (H, W, C) for images, (N,) for feature vectors. NHWC always.
-        preprocessing: None for feature vectors, which are fed as float32 as they are.
-        heads: One per output, in the order of the model's outputs.
     """
 
     name: str
-    input_shape: Tuple[int, ...]
+    inputs: Tuple[InputSpec, ...]
     heads: Tuple[Head, ...]
-    preprocessing: Optional[Preprocessing] = None
     variant: str = "canonical"
 
     def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ConfigError(f"the spec of '{self.name}' has no inputs", hint="declare one input per model input")
         if not self.heads:
-            raise ConfigError(f"the spec of '{self.name}' has no heads", hint="declare one head per model output")
-        if any(size < 1 for size in self.input_shape):
-            raise ConfigError(f"the input shape of '{self.name}' must be static and positive, got {self.input_shape}")
-        if self.preprocessing and (
-            len(self.input_shape) != 3 or self.input_shape[2] != CHANNELS[self.preprocessing.color]
-        ):
-            raise ConfigError(
-                f"input shape {self.input_shape} of '{self.name}' does not fit colour '{self.preprocessing.color}'",
-                hint="input_shape is (height, width, channels): 1 channel for gray, 3 for rgb and bgr",
-            )
+            raise ConfigError(f"the spec of '{self.name}' has no heads", hint="declare what each model output answers")
+        for what, names in (("input", [i.name for i in self.inputs]), ("head", [h.name for h in self.heads])):
+            if len(set(names)) != len(names):
+                raise ConfigError(f"the spec of '{self.name}' names an {what} twice: {', '.join(names)}")
+
+    @property
+    def input(self) -> InputSpec:
+        """The first input: the only one of most models."""
+        return self.inputs[0]
+
+    @property
+    def input_shape(self) -> Tuple[int, ...]:
+        """Shape of the first input."""
+        return self.input.shape
+
+    @property
+    def preprocessing(self) -> Optional[Preprocessing]:
+        """Preprocessing of the first input."""
+        return self.input.preprocessing
 
     @property
     def head(self) -> Head:
@@ -124,17 +175,41 @@ class ModelSpec:
         return self.head.labels
 
     @property
-    def input_range(self) -> Optional[Tuple[float, float]]:
-        """Range of the input tensor over all uint8 images, zero included; None for feature vectors.
-
-        It is known, so it is never estimated: pixel 0 and pixel 255 after `(pixel - mean) / std`, widest channel.
-        """
-        if self.preprocessing is None:
-            return None
-        channels = list(zip(self.preprocessing.mean, self.preprocessing.std))
-        low, high = min((0 - m) / s for m, s in channels), max((255 - m) / s for m, s in channels)
-        return min(low, 0.0), max(high, 0.0)
+    def outputs(self) -> Tuple[str, ...]:
+        """Names of every output that a head reads, in the order of the heads."""
+        return tuple(name for head in self.heads for name in head.outputs)
 
     def with_labels(self, labels: Tuple[str, ...]) -> ModelSpec:
         """Return the spec with the first head's labels replaced."""
         return replace(self, heads=(replace(self.head, labels=labels),) + self.heads[1:])
+
+
+def one_input(
+    name: str,
+    input_shape: Tuple[int, ...],
+    heads: Tuple[Head, ...],
+    preprocessing: Optional[Preprocessing] = None,
+    variant: str = "canonical",
+) -> ModelSpec:
+    """Return the contract of a model of one input, called "image", or "features" when it takes vectors."""
+    only = InputSpec("image" if preprocessing else "features", tuple(input_shape), preprocessing)
+    return ModelSpec(name=name, inputs=(only,), heads=tuple(heads), variant=variant)
+
+
+def upgraded(document: Mapping[str, Any], outputs: Sequence[str] = ()) -> Dict[str, Any]:
+    """Return a spec's document in today's form: one of schema 1 has `input_shape`, and heads with a metric.
+
+    Args:
+        document: Parsed TOML or JSON.
+        outputs: Names of the model's outputs, in order, to which heads of schema 1 were bound by place. Empty binds
+            each head to the output of its own name.
+    """
+    found = dict(document)
+    if "input_shape" in found:
+        settings = found.pop("preprocessing", None)
+        only = {"name": "image" if settings else "features", "shape": found.pop("input_shape")}
+        found["inputs"] = [{**only, "preprocessing": settings} if settings else only]
+        heads = [{key: value for key, value in head.items() if key != "metric"} for head in found.get("heads", ())]
+        named = list(outputs[: len(heads)]) or [None] * len(heads)
+        found["heads"] = [{**head, "outputs": [name]} if name else head for head, name in zip(heads, named)]
+    return found
