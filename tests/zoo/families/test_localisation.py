@@ -20,7 +20,7 @@ def test_two_heads_on_xception():
     parameters, _, macs = figures("loc_two_heads", "canonical")
     assert (parameters, macs) == (20_879_921, 4_550_849_504)
     model = outline("loc_two_heads")[0]
-    with frozen(model, default_recipe(zoo.build("loc_two_heads")[1]).stages[0]):
+    with frozen(model, default_recipe(zoo.get("loc_two_heads").spec()).stages[0]):
         trainable = sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
     assert trainable == 18_441
 
