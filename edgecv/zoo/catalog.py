@@ -17,6 +17,7 @@ from edgecv.zoo.families import (
     first_cnns,
     inception,
     lenet,
+    localisation,
     mlps,
     resnet,
     small,
@@ -24,7 +25,20 @@ from edgecv.zoo.families import (
 )
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-for _family in (mlps, lenet, fashion, first_cnns, alexnet, inception, resnet, small, applications, transfer):
+_FAMILIES = (
+    mlps,
+    lenet,
+    fashion,
+    first_cnns,
+    alexnet,
+    inception,
+    resnet,
+    small,
+    applications,
+    transfer,
+    localisation,
+)
+for _family in _FAMILIES:
     for _entry in _family.ENTRIES:
         _ENTRIES.add(_entry.name, _entry)
 
@@ -91,13 +105,13 @@ def build(
 
 
 def inference(model: Any, spec: ModelSpec) -> Any:
-    """Return the model that ends at the heads of `spec`: the one that came in unless it has auxiliary outputs.
+    """Return the model that ends at the outputs of `spec`: the one that came in unless it has auxiliary outputs.
 
     The weights are shared, so training the one trains the other.
     """
-    if len(model.outputs) == len(spec.heads):
+    if len(model.outputs) == len(spec.outputs):
         return model
-    return env.keras().Model(model.inputs, model.outputs[: len(spec.heads)], name=model.name)
+    return env.keras().Model(model.inputs, model.outputs[: len(spec.outputs)], name=model.name)
 
 
 def _built(entry: ZooEntry, variant: str, request: Build) -> Any:
