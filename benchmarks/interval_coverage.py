@@ -69,7 +69,9 @@ def miou_coverage(images: int, runs: int, repeats: int = 1000) -> dict[str, Any]
     for seed in range(runs):
         chosen = np.random.default_rng(seed).integers(0, len(population[0]), images)
         base, candidate = (_mean_iou(counts[chosen]) for counts in population)
-        intervals.append(bootstrap_drop(base, candidate, images, SegmentationTask.metric, repeats=repeats, seed=seed).ci95)
+        intervals.append(
+            bootstrap_drop(base, candidate, images, SegmentationTask.metric, repeats=repeats, seed=seed).ci95
+        )
     return {
         "kind": "simulated",
         "of": "miou",
@@ -100,7 +102,7 @@ def _counts(spoilt: float, size: int, classes: int = 4) -> npt.NDArray[np.float6
     return np.stack([right - missed, said, right], axis=1)
 
 
-#: Of a task's metric: from (samples, runs) to a row. The area under the ROC curve and the mean IoU of boxes belong here.
+#: From (samples, runs) to a row, by a task's metric. The area under the ROC curve and the IoU of boxes belong here too.
 DROPS: Mapping[str, Callable[[int, int], dict[str, Any]]] = {"miou": miou_coverage}
 
 
@@ -136,9 +138,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     asked = parser.parse_args()
     rows = (
-        latency_rows(asked.runs, asked.plan)
-        if asked.of == "latency"
-        else [DROPS[asked.of](asked.images, asked.runs)]
+        latency_rows(asked.runs, asked.plan) if asked.of == "latency" else [DROPS[asked.of](asked.images, asked.runs)]
     )
     print(json.dumps(rows, indent=1) if asked.json else "\n".join(line(row) for row in rows))
     return 0

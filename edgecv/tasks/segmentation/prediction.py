@@ -8,6 +8,8 @@ from typing import Any, Dict, List, Mapping, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecv.tasks.segmentation.pictures import colored
+
 Array = NDArray[Any]
 
 
@@ -49,8 +51,6 @@ class Segmentation:
 
     def draw(self, image: Array) -> Any:
         """Return a Pillow image of uint8 (H, W) or (H, W, 3) with each class in its colour, and a legend."""
-        from edgecv.tasks.segmentation.pictures import colored
-
         return colored(image, self.mask, self.labels)
 
 

@@ -13,7 +13,7 @@ from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
-from edgecv.tasks.segmentation import metrics, sampling, synthetic
+from edgecv.tasks.segmentation import metrics, pictures, sampling, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -150,8 +150,6 @@ class SegmentationTask(BaseTask):
         }
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
-        from edgecv.tasks.segmentation import pictures
-
         said = None if prediction is None else prediction.mask
         return pictures.compared(image, said, None if truth is None else np.asarray(truth), labels)
 

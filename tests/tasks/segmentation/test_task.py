@@ -212,3 +212,17 @@ def test_interval_of_a_drop_of_miou_holds_the_truth_in_95_percent_of_repetitions
     row = miou_coverage(images=40, runs=300, repeats=300)
     # Of 300 repetitions, the share itself varies by 1.3 points.
     assert 0.915 <= row["hold_truth"] / row["runs"] <= 0.985
+
+
+def test_draws_masks_in_colour_and_leaves_void_pixels_alone():
+    image = np.full((20, 30, 3), 128, np.uint8)
+    truth = np.zeros((20, 30), np.uint8)
+    truth[:, 25:] = 255
+    picture = np.asarray(Segmentation(np.zeros((20, 30), np.uint8), LABELS).draw(image))
+    assert (picture[-1] != 128).any(axis=-1).all()
+    void = np.asarray(TASK.render(image, None, truth, LABELS))
+    whole = np.asarray(TASK.render(image, Segmentation(truth % 255, LABELS), truth, LABELS))
+    assert whole.shape[1] > void.shape[1]
+    # The lower right corner of the truth lies within the picture's margin of white.
+    inside = void[: void.shape[0] - 20, : void.shape[1] - 20]
+    assert (inside[-1, -1] == 128).all()
