@@ -20,6 +20,8 @@ from edgecv.zoo.families import (
     localisation,
     mlps,
     resnet,
+    segmentation,
+    siamese,
     small,
     transfer,
 )
@@ -37,6 +39,8 @@ _FAMILIES = (
     applications,
     transfer,
     localisation,
+    segmentation,
+    siamese,
 )
 for _family in _FAMILIES:
     for _entry in _family.ENTRIES:
