@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgecv.core.errors import ConfigError, unknown_name
-from edgecv.values.specs import Activation, Head, ModelSpec, Preprocessing, Task
+from edgecv.values.specs import Activation, Head, ModelSpec, Preprocessing, Task, one_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class ZooEntry:
             others = [replace(head, labels=tuple(own)) for head, own in pairs]
             for head in others:
                 self._check_labels(variant, head.labels, head.task)
-        return ModelSpec(
+        return one_input(
             name=self.name,
             variant=variant,
             input_shape=self._shape(input_shape),

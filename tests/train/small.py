@@ -10,10 +10,10 @@ import numpy as np
 from edgecv.data import Dataset, open_divided
 from edgecv.modelio import env
 from edgecv.train import TrainRecipe
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 LABELS = tuple("0123456789")
-SPEC = ModelSpec(
+SPEC = one_input(
     name="small",
     input_shape=(8, 8, 1),
     heads=(Head("digit", "classification", "probabilities", LABELS),),
