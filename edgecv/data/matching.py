@@ -8,6 +8,7 @@ from dataclasses import replace
 from edgecv.core.errors import ConfigError
 from edgecv.data.dataset import Dataset, Target
 from edgecv.data.pairs import SAME, as_pairs
+from edgecv.tasks import registry
 from edgecv.values.specs import Head, ModelSpec
 
 Reads = Callable[[str], tuple[str, ...]]
@@ -44,8 +45,6 @@ def match_targets(
 
 def reads_of(task: str) -> tuple[str, ...]:
     """Return the kinds of truth that a task reads, its own first."""
-    from edgecv.tasks import registry
-
     return tuple(registry.task(task).reads) or (task,)
 
 

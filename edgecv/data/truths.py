@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,6 +86,24 @@ class MaskFiles:
                 f"mask {path} holds the value {value}, expected 0..{self.classes - 1}{other}",
                 hint=f"name class {value} in classes.txt; '{value} void' there makes it the value that is ignored",
             )
+
+
+def column_of(truths: Sequence[Any]) -> Any:
+    """Return truths of one target, one or more, as a column: an array where they are numbers or maps of one size.
+
+    Raises:
+        DataError: They are of no kind that a column holds.
+    """
+    if isinstance(truths[0], Objects):
+        return ObjectColumn(tuple(truths))
+    if len({np.shape(truth) for truth in truths}) > 1:
+        raise DataError(
+            f"truths of the shapes {', '.join(map(str, sorted({np.shape(truth) for truth in truths})))} make no array"
+        )
+    array = np.asarray(truths)
+    if array.ndim == 1:
+        return array.astype(np.int64)
+    return array.astype(np.float32 if array.ndim == 2 else np.uint8)
 
 
 def read_mask(path: Path) -> Array:

@@ -142,20 +142,14 @@ def test_given_splits_are_kept(tmp_path, nested):
 def test_validation_stands_in_for_a_missing_test(tmp_path):
     for part, n in (("train", 20), ("val", 3)):
         fill(tmp_path / part, n, highest=1)
-        for i in range(n):
-            Image.fromarray(np.full((4 + i % 2, 6, 3), i * 3, np.uint8)).save(
-                tmp_path / part / "images" / f"{i:02}.jpg"
-            )
+        shaded(tmp_path / part, n, 3)
     dataset = open_dataset(f"masks:{tmp_path}")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 17, "validation": 3, "test": 3}
 
 
 def test_one_split_is_divided_and_says_what_it_shows(tmp_path):
     fill(tmp_path, 30)
-    for i in range(30):
-        Image.fromarray(np.full((4 + i % 2, 6, 3), i * 8, np.uint8)).save(
-            tmp_path / "images" / f"{i:02}.jpg", quality=99
-        )
+    shaded(tmp_path, 30, 8)
     dataset = open_divided(f"masks:{tmp_path}")
     assert [len(split) for split in dataset.splits.values()] == [20, 4, 6]
     names = [path.stem for split in dataset.splits.values() for path in split.targets[0].paths]
