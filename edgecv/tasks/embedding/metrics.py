@@ -61,8 +61,7 @@ def weighted_auc(distances: Array, same: Array, first: Array, second: Array) -> 
         first: int (pairs,), the unit (sample or identity) of each pair's first sample; `second` of its other one.
 
     Returns:
-        From weights (draws, units) to areas float64 (draws,). A draw without genuine or impostor pairs says nothing:
-        0.5.
+        From weights (draws, units) to areas float64 (draws,); NaN for a draw without genuine or impostor pairs.
     """
     order = np.argsort(distances[~same], kind="stable")
     impostors = distances[~same][order]
@@ -101,7 +100,7 @@ def _areas(genuine: Array, impostor: Array, below: Array, upto: Array) -> Array:
     total = sums[:, -1]
     lost = np.einsum("bg,bg->b", genuine, 0.5 * (sums[:, below] + sums[:, upto]))
     couples = genuine.sum(axis=1) * total
-    return np.asarray(np.where(couples > 0, 1.0 - lost / np.where(couples > 0, couples, 1.0), 0.5))
+    return np.asarray(1.0 - lost / np.where(couples > 0, couples, np.nan))
 
 
 def tar_at_far(genuine: Array, impostor: Array, rate: float) -> Optional[float]:
