@@ -157,12 +157,16 @@ def paired_order(identities: Array, rng: np.random.Generator) -> Array:
 
 
 def _take_genuine(identities: Array, samples: Array, wanted: int, rng: np.random.Generator) -> Tuple[Array, Array]:
-    """Return at most `wanted` pairs of one identity (pairs, 2), and the samples that are left."""
+    """Return at most `wanted` pairs of one identity (pairs, 2), and the samples that are left.
+
+    Each identity gives pairs in proportion to its samples, so that none is left with most of the others.
+    """
     ordered = samples[np.argsort(identities[samples], kind="stable")]
     _, starts, sizes = np.unique(identities[ordered], return_index=True, return_counts=True)
-    place = np.arange(len(ordered)) - np.repeat(starts, sizes)
-    firsts = np.flatnonzero((place % 2 == 0) & (place + 1 < np.repeat(sizes, sizes)))
-    firsts = rng.permutation(firsts)[:wanted]
+    place, size = np.arange(len(ordered)) - np.repeat(starts, sizes), np.repeat(sizes, sizes)
+    firsts = np.flatnonzero((place % 2 == 0) & (place + 1 < size))
+    turn = (place // 2 + np.repeat(rng.random(len(sizes)), sizes)) / size
+    firsts = firsts[np.argsort(turn[firsts], kind="stable")][:wanted]
     left = np.ones(len(ordered), bool)
     left[firsts] = left[firsts + 1] = False
     return np.stack([ordered[firsts], ordered[firsts + 1]], axis=1), ordered[left]
