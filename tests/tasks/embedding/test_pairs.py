@@ -45,7 +45,7 @@ def test_all_genuine_pairs_are_taken_where_they_are_few():
 
 def test_genuine_pairs_are_drawn_evenly():
     values = np.repeat([0, 1], [30, 10])  # 435 and 45 pairs
-    share = np.mean([(values[(p := _genuine_drawn(values, seed)).first] == 0).mean() for seed in range(200)])
+    share = np.mean([(values[_genuine_drawn(values, seed).first] == 0).mean() for seed in range(200)])
     assert share == pytest.approx(435 / 480, abs=0.01)
 
 
@@ -57,9 +57,7 @@ def _genuine_drawn(values, seed):
 def test_distances_by_hand():
     vectors = np.array([[0, 0], [3, 4], [0, 2], [-3, -4]], np.float32)
     pairs = pairs_of(np.arange(4))
-    assert distances(vectors, pairs, "euclidean") == pytest.approx(
-        [5, 2, 5, math.hypot(3, 2), 10, math.hypot(3, 6)]
-    )
+    assert distances(vectors, pairs, "euclidean") == pytest.approx([5, 2, 5, math.hypot(3, 2), 10, math.hypot(3, 6)])
     assert distances(vectors, pairs, "cosine") == pytest.approx([1, 1, 1, 0.2, 2, 1.8])
 
 

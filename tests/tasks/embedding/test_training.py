@@ -51,9 +51,7 @@ def test_cosine_and_length_one(normalise):
     training = embedding(distance="cosine", normalise=normalise)
     loss = training.loss([constant([1, 1], "int64")], [constant([[3, 4], [0, 8]])], OPTIONS)
     assert float(loss) == pytest.approx(0.2**2, rel=1e-5)
-    euclidean = embedding(normalise=normalise).loss(
-        [constant([1, 1], "int64")], [constant([[3, 4], [0, 8]])], OPTIONS
-    )
+    euclidean = embedding(normalise=normalise).loss([constant([1, 1], "int64")], [constant([[3, 4], [0, 8]])], OPTIONS)
     assert float(euclidean) == pytest.approx(0.4 if normalise else 25.0, rel=1e-5)
 
 
@@ -181,9 +179,7 @@ def test_a_small_encoder_learns_to_tell_apart():
     training, optimizer = embedding(), keras.optimizers.RMSprop(1e-2)
 
     def value():
-        return training.value(
-            training.statistics([constant(identities, "int64")], [model(constant(samples))]).numpy()
-        )
+        return training.value(training.statistics([constant(identities, "int64")], [model(constant(samples))]).numpy())
 
     before = value()
     for _ in range(10):
