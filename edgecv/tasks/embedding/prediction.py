@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError
 from edgecv.core.optional import require
+from edgecv.tasks import drawing
 from edgecv.tasks.embedding.pairs import Measure, between
 
 Array = NDArray[Any]
 
-_LEAST, _GAP, _BAR = 128, 4, 12
+_STRIP = 24  # pixels across
 _LOW, _HIGH = (0, 114, 178), (213, 94, 0)  # below and above zero: blue and vermilion of Okabe and Ito
-_INK, _PAPER = (0, 0, 0), (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,9 @@ class Embedding:
         Args:
             image: uint8 (H, W) or (H, W, 3).
         """
-        picture = upscaled(image)
+        picture, _ = drawing.canvas(image)
         strip = require("PIL.Image", why="to draw").fromarray(_colours(self.vector)[:, None])
-        return beside([picture, strip.resize((_BAR, picture.height), 0)])
+        return drawing.beside([picture, strip.resize((_STRIP, picture.height), 0)])
 
     def _like(self, other: Embedding) -> Array:
         if other.vector.shape != self.vector.shape:
@@ -108,43 +108,15 @@ class Verification:
             image: uint8 (H, W) or (H, W, 3); or a sequence of such images, the two that were compared.
         """
         answer = "same" if self.same else "different"
-        return captioned(side_by_side(image), f"{answer}, {self.distance:.3f}", colour=_LOW if self.same else _HIGH)
+        told = f"{answer}: distance {self.distance:.3f}, threshold {self.threshold:g}"
+        return drawing.caption(side_by_side(image), [told])
 
 
 def side_by_side(image: Union[Array, Sequence[Array]]) -> Any:
-    """Return one image, or several in a row, as a Pillow image that is large enough to look at."""
-    several = [np.asarray(one) for one in image] if isinstance(image, (list, tuple)) else [np.asarray(image)]
-    return beside([upscaled(one) for one in several])
-
-
-def upscaled(image: Array) -> Any:
-    """Return a Pillow RGB image of uint8 (H, W), (H, W, 1) or (H, W, 3), small ones enlarged by whole factors."""
-    pillow = require("PIL.Image", why="to draw")
-    picture = pillow.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image).convert("RGB")
-    factor = max(1, -(-_LEAST // max(1, min(picture.size))))
-    return picture.resize((picture.width * factor, picture.height * factor), 0)
-
-
-def beside(parts: Sequence[Any]) -> Any:
-    """Return Pillow images in a row, on white."""
-    pillow = require("PIL.Image", why="to draw")
-    width = sum(part.width for part in parts) + _GAP * (len(parts) - 1)
-    found, left = pillow.new("RGB", (width, max(part.height for part in parts)), _PAPER), 0
-    for part in parts:
-        found.paste(part, (left, 0))
-        left += part.width + _GAP
-    return found
-
-
-def captioned(picture: Any, text: str, *, colour: Optional[Tuple[int, int, int]] = None) -> Any:
-    """Return a Pillow image with a line of text below it."""
-    pillow, drawing = require("PIL.Image", why="to draw"), require("PIL.ImageDraw", why="to draw")
-    box = drawing.Draw(picture).textbbox((0, 0), text)
-    width, height = max(picture.width, int(box[2]) + 2 * _GAP), picture.height + int(box[3]) + 2 * _GAP
-    found = pillow.new("RGB", (width, height), _PAPER)
-    found.paste(picture, (0, 0))
-    drawing.Draw(found).text((_GAP, picture.height + _GAP), text, fill=colour or _INK)
-    return found
+    """Return one image, or several in a row, as a picture (see `edgecv.tasks.drawing`)."""
+    if isinstance(image, np.ndarray):
+        return drawing.canvas(image)[0]
+    return drawing.beside([drawing.canvas(one)[0] for one in image])
 
 
 def _colours(vector: Array) -> Array:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.tasks import drawing
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.embedding import metrics
 from edgecv.tasks.embedding.pairs import Measure, Pairs, distances, pairs_of, unit
-from edgecv.tasks.embedding.prediction import Embedding, Verification, captioned, side_by_side
+from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_side
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
@@ -155,7 +156,7 @@ class EmbeddingTask(BaseTask):
         if truth is None:
             return picture
         known = 0 <= int(truth) < len(labels)
-        return captioned(picture, labels[int(truth)] if known else f"identity {int(truth)}")
+        return drawing.caption(picture, [f"truth: {labels[int(truth)] if known else int(truth)}"])
 
     def training(self, head: Head) -> TrainingTask:
         from edgecv.tasks.embedding.training import EmbeddingTraining
@@ -226,7 +227,7 @@ class VerificationTask(BaseTask):
 
     def render(self, image: Any, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         picture = side_by_side(image) if prediction is None else prediction.draw(image)
-        return picture if truth is None else captioned(picture, "truth: " + ("same" if truth else "different"))
+        return picture if truth is None else drawing.caption(picture, ["truth: " + ("same" if truth else "different")])
 
     def training(self, head: Head) -> TrainingTask:
         from edgecv.tasks.embedding.training import VerificationTraining
