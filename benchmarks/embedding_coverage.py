@@ -26,7 +26,6 @@ from edgecv.values.scores import Metric
 Array = np.ndarray[Any, Any]
 
 LENGTH, SPREAD, NOISE = 4, 0.5, 0.3
-TRUTH_RUNS = 2000
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ def embeddings(rng: np.random.Generator, case: Case, centres: Array | None = Non
     return identities, base.astype(np.float32), candidate.astype(np.float32)
 
 
-def coverage(case: Case, *, runs: int, repeats: int = 400, seed: int = 0) -> float:
-    """Return the share of `runs` intervals, each of `repeats` draws, that hold the truth."""
+def coverage(case: Case, *, runs: int, repeats: int = 400, others: int = 2000, seed: int = 0) -> float:
+    """Return the share of `runs` intervals, each of `repeats` draws, that hold the mean drop of `others`."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(case.identities, LENGTH)) if case.same else None
-    truth = np.mean([_drop(*embeddings(rng, case, centres)) for _ in range(TRUTH_RUNS)])
+    truth = np.mean([_drop(*embeddings(rng, case, centres)) for _ in range(others)])
     intervals = [_interval(*embeddings(rng, case, centres), repeats) for _ in range(runs)]
     return sum(bool(low <= truth <= high) for low, high in intervals) / runs
 

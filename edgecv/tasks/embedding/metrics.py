@@ -53,7 +53,10 @@ def auc(distances: Array, same: Array) -> float:
 def weighted_auc(distances: Array, same: Array, first: Array, second: Array) -> Callable[[Array], Array]:
     """Return the area under the ROC curve as a function of how often each unit was drawn.
 
-    A pair of two units weighs the product of their weights; a pair within one unit weighs as much as that unit.
+    A pair within one unit weighs as much as that unit. A pair of two units weighs `w_a + w_b - 1`, the first order of
+    the product `w_a w_b`: the product counts the noise of single pairs three times, so that its intervals are too wide
+    for few samples. Source: Hoeffding 1948, "A Class of Statistics with Asymptotically Normal Distribution", the
+    projection of a U statistic; the factor is `Var(w_a w_b) = 3`.
 
     Args:
         distances: float (pairs,).
@@ -62,6 +65,7 @@ def weighted_auc(distances: Array, same: Array, first: Array, second: Array) -> 
 
     Returns:
         From weights (draws, units) to areas float64 (draws,); NaN for a draw without genuine or impostor pairs.
+        Weights of 1 give the area of all pairs.
     """
     order = np.argsort(distances[~same], kind="stable")
     impostors = distances[~same][order]
@@ -86,7 +90,7 @@ def weighted_auc(distances: Array, same: Array, first: Array, second: Array) -> 
 def _pair_weights(weights: Array, first: Array, second: Array) -> Array:
     if np.array_equal(first, second):
         return np.asarray(weights[:, first])
-    return np.asarray(weights[:, first] * weights[:, second])
+    return np.asarray(weights[:, first] + weights[:, second] - 1.0)
 
 
 def _areas(genuine: Array, impostor: Array, below: Array, upto: Array) -> Array:
@@ -99,8 +103,9 @@ def _areas(genuine: Array, impostor: Array, below: Array, upto: Array) -> Array:
     np.cumsum(impostor, axis=1, out=sums[:, 1:])
     total = sums[:, -1]
     lost = np.einsum("bg,bg->b", genuine, 0.5 * (sums[:, below] + sums[:, upto]))
-    couples = genuine.sum(axis=1) * total
-    return np.asarray(1.0 - lost / np.where(couples > 0, couples, np.nan))
+    drawn = genuine.sum(axis=1)
+    couples = np.where((drawn > 0) & (total > 0), drawn * total, np.nan)
+    return np.asarray(np.clip(1.0 - lost / couples, 0.0, 1.0))
 
 
 def tar_at_far(genuine: Array, impostor: Array, rate: float) -> Optional[float]:

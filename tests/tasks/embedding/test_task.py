@@ -152,9 +152,9 @@ def test_many_identities_are_drawn_and_few_are_not():
 
 @pytest.mark.parametrize("case", [(24, 3, False), (6, 8, True)])
 def test_the_interval_holds_the_truth_in_95_percent(simulated, case):
-    held = simulated.coverage(simulated.Case(*case), runs=300, repeats=200)
-    # The promise is 95 +- 2, and of 300 runs the share itself deviates by 1.3 points.
-    assert 0.92 <= held <= 0.98
+    held = simulated.coverage(simulated.Case(*case), runs=150, repeats=150, others=500)
+    # The promise is 95 +- 2, and of 150 runs the share itself deviates by 1.8 points. A slow test has more runs.
+    assert 0.91 <= held <= 0.987
 
 
 @pytest.mark.slow
