@@ -20,7 +20,7 @@ import numpy as np
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.embedding.metrics import auc, weighted_auc
 from edgecv.tasks.embedding.pairs import distances, pairs_of
-from edgecv.tasks.embedding.task import drawn_units
+from edgecv.tasks.embedding.task import LEAST_IDENTITIES, drawn_units
 from edgecv.values.scores import Metric
 
 Array = np.ndarray[Any, Any]
@@ -33,47 +33,57 @@ class Case:
     """What each run meets: so many identities of so many samples, always the same ones or others each time."""
 
     identities: int
-    samples: int
+    each: int
     same: bool
 
 
 CASES = (
-    Case(identities=24, samples=3, same=False),
-    Case(identities=60, samples=3, same=False),
-    Case(identities=10, samples=8, same=True),
-    Case(identities=10, samples=20, same=True),
+    Case(identities=24, each=3, same=False),
+    Case(identities=60, each=3, same=False),
+    Case(identities=10, each=8, same=True),
+    Case(identities=10, each=20, same=True),
 )
 
 
 def embeddings(rng: np.random.Generator, case: Case, centres: Array | None = None) -> tuple[Array, Array, Array]:
     """Return identities (n,), and the vectors (n, LENGTH) of a baseline and of a candidate that adds noise to them."""
-    identities = np.repeat(np.arange(case.identities), case.samples)
+    identities = np.repeat(np.arange(case.identities), case.each)
     centres = rng.normal(size=(case.identities, LENGTH)) if centres is None else centres
     base = centres[identities] + SPREAD * rng.normal(size=(len(identities), LENGTH))
     candidate = base + NOISE * rng.normal(size=base.shape)
     return identities, base.astype(np.float32), candidate.astype(np.float32)
 
 
-def coverage(case: Case, *, runs: int, repeats: int = 400, others: int = 2000, seed: int = 0) -> float:
-    """Return the share of `runs` intervals, each of `repeats` draws, that hold the mean drop of `others`."""
+def coverage(case: Case, *, runs: int, repeats: int = 400, others: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Return how many of `runs` intervals, each of `repeats` draws, hold the mean drop of `others`; as a row."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(case.identities, LENGTH)) if case.same else None
-    truth = np.mean([_drop(*embeddings(rng, case, centres)) for _ in range(others)])
+    truth = float(np.mean([_drop(*embeddings(rng, case, centres)) for _ in range(others)]))
     intervals = [_interval(*embeddings(rng, case, centres), repeats) for _ in range(runs)]
-    return sum(bool(low <= truth <= high) for low, high in intervals) / runs
+    return {
+        "kind": "simulated",
+        "of": "auc",
+        **asdict(case),
+        "samples": case.identities * case.each,
+        "runs": runs,
+        "true_drop": truth,
+        "hold_truth": sum(bool(low <= truth <= high) for low, high in intervals),
+        "mean_width": sum(high - low for low, high in intervals) / runs,
+    }
 
 
-def rows(runs: int) -> list[dict[str, Any]]:
-    """Return a row per case."""
-    return [{"kind": "simulated", **asdict(case), "runs": runs, "held": coverage(case, runs=runs)} for case in CASES]
+def of_samples(samples: int, runs: int) -> dict[str, Any]:
+    """Return the row of so many samples: three of each identity, others in each run; of few, eight of the same ones."""
+    many = samples // 3 >= LEAST_IDENTITIES
+    return coverage(Case(samples // 3, 3, same=False) if many else Case(max(2, samples // 8), 8, same=True), runs=runs)
 
 
 def told(row: dict[str, Any]) -> str:
     """Return a row as a line of text."""
     others = "the same" if row["same"] else "other"
     return (
-        f"AUC, {others} {row['identities']} identities of {row['samples']} samples each: {row['held']:.1%} of "
-        f"{row['runs']} intervals hold the truth (simulated)"
+        f"AUC, {others} {row['identities']} identities of {row['each']} samples each: {row['hold_truth']} of "
+        f"{row['runs']} intervals hold {row['true_drop']:.4f}, mean width {row['mean_width']:.4f} (simulated)"
     )
 
 
@@ -99,7 +109,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
-    found = rows(arguments.runs)
+    found = [coverage(case, runs=arguments.runs) for case in CASES]
     print(json.dumps(found, indent=1) if arguments.json else "\n".join(map(told, found)))
     return 0
 

@@ -19,13 +19,27 @@ from edgecv.zoo.families import (
     lenet,
     mlps,
     resnet,
+    segmentation,
     siamese,
     small,
     transfer,
 )
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-for _family in (mlps, lenet, fashion, first_cnns, alexnet, inception, resnet, small, applications, transfer, siamese):
+for _family in (
+    mlps,
+    lenet,
+    fashion,
+    first_cnns,
+    alexnet,
+    inception,
+    resnet,
+    small,
+    applications,
+    transfer,
+    segmentation,
+    siamese,
+):
     for _entry in _family.ENTRIES:
         _ENTRIES.add(_entry.name, _entry)
 
