@@ -102,8 +102,15 @@ def _counts(spoilt: float, size: int, classes: int = 4) -> npt.NDArray[np.float6
     return np.stack([right - missed, said, right], axis=1)
 
 
-#: From (samples, runs) to a row, by a task's metric. The area under the ROC curve and the IoU of boxes belong here too.
-DROPS: Mapping[str, Callable[[int, int], dict[str, Any]]] = {"miou": miou_coverage}
+def auc_coverage(samples: int, runs: int) -> dict[str, Any]:
+    """As `miou_coverage`, for the area under the ROC curve of embeddings."""
+    from embedding_coverage import of_samples
+
+    return of_samples(samples, runs)
+
+
+#: From (samples, runs) to a row, by a task's metric. The IoU of boxes belongs here too.
+DROPS: Mapping[str, Callable[[int, int], dict[str, Any]]] = {"miou": miou_coverage, "auc": auc_coverage}
 
 
 def latency_rows(runs: int, name: str) -> list[dict[str, Any]]:
