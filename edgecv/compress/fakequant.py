@@ -6,7 +6,7 @@ Every tensor that is int8 in the file is rounded in training, and no other: what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ TAP_BYTES = 512 * 2**20
 """Activations held at once while ranges are measured."""
 
 
-def annotated(model: Any, *, input_range: tuple[float, float] | None = None) -> tuple[Any, tuple[str, ...]]:
+def annotated(model: Any, *, input_ranges: Sequence[tuple[float, float] | None] = ()) -> tuple[Any, tuple[str, ...]]:
     """Return a canonical model with fake quantisers, and the names of the layers that got none.
 
     Layers without quantisers compute in float while training; conversion gives them ranges from the calibration data,
@@ -44,7 +44,8 @@ def annotated(model: Any, *, input_range: tuple[float, float] | None = None) -> 
 
     Args:
         model: From `canonical`; not changed.
-        input_range: Of the model's input over all images, zero included; None follows the training data.
+        input_ranges: Of each input of the model over all images, zero included; None, or nothing, follows the training
+            data.
 
     Raises:
         UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
@@ -60,9 +61,11 @@ def annotated(model: Any, *, input_range: tuple[float, float] | None = None) -> 
             return call.layer
         return quantisers.wrapped(call.layer, configs[call.name], name=QUANT_PREFIX + call.name)
 
+    known = dict(enumerate(input_ranges))
+
     def at_input(index: int, tensor: Any) -> Any:
         name = INPUT_QUANTIZER + (f"_{index}" if index else "")
-        return quantisers.input_quantiser(input_range, name=name)(tensor)
+        return quantisers.input_quantiser(known.get(index), name=name)(tensor)
 
     return build(graph, wrap=wrap, at_input=at_input), unquantised
 
@@ -175,14 +178,18 @@ def set_ranges(quantised: Any, source: Any, batches: Iterable[Any]) -> None:
     Args:
         quantised: From `annotated`; its range variables are assigned.
         source: The canonical model that went in.
-        batches: Inputs, float32 (n, …) each; at least one.
+        batches: For each input of the model, float32 (n, …); at least one batch.
     """
     ranges = list(_range_variables(quantised, source))
     if not ranges:
         return
     taps = keras().Model(source.inputs, [tap for tap, _, _ in ranges])
     size = sum(int(np.prod(tuple(tap.shape)[1:])) for tap, _, _ in ranges) * 4
-    extremes = [_extremes(taps(part, training=False)) for batch in batches for part in _parts(batch, TAP_BYTES // size)]
+    extremes = [
+        _extremes(taps(part[0] if len(part) == 1 else list(part), training=False))
+        for batch in batches
+        for part in _parts(batch, TAP_BYTES // size)
+    ]
     means = np.mean(extremes, axis=0)
     for (_, low, high), (smallest, largest) in zip(ranges, means, strict=True):
         low.assign(min(float(smallest), 0.0))
@@ -192,8 +199,8 @@ def set_ranges(quantised: Any, source: Any, batches: Iterable[Any]) -> None:
 def _parts(batch: Any, count: int) -> Iterator[Any]:
     """Yield a batch in parts of at most `count` samples, one at least."""
     step = max(1, int(count))
-    for start in range(0, len(batch), step):
-        yield batch[start : start + step]
+    for start in range(0, len(batch[0]), step):
+        yield tuple(array[start : start + step] for array in batch)
 
 
 def _range_variables(quantised: Any, source: Any) -> Iterator[tuple[Any, Any, Any]]:

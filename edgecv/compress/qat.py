@@ -13,6 +13,8 @@ from edgecv.compress.preserved import check_kept, kept, project
 from edgecv.compress.rewrite import standardised
 from edgecv.compress.sparsity import Sparsity, measure
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import fitted, match_targets
+from edgecv.modelio.boundary import input_names
 from edgecv.modelio.env import seed_everything
 from edgecv.train.batches import Samples, ordered_batches
 from edgecv.train.loop import Hooks
@@ -20,6 +22,7 @@ from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch
 from edgecv.train.training import run_stage
+from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -102,15 +105,17 @@ def quantize_aware(
     seed_everything(recipe.seed)
     model = flattened(model)
     source = standardised(model)
-    quantised, unquantised = annotated(source.model, input_range=spec.input_range)
+    quantised, unquantised = annotated(source.model, input_ranges=_input_ranges(source.model, spec))
     if unquantised:
         reporter.warn(
             f"no fake quantisation for {', '.join(unquantised)}: edgecv has no integer form of these layers; "
             "they will be quantised by calibration, and may lose more accuracy"
         )
-    samples = Samples(dataset.split("train"), spec)
+    dataset = fitted(dataset, spec)
+    order = match_targets(spec.heads, dataset.targets, dataset=dataset.name)
+    samples = Samples(dataset.split("train"), spec, order=order)
     batches = ordered_batches(samples, batch_size=recipe.batch_size)
-    set_ranges(quantised, source.model, (inputs for inputs, _ in islice(batches, RANGE_BATCHES)))
+    set_ranges(quantised, source.model, (_ordered(inputs, model, spec) for inputs, _ in islice(batches, RANGE_BATCHES)))
     keep = kept(model, source, zeros=recipe.preserve_sparsity, clusters=recipe.clusters)
     hooks = Hooks(
         stage="qat",
@@ -129,3 +134,13 @@ def quantize_aware(
         best_epoch=done.best_epoch,
         best_value=done.best_value,
     )
+
+
+def _input_ranges(model: Any, spec: ModelSpec) -> tuple[tuple[float, float] | None, ...]:
+    """Return the known range of each input of a model, in its order."""
+    return _ordered(tuple(only.range for only in spec.inputs), model, spec)
+
+
+def _ordered(items: tuple[Any, ...], model: Any, spec: ModelSpec) -> tuple[Any, ...]:
+    """Return one item per input of the spec as the model takes them."""
+    return tuple(in_order(items, bind_inputs(spec, input_names(model), spec.name)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.convert.check import samples
-from edgecv.convert.check import structure as verify
+from edgecv.convert.check import samples, structure
 from edgecv.convert.converted import Converted
 from edgecv.convert.embed import embed_onnx, embed_tflite
-from edgecv.convert.layers import layer_map, output_layers
+from edgecv.convert.layers import layer_map
 from edgecv.convert.request import Request
 from edgecv.core import codec, files
 from edgecv.core.errors import ConversionError, DeviceError, UnsupportedModelError
@@ -22,8 +21,11 @@ from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
 from edgecv.graphs import read_graph
 from edgecv.modelio import LoadedModel, tool_versions
-from edgecv.runtime import Predictor, load, preprocess
-from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array
+from edgecv.modelio.boundary import call, input_names, output_names
+from edgecv.runtime import Predictor, load, preprocess_sample
+from edgecv.tasks.registry import task_of
+from edgecv.values.binding import bind_inputs, in_order
+from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array, pack_output
 from edgecv.values.profiles import CalibrationRecipe
 from edgecv.values.specs import ModelSpec
 
@@ -51,7 +53,7 @@ class Artifact:
     manifest: Manifest
     size_bytes: int
     sha256: str
-    check: verify.Check
+    check: structure.Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,32 +102,34 @@ def write(built: Converted, job: Job, out: Path) -> Artifact:
     return Artifact(path=out, manifest=manifest, size_bytes=out.stat().st_size, sha256=files.sha256(out), check=check)
 
 
-def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, verify.Check]:
+def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, structure.Check]:
     request, model = job.request, job.source.model
     graph = read_graph(path)
-    verify.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
-    for name in dict.fromkeys(verify.float_islands(graph) if request.scheme in ("int8", "int4", "int16x8") else ()):
-        job.reporter.warn(f"{name} stays float in the {request.scheme} file: {verify.FLOAT_ISLANDS[name]}")
-    images = samples.check_images(job.dataset, job.spec, job.seed)
+    structure.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
+    for name in dict.fromkeys(structure.float_islands(graph) if request.scheme in ("int8", "int4", "int16x8") else ()):
+        job.reporter.warn(f"{name} stays float in the {request.scheme} file: {structure.FLOAT_ISLANDS[name]}")
+    chosen = samples.check_samples(job.dataset, job.spec, job.seed)
     with _running(path) as predictor:
-        check = verify.check_answers(
-            _keras_answers(job.preparation.reference if job.preparation else model, images, job.spec),
-            _file_answers(predictor, images, job.spec),
-            names=output_layers(model),
+        reference = job.preparation.reference if job.preparation else model
+        check = structure.check_answers(
+            _keras_answers(reference, chosen, job.spec),
+            _file_answers(predictor, chosen, job.spec),
+            names=output_names(model),
+            groups=_groups(job.spec, predictor),
             scheme=request.scheme,
             method=request.method,
             steps=built.steps,
         )
-        golden = _golden(predictor, samples.golden_images(images, len(built.data)), job.spec)
+        golden = _golden(predictor, samples.golden_samples(chosen, len(built.data)), job.spec)
         columns = zip(*(outputs for _, outputs in golden), strict=True)
         tolerances = tuple(
-            verify.golden_tolerance(request.scheme, column, step)
+            structure.golden_tolerance(request.scheme, column, step)
             for column, step in zip(columns, built.steps, strict=True)
         )
         manifest = replace(
             _manifest(built, job),
             layer_map=layer_map(graph, built.op_names, model),
-            golden=tuple(_pack(image, outputs) for image, outputs in golden),
+            golden=tuple(_pack(sample, outputs, predictor) for sample, outputs in golden),
             golden_engine=predictor.engine,
             golden_tolerance=max(tolerances),
             golden_tolerances=tolerances if len(tolerances) > 1 else (),
@@ -146,22 +150,42 @@ def _running(path: Path) -> Iterator[Predictor]:
         ) from error
 
 
-def _keras_answers(model: Any, images: list[Array], spec: ModelSpec) -> list[Array]:
-    answers = model(np.concatenate([preprocess(image, spec) for image in images]), training=False)
-    return [np.asarray(answer) for answer in (answers if isinstance(answers, (list, tuple)) else [answers])]
+def _keras_answers(model: Any, chosen: Sequence[tuple[Array, ...]], spec: ModelSpec) -> list[Array]:
+    """Return the float model's answers, one sample at a time: maps of many samples at once would fill the memory."""
+    places = bind_inputs(spec, input_names(model), spec.name)
+    rows = [call(model, in_order(preprocess_sample(sample, spec), places)) for sample in chosen]
+    return [np.concatenate([np.asarray(answer) for answer in column]) for column in zip(*rows, strict=True)]
 
 
-def _file_answers(predictor: Predictor, images: list[Array], spec: ModelSpec) -> list[Array]:
-    rows = [predictor.run([preprocess(image, spec)]) for image in images]
+def _file_answers(predictor: Predictor, chosen: Sequence[tuple[Array, ...]], spec: ModelSpec) -> list[Array]:
+    rows = [predictor.run(preprocess_sample(sample, spec)) for sample in chosen]
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
-def _golden(predictor: Predictor, images: list[Array], spec: ModelSpec) -> list[tuple[Array, list[Array]]]:
-    return [(image, [out[0] for out in predictor.run([preprocess(image, spec)])]) for image in images]
+def _groups(spec: ModelSpec, predictor: Predictor) -> list[tuple[slice, ...]]:
+    """Return, for each output of the file, the parts of its last axis that are judged apart."""
+    found: list[tuple[slice, ...]] = [(slice(None),) for _ in predictor.outputs]
+    for head, places in zip(spec.heads, predictor.bound_outputs, strict=True):
+        shapes = [predictor.outputs[place].shape for place in places]
+        for place, group in zip(places, task_of(head).groups(head, shapes), strict=True):
+            found[place] = group
+    return found
 
 
-def _pack(image: Array, outputs: list[Array]) -> Golden:
-    return Golden(image=pack_array(image), outputs=tuple(pack_array(output) for output in outputs))
+Answered = tuple[tuple[Array, ...], list[Array]]
+"""A sample, and what the file answers to it, without the batch."""
+
+
+def _golden(predictor: Predictor, chosen: Sequence[tuple[Array, ...]], spec: ModelSpec) -> list[Answered]:
+    return [(sample, [out[0] for out in predictor.run(preprocess_sample(sample, spec))]) for sample in chosen]
+
+
+def _pack(sample: tuple[Array, ...], outputs: list[Array], predictor: Predictor) -> Golden:
+    named = zip(predictor.outputs, outputs, strict=True)
+    return Golden(
+        inputs=tuple(pack_array(image) for image in sample),
+        outputs=tuple(pack_output(info.name, output) for info, output in named),
+    )
 
 
 def _manifest(built: Converted, job: Job) -> Manifest:

@@ -12,8 +12,8 @@ from edgecv.convert.check import samples
 from edgecv.convert.check.integers import check_chosen
 from edgecv.convert.check.structure import STATIC
 from edgecv.convert.converted import Converted, converted_tflite
-from edgecv.convert.freeze import Frozen, freeze, static_input
-from edgecv.convert.layers import layer_map, output_layers
+from edgecv.convert.freeze import Frozen, freeze, static_inputs
+from edgecv.convert.layers import layer_map
 from edgecv.convert.onnx import converter as onnx
 from edgecv.convert.request import check_calibration, check_request
 from edgecv.convert.tflite import converter as tflite
@@ -29,8 +29,10 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel
+from edgecv.modelio.boundary import input_names, output_names
 from edgecv.modelio.keras_files import check_heads
 from edgecv.values import profiles
+from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.profiles import CalibrationRecipe
 from edgecv.values.specs import ModelSpec
 
@@ -81,7 +83,7 @@ def convert(
 
     Raises:
         ConfigError: The request does not exist, something it needs is missing, or `out` cannot be written.
-        UnsupportedModelError: The model has a dynamic shape or several inputs, or does not fit its spec.
+        UnsupportedModelError: The model has a dynamic shape, or does not fit its spec.
         ConversionError: A converter failed, or the file failed its check; nothing is written.
     """
     request = check_request(
@@ -133,9 +135,13 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
             hint="pass spec=one_input(name, input_shape, heads, preprocessing); on the command line --spec FILE.toml",
         )
     chosen = spec or source.require_spec()
-    name, shape = static_input(source.model)
-    if shape[1:] != tuple(chosen.input_shape):
-        raise ConfigError(f"the spec's input shape is {chosen.input_shape}, the model's input '{name}' is {shape[1:]}")
+    inputs = static_inputs(source.model)
+    for only, place in zip(chosen.inputs, bind_inputs(chosen, [name for name, _ in inputs], ""), strict=True):
+        name, shape = inputs[place]
+        if shape[1:] != tuple(only.shape):
+            raise ConfigError(
+                f"the spec's shape of input '{only.name}' is {only.shape}, the model's input '{name}' is {shape[1:]}"
+            )
     check_heads(source.model, chosen, where="")
     return chosen
 
@@ -181,7 +187,7 @@ def _frozen(job: Job) -> Frozen:
 
 
 def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
-    return tflite.name_boundary(data, frozen.input_name, output_layers(model))
+    return tflite.name_boundary(data, frozen.input_names, output_names(model))
 
 
 def _static(job: Job) -> tuple[bytes, bool]:
@@ -223,11 +229,11 @@ def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
 def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     if job.recipe is None or job.dataset is None:
         raise ConfigError("calibration needs a recipe and a data set")
-    inputs, total = samples.calibration_inputs(job.dataset, job.recipe, job.spec, job.seed)
+    spec, names = job.spec, input_names(job.source.model)
+    inputs, total = samples.calibration_inputs(job.dataset, job.recipe, spec, job.seed)
+    places = bind_inputs(spec, names, spec.name)
+    ordered = (in_order(sample, places) for sample in inputs)
     layers = ranges.tensor_layers(data, job.source.model)
-    found = ranges.observe(data, inputs, job.recipe, reporter=job.reporter, total=total, layers=layers)
-    known = job.spec.input_range
-    source = ranges.input_index(data)
-    if known is not None and source in found:
-        found[source] = known
-    return found
+    found = ranges.observe(data, ordered, job.recipe, reporter=job.reporter, total=total, layers=layers)
+    known = dict(zip(ranges.input_indices(data), in_order([only.range for only in spec.inputs], places), strict=True))
+    return {index: known.get(index) or one for index, one in found.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgecv.convert.check import samples
 from edgecv.convert.embed import embed_tflite
 from edgecv.convert.freeze import freeze
-from edgecv.convert.layers import layer_map, output_layers
+from edgecv.convert.layers import layer_map
 from edgecv.convert.tflite import converter as tflite
 from edgecv.convert.tflite import ranges
 from edgecv.core import codec
@@ -18,6 +18,7 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel
+from edgecv.modelio.boundary import output_names
 from edgecv.values.manifest import Manifest, Provenance
 from edgecv.values.profiles import CalibrationRecipe
 
@@ -60,11 +61,13 @@ def draft(
     stored = ranges.quantize(plain, found, io_dtype="int8", per_channel=per_channel, name=spec.name)
     paths = folder / "float32.tflite", folder / "int8.tflite"
     for path, data in zip(paths, (plain, stored), strict=True):
-        path.write_bytes(_described(data, path.stem, source, frozen.input_name, calibration))
+        path.write_bytes(_described(data, path.stem, source, frozen.input_names, calibration))
     return paths
 
 
-def _described(data: bytes, scheme: str, source: LoadedModel, input_name: str, calibration: CalibrationRecipe) -> bytes:
+def _described(
+    data: bytes, scheme: str, source: LoadedModel, input_names: tuple[str, ...], calibration: CalibrationRecipe
+) -> bytes:
     graph = read_tflite(data)
     names = [graph.outputs_of(op)[0].name for op in graph.ops]
     manifest = Manifest(
@@ -77,4 +80,4 @@ def _described(data: bytes, scheme: str, source: LoadedModel, input_name: str, c
             recipe={"step": "draft", "calibration": codec.encode(calibration)}, tools={}, source_sha256=source.sha256
         ),
     )
-    return embed_tflite(tflite.name_boundary(data, input_name, output_layers(source.model)), manifest)
+    return embed_tflite(tflite.name_boundary(data, input_names, output_names(source.model)), manifest)

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
+from edgecv.modelio.boundary import call, input_names, output_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,39 +19,43 @@ class Frozen:
     """A graph without variables.
 
     Attributes:
-        function: The tf ConcreteFunction of one float32 argument that was frozen, its weights still variables.
+        function: The tf ConcreteFunction of float32 arguments that was frozen, its weights still variables.
         graph_def: Its GraphDef with constants in their place.
-        input_name: keras name of the input.
-        input_shape: With the batch, which is 1.
-        output_names: keras names of the output layers, in the order of the outputs.
+        inputs: keras name of each input, and its shape with the batch, which is 1, in the model's order.
+        output_names: Names of the outputs, in order: see `edgecv.modelio.boundary`.
     """
 
     function: Any
     graph_def: Any
-    input_name: str
-    input_shape: tuple[int, ...]
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
     output_names: tuple[str, ...]
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in the model's order."""
+        return tuple(name for name, _ in self.inputs)
 
-def static_input(model: Any) -> tuple[str, tuple[int, ...]]:
-    """Return the name and the shape, with batch 1, of the only input.
+
+def static_inputs(model: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the name of each input, and its shape with batch 1, in the model's order.
 
     Raises:
-        UnsupportedModelError: There are several inputs, one is not float32, or a dimension is open.
+        UnsupportedModelError: There is no input, one is not float32, or a dimension is open.
     """
-    inputs = list(model.inputs or ())
-    if len(inputs) != 1:
-        raise UnsupportedModelError(
-            f"'{model.name}' has {len(inputs)} inputs, expected 1", hint="export one part of it"
-        )
-    shape, name = tuple(inputs[0].shape), model.input_names[0]
+    if not model.inputs:
+        raise UnsupportedModelError(f"'{model.name}' has no inputs", hint="build it with keras' functional API")
+    return tuple(_static(model, name, tensor) for name, tensor in zip(input_names(model), model.inputs, strict=True))
+
+
+def _static(model: Any, name: str, tensor: Any) -> tuple[str, tuple[int, ...]]:
+    shape = tuple(tensor.shape)
     if any(size is None for size in shape[1:]):
         raise UnsupportedModelError(
             f"input '{name}' of '{model.name}' has the dynamic shape {shape}; devices need every size fixed",
             hint="rebuild the model with a fixed Input(shape=(height, width, channels))",
         )
-    if inputs[0].dtype != "float32":
-        raise UnsupportedModelError(f"input '{name}' of '{model.name}' is {inputs[0].dtype.name}, expected float32")
+    if tensor.dtype != "float32":
+        raise UnsupportedModelError(f"input '{name}' of '{model.name}' is {tensor.dtype.name}, expected float32")
     return name, (1, *(int(size) for size in shape[1:]))
 
 
@@ -58,21 +63,20 @@ def freeze(model: Any) -> Frozen:
     """Trace `model` in inference mode at batch 1 and turn its variables into constants.
 
     Args:
-        model: A tf_keras model with one float32 input of static shape.
+        model: A tf_keras model with float32 inputs of static shape.
 
     Raises:
-        UnsupportedModelError: As `static_input` does.
+        UnsupportedModelError: As `static_inputs` does.
     """
-    name, shape = static_input(model)
+    inputs = static_inputs(model)
     tf = env.tensorflow()
-    signature = tf.TensorSpec(shape, tf.float32, name=name)
-    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(signature)
+    signature = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in inputs]
+    function = tf.function(lambda *tensors: call(model, tensors)).get_concrete_function(*signature)
     return Frozen(
         function=function,
         graph_def=_constant_graph(function),
-        input_name=name,
-        input_shape=shape,
-        output_names=tuple(model.output_names),
+        inputs=inputs,
+        output_names=output_names(model),
     )
 
 

@@ -18,12 +18,12 @@ def write_graphdef(model: Any, path: Path) -> None:
         path: The file.
 
     Raises:
-        UnsupportedModelError: The model has several inputs, or an open shape.
+        UnsupportedModelError: The model has an open shape.
         ConfigError: The file cannot be written.
     """
     frozen = freeze(model)
     header = {
-        "inputs": [_entry(frozen.function.inputs[0], frozen.input_name)],
+        "inputs": [_entry(*pair) for pair in zip(frozen.function.inputs, frozen.input_names, strict=False)],
         "outputs": [_entry(*pair) for pair in zip(frozen.function.outputs, frozen.output_names, strict=True)],
     }
     with files.atomic_path(path) as partial:

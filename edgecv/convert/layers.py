@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgecv.graphs import Graph
+from edgecv.modelio.boundary import output_names
 from edgecv.modelio.layer_names import PART
 
 _WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
@@ -48,12 +49,6 @@ def _node(layer: Any) -> LayerTree:
     return LayerTree(name=inner.name.split(PART)[0], children={child.name: _node(child) for child in nested})
 
 
-def output_layers(model: Any) -> tuple[str, ...]:
-    """Return the source layers' names of the model's outputs, in order."""
-    tree = layer_tree(model)
-    return tuple(tree.children[name].name if name in tree.children else name for name in model.output_names)
-
-
 def layer_map(graph: Graph, names: Sequence[str], model: Any) -> tuple[str, ...]:
     """Return the source layer of every operator of a file, in order; "" where none is known.
 
@@ -64,7 +59,7 @@ def layer_map(graph: Graph, names: Sequence[str], model: Any) -> tuple[str, ...]
         names: For each operator, what its converter called it.
         model: The keras model that it was made from.
     """
-    tree, outputs = layer_tree(model), output_layers(model)
+    tree, outputs = layer_tree(model), output_names(model)
     ends = _ends(graph, outputs)
     return tuple(ends.get(op.index) or resolve(name, tree) for op, name in zip(graph.ops, names, strict=True))
 
@@ -79,7 +74,7 @@ def op_layers(graph: Graph, model: Any) -> tuple[frozenset[str], ...]:
         model: The keras model that it was made from.
     """
     tree = layer_tree(model)
-    ends = _ends(graph, output_layers(model))
+    ends = _ends(graph, output_names(model))
     found = []
     for op in graph.ops:
         parts = graph.tensors[op.outputs[0]].name.split(";")

@@ -13,7 +13,7 @@ from edgecv.modelio import boundary, env
 from edgecv.modelio.keras_files import LoadedModel
 from edgecv.runtime.image import preprocess_sample
 from edgecv.runtime.reading import loaded_sample, read_outputs
-from edgecv.values.binding import bind_inputs, bind_outputs
+from edgecv.values.binding import bind_inputs, bind_outputs, in_order
 from edgecv.values.manifest import Manifest
 from edgecv.values.specs import ModelSpec
 
@@ -74,8 +74,8 @@ class KerasPredictor:
             raise DataError(f"'{self.spec.name}' takes tensors of shape {takes}, got {shapes}")
         if not all(np.isfinite(tensor).all() for tensor in tensors):
             raise DataError(f"the input of '{self.spec.name}' holds NaN or infinity", hint="check the input data")
-        ordered = sorted(zip(self._inputs, tensors, strict=True), key=lambda pair: pair[0])
-        outputs = self._call(*(np.asarray(tensor, np.float32) for _, tensor in ordered))
+        ordered = in_order(tensors, self._inputs)
+        outputs = self._call(*(np.asarray(tensor, np.float32) for tensor in ordered))
         return [np.asarray(output, np.float32) for output in outputs]
 
     def close(self) -> None:

@@ -20,8 +20,11 @@ from edgecv.core import files
 from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.modelio import env, keras_import, wrapped
+from edgecv.modelio.boundary import input_names, named_outputs, output_names
 from edgecv.modelio.provenance import manifest_for
 from edgecv.modelio.safety import refuse_code
+from edgecv.tasks.registry import task_of
+from edgecv.values.binding import bind_inputs, bind_outputs
 from edgecv.values.manifest import KEY, Manifest, from_json, to_json
 from edgecv.values.specs import ModelSpec
 
@@ -109,6 +112,7 @@ def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | 
         raise ConfigError(f"model {source} does not exist", hint="check the path")
     model, embedded = _reader(source)(source, unsafe)
     _check_graph(model, str(source))
+    model = named_outputs(model)
     check_static(model, where=str(source))
     digest = files.sha256(source)
     manifest = _manifest(embedded, spec, source, digest)
@@ -118,16 +122,20 @@ def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | 
 
 
 def check_heads(model: Any, spec: ModelSpec, *, where: str) -> None:
-    """Raise ConfigError unless the model has one output per head; `where` starts the message."""
-    heads, outputs = len(spec.heads), len(model.output_names)
-    if heads == outputs:
-        return
-    raise ConfigError(
-        f"{where}the spec has {heads} head{'s' * (heads != 1)}, the model {outputs} output{'s' * (outputs != 1)}",
-        hint="cut auxiliary classifiers off: edgecv.zoo.inference(model, spec)"
-        if outputs > heads
-        else "declare one head per output of the model",
-    )
+    """Check that a model has every output that the heads read, and no other; `where` starts the message.
+
+    Raises:
+        UnsupportedModelError: An output is missing.
+        ConfigError: There are more.
+    """
+    names = output_names(model)
+    read = {place for places in bind_outputs(spec, names, where or spec.name) for place in places}
+    left = [name for place, name in enumerate(names) if place not in read]
+    if left:
+        raise ConfigError(
+            f"{where}: no head of the spec reads the model's output{'s' * (len(left) != 1)} {', '.join(left)}",
+            hint="declare a head that reads it, or cut auxiliary classifiers off: edgecv.zoo.inference(model, spec)",
+        )
 
 
 def check_static(model: Any, *, where: str) -> None:
@@ -166,7 +174,7 @@ def _read_archive(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
             names = sorted(name for name in archive.namelist() if name.startswith(WEIGHTS))
             weights = [np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names]
         model = _deserialise(source, config, version, unsafe, weights)
-        return model, from_json(text, where=str(source)) if text else None
+        return model, from_json(text, where=str(source), outputs=output_names(model)) if text else None
 
 
 def _read_hdf5(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
@@ -259,14 +267,18 @@ def _manifest(embedded: Manifest | None, spec: ModelSpec | None, source: Path, d
 
 def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
     shapes = [tuple(tensor.shape)[1:] for tensor in model.inputs]
-    if shapes != [spec.input_shape]:
-        raise ConfigError(f"{source}: the spec's input shape is {spec.input_shape}, the model takes {shapes}")
-    check_heads(model, spec, where=f"{source}: ")
-    for head, tensor in zip(spec.heads, model.outputs, strict=True):
-        if head.labels and tensor.shape[-1] != len(head.labels):
+    for only, place in zip(spec.inputs, bind_inputs(spec, input_names(model), str(source)), strict=True):
+        if shapes[place] != tuple(only.shape):
             raise ConfigError(
-                f"{source}: head '{head.name}' has {len(head.labels)} labels, its output {tensor.shape[-1]}"
+                f"{source}: the spec's shape of input '{only.name}' is {only.shape}, the model takes {shapes[place]}"
             )
+    check_heads(model, spec, where=str(source))
+    bound = bind_outputs(spec, output_names(model), str(source))
+    for head, places in zip(spec.heads, bound, strict=True):
+        try:
+            task_of(head).check(head, [tuple(model.outputs[place].shape) for place in places])
+        except UnsupportedModelError as error:
+            raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
 
 
 def _repack(archive: bytes, manifest: Manifest, weights: Sequence[Array]) -> bytes:

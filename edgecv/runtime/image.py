@@ -283,14 +283,14 @@ def _centre(stack: Array, height: int, width: int, pad_value: int) -> Array:
     return out
 
 
-def _features(values: Any, spec: ModelSpec) -> Array:
+def _features(values: Any, spec: InputSpec) -> Array:
     array = _as_array(values)
     if array.dtype.kind not in "fiu" or array.shape != tuple(spec.shape):
         raise DataError(
-            f"'{spec.name}' takes numbers of shape {tuple(spec.shape)}, got {array.dtype} of shape {array.shape}"
+            f"input '{spec.name}' takes numbers of shape {tuple(spec.shape)}, got {array.dtype} of shape {array.shape}"
         )
     if not np.isfinite(array).all():
-        raise DataError(f"the input of '{spec.name}' holds NaN or infinite values")
+        raise DataError(f"input '{spec.name}' holds NaN or infinite values")
     return array.astype(np.float32)
 
 

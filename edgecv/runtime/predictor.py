@@ -18,7 +18,7 @@ from edgecv.runtime.image import preprocess_sample
 from edgecv.runtime.reading import loaded_sample, read_outputs
 from edgecv.runtime.tensors import to_real, to_stored
 from edgecv.tasks.registry import task_of
-from edgecv.values.binding import bind_inputs, bind_outputs
+from edgecv.values.binding import bind_inputs, bind_outputs, in_order
 from edgecv.values.manifest import Manifest, TensorInfo
 from edgecv.values.specs import ModelSpec
 
@@ -171,8 +171,7 @@ class Predictor:
         """Return tensors in the spec's order as the file takes them. Raises DataError for a wrong number."""
         if len(tensors) != len(self.inputs):
             raise DataError(f"the model takes {len(self.inputs)} inputs, got {len(tensors)}")
-        places = {place: tensor for place, tensor in zip(self.bound_inputs, tensors)}
-        return [places[place] for place in range(len(tensors))]
+        return in_order(tensors, self.bound_inputs)
 
     def close(self) -> None:
         """Release the interpreter. Safe to call twice."""

@@ -141,6 +141,11 @@ def caption(picture: Any, lines: Sequence[str]) -> Any:
     return found
 
 
+def captioned(image: Array, lines: Sequence[str]) -> Any:
+    """Return a Pillow picture of an image with lines of text below it."""
+    return caption(canvas(image)[0], lines)
+
+
 def beside(images: Sequence[Any], titles: Sequence[str] = ()) -> Any:
     """Return pictures in one row on white, each with its title above it; they may be of different sizes.
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 from edgecv.core.registry import Registry
 from edgecv.tasks.classification import ClassificationTask
+from edgecv.tasks.embedding import EmbeddingTask, VerificationTask
+from edgecv.tasks.localisation import LocalisationTask
 from edgecv.tasks.multilabel import MultilabelTask
 from edgecv.tasks.protocol import Task
 from edgecv.tasks.regression import RegressionTask
+from edgecv.tasks.segmentation import SegmentationTask
 from edgecv.values.specs import Head
 
 TASKS: Registry[Task] = Registry("task")
-for _task in (ClassificationTask(), MultilabelTask(), RegressionTask()):
+_ALL: Tuple[Task, ...] = (
+    ClassificationTask(),
+    MultilabelTask(),
+    RegressionTask(),
+    LocalisationTask(),
+    SegmentationTask(),
+    EmbeddingTask(),
+    VerificationTask(),
+)
+for _task in _ALL:
     TASKS.add(_task.name, _task)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import Reporter
 from edgecv.modelio.env import keras, tensorflow
-from edgecv.train.batches import Floats, Source, Targets
-from edgecv.values.specs import ModelSpec
+from edgecv.train.augment import Augmentation
+from edgecv.train.batches import Arrays, Batch, Floats, Indices, Source
+from edgecv.values.specs import InputSpec, ModelSpec
 
 BATCH = 64
 
@@ -33,16 +34,21 @@ class Parts:
 class CachedFeatures:
     """What a backbone says of each sample, with the samples' targets."""
 
-    def __init__(self, features: Floats, targets: Targets) -> None:
+    def __init__(self, features: Floats, targets: Arrays, truths: tuple[Sequence[Any], ...]) -> None:
         self._features = features
-        self.targets = targets
+        self._targets = targets
+        self.truths = truths
 
     def __len__(self) -> int:
         return len(self._features)
 
-    def inputs(self, indices: npt.NDArray[np.int64]) -> Floats:
-        """Return the features at `indices`."""
-        return self._features[indices]
+    def batch(self, indices: Indices) -> Batch:
+        """Return the features at `indices`, and their targets."""
+        return (self._features[indices],), tuple(array[indices] for array in self._targets)
+
+    def moved(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch:
+        """Refuse: features have no place to move from. Raises ConfigError."""
+        raise ConfigError("features cannot be moved or mirrored", hint="leave augmentation out of the stage")
 
 
 def cut(model: Any) -> Parts:
@@ -106,10 +112,13 @@ def cached(samples: Source, backbone: Any, *, title: str, reporter: Reporter) ->
     """
     tf = tensorflow()
     call = tf.function(lambda x: backbone(x, training=False), reduce_retracing=True)
-    found = []
+    found, targets = [], []
     with reporter.bar(title, len(samples)) as advance:
         for start in range(0, len(samples), BATCH):
             chosen = np.arange(start, min(start + BATCH, len(samples)))
-            found.append(call(samples.inputs(chosen)).numpy())
+            inputs, own = samples.batch(chosen)
+            found.append(call(inputs[0] if len(inputs) == 1 else list(inputs)).numpy())
+            targets.append(own)
             advance(len(chosen))
-    return CachedFeatures(np.concatenate(found), samples.targets)
+    joined = tuple(np.concatenate(column) for column in zip(*targets, strict=True))
+    return CachedFeatures(np.concatenate(found), joined, samples.truths)

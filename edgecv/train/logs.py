@@ -11,6 +11,7 @@ from typing import Any
 
 from edgecv.core.files import atomic_path
 from edgecv.modelio.env import tensorflow
+from edgecv.tasks.registry import task_of
 from edgecv.train.state import Epoch
 from edgecv.values.specs import ModelSpec
 
@@ -73,5 +74,5 @@ def table(history: tuple[Epoch, ...], spec: ModelSpec) -> str:
 def _scalars(epoch: Epoch, spec: ModelSpec) -> dict[str, float]:
     values = {"loss": epoch.loss, "val_loss": epoch.val_loss, "learning_rate": epoch.learning_rate}
     for head, value in zip(spec.heads, epoch.head_values, strict=True):
-        values[f"val_{head.name}_{head.metric}"] = value
+        values[f"val_{head.name}_{task_of(head).metric.name}"] = value
     return values

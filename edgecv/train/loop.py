@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ from edgecv.core.progress import Reporter
 from edgecv.modelio.boundary import call, input_names
 from edgecv.modelio.env import keras, tensorflow
 from edgecv.tasks.registry import task_of
-from edgecv.values.binding import bind_inputs
-from edgecv.values.scores import Metric
 from edgecv.train import state as states
 from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, signature, training_batches
 from edgecv.train.losses import Heads
 from edgecv.train.randomness import reseed, reseedable
 from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor
 from edgecv.train.state import Array, Epoch, State
+from edgecv.values.binding import bind_inputs, in_order
+from edgecv.values.scores import Metric
 from edgecv.values.specs import ModelSpec
 
 EVALUATION_BATCH = 256
@@ -271,8 +271,7 @@ class _Run:
         return compiled
 
     def _call(self, model: Any, inputs: Any, *, training: bool) -> list[Any]:
-        ordered = [tensor for _, tensor in sorted(zip(self.inputs, inputs, strict=True), key=lambda pair: pair[0])]
-        return call(model, ordered, training=training)
+        return call(model, in_order(inputs, self.inputs), training=training)
 
     def _train_step(self, inputs: Any, targets: Any) -> Any:
         tf = tensorflow()

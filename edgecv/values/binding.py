@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import List, Sequence, Tuple, TypeVar
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.values.specs import Head, ModelSpec
+
+T = TypeVar("T")
 
 
 def bind_inputs(spec: ModelSpec, names: Sequence[str], where: str) -> Tuple[int, ...]:
@@ -28,6 +30,12 @@ def bind_inputs(spec: ModelSpec, names: Sequence[str], where: str) -> Tuple[int,
     if len(names) == 1:
         return (0,)
     return tuple(_index(only.name, names, f"{where}: its spec declares the input", "inputs") for only in spec.inputs)
+
+
+def in_order(items: Sequence[T], places: Sequence[int]) -> List[T]:
+    """Return one item per input of a spec in the order in which the model takes them, by what `bind_inputs` gives."""
+    by_place = dict(zip(places, items))
+    return [by_place[place] for place in range(len(places))]
 
 
 def bind_outputs(spec: ModelSpec, names: Sequence[str], where: str) -> Tuple[Tuple[int, ...], ...]:

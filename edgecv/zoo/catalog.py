@@ -8,6 +8,8 @@ from typing import Any
 from edgecv.core.errors import ConfigError
 from edgecv.core.registry import Registry
 from edgecv.modelio import env
+from edgecv.modelio.boundary import output_names
+from edgecv.values.binding import bind_outputs
 from edgecv.values.specs import ModelSpec
 from edgecv.zoo.entry import Build, ZooEntry
 from edgecv.zoo.families import (
@@ -113,9 +115,11 @@ def inference(model: Any, spec: ModelSpec) -> Any:
 
     The weights are shared, so training the one trains the other.
     """
-    if len(model.outputs) == len(spec.outputs):
+    names = output_names(model)
+    read = [place for places in bind_outputs(spec, names, spec.name) for place in places]
+    if len(read) == len(names):
         return model
-    return env.keras().Model(model.inputs, model.outputs[: len(spec.outputs)], name=model.name)
+    return env.keras().Model(model.inputs, [model.outputs[place] for place in read], name=model.name)
 
 
 def _built(entry: ZooEntry, variant: str, request: Build) -> Any:

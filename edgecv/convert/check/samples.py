@@ -9,59 +9,64 @@ from typing import Any
 import numpy as np
 
 from edgecv.calibration import select
-from edgecv.data import Dataset
-from edgecv.runtime.image import preprocess
+from edgecv.data import Dataset, fitted
+from edgecv.runtime.image import preprocess_sample
 from edgecv.values.profiles import CalibrationRecipe
-from edgecv.values.specs import ModelSpec
+from edgecv.values.specs import InputSpec, ModelSpec
 
 Array = np.ndarray[Any, Any]
 
 CHECK_COUNT = 16
 GOLDEN_COUNT = 4
+GOLDEN_BYTES = 16 * 1024
 GOLDEN_SIDE = 56
 _CHECK_RECIPE = CalibrationRecipe(name="check", title="Samples that check a conversion", count=CHECK_COUNT)
 
 
 def calibration_inputs(
     dataset: Dataset, recipe: CalibrationRecipe, spec: ModelSpec, seed: int
-) -> tuple[Iterator[Array], int]:
-    """Return the recipe's training images, preprocessed one at a time as float32 with batch 1, and their number."""
-    split = dataset.split("train")
+) -> tuple[Iterator[list[Array]], int]:
+    """Return the recipe's training samples one at a time, a float32 tensor with batch 1 per input, and their number."""
+    split = fitted(dataset, spec).split("train")
     chosen = select(split.strata, recipe, seed, sample=split.image)
-    return (preprocess(split.image(int(i)), spec) for i in chosen), len(chosen)
+    return (preprocess_sample(split.sample(int(i)), spec) for i in chosen), len(chosen)
 
 
-def check_images(dataset: Dataset | None, spec: ModelSpec, seed: int) -> list[Array]:
-    """Return images that a conversion is checked on, as `preprocess` takes them.
+def check_samples(dataset: Dataset | None, spec: ModelSpec, seed: int) -> list[tuple[Array, ...]]:
+    """Return samples that a conversion is checked on, as `preprocess_sample` takes them.
 
     From the validation split, else the training split, stratified; without a data set, uniform noise.
     """
     if dataset is None:
         return _noise(spec, seed)
-    split = dataset.split("validation" if "validation" in dataset.splits else "train")
-    return [split.image(int(i)) for i in select(split.strata, _CHECK_RECIPE, seed)]
+    whole = fitted(dataset, spec)
+    split = whole.split("validation" if "validation" in whole.splits else "train")
+    return [split.sample(int(i)) for i in select(split.strata, _CHECK_RECIPE, seed)]
 
 
-def _noise(spec: ModelSpec, seed: int) -> list[Array]:
+def _noise(spec: ModelSpec, seed: int) -> list[tuple[Array, ...]]:
     rng = np.random.default_rng(seed)
-    if spec.preprocessing is None:
-        return [rng.standard_normal(spec.input_shape).astype(np.float32) for _ in range(CHECK_COUNT)]
-    height, width, channels = spec.input_shape
-    shape = (height, width) if channels == 1 else (height, width, 3)
-    return [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(CHECK_COUNT)]
+    return [tuple(_noisy(only, rng) for only in spec.inputs) for _ in range(CHECK_COUNT)]
 
 
-def golden_images(images: list[Array], file_size: int) -> list[Array]:
-    """Return up to 4 of the images, shrunk so that they add little to a file.
+def _noisy(only: InputSpec, rng: np.random.Generator) -> Array:
+    if only.preprocessing is None:
+        return rng.standard_normal(only.shape).astype(np.float32)
+    height, width, channels = only.shape
+    return rng.integers(0, 256, (height, width) if channels == 1 else (height, width, 3), dtype=np.uint8)
+
+
+def golden_samples(samples: list[tuple[Array, ...]], file_size: int) -> list[tuple[Array, ...]]:
+    """Return up to 4 of the samples, shrunk so that they add little to a file.
 
     Args:
-        images: uint8 (H, W) or (H, W, 3), or float32 feature vectors, which are kept whole.
-        file_size: Of the model, bytes: the images together take at most 1/64 of it, or 1 KiB if that is more; at
-            least one image is kept, its sides halved until it fits.
+        samples: Per input, uint8 (H, W) or (H, W, 3), or float32 feature vectors, which are kept whole.
+        file_size: Of the model, bytes: the samples together take at most 1/64 of it, but 1 KiB at least and 16 KiB at
+            most; at least one is kept, its sides halved until it fits.
     """
-    budget = max(file_size // 64, 1024)
-    shrunk = [_shrink(image, budget) for image in images[:GOLDEN_COUNT]]
-    sizes = np.cumsum([image.nbytes for image in shrunk])
+    budget = min(max(file_size // 64, 1024), GOLDEN_BYTES)
+    shrunk = [tuple(_shrink(image, budget // len(sample)) for image in sample) for sample in samples[:GOLDEN_COUNT]]
+    sizes = np.cumsum([sum(image.nbytes for image in sample) for sample in shrunk])
     return shrunk[: max(1, int(np.sum(sizes <= budget)))]
 
 

@@ -181,6 +181,7 @@ def check_answers(
     scheme: str,
     method: str,
     steps: Sequence[float | None],
+    groups: Sequence[tuple[slice, ...]] | None = None,
 ) -> Check:
     """Compare a file's answers with the source model's.
 
@@ -191,18 +192,21 @@ def check_answers(
         scheme: Chooses the threshold, with `method` for int8: see the constants of this module.
         method: "none", "ptq" or "qat".
         steps: Quantisation step of each output; None for float ones.
+        groups: Of each output, the slices of its last axis that are judged apart; None judges it as one.
 
     Raises:
         ConversionError: An answer is not finite or of another shape, or differs too much; the worst sample is named.
     """
     worst, lowest = 0.0, math.inf
-    for name, expected, got, step in zip(names, reference, answers, steps, strict=True):
+    apart = groups or [(slice(None),)] * len(reference)
+    for name, expected, got, step, group in zip(names, reference, answers, steps, apart, strict=True):
         if expected.shape != got.shape or not np.isfinite(got).all():
             _fail(f"output '{name}' has shape {got.shape} (expected {expected.shape}) or is not finite")
-        difference = np.abs(expected.astype(np.float64) - got)
-        ratio = sqnr_db(expected, got)
-        _judge(name, difference, ratio, float(np.abs(expected).max()), scheme, method, step)
-        worst, lowest = max(worst, float(difference.max())), min(lowest, ratio)
+        for part in group:
+            wanted, found = expected[..., part], got[..., part]
+            difference, ratio = np.abs(wanted.astype(np.float64) - found), sqnr_db(wanted, found)
+            _judge(name, difference, ratio, float(np.abs(wanted).max()), scheme, method, step)
+            worst, lowest = max(worst, float(difference.max())), min(lowest, ratio)
     return Check(samples=len(reference[0]), max_abs_diff=worst, sqnr_db=lowest if math.isfinite(lowest) else None)
 
 

@@ -70,8 +70,8 @@ def _converter(tf: Any, frozen: Frozen) -> Any:
 
         def _freeze_concrete_function(self) -> tuple[Any, Any, Any, Any]:
             function = frozen.function
-            # Behind its one argument the function's inputs are variables, which are constants by now.
-            return frozen.graph_def, function.inputs[:1], function.outputs, function
+            # Behind its arguments the function's inputs are variables, which are constants by now.
+            return frozen.graph_def, function.inputs[: len(frozen.inputs)], function.outputs, function
 
     # Without a trackable object the converter asks for a frozen graph, instead of saving and reloading the model.
     converter = FrozenGraphConverter([frozen.function])
@@ -88,8 +88,8 @@ def has_fake_quantisation(frozen: Frozen) -> bool:
     return any(node.op.startswith("FakeQuant") for node in nodes)
 
 
-def name_boundary(data: bytes, input_name: str, output_names: tuple[str, ...]) -> bytes:
-    """Return the file with its input and outputs named as in keras, and with a signature that says so.
+def name_boundary(data: bytes, input_names: tuple[str, ...], output_names: tuple[str, ...]) -> bytes:
+    """Return the file with its inputs and outputs named as in keras, and with a signature that says so.
 
     The file's one signature, "serving_default", maps the names to the tensors; some tools ask for one.
     """
@@ -97,7 +97,8 @@ def name_boundary(data: bytes, input_name: str, output_names: tuple[str, ...]) -
     graph = model.subgraphs[0]
     signature = generated.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
-    signature.inputs = [_named(generated, graph, graph.inputs[0], input_name)]
+    fed = zip(graph.inputs, input_names, strict=True)
+    signature.inputs = [_named(generated, graph, index, name) for index, name in fed]
     pairs = zip(graph.outputs, output_names, strict=True)
     signature.outputs = [_named(generated, graph, index, name) for index, name in pairs]
     model.signatureDefs = [signature]

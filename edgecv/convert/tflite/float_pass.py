@@ -32,7 +32,7 @@ MEMORY_BUDGET = 1 << 30
 
 def look(
     data: bytes,
-    inputs: Iterable[Array],
+    inputs: Iterable[Sequence[Array]],
     tensors: Sequence[int],
     see: Callable[[int, Array], T],
     *,
@@ -41,8 +41,8 @@ def look(
     """Run the samples and yield, for each in order, what `see` returns for every tensor.
 
     Args:
-        data: A .tflite with one input.
-        inputs: Samples as the file's input takes them; taken as they are needed, two a worker ahead.
+        data: A .tflite.
+        inputs: Samples, a tensor for each of the file's inputs, in its order; taken as they are needed, two a worker ahead.
         tensors: Indices, of the input or of what operators write, in the order of `see`'s calls.
         see: Called with an index and the values, in worker threads, for several samples at once. The values are
             a view that the next sample overwrites. An exception ends the pass, and is raised for the first sample in
@@ -50,7 +50,7 @@ def look(
         workers: Interpreters; default: one a processor, fewer where they would need more than `MEMORY_BUDGET`.
     """
     model = flatbuffer.unpack(data)
-    source = int(model.subgraphs[0].inputs[0])
+    sources = [int(index) for index in model.subgraphs[0].inputs]
     processors = _processors()
     count = workers or max(1, min(processors, MEMORY_BUDGET // _footprint(model, len(data))))
     file = _with_outputs(data, model, tensors)
@@ -58,13 +58,14 @@ def look(
     for _ in range(count):
         idle.put(_interpreter(file, threads=max(1, processors // count)))
 
-    def one(sample: Array) -> tuple[T, ...]:
-        interpreter = idle.get()
+    def one(sample: Sequence[Array]) -> tuple[T, ...]:
+        interpreter, given = idle.get(), dict(zip(sources, sample, strict=True))
         try:
-            interpreter.set_tensor(source, sample)
+            for index, values in given.items():
+                interpreter.set_tensor(index, values)
             interpreter.invoke()
             # A view that outlived its call would forbid the next invocation.
-            return tuple(see(i, sample if i == source else interpreter.tensor(i)()) for i in tensors)
+            return tuple(see(i, given[i] if i in given else interpreter.tensor(i)()) for i in tensors)
         finally:
             idle.put(interpreter)
 
@@ -76,7 +77,7 @@ def look(
 
 
 def _in_order(
-    executor: ThreadPoolExecutor, step: Callable[[Array], T], inputs: Iterable[Array], *, ahead: int
+    executor: ThreadPoolExecutor, step: Callable[[Sequence[Array]], T], inputs: Iterable[Sequence[Array]], *, ahead: int
 ) -> Iterator[T]:
     waiting: deque[Future[T]] = deque()
     for sample in inputs:

@@ -109,9 +109,9 @@ def tensor_layers(data: bytes, model: Any) -> dict[int, str]:
     return {index: layer for op, layer in zip(graph.ops, layers, strict=True) for index in op.outputs}
 
 
-def input_index(data: bytes) -> int:
-    """Return the tensor index of the file's first input."""
-    return int(flatbuffer.unpack(data).subgraphs[0].inputs[0])
+def input_indices(data: bytes) -> tuple[int, ...]:
+    """Return the tensor index of each of the file's inputs, in its order."""
+    return tuple(int(index) for index in flatbuffer.unpack(data).subgraphs[0].inputs)
 
 
 def unscaled(data: bytes, *, boundary: bool = True) -> tuple[int, ...]:
