@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from edgecv.data.dataset import Dataset, Split, Target
+from edgecv.data.dataset import Array, Dataset, Split, Target
 from edgecv.data.sources import ArrayImages
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.data.truths import column_of
+from edgecv.tasks import registry
+from edgecv.values.specs import Head, InputSpec, ModelSpec
 
-Array = np.ndarray[Any, Any]
 WAVES = 4
 
 
@@ -18,36 +17,40 @@ def synthetic(spec: ModelSpec, *, samples: int = 48, seed: int = 0) -> Dataset:
     """Return a data set that fits a contract: half of the samples train, a quarter each validates and tests.
 
     Images are sums of random waves, so that neighbouring pixels are alike, as in photographs: on white noise, every
-    activation of a network has nearly the same range. Feature vectors are standard normal. Targets are random.
+    activation of a network has nearly the same range. Feature vectors are standard normal. Truths are what the heads'
+    tasks make up.
 
     Args:
-        spec: Input shape, colours and heads.
+        spec: Inputs and heads.
         samples: In all splits together, >= 4.
         seed: The same seed gives the same samples.
     """
     rng = np.random.default_rng(seed)
-    inputs = _images(spec, samples, rng) if spec.preprocessing else _vectors(spec, samples, rng)
-    targets = tuple(_target(head, samples, rng) for head in spec.heads)
+    inputs = [
+        _images(each, samples, rng) if each.preprocessing else _vectors(each, samples, rng) for each in spec.inputs
+    ]
+    first, *more = (ArrayImages(values, np.arange(samples)) for values in made)
+    targets = tuple(_truths(head, spec, samples, rng) for head in spec.heads)
+    whole = Split(name="all", images=first, targets=targets, more_inputs=tuple(more))
     half, quarter = samples // 2, samples // 4
     bounds = {"train": (0, half), "validation": (half, half + quarter), "test": (half + quarter, samples)}
-    splits = {
-        name: Split(name=name, images=ArrayImages(inputs, np.arange(*bound)), targets=_part(targets, *bound))
-        for name, bound in bounds.items()
-    }
-    known = tuple(Target(name=head.name, task=_task(head), labels=head.labels) for head in spec.heads)
-    return Dataset(name="synthetic", uri="synthetic", targets=known, splits=splits)
+    splits = {name: whole.take(np.arange(*bound), name) for name, bound in bounds.items()}
+    return Dataset(name="synthetic", uri="synthetic", targets=tuple(map(_target, spec.heads)), splits=splits)
 
 
-def _part(targets: tuple[Array, ...], start: int, end: int) -> tuple[Array, ...]:
-    return tuple(target[start:end] for target in targets)
+def _target(head: Head) -> Target:
+    kinds = registry.task(head.task).reads
+    ignored = {key: value for key, value in head.settings.items() if key == "ignore_index"}
+    return Target(name=head.name, task=kinds[0] if kinds else head.task, labels=head.labels, settings=ignored)
 
 
-def _task(head: Head) -> Any:
-    return head.task if head.task in ("multilabel", "regression") else "classification"
+def _truths(head: Head, spec: ModelSpec, samples: int, rng: np.random.Generator) -> object:
+    task = registry.task(head.task)
+    return column_of([task.synthetic(rng, head, spec.input_shape[:2]) for _ in range(samples)])
 
 
-def _images(spec: ModelSpec, samples: int, rng: np.random.Generator) -> Array:
-    height, width, channels = spec.input_shape
+def _images(spec: InputSpec, samples: int, rng: np.random.Generator) -> Array:
+    height, width, channels = spec.shape
     y, x = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None, :]
     waves = np.zeros((samples, channels, height, width), np.float32)
     for _ in range(WAVES):
@@ -59,14 +62,5 @@ def _images(spec: ModelSpec, samples: int, rng: np.random.Generator) -> Array:
     return pixels[..., 0] if channels == 1 else pixels
 
 
-def _vectors(spec: ModelSpec, samples: int, rng: np.random.Generator) -> Array:
-    return rng.standard_normal((samples, *spec.input_shape)).astype(np.float32)
-
-
-def _target(head: Head, samples: int, rng: np.random.Generator) -> Array:
-    units = len(head.labels)
-    if head.task == "regression":
-        return rng.standard_normal((samples, units)).astype(np.float32)
-    if head.task == "multilabel":
-        return rng.integers(0, 2, (samples, units)).astype(np.float32)
-    return rng.integers(0, units, samples).astype(np.int64)
+def _vectors(spec: InputSpec, samples: int, rng: np.random.Generator) -> Array:
+    return rng.standard_normal((samples, *spec.shape)).astype(np.float32)

@@ -17,6 +17,7 @@ from edgecv.zoo.families import (
     first_cnns,
     inception,
     lenet,
+    localisation,
     mlps,
     resnet,
     segmentation,
@@ -26,7 +27,7 @@ from edgecv.zoo.families import (
 )
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-for _family in (
+_FAMILIES = (
     mlps,
     lenet,
     fashion,
@@ -37,9 +38,11 @@ for _family in (
     small,
     applications,
     transfer,
+    localisation,
     segmentation,
     siamese,
-):
+)
+for _family in _FAMILIES:
     for _entry in _family.ENTRIES:
         _ENTRIES.add(_entry.name, _entry)
 
@@ -106,13 +109,13 @@ def build(
 
 
 def inference(model: Any, spec: ModelSpec) -> Any:
-    """Return the model that ends at the heads of `spec`: the one that came in unless it has auxiliary outputs.
+    """Return the model that ends at the outputs of `spec`: the one that came in unless it has auxiliary outputs.
 
     The weights are shared, so training the one trains the other.
     """
-    if len(model.outputs) == len(spec.heads):
+    if len(model.outputs) == len(spec.outputs):
         return model
-    return env.keras().Model(model.inputs, model.outputs[: len(spec.heads)], name=model.name)
+    return env.keras().Model(model.inputs, model.outputs[: len(spec.outputs)], name=model.name)
 
 
 def _built(entry: ZooEntry, variant: str, request: Build) -> Any:

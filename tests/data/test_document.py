@@ -29,10 +29,12 @@ def test_the_examples_work_in_order(tmp_path, monkeypatch):
                 main(shlex.split(line)[2:])
             assert not stop.value.code, line
             shown.append(out.getvalue())
-    assert len(shown) == 5
-    assert json.loads(shown[1])["sizes"] == {"train": 204, "validation": 36, "test": 60}
-    assert "age: 1 values" in shown[2]
-    assert "glasses: " in shown[2]
+    assert len(shown) == 8
+    assert json.loads(shown[2])["sizes"] == {"all": 300}
+    assert "age: regression, 1 value" in shown[3]
+    assert "glasses " in shown[3]
+    assert all(len(line) <= 80 for text in shown if not text.startswith("{") for line in text.splitlines())
+    assert {path.name for path in tmp_path.glob("*.png")} == {"scenes.png", "streets.png", "cells.png"}
 
 
 def test_every_address_is_there():
