@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from edgecv.core.registry import Registry
 from edgecv.tasks.classification import ClassificationTask
+from edgecv.tasks.embedding import EmbeddingTask, VerificationTask
 from edgecv.tasks.multilabel import MultilabelTask
 from edgecv.tasks.protocol import Task
 from edgecv.tasks.regression import RegressionTask
 from edgecv.values.specs import Head
 
 TASKS: Registry[Task] = Registry("task")
-for _task in (ClassificationTask(), MultilabelTask(), RegressionTask()):
+for _task in (ClassificationTask(), MultilabelTask(), RegressionTask(), EmbeddingTask(), VerificationTask()):
     TASKS.add(_task.name, _task)
 
 
