@@ -67,7 +67,7 @@ class EmbeddingTask(BaseTask):
 
     name = "embedding"
     metric = Metric("auc")
-    reads = ("embedding", "classification")
+    reads: Tuple[str, ...] = ("embedding", "classification")
     outputs = 1
     labelled = False
     Settings = EmbeddingSettings
@@ -174,7 +174,7 @@ class VerificationTask(BaseTask):
 
     name = "verification"
     metric = Metric("pair_accuracy")
-    reads = ("verification", "embedding", "classification")
+    reads: Tuple[str, ...] = ("verification", "embedding", "classification")
     outputs = 1
     labelled = False
     Settings = VerificationSettings
