@@ -18,7 +18,7 @@ Array = NDArray[Any]
 FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001)
 LEAST_ACCEPTS = 10
 """A rate is given where at least so many impostors may pass; of fewer, its error is larger than itself."""
-_CHUNK = 2**22
+_CHUNK = 2**19  # values at once, so that they stay in the cache
 
 
 def figures(distances: Array, same: Array) -> Dict[str, Optional[float]]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Measure = Literal["euclidean", "cosine"]
 
-ALL_PAIRS = 2**18
-"""Up to so many pairs, all are compared: 724 samples."""
-DRAWN_PAIRS = 2**17
+ALL_PAIRS = 2**17
+"""Up to so many pairs, all are compared: 512 samples."""
+DRAWN_PAIRS = 2**16
 """Of more samples, so many genuine and so many impostor pairs are drawn."""
 EPSILON = 1e-12
 _CHUNK = 2**22

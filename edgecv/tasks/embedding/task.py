@@ -67,7 +67,7 @@ class EmbeddingTask(BaseTask):
 
     name = "embedding"
     metric = Metric("auc")
-    reads = ("embedding", "classification")
+    reads: Tuple[str, ...] = ("embedding", "classification")
     outputs = 1
     labelled = False
     Settings = EmbeddingSettings
@@ -174,7 +174,7 @@ class VerificationTask(BaseTask):
 
     name = "verification"
     metric = Metric("pair_accuracy")
-    reads = ("verification", "embedding", "classification")
+    reads: Tuple[str, ...] = ("verification", "embedding", "classification")
     outputs = 1
     labelled = False
     Settings = VerificationSettings
@@ -209,8 +209,7 @@ class VerificationTask(BaseTask):
         if not np.array_equal(same, again):
             raise DataError("paired results are not of the same pairs", hint="evaluate both models on one split")
         right = [((apart < threshold) == same).tolist() for apart in (first, second)]
-        found = paired_drop(right[0], right[1])
-        return Drop(value=found.value, ci95=found.ci95)
+        return paired_drop(right[0], right[1])
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         _check_whole(truth, where, "1 for the same identity or 0 for two", most=1)

@@ -43,6 +43,9 @@ class EmbeddingTraining:
     def encode(self, truth: Any, frame: Optional[Frame]) -> Tuple[Array, ...]:
         return (np.asarray(truth, np.int64),)
 
+    def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
+        return None
+
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
         """Return the mean contrastive loss of the pairs of neighbours; an odd last row is left out."""
         tf = _tensorflow()
@@ -113,6 +116,9 @@ class VerificationTraining:
 
     def encode(self, truth: Any, frame: Optional[Frame]) -> Tuple[Array, ...]:
         return (np.asarray(truth, np.float32),)
+
+    def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
+        return None
 
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
         tf = _tensorflow()

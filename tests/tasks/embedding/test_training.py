@@ -110,6 +110,7 @@ def test_targets_are_what_encode_gives():
         (spec,), (tensor,) = training.targets, training.encode(truth, None)
         assert (tensor.shape, tensor.dtype) == (spec.shape, np.dtype(spec.dtype))
         assert tensor == truth
+        assert training.class_weights([truth]) is None
 
 
 def test_an_activation_without_a_loss():
