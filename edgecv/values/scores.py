@@ -34,7 +34,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Table:
-    """Counts or figures with names on both sides, for a report: a confusion matrix, figures per class.
+    r"""Counts or figures with names on both sides, for a report: a confusion matrix, figures per class.
 
     Attributes:
         title: What it shows.

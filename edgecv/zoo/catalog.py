@@ -20,12 +20,13 @@ from edgecv.zoo.families import (
     localisation,
     mlps,
     resnet,
+    segmentation,
     small,
     transfer,
 )
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-_FAMILIES = (
+for _family in (
     mlps,
     lenet,
     fashion,
@@ -36,9 +37,9 @@ _FAMILIES = (
     small,
     applications,
     transfer,
+    segmentation,
     localisation,
-)
-for _family in _FAMILIES:
+):
     for _entry in _family.ENTRIES:
         _ENTRIES.add(_entry.name, _entry)
 

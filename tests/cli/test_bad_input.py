@@ -192,7 +192,7 @@ def test_a_full_disk(made: Made, tmp_path: Path) -> None:
     script = (
         "import resource, signal, sys\n"
         "from edgecv.cli.main import main\n"
-        "from edgecv.jobs import artifacts\n"
+        "from edgecv.jobs import convert as artifacts\n"
         "convert = artifacts.convert\n"
         "def on_a_full_disk(*args, **kwargs):\n"
         "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -44,7 +44,11 @@ def test_the_data_folders_and_the_report_template_travel(wheel: Path) -> None:
 
 def test_the_unpacked_wheel_reads_its_packaged_data(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    code = "from edgecv.values import profiles; print(profiles.data_folder('targets')); print(profiles.target('edgetpu').name)"
+    code = (
+        "from edgecv.values import profiles\n"
+        "print(profiles.data_folder('targets'))\n"
+        "print(profiles.target('edgetpu').name)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path)},

@@ -10,7 +10,7 @@ import pytest
 
 from edgecv.bench import BenchCase
 from edgecv.bench.link import AgentLink
-from edgecv.convert.tflite.converter import sparse
+from edgecv.convert.tflite import sparse
 from edgecv.convert.tflite.sparse_rules import Judgement, judge
 from edgecv.graphs import read_tflite
 from tests.bench.devices.test_emulated import ready

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgecv.bench import open_device
-from edgecv.bench.devices import LocalDevice, find
-from edgecv.bench.devices import specs as declared
+from edgecv.bench.devices import LocalDevice, declared, find
 from edgecv.bench.devices.emulated import EmulatedDevice
 from edgecv.bench.devices.fake import FakeDevice
 from edgecv.bench.devices.shell import RemoteDevice

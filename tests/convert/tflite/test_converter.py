@@ -12,8 +12,7 @@ from edgecv.modelio import env, manifest_for
 from edgecv.runtime import load, preprocess, read_manifest, replay
 from edgecv.values import profiles
 from edgecv.values.manifest import unpack_array
-
-from .conftest import loaded
+from tests.convert.conftest import loaded
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from edgecv.core.progress import QUIET
 from edgecv.graphs import read_tflite
 from edgecv.modelio import env, manifest_for
 from edgecv.values import profiles
-
-from .conftest import loaded
+from tests.convert.conftest import loaded
 
 HOW = static.How(io_dtype="int8", per_channel=True, name="net")
 

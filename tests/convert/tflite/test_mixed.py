@@ -9,15 +9,14 @@ from edgecv.compress import PtqRecipe, prepare
 from edgecv.compress.weight_grid import largest
 from edgecv.convert import Preparation, convert
 from edgecv.convert.check.kernels import computed_by
-from edgecv.convert.tflite.converter import int4
+from edgecv.convert.tflite import int4
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.graphs import read_tflite
 from edgecv.graphs.ir import constant
 from edgecv.modelio import env, manifest_for
 from edgecv.runtime import load
 from edgecv.values import profiles
-
-from .conftest import loaded
+from tests.convert.conftest import loaded
 
 
 @pytest.fixture(scope="module", name="source")

@@ -17,8 +17,7 @@ from edgecv.core.errors import DataError
 from edgecv.core.progress import QUIET, Quiet
 from edgecv.modelio import env
 from edgecv.values import profiles
-
-from .conftest import loaded, tiny_model
+from tests.convert.conftest import loaded, tiny_model
 
 
 def bottlenecks():
