@@ -71,12 +71,12 @@ def take(path: Path) -> dict[str, Any]:
     from edgecv.core.errors import EdgecvError
     from edgecv.jobs.verify import verify
     from edgecv.modelio import load_keras
-    from edgecv.values.specs import Head, ModelSpec, Preprocessing
+    from edgecv.values.specs import Head, Preprocessing
 
     known = np.load(path.with_suffix(".npz"))
     shape = tuple(int(size) for size in known["image"].shape[1:])
     head = Head(name="output", task="classification", activation="probabilities")
-    spec = ModelSpec(
+    spec = one_input(
         name=path.stem, input_shape=shape, heads=(head,),
         preprocessing=Preprocessing(color="rgb", mean=(0.0,) * 3, std=(255.0,) * 3),
     )  # fmt: skip

@@ -105,8 +105,15 @@ def _counts(spoilt: float, size: int, classes: int = 4) -> npt.NDArray[np.float6
     return np.stack([right - missed, said, right], axis=1)
 
 
+def auc_coverage(samples: int, runs: int) -> dict[str, Any]:
+    """As `miou_coverage`, for the area under the ROC curve of embeddings."""
+    from embedding_coverage import of_samples
+
+    return of_samples(samples, runs)
+
+
 def box_iou_coverage(images: int, runs: int) -> dict[str, Any]:
-    """As `miou_coverage`, for the mean IoU of one box an image: some boxes of the candidate are far worse than before."""
+    """As `miou_coverage`, for the mean IoU of one box an image; a third of the boxes are far worse than before."""
     rng, size = np.random.default_rng(1), 20_000
     base = rng.beta(6.0, 2.0, size)  # most overlaps are large, few are small
     lost = np.where(rng.uniform(size=size) < 0.3, rng.uniform(0.0, 0.2, size), 0.0) + rng.normal(0.0, 0.03, size)
@@ -128,8 +135,12 @@ def box_iou_coverage(images: int, runs: int) -> dict[str, Any]:
     }
 
 
-#: From (samples, runs) to a row, by a task's metric. The area under the ROC curve belongs here too.
-DROPS: Mapping[str, Callable[[int, int], dict[str, Any]]] = {"miou": miou_coverage, "mean_iou": box_iou_coverage}
+#: From (samples, runs) to a row, by a task's metric.
+DROPS: Mapping[str, Callable[[int, int], dict[str, Any]]] = {
+    "miou": miou_coverage,
+    "auc": auc_coverage,
+    "mean_iou": box_iou_coverage,
+}
 
 
 def latency_rows(runs: int, name: str) -> list[dict[str, Any]]:

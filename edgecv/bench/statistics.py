@@ -17,20 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgecv.tasks.paired import t_quantile95
+
 Array = npt.NDArray[np.float64]
 
 RESAMPLES = 600
 MIN_CLEAN_ROUNDS = 5
 MIN_CLEAN_SHARE = 0.2
-
-# 97.5 % quantiles of Student's t for 1..30 degrees of freedom.
-# Source: NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.2.
-_T975 = (
-    (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-    + (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
-    + (2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
-)
-_Z975 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +96,7 @@ def ratio_interval(launches: Sequence[Array], rng: np.random.Generator) -> Ratio
     if n < 3:
         return Ratio(value=math.exp(centre), low=None, high=None)
     error = _bootstrap_error(launches, rng) * math.sqrt(n / (n - 1))
-    half = t_quantile_975(n - 1) * error
+    half = t_quantile95(n - 1) * error
     return Ratio(value=math.exp(centre), low=math.exp(centre - half), high=math.exp(centre + half))
 
 
@@ -117,17 +110,6 @@ def _bootstrap_error(launches: Sequence[Array], rng: np.random.Generator) -> flo
 
 def _resampled_midmeans(rounds: Array, rng: np.random.Generator) -> Array:
     return midmean(rounds[rng.integers(rounds.size, size=(RESAMPLES, rounds.size))])
-
-
-def t_quantile_975(degrees: int) -> float:
-    """Return the 97.5 % quantile of Student's t with `degrees` >= 1 degrees of freedom.
-
-    Above 30: the Cornish-Fisher expansion, exact to 1e-4. Source: Abramowitz and Stegun, 26.7.5.
-    """
-    if degrees <= len(_T975):
-        return _T975[degrees - 1]
-    z = _Z975
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
 
 
 def outlier_share(samples: Sequence[float]) -> float:

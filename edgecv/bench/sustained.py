@@ -19,6 +19,7 @@ from edgecv.bench.launch import Clock, Side, may_pin
 from edgecv.bench.link import AgentLink
 from edgecv.bench.records import Launch, Reading, Run
 from edgecv.bench.states import energies, energy_missing, read_state
+from edgecv.tasks.paired import t_quantile95
 from edgecv.values.latency import Sustained, Window
 
 # Long enough that the question in between costs a per cent or so, short enough for hundreds in a window.
@@ -123,6 +124,6 @@ def drift(windows: Sequence[statistics.Array]) -> statistics.Ratio | None:
     if variance == 0.0:
         return statistics.Ratio(value=math.exp(last - first), low=math.exp(last - first), high=math.exp(last - first))
     degrees = variance**2 / sum(part**2 / (PARTS - 1) for part in spread)
-    half = statistics.t_quantile_975(max(1, math.floor(degrees))) * math.sqrt(variance)
+    half = t_quantile95(max(1, math.floor(degrees))) * math.sqrt(variance)
     low, high = math.exp(last - first - half), math.exp(last - first + half)
     return statistics.Ratio(value=math.exp(last - first), low=low, high=high)

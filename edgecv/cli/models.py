@@ -63,16 +63,21 @@ def zoo_check(
 
 
 def data_show(
-    uri: Annotated[str, typer.Argument(help="`digits`, `npz:PATH`, `folder:PATH`, `keras:NAME` or `tfds:NAME`.")],
+    uri: Annotated[str, typer.Argument(help="An address: `digits`, `scenes`, `npz:PATH`, `voc:PATH`; docs/data.md.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A contact sheet to draw: samples with their truths, .png.")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Of the contact sheet; default: train, or all.")] = None,
+    force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Show the splits, balance, sizes and duplicates of a data set.
+    """Show the splits, targets, sizes and duplicates of a data set, and draw samples of it.
 
-    Example: `edgecv data show digits`
+    Example: `edgecv data show scenes --out scenes.png`
     """
     from edgecv.jobs import zoo as catalogue
 
-    described = catalogue.dataset(uri)
+    described = catalogue.dataset(uri, sheet=out, split=split, force=force)
     emit_json(described) if json_ else render.dataset(described)
 
 

@@ -11,7 +11,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Data = Annotated[
-    str, typer.Option("--data", "-d", help="`digits`, `npz:PATH`, `folder:PATH`, `keras:NAME` or `tfds:NAME`.")
+    str, typer.Option("--data", "-d", help="`digits`, `scenes`, `npz:PATH`, `folder:PATH`, …; see docs/data.md.")
 ]
 OptionalData = Annotated[
     str | None, typer.Option("--data", "-d", help="As `edgecv data show` takes it; default: the training data.")

@@ -72,6 +72,8 @@ def dataset(described: Any) -> None:
     emit(f"{described.name}: {sizes}; samples {small if small == large else f'{small} to {large}'}")
     for target in described.targets:
         _target(target)
+    for note in described.notes:
+        emit(f"note: {note}")
     for split, n in described.duplicates_within.items():
         if n:
             emit(f"{n:,} samples of {split} repeat another one of it, byte for byte")
@@ -83,24 +85,38 @@ def dataset(described: Any) -> None:
             )
 
 
+UNITS = {"regression": ("value", "values"), "multilabel": ("label", "labels"), "embedding": ("identity", "identities")}
+COUNTED = {"multilabel": "positive samples of", "detection": "objects of"}
+FIRST = 24
+"""Labels that are listed; of more, --json has the rest."""
+
+
 def _target(target: Any) -> None:
-    what = {"classification": "classes", "multilabel": "labels", "regression": "values"}[target.task]
-    balance = "" if target.imbalance is None else f", largest over smallest {target.imbalance:.2f}"
-    title = f"{target.name}: {len(target.labels)} {what}{balance}"
-    if target.task == "regression":
+    n, units = len(target.labels), UNITS.get(target.task, ("class", "classes"))
+    balance = "" if target.imbalance is None else f"; largest over smallest {target.imbalance:.2f}"
+    emit(f"{target.name}: {target.task}, {n} {units[n != 1]}{balance}")
+    if target.measures:
         rows = [
-            (split, label, *(f"{x:.6g}" for x in (s.min, s.mean, s.std, s.max)))
+            (split, label, *(f"{x:.4g}" for x in (s.min, s.mean, s.std, s.max)))
             for split, spreads in target.spread.items()
-            for label, s in zip(target.labels, spreads, strict=True)
+            for label, s in zip(target.measures, spreads, strict=True)
         ]
-        emit_table(title, ("split", "value", "min", "mean", "std", "max"), rows, right=(2, 3, 4, 5))
-        return
-    per = "per class" if target.task == "classification" else "positive samples per label"
-    lines = [
-        (split, ", ".join(f"{label}: {n}" for label, n in zip(target.labels, counts, strict=True)))
-        for split, counts in target.counts.items()
-    ]
-    emit_table(title, ("split", per), lines)
+        emit_table("", ("split", "of", "min", "mean", "std", "max"), rows, right=(2, 3, 4, 5))
+    if target.shares:
+        _per_label(target, "pixels of", {s: [f"{x:.1%}" for x in shares] for s, shares in target.shares.items()})
+        without = ", ".join(f"{split} {share:.1%}" for split, share in target.ignored.items() if share)
+        if without:
+            emit(f"pixels of no class: {without}")
+    elif target.counts and target.task != "embedding":
+        told = {split: [f"{x:,}" for x in counts] for split, counts in target.counts.items()}
+        _per_label(target, COUNTED.get(target.task, "samples of"), told)
+
+
+def _per_label(target: Any, what: str, told: dict[str, list[str]]) -> None:
+    rows = list(zip(target.labels, *told.values(), strict=True))
+    emit_table("", (what, *told), rows[:FIRST], right=range(1, len(told) + 1))
+    if len(rows) > FIRST:
+        emit(f"and {len(rows) - FIRST} more: see --json")
 
 
 def saved_model(saved: Any) -> None:

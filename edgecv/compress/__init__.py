@@ -1,11 +1,11 @@
 """Making a trained model smaller: pruning, post-training quantisation steps, quantisation-aware training."""
 
 from edgecv.compress.folding import fold_linear
-from edgecv.compress.names import source_layer_name
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
 from edgecv.compress.ptq import PtqModel, PtqRecipe, prepare
 from edgecv.compress.qat import QatModel, QatRecipe, default_qat_recipe, quantize_aware
 from edgecv.compress.sparsity import Sparsity, measure
+from edgecv.modelio.layer_names import source_layer_name
 
 __all__ = [
     "PruneRecipe",

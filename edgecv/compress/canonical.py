@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from edgecv.compress.layer_graph import Call, LayerGraph, Slot, build, read
-from edgecv.compress.names import PART
 from edgecv.modelio.env import keras
+from edgecv.modelio.layer_names import PART
 
 Array = np.ndarray[Any, Any]
 KERNEL_KINDS = frozenset({"Conv1D", "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "Dense"})

@@ -14,8 +14,8 @@ import numpy as np
 
 from edgecv.compress.canonical import KERNEL_KINDS
 from edgecv.compress.layer_graph import Call, LayerGraph, build, read
-from edgecv.compress.names import INPUT_QUANTIZER, QUANT_PREFIX
 from edgecv.modelio.env import keras
+from edgecv.modelio.layer_names import INPUT_QUANTIZER, QUANT_PREFIX
 from edgecv.modelio.wrapped import scopes
 
 # Operators of TFLite whose output has the input's scale.

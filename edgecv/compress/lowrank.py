@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecv.compress.layer_graph import Array, Call, LayerGraph, build, flattened, read
-from edgecv.compress.names import PART
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import keras, seed_everything
+from edgecv.modelio.layer_names import PART
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning

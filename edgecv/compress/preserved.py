@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.compress.names import QUANT_PREFIX
 from edgecv.compress.rewrite import Rewritten, depthwise_kernel, retied
 from edgecv.compress.sparsity import KERNEL_LAYERS, measure, prunable_weights
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.modelio.env import tensorflow
+from edgecv.modelio.layer_names import QUANT_PREFIX
 
 Floats = npt.NDArray[np.float32]
 

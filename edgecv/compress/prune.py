@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from edgecv.compress.cloning import clone, copy_layer
 from edgecv.compress.layer_graph import flattened
-from edgecv.compress.names import source_layer_name
 from edgecv.compress.sparsity import KERNEL_LAYERS, Sparsity, is_custom_prunable, measure, unwrapped
 from edgecv.core.errors import ConversionError, UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import seed_everything, tfmot
+from edgecv.modelio.layer_names import source_layer_name
 from edgecv.train.batches import batches_per_epoch
 from edgecv.train.loop import Hooks
 from edgecv.train.recipe_files import default_recipe

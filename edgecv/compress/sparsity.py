@@ -7,7 +7,7 @@ from typing import Any, Mapping
 
 import numpy as np
 
-from edgecv.compress.names import source_layer_name
+from edgecv.modelio.layer_names import source_layer_name
 
 # Depthwise kernels are left out: a filter of 9 weights has none to spare.
 KERNEL_LAYERS = frozenset({"Conv1D", "Conv2D", "Conv2DTranspose", "Dense"})

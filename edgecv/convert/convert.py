@@ -130,7 +130,7 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
     if spec is None and source.manifest is None:
         raise ConfigError(
             f"{source.path} has no edgecv manifest, so nothing says how the model is fed and read",
-            hint="pass spec=ModelSpec(name, input_shape, heads, preprocessing); on the command line --spec FILE.toml",
+            hint="pass spec=one_input(name, input_shape, heads, preprocessing); on the command line --spec FILE.toml",
         )
     chosen = spec or source.require_spec()
     name, shape = static_input(source.model)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecv.compress.names import PART
 from edgecv.graphs import Graph
+from edgecv.modelio.layer_names import PART
 
 _WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
 _QUANTIZERS = ("QuantizeLayer",)

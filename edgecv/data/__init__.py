@@ -1,19 +1,32 @@
-"""Data sets as streams of (uint8 image, targets); preprocessing lives in the model's spec, not here."""
+"""Data sets as streams of (uint8 images, truths); preprocessing lives in the model's spec, not here."""
 
-from edgecv.data.dataset import Dataset, Split, Target
+from edgecv.data.dataset import ALL, Column, Dataset, Record, Split, Target
 from edgecv.data.describe import DatasetSummary, Spread, TargetSummary, describe
-from edgecv.data.matching import match_targets
-from edgecv.data.schemes import open_dataset, schemes
+from edgecv.data.matching import fitted, match_targets
+from edgecv.data.pairs import as_pairs, as_triplets
+from edgecv.data.schemes import open_dataset, open_divided, schemes
+from edgecv.data.sheet import contact_sheet
+from edgecv.data.truths import MaskFiles, ObjectColumn
 
 __all__ = [
+    "ALL",
+    "Column",
     "Dataset",
     "DatasetSummary",
+    "MaskFiles",
+    "ObjectColumn",
+    "Record",
     "Split",
     "Spread",
     "Target",
     "TargetSummary",
+    "as_pairs",
+    "as_triplets",
+    "contact_sheet",
     "describe",
+    "fitted",
     "match_targets",
     "open_dataset",
+    "open_divided",
     "schemes",
 ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from edgecv.data.dataset import Array, Dataset, Split, Target
+from edgecv.data.dataset import Array, Dataset, Split, Target, is_classes
 from edgecv.data.duplicates import count_duplicates
-from edgecv.values.specs import Task
+from edgecv.data.truths import ObjectColumn
 
 SIZED = 256
-"""Training samples whose size is looked at: decoding every image of a large folder would take minutes."""
+"""Samples of a split whose size or mask is looked at: decoding every one of a large folder would take minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +31,31 @@ class TargetSummary:
     """One target.
 
     Attributes:
-        counts: Split to samples of each class, or to positive samples of each label; empty for regression.
-        spread: Split to the distribution of each value; empty for the other tasks.
+        counts: Split to samples of each class or identity, to positive samples of each label, or to objects of each
+            class; empty for regression and masks.
+        measures: What `spread` tells of: the values of a regression, "objects per image", "box width", "box height",
+            or "images per identity".
+        spread: Split to the distribution of each measure.
+        shares: Split to each class's share of the pixels of up to 256 masks, of those that have a class.
+        ignored: Split to the share of all their pixels that have none.
         imbalance: Largest count of the training split over its smallest; 1.0 is balanced. None when a count is 0, and
-            for regression.
+            where there are no counts.
     """
 
     name: str
-    task: Task
+    task: str
     labels: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
     spread: Mapping[str, tuple[Spread, ...]]
     imbalance: float | None
+    measures: tuple[str, ...] = ()
+    shares: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    ignored: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSummary:
-    """Sizes, balance and duplicates.
+    """Sizes, balance and duplicates. What is said of training is said of the first split when none is called so.
 
     Attributes:
         labels: Of the first target; so are `counts` and `imbalance`.
@@ -56,6 +65,7 @@ class DatasetSummary:
         largest: Greatest, likewise.
         sized: Training samples that these were read from, evenly spaced.
         duplicates_within: Split to samples that repeat an earlier one of it, byte for byte.
+        notes: What was left out when the data set was opened.
         duplicates_across: "train/test" to samples of the second split whose content is in the first one too.
     """
 
@@ -71,6 +81,7 @@ class DatasetSummary:
     sized: int
     duplicates_within: Mapping[str, int]
     duplicates_across: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def leaks(self) -> int:
@@ -87,7 +98,7 @@ def describe(dataset: Dataset) -> DatasetSummary:
         DataError: An image is corrupt or gone.
     """
     targets = tuple(_summary(target, i, dataset.splits) for i, target in enumerate(dataset.targets))
-    smallest, largest, sized = _sizes(dataset.splits["train"])
+    smallest, largest, sized = _sizes(dataset.splits[_main(dataset.splits)])
     within, across = count_duplicates(dataset.splits)
     return DatasetSummary(
         name=dataset.name,
@@ -102,47 +113,97 @@ def describe(dataset: Dataset) -> DatasetSummary:
         sized=sized,
         duplicates_within=within,
         duplicates_across=across,
+        notes=dataset.notes,
     )
+
+
+def _main(splits: Mapping[str, Any]) -> str:
+    return "train" if "train" in splits else next(iter(splits))
 
 
 def _summary(target: Target, index: int, splits: Mapping[str, Split]) -> TargetSummary:
-    values = {name: split.targets[index] for name, split in splits.items()}
-    n, regression = len(target.labels), target.task == "regression"
-    counts: dict[str, tuple[int, ...]] = (
-        {} if regression else {name: _counts(found, n) for name, found in values.items()}
-    )
-    train: tuple[int, ...] = counts.get("train", ())
+    columns = {name: split.targets[index] for name, split in splits.items()}
+    known = [_counts(target, column) for column in columns.values()]
+    counts = {name: found for name, found in zip(columns, known, strict=True) if found is not None}
+    train = counts.get(_main(splits), ())
+    measures, tables = _measures(target), {name: _table(target, column) for name, column in columns.items()}
+    masks = {name: _pixels(target, column) for name, column in columns.items()} if _has_masks(target) else {}
     return TargetSummary(
         name=target.name,
         task=target.task,
         labels=target.labels,
         counts=counts,
-        spread={name: _spread(found) for name, found in values.items()} if regression else {},
+        spread={name: _spread(table) for name, table in tables.items()} if measures else {},
         imbalance=max(train) / min(train) if train and 0 not in train else None,
+        measures=measures,
+        shares={name: shares for name, (shares, _) in masks.items()},
+        ignored={name: ignored for name, (_, ignored) in masks.items()},
     )
 
 
-def _counts(values: Array, n: int) -> tuple[int, ...]:
-    found = np.bincount(values, minlength=n) if values.ndim == 1 else values.sum(axis=0, dtype=np.float64)
-    return tuple(int(count) for count in found)
+def _has_masks(target: Target) -> bool:
+    return target.task == "segmentation"
 
 
-def _spread(values: Array) -> tuple[Spread, ...]:
-    if not len(values):
+def _measures(target: Target) -> tuple[str, ...]:
+    if target.task == "detection":
+        return ("objects per image", "box width", "box height")
+    if target.task == "embedding":
+        return ("images per identity",)
+    return target.labels if target.task == "regression" else ()
+
+
+def _table(target: Target, column: Any) -> tuple[Array, ...]:
+    """Return the values of each measure."""
+    if isinstance(column, ObjectColumn):
+        boxes = np.concatenate([np.zeros((0, 4), np.float32), *(found.xyxy for found in column.items)])
+        per_image = np.array([len(found) for found in column.items])
+        return per_image, boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    if target.task == "embedding":
+        return (np.unique(column, return_counts=True)[1],)
+    return tuple(column.T) if target.task == "regression" else ()
+
+
+def _counts(target: Target, column: Any) -> tuple[int, ...] | None:
+    """Return how often each label is there; None where labels are not counted."""
+    if isinstance(column, ObjectColumn):
+        column = np.concatenate([np.zeros(0, np.int64), *(found.class_id for found in column.items)])
+    if is_classes(column):
+        return tuple(np.bincount(column, minlength=len(target.labels)).tolist())
+    if target.task != "multilabel":
+        return None
+    return tuple(int(count) for count in column.sum(axis=0, dtype=np.float64))
+
+
+def _pixels(target: Target, column: Any) -> tuple[tuple[float, ...], float]:
+    """Return each class's share of the pixels that have a class, and the share of those that have none."""
+    found = np.zeros(256, np.int64)
+    for index in _spaced(len(column)):
+        found += np.bincount(column[int(index)].reshape(-1), minlength=256)
+    classes = found[: len(target.labels)]
+    shares = classes / max(1, classes.sum())
+    return tuple(shares.tolist()), float(1 - classes.sum() / max(1, found.sum()))
+
+
+def _spread(table: tuple[Array, ...]) -> tuple[Spread, ...]:
+    if not all(values.size for values in table):
         return ()
-    exact = values.astype(np.float64)
+    exact = [values.astype(np.float64) for values in table]
     return tuple(
-        Spread(min=float(c.min()), mean=float(c.mean()), std=float(c.std()), max=float(c.max())) for c in exact.T
+        Spread(min=float(c.min()), mean=float(c.mean()), std=float(c.std()), max=float(c.max())) for c in exact
     )
 
 
 def _sizes(split: Split) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    count = min(SIZED, len(split))
-    if not count:
+    if not len(split):
         return (), (), 0
-    chosen = np.unique(np.linspace(0, len(split) - 1, count).astype(np.int64))
-    shapes = np.array([_shape(split.image(int(i))) for i in chosen], np.int64)
+    shapes = np.array([_shape(split.image(int(i))) for i in _spaced(len(split))], np.int64)
     return tuple(shapes.min(axis=0).tolist()), tuple(shapes.max(axis=0).tolist()), len(shapes)
+
+
+def _spaced(n: int) -> Array:
+    """Return up to `SIZED` of n indices, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(SIZED, n)).astype(np.int64)) if n else np.zeros(0, np.int64)
 
 
 def _shape(image: Array) -> tuple[int, ...]:

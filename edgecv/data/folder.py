@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from edgecv.core.errors import ConfigError, DataError
-from edgecv.data.dataset import Dataset, Split, classes
-from edgecv.data.grouping import divide
-from edgecv.data.sources import SUFFIXES, FileImages, check_header
-from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, Indices, check_classes
-
-PARTS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
+from edgecv.data.dataset import ALL, Dataset, Split, classes
+from edgecv.data.grouping import completed
+from edgecv.data.sources import FileImages, check_header
+from edgecv.data.splits import Indices, check_classes
+from edgecv.data.tree import PARTS, directories, images_under
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +36,21 @@ def open_folder(root: Path, seed: int) -> Dataset:
     """
     if not root.is_dir():
         raise ConfigError(f"data set folder {root} does not exist", hint="check the path after folder:")
-    children = _directories(root)
+    children = directories(root)
     _check_parts(root, children)
-    if {"train", "test"} <= children.keys() <= PARTS.keys() and _directories(children["train"]):
+    if {"train", "test"} <= children.keys() <= PARTS.keys() and directories(children["train"]):
         labels, splits = _presplit(root, children, seed)
     else:
-        labels, splits = _flat(root, children, seed)
+        labels, splits = _flat(root, children)
     return Dataset(name=root.resolve().name, uri=f"folder:{root}", targets=classes(labels), splits=splits)
 
 
 def _check_parts(root: Path, children: Mapping[str, Path]) -> None:
     """Check that folders which are all called like splits are not taken for classes."""
-    there = {PARTS[name] for name in children if name in PARTS and _directories(children[name])}
-    twice = {"val", "validation"} & children.keys()
-    if len(twice) == 2 and children.keys() <= PARTS.keys():
-        raise DataError(f"{root} holds both val and validation", hint="put the images of both in one of them")
+    there = {PARTS[name] for name in children if name in PARTS and directories(children[name])}
+    twice = sorted(name for name in children if PARTS.get(name) == "validation")
+    if len(twice) > 1 and children.keys() <= PARTS.keys():
+        raise DataError(f"{root} holds both {twice[0]} and {twice[1]}", hint="put the images of both in one of them")
     if there and children.keys() <= PARTS.keys() and not {"train", "test"} <= there:
         missing = ", ".join(name for name in ("train", "test") if name not in there)
         raise DataError(
@@ -60,34 +59,19 @@ def _check_parts(root: Path, children: Mapping[str, Path]) -> None:
         )
 
 
-def _flat(root: Path, children: Mapping[str, Path], seed: int) -> tuple[tuple[str, ...], dict[str, Split]]:
+def _flat(root: Path, children: Mapping[str, Path]) -> tuple[tuple[str, ...], dict[str, Split]]:
     names = tuple(children)
-    listing = _list(root, names)
-    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
-    parts = _divide(listing, names, shares, seed, root)
-    return names, {name: _split(name, listing, index) for name, index in parts.items()}
+    return names, {ALL: _split(ALL, _list(root, names))}
 
 
 def _presplit(root: Path, children: Mapping[str, Path], seed: int) -> tuple[tuple[str, ...], dict[str, Split]]:
-    names = tuple(_directories(children["train"]))
-    given = {PARTS[name]: _list(path, names) for name, path in children.items()}
-    splits = {name: _split(name, listing, np.arange(len(listing.paths))) for name, listing in given.items()}
-    if "validation" not in given:
-        train = given["train"]
-        parts = _divide(train, names, {"validation": VALIDATION_SHARE}, seed, root)
-        splits |= {name: _split(name, train, index) for name, index in parts.items()}
-    return names, {name: splits[name] for name in ("train", "validation", "test")}
-
-
-def _divide(
-    listing: _Listing, names: tuple[str, ...], shares: Mapping[str, float], seed: int, root: Path
-) -> dict[str, Indices]:
-    images = FileImages(listing.paths)
-    return divide(classes(names), (listing.labels,), images, shares, seed=seed, where=str(root))
+    names = tuple(directories(children["train"]))
+    given = {PARTS[name]: _split(PARTS[name], _list(path, names)) for name, path in children.items()}
+    return names, completed(classes(names), given, seed=seed, where=str(root))
 
 
 def _list(folder: Path, names: tuple[str, ...]) -> _Listing:
-    found = tuple(_directories(folder))
+    found = tuple(directories(folder))
     if not found:
         raise DataError(
             f"{folder} has no class directories", hint="make one directory per class, with its images in it"
@@ -97,7 +81,7 @@ def _list(folder: Path, names: tuple[str, ...]) -> _Listing:
         raise DataError(f"{folder} and its train/ differ in the classes {odd}", hint="every split needs every class")
     paths, labels = [], []
     for index, name in enumerate(names):
-        members = _images(folder / name)
+        members = images_under(folder / name)
         paths += members
         labels += [index] * len(members)
     values = np.array(labels, np.int64)
@@ -107,24 +91,5 @@ def _list(folder: Path, names: tuple[str, ...]) -> _Listing:
     return _Listing(tuple(paths), values)
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and p.is_file()
-        and not any(_hidden(part) for part in p.relative_to(folder).parts)
-    )
-
-
-def _directories(folder: Path) -> dict[str, Path]:
-    return {p.name: p for p in sorted(folder.iterdir()) if p.is_dir() and not _hidden(p.name)}
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__"))
-
-
-def _split(name: str, listing: _Listing, index: Indices) -> Split:
-    images = FileImages(tuple(listing.paths[i] for i in index))
-    return Split(name=name, images=images, targets=(listing.labels[index],))
+def _split(name: str, listing: _Listing) -> Split:
+    return Split(name=name, images=FileImages(listing.paths), targets=(listing.labels,))

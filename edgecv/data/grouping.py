@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from edgecv.core.errors import DataError
-from edgecv.data.dataset import Array, Images, Target
+from edgecv.data.dataset import Array, Images, Split, Target, presence
 from edgecv.data.duplicates import content_ids
-from edgecv.data.splits import ORDER, Indices, rank, shared_out, stratified
+from edgecv.data.splits import ORDER, TEST_SHARE, VALIDATION_SHARE, Indices, rank, shared_out, stratified
 
 MIN_PATTERN = 10
 """A pattern of labels that fewer samples show cannot be shared out in the right proportions: such ones are pooled."""
 
+MIN_IDENTITIES = 10
+"""With so many identities or more, each goes to one split as a whole: a model is tested on identities it never saw."""
+
+
+def in_three(targets: Sequence[Target], whole: Split, *, seed: int, where: str) -> dict[str, Split]:
+    """Divide a split in "train", "validation" and "test", as `divide` says. Raises DataError as it does."""
+    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
+    parts = divide(targets, whole.targets, whole.images, shares, seed=seed, where=where, groups=whole.groups)
+    return {name: whole.take(index, name) for name, index in parts.items()}
+
+
+def completed(targets: Sequence[Target], given: Mapping[str, Split], *, seed: int, where: str) -> dict[str, Split]:
+    """Return the splits that a source brings, and a validation split that is carved from "train" when it brings none.
+
+    "validation" stands in for a missing "test". Raises DataError as `divide` does, and when there is nothing but
+    "train", or no "train".
+    """
+    if "train" not in given or len(given) < 2:
+        there = ", ".join(given)
+        missing = "test" if "train" in given else "train"
+        raise DataError(
+            f"{where} holds the split {there} and no {missing}",
+            hint="add it, or put everything in one folder to have it divided",
+        )
+    splits = dict(given)
+    if "test" not in splits:
+        splits["test"] = replace(splits.pop("validation"), name="test")
+    if "validation" not in splits:
+        train, shares = splits["train"], {"validation": VALIDATION_SHARE}
+        parts = divide(targets, train.targets, train.images, shares, seed=seed, where=where, groups=train.groups)
+        splits |= {name: train.take(index, name) for name, index in parts.items()}
+    return {name: splits[name] for name in ORDER}
+
 
 def divide(
     targets: Sequence[Target],
-    values: Sequence[Array],
+    values: Sequence[Any],
     images: Images,
     shares: Mapping[str, float],
     *,
@@ -28,7 +62,8 @@ def divide(
 ) -> dict[str, Indices]:
     """Divide samples into splits that are alike, and of which no two hold the same content or the same group.
 
-    Classes, or patterns of labels, are as frequent in one split as in the other; regression samples go at random.
+    Classes, or patterns of labels, are as frequent in one split as in the other; other samples go at random. Of ten or
+    more identities, each goes to one split.
 
     Args:
         targets: What there is to learn.
@@ -45,21 +80,49 @@ def divide(
     Raises:
         DataError: A class has too few samples, or there are too few groups, for every split.
     """
-    strata, names = _strata(targets, values, len(images))
     together = merged(content_ids([images])[0], groups)
+    identities = _identities(targets, values)
+    if identities is not None:
+        return _apart(merged(together, identities), shares, seed=seed, where=where)
+    strata, names = _strata(targets, values, len(images))
     if len(np.unique(together)) == len(together):
         return stratified(strata, names, shares, seed=seed, where=where)
     return grouped(strata, names, together, shares, seed=seed, where=where)
 
 
-def _strata(targets: Sequence[Target], values: Sequence[Array], n: int) -> tuple[Indices, tuple[str, ...]]:
+def _identities(targets: Sequence[Target], values: Sequence[Any]) -> Indices | None:
+    """Return the column that says who is who, where it is what samples are about and there are enough of them."""
+    if "embedding" not in (tasks := [target.task for target in targets]) or "classification" in tasks:
+        return None
+    column: Indices = values[tasks.index("embedding")]
+    return column if len(np.unique(column)) >= MIN_IDENTITIES else None
+
+
+def _apart(groups: Indices, shares: Mapping[str, float], *, seed: int, where: str) -> dict[str, Indices]:
+    """Divide groups by their number, whatever their size."""
+    _, inverse = np.unique(groups, return_inverse=True)
+    owner = inverse.reshape(-1)
+    parts = stratified(np.zeros(int(owner.max()) + 1, np.int64), ("any",), shares, seed=seed, where=where)
+    return {name: np.flatnonzero(np.isin(owner, chosen)) for name, chosen in parts.items()}
+
+
+def _strata(targets: Sequence[Target], values: Sequence[Any], n: int) -> tuple[Indices, tuple[str, ...]]:
     tasks = [target.task for target in targets]
     if "classification" in tasks:
         first = tasks.index("classification")
         return values[first], targets[first].labels
-    if "multilabel" in tasks:
-        return _patterns(values[tasks.index("multilabel")])
-    return np.zeros(n, np.int64), ("any",)
+    if "embedding" in tasks:
+        first = tasks.index("embedding")
+        return _present(values[first], targets[first].labels)
+    marked = [presence(rows) for task, rows in zip(tasks, values, strict=True) if task != "regression"]
+    patterns = next((rows for rows in marked if rows is not None), None)
+    return (np.zeros(n, np.int64), ("any",)) if patterns is None else _patterns(patterns)
+
+
+def _present(values: Indices, labels: tuple[str, ...]) -> tuple[Indices, tuple[str, ...]]:
+    """Number the labels that there are samples of: training may lack an identity that the test has."""
+    found, inverse = np.unique(values, return_inverse=True)
+    return inverse.reshape(-1).astype(np.int64), tuple(labels[i] for i in found.tolist())
 
 
 def _patterns(rows: Array) -> tuple[Indices, tuple[str, ...]]:

@@ -1,52 +1,107 @@
-"""Which target of a data set each head of a model is about."""
+"""Which target of a data set each head of a model is about, and the data set as the model takes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edgecv.core.errors import ConfigError
-from edgecv.data.dataset import Target
-from edgecv.values.specs import Head
+from edgecv.data.dataset import Dataset, Target
+from edgecv.data.pairs import SAME, as_pairs
+from edgecv.values.specs import Head, ModelSpec
+
+Reads = Callable[[str], tuple[str, ...]]
+"""From a task to the kinds of truth that it reads."""
+
+_SEEDS = {"train": 0, "validation": 1, "test": 2}
+"""Of the pairs of each split: fixed, so that two evaluations see the same."""
 
 
-def match_targets(heads: Sequence[Head], targets: Sequence[Target], *, dataset: str) -> tuple[int, ...]:
-    """Return the index of each head's target: by name when all heads are called like targets, else by position.
+def match_targets(
+    heads: Sequence[Head], targets: Sequence[Target], *, dataset: str, reads: Reads | None = None
+) -> tuple[int, ...]:
+    """Return the index of each head's target.
+
+    It is the target of the head's name if the head's task reads that kind; else the only one that the task reads, or
+    the only one of the kind that it reads first; else the one at the head's position, when there are as many targets as
+    heads.
 
     Args:
         heads: Of a model.
         targets: Of a data set.
         dataset: Its name, for messages.
+        reads: The kinds of truth that a task reads; default: what the registered task says.
 
     Raises:
-        ConfigError: There are fewer or more targets than heads and no names that say which, a target is of another
-            task, or its labels are not the head's.
+        ConfigError: No target fits a head, or several do; or its labels are not the head's.
     """
-    names = [target.name for target in targets]
-    if all(head.name in names for head in heads):
-        chosen = tuple(names.index(head.name) for head in heads)
-    elif len(heads) == len(targets):
-        chosen = tuple(range(len(targets)))
-    else:
-        raise ConfigError(
-            f"the model has the heads {', '.join(head.name for head in heads)}, '{dataset}' the targets "
-            f"{', '.join(names)}",
-            hint="call the targets like the heads: y_<head> in an .npz file",
-        )
+    known = reads or reads_of
+    chosen = tuple(_match(head, at, len(heads), targets, dataset, known) for at, head in enumerate(heads))
     for head, index in zip(heads, chosen, strict=True):
-        _check(head, targets[index], dataset)
+        _check_labels(head, targets[index], dataset)
     return chosen
 
 
-def _check(head: Head, target: Target, dataset: str) -> None:
-    if head.task != target.task:
+def reads_of(task: str) -> tuple[str, ...]:
+    """Return the kinds of truth that a task reads, its own first."""
+    from edgecv.tasks import registry
+
+    return tuple(registry.task(task).reads) or (task,)
+
+
+def fitted(dataset: Dataset, spec: ModelSpec, *, reads: Reads | None = None) -> Dataset:
+    """Return a data set as a model takes it: for a model that compares two images, pairs drawn of its identities.
+
+    Raises:
+        ConfigError: The model has more inputs than the samples, and there is nothing to draw pairs of.
+        DataError: A split has too few images of an identity.
+    """
+    inputs = max((len(split.inputs) for split in dataset.splits.values()), default=1)
+    if len(spec.inputs) == inputs:
+        return dataset
+    compares = next((head for head in spec.heads if head.task == "verification"), None)
+    if inputs != 1 or len(spec.inputs) != 2 or compares is None:
         raise ConfigError(
-            f"head '{head.name}' is for {head.task}, target '{target.name}' of '{dataset}' for {target.task}",
-            hint="use data whose targets are of the heads' kind",
+            f"'{spec.name}' takes {len(spec.inputs)} inputs, a sample of '{dataset.name}' has {inputs}",
+            hint="use data with an input for each of the model's",
         )
+    (column,) = match_targets(
+        [replace(compares, labels=())], dataset.targets, dataset=dataset.name, reads=reads or reads_of
+    )
+    splits = {
+        name: as_pairs(split, column, seed=_SEEDS.get(name, len(_SEEDS))) for name, split in dataset.splits.items()
+    }
+    target = Target(name=compares.name, task="verification", labels=SAME)
+    return replace(dataset, targets=(target,), splits=splits)
+
+
+def _match(head: Head, position: int, count: int, targets: Sequence[Target], dataset: str, reads: Reads) -> int:
+    kinds = reads(head.task)
+    fits = [index for index, target in enumerate(targets) if target.task in kinds]
+    named = [index for index in fits if targets[index].name == head.name]
+    # Of the kinds that a task reads, those it names first go before the others.
+    best = min((kinds.index(targets[index].task) for index in fits), default=0)
+    chosen = named or [index for index in fits if targets[index].task == kinds[best]]
+    if len(chosen) == 1:
+        return chosen[0]
+    if len(targets) == count and position in chosen:
+        return position
+    listed = ", ".join(f"{target.name} ({target.task})" for target in targets)
+    what = f"no target for {head.task}" if not fits else f"{len(fits)} targets for {head.task}"
+    raise ConfigError(
+        f"head '{head.name}' is for {head.task}; '{dataset}' has {what}: {listed}",
+        hint="call the target like the head: y_<head> in an .npz file"
+        if fits
+        else f"use data for {' or '.join(kinds)}",
+    )
+
+
+def _check_labels(head: Head, target: Target, dataset: str) -> None:
     ours, theirs = tuple(head.labels), target.labels
     # What a value is called does not change the answer; how many there are, or in which order classes come, does.
+    # Identities are never a model's own: it compares those it has not seen.
     same = len(ours) == len(theirs) if head.task == "regression" else ours == theirs
-    if not ours or same:
+    if not ours or same or target.task != head.task or target.task in ("embedding", "verification"):
         return
     different = [f"{a!r} is {b!r}" for a, b in zip(ours, theirs, strict=False) if a != b]
     detail = f"; first: {different[0]}" if different else ""

@@ -12,10 +12,9 @@ import numpy as np
 
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.data.columns import check_finite, read_more, read_target
-from edgecv.data.dataset import ONLY, Dataset, Split, Target
-from edgecv.data.grouping import check_apart, divide
+from edgecv.data.dataset import ALL, ONLY, Dataset, Split, Target
+from edgecv.data.grouping import check_apart, completed
 from edgecv.data.sources import ArrayImages
-from edgecv.data.splits import ORDER, TEST_SHARE, VALIDATION_SHARE, Indices
 
 Array = np.ndarray[Any, Any]
 STORE_UINT8 = "store uint8 pixels in 0..255: normalisation belongs to the model's spec"
@@ -35,6 +34,8 @@ class _Part:
 def open_npz(path: Path, seed: int) -> Dataset:
     """Open an .npz with x and y, or with x_train, y_train, x_test, y_test and, if wished, x_val and y_val.
 
+    The first has the split "all"; in the second, a missing validation split is carved from training by `seed`.
+
     x is uint8 (n, H, W), (n, H, W, 1) or (n, H, W, 3) RGB, or floats (n, d): feature vectors, kept as float32.
     y is integers (n,) for classes, floats (n,) or (n, k) for values, or 0 and 1 of shape (n, k) for several labels.
     Several targets are y_<head> (y_train_<head>, …) in the order of their names, or of `heads`. `class_names`, or
@@ -49,27 +50,15 @@ def open_npz(path: Path, seed: int) -> Dataset:
     needed = ("",) if whole else (SUFFIXES["train"], SUFFIXES["test"])
     heads = _heads(path, arrays, needed)
     targets, parts = _parts(path, arrays, heads, needed)
-    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE} if whole else {"validation": VALIDATION_SHARE}
-    splits = _splits(path, targets, parts, shares, seed)
-    ordered = {name: splits[name] for name in ORDER}
-    return Dataset(name=path.stem, uri=f"npz:{path}", targets=targets, splits=ordered)
-
-
-def _splits(
-    path: Path, targets: tuple[Target, ...], parts: Mapping[str, _Part], shares: Mapping[str, float], seed: int
-) -> dict[str, Split]:
     check_apart({name: part.groups for name, part in parts.items() if part.groups is not None}, where=str(path))
-    given = {name: _split(name, part, np.arange(len(part.x))) for name, part in parts.items()}
-    if "validation" in parts:
-        return given
-    train = parts["train"]
-    images = ArrayImages(train.x, np.arange(len(train.x)))
-    index = divide(targets, train.y, images, shares, seed=seed, where=str(path), groups=train.groups)
-    return given | {name: _split(name, train, chosen) for name, chosen in index.items()}
+    given = {name: _split(name, part) for name, part in parts.items()}
+    splits = given if whole else completed(targets, given, seed=seed, where=str(path))
+    return Dataset(name=path.stem, uri=f"npz:{path}", targets=targets, splits=splits)
 
 
-def _split(name: str, part: _Part, index: Indices) -> Split:
-    return Split(name=name, images=ArrayImages(part.x, index), targets=tuple(values[index] for values in part.y))
+def _split(name: str, part: _Part) -> Split:
+    groups = None if part.groups is None else np.unique(part.groups, return_inverse=True)[1].reshape(-1)
+    return Split(name=name, images=ArrayImages(part.x, np.arange(len(part.x))), targets=part.y, groups=groups)
 
 
 def _read(path: Path) -> dict[str, Array]:
@@ -119,7 +108,8 @@ def _parts(
         for head, key in ((head, _key(needed[0], head)) for head in heads)
     ]
     targets = tuple(target for target, _ in read)
-    parts = {"train": _part(path, arrays, needed[0], tuple(values for _, values in read), first)}
+    values = tuple(values for _, values in read)
+    parts = {"train" if needed[0] else ALL: _part(path, arrays, needed[0], values, first)}
     for name, suffix in SUFFIXES.items():
         if needed[0] == "" or name == "train" or not {f"x{suffix}", _key(suffix, heads[0])} & arrays.keys():
             continue
@@ -127,8 +117,8 @@ def _parts(
             raise DataError(f"{path} has y{suffix} without x{suffix}", hint="save both, or neither")
         x = _inputs(arrays[f"x{suffix}"], f"{path}: x{suffix}")
         answers = [(target, _answers(path, arrays, suffix, target.name)) for target in targets]
-        values = tuple(read_more(t, y, where=f"{path}: {_key(suffix, t.name)}") for t, y in answers)
-        parts[name] = _part(path, arrays, suffix, values, x)
+        more = tuple(read_more(t, y, where=f"{path}: {_key(suffix, t.name)}") for t, y in answers)
+        parts[name] = _part(path, arrays, suffix, more, x)
     _check_alike(path, parts)
     return targets, parts
 
@@ -197,7 +187,7 @@ def _vectors(array: Array, where: str) -> Array:
 def _check_alike(path: Path, parts: Mapping[str, _Part]) -> None:
     """Check that every split holds images, or every split feature vectors of one length."""
     kinds = {name: part.x.shape[1:] if part.x.dtype == np.float32 else () for name, part in parts.items()}
-    odd = next((name for name, kind in kinds.items() if kind != kinds["train"]), None)
+    odd = next((name for name, kind in kinds.items() if name != ALL and kind != kinds["train"]), None)
     if odd is not None:
         raise DataError(
             f"{path}: x_train is {parts['train'].x.dtype} of shape {parts['train'].x.shape}, "

@@ -8,12 +8,18 @@ from pathlib import Path
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.registry import Registry
+from edgecv.data.coco import open_coco
 from edgecv.data.dataset import Dataset
 from edgecv.data.digits import open_digits
 from edgecv.data.folder import open_folder
+from edgecv.data.identities import open_identities
 from edgecv.data.keras_sets import open_keras
+from edgecv.data.masks import open_masks
 from edgecv.data.npz import open_npz
+from edgecv.data.scenes import open_scenes
 from edgecv.data.tfds import open_tfds
+from edgecv.data.voc import open_voc
+from edgecv.data.yolo import open_yolo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,59 +28,68 @@ class Scheme:
 
     Attributes:
         form: How an address looks, for help texts.
+        title: What it opens.
         takes_path: Whether a path or a name follows the colon.
+        choices: What may follow the colon of a scheme that takes no path; "" for nothing.
         open: From what follows the colon ("" for nothing) and the seed to the data set.
     """
 
     form: str
     title: str
-    takes_path: bool
+    takes_path: bool = True
+    choices: tuple[str, ...] = ("",)
     open: Callable[[str, int], Dataset]
 
 
+def _path(reader: Callable[[Path, int], Dataset]) -> Callable[[str, int], Dataset]:
+    return lambda path, seed: reader(Path(path), seed)
+
+
 _SCHEMES: Registry[Scheme] = Registry("data set")
-_SCHEMES.add(
-    "digits",
-    Scheme(
+for _name, _scheme in {
+    "digits": Scheme(
         form="digits", title="1,797 scanned digits, 8x8, bundled", takes_path=False, open=lambda _, s: open_digits(s)
     ),
-)
-_SCHEMES.add(
-    "npz",
-    Scheme(
+    "scenes": Scheme(
+        form="scenes or scenes:one",
+        title="64x64 scenes of one to three digits (or one), bundled: boxes, masks, classes, identities",
+        takes_path=False,
+        choices=("", "one"),
+        open=open_scenes,
+    ),
+    "npz": Scheme(
         form="npz:PATH",
         title="arrays x_train, y_train, x_test, y_test or x, y: images or feature vectors",
-        takes_path=True,
-        open=lambda path, seed: open_npz(Path(path), seed),
+        open=_path(open_npz),
     ),
-)
-_SCHEMES.add(
-    "folder",
-    Scheme(
+    "folder": Scheme(
         form="folder:PATH",
         title="a directory per class, or train/ and test/ with such directories",
-        takes_path=True,
-        open=lambda path, seed: open_folder(Path(path), seed),
+        open=_path(open_folder),
     ),
-)
-_SCHEMES.add(
-    "keras",
-    Scheme(
-        form="keras:NAME",
-        title="mnist, fashion_mnist, cifar10 or cifar100; downloads",
-        takes_path=True,
-        open=open_keras,
+    "masks": Scheme(
+        form="masks:PATH",
+        title="images/ and masks/, or train/, val/ and test/ with both; classes.txt",
+        open=_path(open_masks),
     ),
-)
-_SCHEMES.add(
-    "tfds",
-    Scheme(
-        form="tfds:NAME or tfds:NAME[SPLIT]",
-        title="a set of tensorflow-datasets; downloads",
-        takes_path=True,
-        open=open_tfds,
+    "voc": Scheme(
+        form="voc:PATH", title="boxes of PASCAL VOC: Annotations/*.xml, JPEGImages/, ImageSets/", open=_path(open_voc)
     ),
-)
+    "coco": Scheme(form="coco:JSON", title="boxes of COCO: a JSON file, its images beside it", open=_path(open_coco)),
+    "yolo": Scheme(
+        form="yolo:PATH", title="boxes of YOLO: images/, labels/, classes.txt or data.yaml", open=_path(open_yolo)
+    ),
+    "identities": Scheme(
+        form="identities:PATH",
+        title="a folder of images per identity, or train/ and test/ with such folders",
+        open=_path(open_identities),
+    ),
+    "keras": Scheme(form="keras:NAME", title="mnist, fashion_mnist, cifar10 or cifar100; downloads", open=open_keras),
+    "tfds": Scheme(
+        form="tfds:NAME or tfds:NAME[SPLIT]", title="a set of tensorflow-datasets; downloads", open=open_tfds
+    ),
+}.items():
+    _SCHEMES.add(_name, _scheme)
 
 
 def schemes() -> tuple[Scheme, ...]:
@@ -83,11 +98,11 @@ def schemes() -> tuple[Scheme, ...]:
 
 
 def open_dataset(uri: str, *, seed: int = 0) -> Dataset:
-    """Open a data set.
+    """Open a data set as it is: one that brings no splits has the split "all".
 
     Args:
-        uri: "digits", "npz:PATH", "folder:PATH", "keras:NAME", "tfds:NAME" or "tfds:NAME[SPLIT]".
-        seed: Of the splits: which samples are held out.
+        uri: One of the forms of `schemes`: "digits", "scenes", "npz:PATH", "voc:PATH", …
+        seed: Of a validation split that is carved from training: which samples are held out.
 
     Raises:
         ConfigError: Unknown scheme (with the nearest match), missing path, missing file.
@@ -99,6 +114,15 @@ def open_dataset(uri: str, *, seed: int = 0) -> Dataset:
         kind = "folder" if Path(name).is_dir() else "npz"
         raise ConfigError(f"'{uri}' is a path, not a data set address", hint=f"write {kind}:{uri}")
     scheme = _SCHEMES.get(name)
-    if scheme.takes_path != bool(path):
+    if not path if scheme.takes_path else path not in scheme.choices:
         raise ConfigError(f"'{uri}' is not a data set address", hint=f"expected the form {scheme.form}")
     return scheme.open(path, seed)
+
+
+def open_divided(uri: str, *, seed: int = 0) -> Dataset:
+    """Open a data set with the splits "train", "validation" and "test"; what it does not bring is divided by `seed`.
+
+    Raises:
+        ConfigError, DataError, MissingDependencyError: As `open_dataset`; or there are too few samples to divide.
+    """
+    return open_dataset(uri, seed=seed).divided(seed)

@@ -16,6 +16,9 @@ from edgecv.runtime.image import load_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
+# Source: Exif 2.32, tag 0x0112; from value 5 on, rows are columns.
+_ORIENTATION, _TURNED = 0x0112, 5
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayImages:
@@ -30,6 +33,10 @@ class ArrayImages:
     def __getitem__(self, index: int) -> Image:
         image: Image = self.array[self.index[index]]
         return image
+
+    def take(self, index: np.ndarray[Any, np.dtype[np.int64]]) -> ArrayImages:
+        """Return the samples at `index`."""
+        return ArrayImages(self.array, self.index[index])
 
     def digest(self, index: int) -> bytes:
         image = self[index]
@@ -52,6 +59,10 @@ class FileImages:
         except (ConfigError, DataError) as error:
             raise DataError(f"image {path} cannot be read: {error.message}", hint="replace or remove it") from error
 
+    def take(self, index: np.ndarray[Any, np.dtype[np.int64]]) -> FileImages:
+        """Return the images at `index`."""
+        return FileImages(tuple(self.paths[int(i)] for i in index))
+
     def length(self, index: int) -> int:
         """Size of the file in bytes: files of different sizes differ."""
         try:
@@ -63,15 +74,16 @@ class FileImages:
         return bytes.fromhex(files.sha256(self.paths[index]))
 
 
-def check_header(path: Path) -> None:
-    """Check that `path` starts like an image. Reads the header only: damage further in shows when it is decoded.
+def check_header(path: Path) -> tuple[int, int]:
+    """Return the height and width of an image, as it is shown. Reads the header only: damage further in shows later.
 
     Raises:
-        DataError: It does not; the message names the file.
+        DataError: It does not start like an image; the message names the file.
     """
     pil = require("PIL.Image", why="to read image files")
     try:
-        with pil.open(path):
-            return
+        with pil.open(path) as opened:
+            width, height = opened.size
+            return (width, height) if opened.getexif().get(_ORIENTATION, 1) >= _TURNED else (height, width)
     except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:
         raise DataError(f"{path} is not a readable image: {error}", hint="replace or remove the file") from error

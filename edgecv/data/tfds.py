@@ -46,6 +46,10 @@ class RecordImages:
     def __getitem__(self, index: int) -> Image:
         return _sample(self.records[int(self.index[index])][self.key], self.key)
 
+    def take(self, index: Indices) -> RecordImages:
+        """Return the samples at `index`."""
+        return RecordImages(self.records, self.key, self.digests, self.index[index])
+
     def digest(self, index: int) -> bytes:
         return self.digests[int(self.index[index])]
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import DataError
-from edgecv.modelio import env
+from edgecv.modelio import boundary, env
 from edgecv.modelio.keras_files import LoadedModel
-from edgecv.runtime.image import load_image, preprocess
-from edgecv.tasks.prediction import Prediction, read_outputs
+from edgecv.runtime.image import preprocess_sample
+from edgecv.runtime.reading import loaded_sample, read_outputs
+from edgecv.values.binding import bind_inputs, bind_outputs
 from edgecv.values.manifest import Manifest
 from edgecv.values.specs import ModelSpec
 
@@ -51,27 +52,31 @@ class KerasPredictor:
         self.engine = f"tf_keras {env.keras().__version__}"
         self.accelerator = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
         self.batch = 64
-        self._call = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+        self._call = tf.function(lambda *tensors: boundary.call(model, tensors), reduce_retracing=True)
+        self._inputs = bind_inputs(spec, boundary.input_names(model), spec.name)
+        self.bound_outputs = bind_outputs(spec, boundary.output_names(model), spec.name)
 
-    def predict(self, image: Any) -> Prediction:
-        """Return what the model says of one image, as `runtime.Predictor.predict` does."""
-        pixels = load_image(image) if self.spec.preprocessing else image
-        return read_outputs(self.run([preprocess(pixels, self.spec)]), self.spec)
+    def predict(self, image: Any) -> Any:
+        """Return what the model says of one sample, as `runtime.Predictor.predict` does."""
+        sample = loaded_sample(image, self.spec)
+        return read_outputs(self.run(preprocess_sample(sample, self.spec)), self.spec, self.bound_outputs, sample)
 
     def run(self, tensors: Sequence[Array]) -> list[Array]:
-        """Run the model: one float32 tensor (N, …) in, one float32 array (N, …) per output out.
+        """Run the model: a float32 tensor (N, …) per input of the spec in, one float32 array (N, …) per output out.
 
         Raises:
-            DataError: Not exactly one tensor, its shape is wrong, or a value is not finite.
+            DataError: The number of tensors or a shape is wrong, or a value is not finite.
         """
-        if len(tensors) != 1 or tuple(tensors[0].shape[1:]) != tuple(self.spec.input_shape):
+        wanted = [tuple(only.shape) for only in self.spec.inputs]
+        if [tuple(tensor.shape[1:]) for tensor in tensors] != wanted:
             shapes = [tuple(tensor.shape) for tensor in tensors]
-            raise DataError(f"'{self.spec.name}' takes one tensor of shape (N, *{self.spec.input_shape}), got {shapes}")
-        if not np.isfinite(tensors[0]).all():
+            takes = ", ".join(f"(N, {', '.join(map(str, shape))})" for shape in wanted)
+            raise DataError(f"'{self.spec.name}' takes tensors of shape {takes}, got {shapes}")
+        if not all(np.isfinite(tensor).all() for tensor in tensors):
             raise DataError(f"the input of '{self.spec.name}' holds NaN or infinity", hint="check the input data")
-        outputs = self._call(np.asarray(tensors[0], np.float32))
-        several = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-        return [np.asarray(output, np.float32) for output in several]
+        ordered = sorted(zip(self._inputs, tensors, strict=True), key=lambda pair: pair[0])
+        outputs = self._call(*(np.asarray(tensor, np.float32) for _, tensor in ordered))
+        return [np.asarray(output, np.float32) for output in outputs]
 
     def close(self) -> None:
         """Do nothing: tensorflow frees the model with its last reference."""

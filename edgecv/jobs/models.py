@@ -19,7 +19,7 @@ from edgecv.values.manifest import Manifest
 from edgecv.values.profiles import read_toml
 from edgecv.values.specs import ModelSpec
 
-BUNDLED = ("digits",)
+BUNDLED = ("digits", "scenes", "scenes:one")
 """Data sets that every installation has, so that a model trained on one needs no --data."""
 
 
@@ -106,7 +106,7 @@ def open_data(uri: str | None, manifest: Manifest | None) -> Dataset:
             known = f"the model was trained on '{recorded}'" if recorded else "the model does not say what it is about"
             raise ConfigError(f"--data is needed: {known}", hint="pass --data npz:PATH or --data folder:PATH")
         uri = recorded
-    return data.open_dataset(uri)
+    return data.open_divided(uri)
 
 
 def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:

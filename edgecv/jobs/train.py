@@ -68,7 +68,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     """
     check_keras(out)
     check_output(out, force=force)
-    dataset = data.open_dataset(plan.data)
+    dataset = data.open_divided(plan.data)
     model, spec, recipe, parents = _untrained(plan, dataset)
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
 from edgecv import zoo
-from edgecv.data import DatasetSummary, describe, open_dataset
+from edgecv.core import files
+from edgecv.core.errors import ConfigError
+from edgecv.data import DatasetSummary, contact_sheet, describe, open_dataset
 from edgecv.values import profiles
 from edgecv.values.profiles import TargetProfile
 
@@ -51,13 +55,30 @@ def _cost(profile: zoo.ModelProfile | None) -> dict[str, Any]:
     return {name: None if profile is None else getattr(profile, name) for name in names}
 
 
-def dataset(uri: str) -> DatasetSummary:
-    """Return the splits of a data set, the balance of every target, sizes of samples, and duplicates.
+def dataset(uri: str, *, sheet: Path | None = None, split: str | None = None, force: bool = False) -> DatasetSummary:
+    """Return the splits of a data set, what there is of every target, sizes of samples, and duplicates.
+
+    Args:
+        uri: Address of the data set.
+        sheet: A .png that is drawn: samples with their truths.
+        split: Of the sheet; None: "train", or what there is.
+        force: Replace the sheet if it exists.
 
     Raises:
-        ConfigError, DataError: It cannot be opened.
+        ConfigError, DataError: It cannot be opened, or has no such split.
     """
-    return describe(open_dataset(uri))
+    if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise ConfigError(f"a contact sheet is a .png file, got {sheet}", hint=f"--out {sheet.stem}.png")
+        files.check_output(sheet, force=force)
+    opened = open_dataset(uri)
+    if sheet is not None or split is not None:
+        chosen = opened.split(split or ("train" if "train" in opened.splits else next(iter(opened.splits))))
+    if sheet is not None:
+        drawn = io.BytesIO()
+        contact_sheet(opened, chosen).save(drawn, format="PNG")
+        files.write_bytes(sheet, drawn.getvalue())
+    return describe(opened)
 
 
 def targets() -> tuple[TargetProfile, ...]:

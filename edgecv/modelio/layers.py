@@ -258,3 +258,20 @@ class ChannelScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
     def call(self, inputs: Any) -> Any:
         return inputs * self.scale
+
+
+@register
+class EuclideanDistance(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """How far apart two vectors are: `sqrt(sum((a - b)^2) + 1e-7)`, from two (batch, d) to (batch, 1).
+
+    The small term keeps the slope finite where both are equal: Keras' epsilon, a distance of 0.0003.
+    """
+
+    EPSILON = 1e-7
+
+    def call(self, inputs: Any) -> Any:
+        difference = inputs[0] - inputs[1]
+        return tf.sqrt(tf.reduce_sum(difference * difference, axis=-1, keepdims=True) + self.EPSILON)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0][0], 1)

@@ -14,14 +14,12 @@ from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
 from edgecv.runtime.golden import GoldenDifference, GoldenResult, replay
-from edgecv.runtime.image import load_image, preprocess, preprocess_batch
+from edgecv.runtime.image import load_image, preprocess, preprocess_batch, preprocess_sample
 from edgecv.runtime.predictor import Predictor, load
-from edgecv.tasks.prediction import Prediction
 
 __all__ = [
     "GoldenDifference",
     "GoldenResult",
-    "Prediction",
     "Predictor",
     "Session",
     "load",
@@ -29,6 +27,7 @@ __all__ = [
     "open_session",
     "preprocess",
     "preprocess_batch",
+    "preprocess_sample",
     "read_manifest",
     "replay",
 ]

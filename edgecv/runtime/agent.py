@@ -47,7 +47,7 @@ import edgecv
 from edgecv.core.codec import decode
 from edgecv.core.errors import ConfigError, EdgecvError, unknown_name
 from edgecv.runtime import host, open_session, profiling, telemetry
-from edgecv.runtime.tensors import seeded_input
+from edgecv.runtime.tensors import seeded_inputs
 from edgecv.runtime.timing import time_block, time_each, warm_up
 from edgecv.values.manifest import GoldenArray, TensorInfo, pack_array, unpack_array
 
@@ -132,7 +132,7 @@ class Agent:
             path, engine=engine, accelerator=accelerator, threads=threads, **_accelerator_options(request)
         )
         load_ns = time.perf_counter_ns() - start
-        self._session.set_inputs([seeded_input(info.shape, info.dtype, seed) for info in self._session.inputs])
+        self._session.set_inputs(seeded_inputs(self._session.inputs, seed))
         # Garbage collection between blocks only, and never over what is loaded by now.
         gc.collect()
         gc.freeze()

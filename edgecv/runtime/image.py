@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, List, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.optional import require
-from edgecv.values.specs import ModelSpec, Preprocessing
+from edgecv.tasks.frame import Frame, crop_size, letterbox_size
+from edgecv.values.specs import InputSpec, ModelSpec, Preprocessing
 
 Array = NDArray[Any]
 
@@ -23,16 +24,19 @@ Array = NDArray[Any]
 LUMA = (0.299, 0.587, 0.114)
 
 
-def preprocess(image: Any, spec: ModelSpec) -> Array:
+AnySpec = Union[InputSpec, ModelSpec]
+
+
+def preprocess(image: Any, spec: AnySpec) -> Array:
     """Return the input tensor of one image.
 
     Args:
-        image: uint8 (H, W), (H, W, 1) or (H, W, 3), RGB, 0..255. For a spec without preprocessing: numbers of the
-            model's input shape, which are only cast.
-        spec: The model's contract.
+        image: uint8 (H, W), (H, W, 1) or (H, W, 3), RGB, 0..255. For an input without preprocessing: numbers of its
+            shape, which are only cast.
+        spec: The input's contract, or that of a model of one input.
 
     Returns:
-        float32 (1, H, W, C) of the spec's input shape, normalised to `(pixel - mean) / std`.
+        float32 (1, H, W, C) of the input's shape, normalised to `(pixel - mean) / std`.
 
     Raises:
         DataError: The image is empty, not uint8, not finite, has 2 or 4 channels, or is too large for "pad".
@@ -40,21 +44,91 @@ def preprocess(image: Any, spec: ModelSpec) -> Array:
     return preprocess_batch([image], spec)
 
 
-def preprocess_batch(images: Sequence[Any], spec: ModelSpec) -> Array:
+def preprocess_sample(sample: Sequence[Any], spec: ModelSpec) -> List[Array]:
+    """Return the input tensors, batch 1, of one sample: an image or vector for each of the model's inputs.
+
+    Raises:
+        DataError: There are more or fewer than the model takes, or one is wrong as for `preprocess`.
+    """
+    if len(sample) != len(spec.inputs):
+        wanted = ", ".join(one.name for one in spec.inputs)
+        raise DataError(
+            f"'{spec.name}' takes {len(spec.inputs)} inputs ({wanted}), got {len(sample)}",
+            hint="pass one image per input, as a tuple, in that order",
+        )
+    return [preprocess(image, one) for image, one in zip(sample, spec.inputs)]
+
+
+def preprocess_batch(images: Sequence[Any], spec: AnySpec) -> Array:
     """Return the input tensors of several images, which may differ in size and channels: float32 (N, H, W, C).
 
     Each row is bitwise what `preprocess` gives for that image. Raises DataError as `preprocess` does.
     """
-    settings = spec.preprocessing
+    only = _only_input(spec)
+    settings = only.preprocessing
     if settings is None:
-        return np.stack([_features(image, spec) for image in images])
+        return np.stack([_features(image, only) for image in images])
     arrays = [check_image(image) for image in images]
     if not arrays:
-        return np.zeros((0,) + tuple(spec.input_shape), np.float32)
-    height, width, _ = spec.input_shape
+        return np.zeros((0,) + tuple(only.shape), np.float32)
+    height, width, _ = only.shape
     if len({array.shape for array in arrays}) == 1:
         return _transform(np.stack(arrays), settings, height, width)
     return np.concatenate([_transform(array[None], settings, height, width) for array in arrays])
+
+
+def _only_input(spec: AnySpec) -> InputSpec:
+    if isinstance(spec, InputSpec):
+        return spec
+    if len(spec.inputs) != 1:
+        raise DataError(f"'{spec.name}' takes {len(spec.inputs)} inputs, got one", hint="pass one image per input")
+    return spec.input
+
+
+def moved_batch(images: Sequence[Any], spec: InputSpec, frames: Sequence[Frame]) -> Array:
+    """Return the input tensors of images that lie in the input as `frames` say: float32 (N, H, W, C).
+
+    One sampling takes image pixels to the input: what `preprocess` does when a frame is `frame_of` the image's size, up
+    to rounding. Pixels outside the image repeat its edge where the image fills the input, else they are `pad_value`.
+
+    Args:
+        images: uint8 (H, W) or (H, W, 3), RGB.
+        spec: Of an input with preprocessing.
+        frames: One per image.
+    """
+    settings = spec.preprocessing
+    assert settings is not None
+    rows = [sample_through(check_image(image), frame, settings) for image, frame in zip(images, frames)]
+    return _normalised(np.stack(rows), settings)
+
+
+def sample_through(image: Array, frame: Frame, settings: Preprocessing) -> Array:
+    """Return float32 (h, w, C): an image (H, W, C) seen through its frame, by the rule's interpolation."""
+    height, width = frame.input_size
+    grid = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
+    points = frame.to_image(grid).astype(np.float32)
+    x, y = points[..., 0], points[..., 1]
+    if settings.interpolation == "nearest":
+        found = image[_clipped(np.floor(y), image.shape[0]), _clipped(np.floor(x), image.shape[1])].astype(np.float32)
+    else:
+        found = _bilinear_at(image, y - 0.5, x - 0.5)
+    if settings.resize in ("letterbox", "pad"):
+        outside = (x < 0) | (y < 0) | (x >= image.shape[1]) | (y >= image.shape[0])
+        found[outside] = settings.pad_value
+    return found
+
+
+def _bilinear_at(image: Array, rows: Array, columns: Array) -> Array:
+    rows, columns = np.clip(rows, 0, image.shape[0] - 1), np.clip(columns, 0, image.shape[1] - 1)
+    top, left = rows.astype(np.intp), columns.astype(np.intp)
+    bottom, right = np.minimum(top + 1, image.shape[0] - 1), np.minimum(left + 1, image.shape[1] - 1)
+    down, across = (rows - top)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32)
+    upper = _mix(image[top, left], image[top, right], across)
+    return _mix(upper, _mix(image[bottom, left], image[bottom, right], across), down)
+
+
+def _clipped(index: Array, size: int) -> Array:
+    return np.clip(index, 0, size - 1).astype(np.intp)
 
 
 def check_image(image: Any) -> Array:
@@ -157,9 +231,12 @@ def _bilinear(size: int, wanted: int) -> Tuple[Array, Array, Array]:
 
 
 def _transform(stack: Array, settings: Preprocessing, height: int, width: int) -> Array:
-    placed = _fit(stack, settings, height, width)
     # Colour comes after the resize: both are linear, and the result has fewer pixels than the photo.
-    coloured = _recolour(placed, settings.color)
+    return _normalised(_fit(stack, settings, height, width), settings)
+
+
+def _normalised(stack: Array, settings: Preprocessing) -> Array:
+    coloured = _recolour(stack, settings.color)
     coloured = coloured - np.asarray(settings.mean, np.float32)
     coloured /= np.asarray(settings.std, np.float32)
     return coloured
@@ -179,7 +256,7 @@ def _fit(stack: Array, settings: Preprocessing, height: int, width: int) -> Arra
     if settings.resize == "center_crop":
         return resize(_crop(stack, height, width), height, width, settings.interpolation)
     if settings.resize == "letterbox":
-        size = _inside(stack.shape[1], stack.shape[2], height, width)
+        size = letterbox_size((stack.shape[1], stack.shape[2]), (height, width))
         return _centre(resize(stack, size[0], size[1], settings.interpolation), height, width, settings.pad_value)
     if stack.shape[1] > height or stack.shape[2] > width:
         raise DataError(
@@ -191,18 +268,10 @@ def _fit(stack: Array, settings: Preprocessing, height: int, width: int) -> Arra
 
 
 def _crop(stack: Array, height: int, width: int) -> Array:
-    """Cut the largest centred window of the wanted aspect. Source: Keras, `smart_resize`."""
-    rows = max(1, min(stack.shape[1], stack.shape[2] * height // width))
-    columns = max(1, min(stack.shape[2], stack.shape[1] * width // height))
+    """Cut the largest centred window of the wanted aspect."""
+    rows, columns = crop_size((stack.shape[1], stack.shape[2]), (height, width))
     top, left = (stack.shape[1] - rows) // 2, (stack.shape[2] - columns) // 2
     return stack[:, top : top + rows, left : left + columns]
-
-
-def _inside(rows: int, columns: int, height: int, width: int) -> Tuple[int, int]:
-    """Largest size of the image's aspect within the wanted one, rounded to whole pixels, half up."""
-    if rows * width >= columns * height:
-        return height, max(1, (2 * columns * height + rows) // (2 * rows))
-    return max(1, (2 * rows * width + columns) // (2 * columns)), width
 
 
 def _centre(stack: Array, height: int, width: int, pad_value: int) -> Array:
@@ -216,9 +285,9 @@ def _centre(stack: Array, height: int, width: int, pad_value: int) -> Array:
 
 def _features(values: Any, spec: ModelSpec) -> Array:
     array = _as_array(values)
-    if array.dtype.kind not in "fiu" or array.shape != tuple(spec.input_shape):
+    if array.dtype.kind not in "fiu" or array.shape != tuple(spec.shape):
         raise DataError(
-            f"'{spec.name}' takes numbers of shape {tuple(spec.input_shape)}, got {array.dtype} of shape {array.shape}"
+            f"'{spec.name}' takes numbers of shape {tuple(spec.shape)}, got {array.dtype} of shape {array.shape}"
         )
     if not np.isfinite(array).all():
         raise DataError(f"the input of '{spec.name}' holds NaN or infinite values")

@@ -7,7 +7,6 @@ import os
 from types import TracebackType
 from typing import Any, List, Optional, Sequence, Tuple, Type
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError, UnsupportedModelError
@@ -15,9 +14,11 @@ from edgecv.core.files import PathLike
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
-from edgecv.runtime.image import load_image, preprocess
+from edgecv.runtime.image import preprocess_sample
+from edgecv.runtime.reading import loaded_sample, read_outputs
 from edgecv.runtime.tensors import to_real, to_stored
-from edgecv.tasks.prediction import Prediction, read_outputs
+from edgecv.tasks.registry import task_of
+from edgecv.values.binding import bind_inputs, bind_outputs
 from edgecv.values.manifest import Manifest, TensorInfo
 from edgecv.values.specs import ModelSpec
 
@@ -87,7 +88,9 @@ class Predictor:
         inputs: Input tensors with their quantisation.
         outputs: Output tensors, likewise.
         session: The interpreter, for raw access.
-        batch: Images that `run` takes at once.
+        bound_inputs: For each input of the spec, its place among the file's; `bound_outputs` for each head, the places
+            of its outputs.
+        batch: Samples that `run` takes at once.
     """
 
     batch = 1
@@ -100,7 +103,8 @@ class Predictor:
         self.accelerator = session.accelerator
         self.inputs = _completed(session.inputs, manifest.inputs if manifest else ())
         self.outputs = _completed(session.outputs, manifest.outputs if manifest else ())
-        _check_contract(self.inputs, self.outputs, spec, path)
+        self.bound_inputs = _checked_inputs(self.inputs, spec, path)
+        self.bound_outputs = _checked_outputs(self.outputs, spec, path)
 
     @property
     def adapter(self) -> Optional[str]:
@@ -122,40 +126,53 @@ class Predictor:
         """The float type that an accelerator computes in: "float16", "float32"; None on the CPU and where unknown."""
         return self.session.precision
 
-    def predict(self, image: Any) -> Prediction:
-        """Return what the model says of one image.
+    def predict(self, image: Any) -> Any:
+        """Return what the model says of one sample.
 
         Args:
             image: A path, a PIL image, or uint8 (H, W) or (H, W, 3) RGB, of any size; for a model of feature vectors,
-                numbers of its input shape.
+                numbers of its input shape. For a model of several inputs, a tuple or list with one of these per input,
+                in the order of the spec.
+
+        Returns:
+            The prediction of the first head's task (a `Classification`, a `Segmentation`, …), in the image's own
+            coordinates. Its `heads` has those of all heads by name, its `outputs` what the model gave.
 
         Raises:
-            DataError: The image is corrupt, of wrong channels or dtype, empty, or not finite.
+            DataError: An image is corrupt, of wrong channels or dtype, empty, or not finite; or their number is wrong.
             ConfigError: The path does not exist.
         """
-        pixels = load_image(image) if self.spec.preprocessing else image
-        return read_outputs(self.run([preprocess(pixels, self.spec)]), self.spec)
+        sample = loaded_sample(image, self.spec)
+        return read_outputs(self.run(preprocess_sample(sample, self.spec)), self.spec, self.bound_outputs, sample)
 
     def run(self, tensors: Sequence[Array]) -> List[Array]:
         """Run the model on prepared inputs.
 
         Args:
-            tensors: float32 in real units, one per input, of its shape with batch 1. Integer inputs are quantised here.
+            tensors: float32 in real units, one per input in the spec's order, of its shape with batch 1. Integer
+                inputs are quantised here.
 
         Returns:
-            float32 in real units, one per output, with the batch.
+            float32 in real units, one per output in the file's order, with the batch; `bound_outputs` says for each
+            head which are its own.
 
         Raises:
             DataError: The number of tensors or a shape is wrong, or a value is not finite.
             DeviceError: The interpreter or the accelerator failed.
         """
-        if len(tensors) != len(self.inputs):
-            raise DataError(f"the model takes {len(self.inputs)} inputs, got {len(tensors)}")
-        for tensor, info in zip(tensors, self.inputs):
+        ordered = self.in_file_order(tensors)
+        for tensor, info in zip(ordered, self.inputs):
             if tuple(tensor.shape) != info.shape:
                 raise DataError(f"input '{info.name}' takes shape {info.shape}, got {tuple(tensor.shape)}")
-        raw = self.session.run([to_stored(tensor, info) for tensor, info in zip(tensors, self.inputs)])
+        raw = self.session.run([to_stored(tensor, info) for tensor, info in zip(ordered, self.inputs)])
         return [to_real(array, info) for array, info in zip(raw, self.outputs)]
+
+    def in_file_order(self, tensors: Sequence[Array]) -> List[Array]:
+        """Return tensors in the spec's order as the file takes them. Raises DataError for a wrong number."""
+        if len(tensors) != len(self.inputs):
+            raise DataError(f"the model takes {len(self.inputs)} inputs, got {len(tensors)}")
+        places = {place: tensor for place, tensor in zip(self.bound_inputs, tensors)}
+        return [places[place] for place in range(len(tensors))]
 
     def close(self) -> None:
         """Release the interpreter. Safe to call twice."""
@@ -185,24 +202,23 @@ def _complete(info: TensorInfo, promise: Optional[TensorInfo]) -> TensorInfo:
     return dataclasses.replace(info, scale=promise.scale, zero_point=promise.zero_point)
 
 
-def _check_contract(
-    inputs: Tuple[TensorInfo, ...], outputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str
-) -> None:
-    wanted = (1,) + tuple(spec.input_shape)
-    if len(inputs) != 1 or inputs[0].shape != wanted:
-        shapes = ", ".join(str(info.shape) for info in inputs)
-        raise UnsupportedModelError(
-            f"{path}: its spec declares one input of shape {wanted}, the file has {shapes}",
-            hint="inputs are batch 1, height, width, channels",
-        )
-    if len(outputs) < len(spec.heads):
-        raise UnsupportedModelError(
-            f"{path}: its spec declares {len(spec.heads)} heads, the file has {len(outputs)} outputs"
-        )
-    for head, info in zip(spec.heads, outputs):
-        units = int(np.prod(info.shape, dtype=np.int64))
-        if head.task in ("classification", "multilabel") and head.labels and units != len(head.labels):
+def _checked_inputs(inputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str) -> Tuple[int, ...]:
+    places = bind_inputs(spec, [info.name for info in inputs], path)
+    for only, place in zip(spec.inputs, places):
+        wanted = (1,) + tuple(only.shape)
+        if inputs[place].shape != wanted:
             raise UnsupportedModelError(
-                f"{path}: head '{head.name}' has {len(head.labels)} labels, its output has {units} values",
-                hint="give the spec one label per output, in order",
+                f"{path}: its spec declares input '{only.name}' of shape {wanted}, the file has {inputs[place].shape}",
+                hint="inputs are batch 1, height, width, channels",
             )
+    return places
+
+
+def _checked_outputs(outputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str) -> Tuple[Tuple[int, ...], ...]:
+    places = bind_outputs(spec, [info.name for info in outputs], path)
+    for head, own in zip(spec.heads, places):
+        try:
+            task_of(head).check(head, [outputs[place].shape for place in own])
+        except UnsupportedModelError as error:
+            raise UnsupportedModelError(f"{path}: {error.message}", hint=error.hint) from error
+    return places

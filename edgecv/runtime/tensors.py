@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +55,8 @@ def seeded_input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:
         limits = np.iinfo(kind)
         return rng.integers(limits.min, limits.max, size=tuple(shape), dtype=kind, endpoint=True)
     return rng.random(tuple(shape)).astype(kind)
+
+
+def seeded_inputs(inputs: Sequence[TensorInfo], seed: int) -> List[Array]:
+    """Return random values for every input of a model: each has a seed of its own, so that no two are alike."""
+    return [seeded_input(info.shape, info.dtype, seed + place) for place, info in enumerate(inputs)]

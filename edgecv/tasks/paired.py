@@ -8,22 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgecv.core.errors import DataError
-from edgecv.values.evaluation import LOWER_IS_BETTER, Drop, Evaluation, HeadEvaluation
+from edgecv.values.scores import Drop
 
 Z95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
-
-
-def drop_between(baseline: Evaluation | HeadEvaluation, candidate: Evaluation | HeadEvaluation) -> Drop:
-    """Return how much worse a candidate is on the same samples, by the statistics that fit the metric.
-
-    Raises:
-        DataError: The metrics differ, or the results are not of the same samples.
-    """
-    if baseline.metric != candidate.metric:
-        raise DataError(f"cannot compare {baseline.metric} with {candidate.metric}", hint="compare heads of one task")
-    if baseline.metric in LOWER_IS_BETTER:
-        return paired_rise(baseline.errors, candidate.errors)
-    return paired_drop(baseline.correct, candidate.correct)
 
 
 def paired_drop(baseline_correct: Sequence[bool], candidate_correct: Sequence[bool]) -> Drop:

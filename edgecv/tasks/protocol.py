@@ -10,7 +10,7 @@ task's `training.py` and is imported inside `training()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,10 @@ class TrainingTask(Protocol):
 
     def encode(self, truth: Any, frame: Optional[Frame]) -> Tuple[Array, ...]:
         """Return the target tensors of one truth, which `frame` takes from image to input coordinates."""
+        ...
+
+    def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
+        """Return float32 (classes,), so that every class counts alike; None where there are no classes."""
         ...
 
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
@@ -202,11 +206,11 @@ class BaseTask:
             found.append(self.evidence(truth, prediction, head))
         return found
 
-    def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Any:
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    def evidence(self, truth: Any, prediction: Any, head: Head) -> Any:
-        raise NotImplementedError
+        def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Any: ...
+
+        def evidence(self, truth: Any, prediction: Any, head: Head) -> Any: ...
 
     def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
         return tuple((slice(None),) for _ in shapes)

@@ -1,14 +1,14 @@
-"""The frozen values of how well a file answers, and of how much worse than another file."""
+"""The frozen values of how well a file answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from edgecv.values.kind import Kind
-
-LOWER_IS_BETTER: frozenset[str] = frozenset({"mae", "mse", "rmse"})
-"""Metrics that count errors; all others are better when larger."""
+from edgecv.values.scores import Metric, Table
+from edgecv.values.specs import Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,44 +16,47 @@ class HeadEvaluation:
     """How well one head of a file answers on one split.
 
     Attributes:
-        head: Its name.
-        task: "classification", "multilabel" or "regression".
-        metric: "top1"; "exact_match", the share of samples with every label right; "mae", the mean absolute error.
-        value: 0..1 for accuracies; in the labels' own unit for errors, where smaller is better.
-        labels: Classes, labels or values, in the order of the outputs.
-        top_k: Classification: k as a string to the share of samples whose label is among the k best: {"1": 0.98}.
-        confusion: Classification: row = true class, column = predicted class, counts.
-        correct: Per sample in order, whether it counted as right; empty for regression.
-        errors: Regression: per sample in order, the mean over its values of the absolute error; what paired
-            statistics need. Empty for the other tasks.
-        figures: Further figures of the whole head by name: "f1_macro", "rmse", …; None where undefined.
-        per_label: Multilabel and regression: label or value to its own figures by name; None where undefined.
+        head: The head.
+        metric: What its task is judged by.
+        value: Of the metric, in its unit.
+        figures: Further figures of the whole head by name; None where undefined.
+        per_label: Label or value to its own figures by name; None where undefined.
+        tables: What a report shows beside the figures.
+        evidence: Per sample in order, what the task keeps of it; what paired statistics need.
     """
 
-    head: str
-    task: str
-    metric: str
+    head: Head
+    metric: Metric
     value: float
-    labels: tuple[str, ...]
-    top_k: Mapping[str, float] = field(default_factory=dict)
-    confusion: tuple[tuple[int, ...], ...] = ()
-    correct: tuple[bool, ...] = ()
-    errors: tuple[float, ...] = ()
     figures: Mapping[str, float | None] = field(default_factory=dict)
     per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    evidence: tuple[Any, ...] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything but the evidence, as JSON data."""
+        return {
+            "head": self.head.name,
+            "task": self.head.task,
+            "metric": self.metric.name,
+            "unit": self.metric.unit,
+            "better": self.metric.better,
+            "value": self.value,
+            "labels": self.head.labels,
+            "figures": self.figures,
+            "per_label": self.per_label,
+            "tables": self.tables,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """How well one file answers on one split. What is said of a head is said of the first; `others` has the rest.
+    """How well one file answers on one split.
 
     Attributes:
-        metric: "top1", "exact_match", "mae".
-        value: 0..1 for accuracies; in the labels' own unit for errors, where smaller is better.
+        heads: One per head of the model, in its order; the first one is what the file is judged by.
         n: Number of samples.
-        top_k: k as a string to the share of samples whose label is among the k best: {"1": 0.98, "3": 1.0}.
-        confusion: Row = true class, column = predicted class, counts. Empty when the metric has none.
-        correct: Per sample in order, whether it counted as right; what paired statistics need.
         dataset: Name of the data set; `split` of it; `dataset_sha256` of the samples.
         engine: Interpreter and version.
         accelerator: "cpu", "gpu", …
@@ -61,18 +64,11 @@ class Evaluation:
         precision: The float type that it computes in, found out on it: "float16", "float32"; None where unknown.
         fully_accelerated: Whether every operator ran on it.
         kind: "simulated" when the adapter is a software renderer or the device an emulator.
-        head: Name of the first head; `task` of it, `errors`, `figures` and `per_label` as in `HeadEvaluation`.
-        others: The further heads, in the model's order.
         device: What ran it.
     """
 
-    metric: str
-    value: float
+    heads: tuple[HeadEvaluation, ...]
     n: int
-    top_k: Mapping[str, float]
-    labels: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    correct: tuple[bool, ...]
     dataset: str
     split: str
     dataset_sha256: str
@@ -82,21 +78,25 @@ class Evaluation:
     precision: str | None = None
     fully_accelerated: bool = True
     kind: Kind = "measured"
-    head: str = ""
-    task: str = "classification"
-    errors: tuple[float, ...] = ()
-    figures: Mapping[str, float | None] = field(default_factory=dict)
-    per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    others: tuple[HeadEvaluation, ...] = ()
     device: str = "local"
 
+    @property
+    def first(self) -> HeadEvaluation:
+        """What the file is judged by."""
+        return self.heads[0]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
-    """How much worse the candidate is on the same samples, in the metric's unit, with a paired 95 % interval.
+    @property
+    def metric(self) -> Metric:
+        """Metric of the first head."""
+        return self.first.metric
 
-    Baseline minus candidate for accuracies, candidate minus baseline for errors: above 0 is worse in both cases.
-    """
+    @property
+    def value(self) -> float:
+        """Value of the first head's metric."""
+        return self.first.value
 
-    value: float
-    ci95: tuple[float, float]
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything but the evidence, as JSON data: the first head's figures, and `heads` with those of all."""
+        facts = {name: getattr(self, name) for name in self.__slots__ if name != "heads"}
+        return {**self.first.document, **facts, "heads": [head.document for head in self.heads]}

@@ -7,18 +7,22 @@ In a `.tflite` it is the metadata buffer named `edgecv`, in an `.onnx` the `meta
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError
-from edgecv.values.specs import Format, Method, ModelSpec, Scheme
+from edgecv.values.specs import Format, Method, ModelSpec, Scheme, upgraded
 
 KEY = "edgecv"
-SCHEMA = "edgecv.manifest/1"
+SCHEMA = "edgecv.manifest/2"
+SCHEMA_1 = "edgecv.manifest/1"
+SAMPLED = 1024
+"""Values of one output that golden vectors keep at the most: maps are kept as samples and a digest."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,34 @@ class GoldenArray:
 
 
 @dataclass(frozen=True)
-class Golden:
-    """One golden vector: a uint8 image, and what the file answered to it when it was made.
+class GoldenOutput:
+    """What a file answered at one output: every value, or samples of a large one.
 
     Attributes:
-        image: uint8, (H, W) or (H, W, 3), not yet preprocessed; float32 (N,) for feature vectors.
-        outputs: One float32 array per model output, dequantised, without the batch.
+        name: Of the output.
+        shape: Without the batch.
+        values: float32, dequantised: all in C order, or those at `sampled_positions`.
+        sha256: Of all values as little-endian float32, so that an equal answer is known to be equal as a whole.
     """
 
-    image: GoldenArray
-    outputs: Tuple[GoldenArray, ...]
+    name: str
+    shape: Tuple[int, ...]
+    values: GoldenArray
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One golden vector: what a file took, and what it answered when it was made.
+
+    Attributes:
+        inputs: One per model input: a uint8 image, (H, W) or (H, W, 3), not yet preprocessed; float32 (N,) for
+            feature vectors.
+        outputs: One per model output, in the file's order.
+    """
+
+    inputs: Tuple[GoldenArray, ...]
+    outputs: Tuple[GoldenOutput, ...]
 
 
 @dataclass(frozen=True)
@@ -137,6 +159,25 @@ def unpack_array(packed: GoldenArray) -> np.ndarray[Any, Any]:
     return array.astype(packed.dtype)
 
 
+def pack_output(name: str, values: np.ndarray[Any, Any]) -> GoldenOutput:
+    """Return an output, float32 without the batch, in the manifest's form; a large one as samples and a digest."""
+    flat = np.ascontiguousarray(values, dtype="<f4").reshape(-1)
+    digest = hashlib.sha256(flat.tobytes()).hexdigest()
+    kept = flat[sampled_positions(flat.size)]
+    return GoldenOutput(name=name, shape=tuple(values.shape), values=pack_array(kept), sha256=digest)
+
+
+def sampled_positions(size: int) -> np.ndarray[Any, Any]:
+    """Return which of `size` values a golden output keeps: all of a small one, else about `SAMPLED`, spread evenly.
+
+    Multiples of 2^32 / golden ratio modulo the size: fixed on every platform and numpy, without a stride that could
+    fall on one channel. Source: Knuth, The Art of Computer Programming, volume 3, section 6.4, Fibonacci hashing.
+    """
+    if size <= SAMPLED:
+        return np.arange(size)
+    return np.unique(np.arange(SAMPLED, dtype=np.uint64) * np.uint64(0x9E3779B1) % np.uint64(size)).astype(np.int64)
+
+
 def to_json(manifest: Manifest) -> str:
     """Return the manifest as compact JSON with sorted keys: the same manifest gives the same bytes."""
     document: Dict[str, Any] = {"schema": SCHEMA}
@@ -144,12 +185,13 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def from_json(text: str, *, where: str) -> Manifest:
+def from_json(text: str, *, where: str, outputs: Sequence[str] = ()) -> Manifest:
     """Parse a manifest.
 
     Args:
         text: The JSON.
         where: The file it was read from, for messages.
+        outputs: Names of a keras model's outputs, in order, for a manifest of schema 1, which does not know them.
 
     Raises:
         UnsupportedModelError: It is not a manifest, or of a newer schema.
@@ -157,10 +199,31 @@ def from_json(text: str, *, where: str) -> Manifest:
     try:
         document = dict(json.loads(text))
         schema = document.pop("schema", None)
-        if schema != SCHEMA:
+        if schema not in (SCHEMA, SCHEMA_1):
             raise UnsupportedModelError(
                 f"{where}: manifest schema is {schema!r}, expected '{SCHEMA}'", hint="upgrade edgecv"
             )
-        return codec.decode(Manifest, document, where=f"manifest of {where}")
-    except (ValueError, TypeError, ConfigError) as error:
+        current = document if schema == SCHEMA else _upgraded(document, outputs)
+        return codec.decode(Manifest, current, where=f"manifest of {where}")
+    except (ValueError, TypeError, AttributeError, KeyError, ConfigError) as error:
         raise UnsupportedModelError(f"{where}: its edgecv manifest cannot be read: {error}") from error
+
+
+def _upgraded(document: Mapping[str, Any], outputs: Sequence[str]) -> Dict[str, Any]:
+    """Return a manifest's document of schema 1 in today's form: heads were bound by place, one input, whole outputs."""
+    names = [info["name"] for info in document.get("outputs", ())] or list(outputs)
+    golden = [
+        {
+            "inputs": [vector["image"]],
+            "outputs": [_upgraded_output(output, names, place) for place, output in enumerate(vector["outputs"])],
+        }
+        for vector in document.get("golden", ())
+    ]
+    return {**document, "spec": upgraded(document["spec"], names), "golden": golden}
+
+
+def _upgraded_output(packed: Mapping[str, Any], names: Sequence[str], place: int) -> Dict[str, Any]:
+    name = names[place] if place < len(names) else str(place)
+    values = unpack_array(GoldenArray(packed["dtype"], tuple(packed["shape"]), packed["data"]))
+    found: Dict[str, Any] = codec.encode(pack_output(name, values))
+    return found

@@ -201,18 +201,15 @@ def upgraded(document: Mapping[str, Any], outputs: Sequence[str] = ()) -> Dict[s
 
     Args:
         document: Parsed TOML or JSON.
-        outputs: Names of the file's outputs, in order, to which heads of schema 1 were bound by place; empty when there
-            is no file.
+        outputs: Names of the model's outputs, in order, to which heads of schema 1 were bound by place. Empty binds
+            each head to the output of its own name.
     """
     found = dict(document)
     if "input_shape" in found:
-        only: Dict[str, Any] = {"shape": found.pop("input_shape"), "preprocessing": found.pop("preprocessing", None)}
-        only["name"] = "image" if only["preprocessing"] else "features"
-        found["inputs"] = [only]
-        found["heads"] = [_upgraded_head(head, outputs[i : i + 1]) for i, head in enumerate(found.get("heads", ()))]
+        settings = found.pop("preprocessing", None)
+        only = {"name": "image" if settings else "features", "shape": found.pop("input_shape")}
+        found["inputs"] = [{**only, "preprocessing": settings} if settings else only]
+        heads = [{key: value for key, value in head.items() if key != "metric"} for head in found.get("heads", ())]
+        named = list(outputs[: len(heads)]) or [None] * len(heads)
+        found["heads"] = [{**head, "outputs": [name]} if name else head for head, name in zip(heads, named)]
     return found
-
-
-def _upgraded_head(head: Mapping[str, Any], outputs: Sequence[str]) -> Dict[str, Any]:
-    kept = {key: value for key, value in head.items() if key != "metric"}
-    return {**kept, "outputs": list(outputs)} if outputs else kept

@@ -21,12 +21,13 @@ from edgecv.zoo.families import (
     mlps,
     resnet,
     segmentation,
+    siamese,
     small,
     transfer,
 )
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
-for _family in (
+_FAMILIES = (
     mlps,
     lenet,
     fashion,
@@ -37,9 +38,11 @@ for _family in (
     small,
     applications,
     transfer,
-    segmentation,
     localisation,
-):
+    segmentation,
+    siamese,
+)
+for _family in _FAMILIES:
     for _entry in _family.ENTRIES:
         _ENTRIES.add(_entry.name, _entry)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgecv.core.errors import ConfigError, unknown_name
-from edgecv.values.specs import Activation, Head, ModelSpec, Preprocessing, Task
+from edgecv.values.specs import Activation, Head, InputSpec, ModelSpec, Preprocessing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Build:
 
     Attributes:
         input_shape: Without the batch: (height, width, channels), or (features,).
-        units: Outputs of each head.
+        units: Outputs of each head: one per label; 0 for heads without labels, whose size is the network's own.
         width: Multiplier of the channels, for entries that are scalable.
         weights: None, "imagenet", or a path to a weights file, for entries that are pretrained.
         auxiliary: Whether to append the classifiers that only training uses, after the heads.
@@ -45,6 +45,7 @@ class Variant:
         activation: What the outputs are, when they are not what the entry's heads say; None keeps those.
         fixed_labels: The only number of labels that it takes; None when any works.
         heads: Its outputs, where they are of another number or task than the entry's; None keeps those.
+        inputs: Names of its inputs, all of the entry's shape; feature vectors are called "features" whatever it says.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Variant:
     activation: Activation | None = None
     fixed_labels: int | None = None
     heads: tuple[Head, ...] | None = None
+    inputs: tuple[str, ...] = ("image",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class ZooEntry:
         name: Its id: "lenet5".
         input_shape: Without the batch, as published.
         small_shape: Smallest input that keeps every stage: what tests and the conversion matrix use.
-        heads: One per output, with the labels that are used when the caller gives none.
+        heads: One per output, with the labels that are used when the caller gives none. Heads of tasks without labels,
+            such as embeddings, have none and take none.
         variants: By name; "canonical" is always there.
         notes: Target to what is hard for it there and what to do, "" when it holds everywhere.
         source: Where the architecture was published.
@@ -85,7 +88,7 @@ class ZooEntry:
     auxiliary: bool = False
 
     @property
-    def task(self) -> Task:
+    def task(self) -> str:
         """What the first head answers."""
         return self.heads[0].task
 
@@ -112,7 +115,7 @@ class ZooEntry:
 
         Args:
             variant: Its name.
-            labels: One per unit of the first head; None takes the entry's own.
+            labels: One per unit of the first head; None takes the entry's own. A head without labels takes none.
             other_labels: Likewise for each further head; empty takes the entry's own.
             input_shape: Another size than the published one; the number of channels stays.
 
@@ -122,21 +125,26 @@ class ZooEntry:
         """
         chosen = self.variant(variant)
         first, *others = chosen.heads or self.heads
-        names = first.labels if labels is None else tuple(labels)
-        self._check_labels(variant, names, first.task)
-        first = replace(first, activation=chosen.activation or first.activation, labels=names)
+        first = self._labelled(variant, first, labels)
+        first = replace(first, activation=chosen.activation or first.activation)
         if other_labels:
             pairs = zip(others, other_labels, strict=True)
-            others = [replace(head, labels=tuple(own)) for head, own in pairs]
-            for head in others:
-                self._check_labels(variant, head.labels, head.task)
+            others = [self._labelled(variant, head, own) for head, own in pairs]
+        shape = self._shape(input_shape)
+        names = chosen.inputs if chosen.preprocessing else ("features",)
         return ModelSpec(
             name=self.name,
             variant=variant,
-            input_shape=self._shape(input_shape),
+            inputs=tuple(InputSpec(name, shape, chosen.preprocessing) for name in names),
             heads=(first, *others),
-            preprocessing=chosen.preprocessing,
         )
+
+    def _labelled(self, variant: str, head: Head, labels: tuple[str, ...] | None) -> Head:
+        if not head.labels:
+            return head
+        names = head.labels if labels is None else tuple(labels)
+        self._check_labels(variant, names, head.task)
+        return replace(head, labels=names)
 
     def _shape(self, asked: tuple[int, ...] | None) -> tuple[int, ...]:
         if asked is None:
@@ -148,7 +156,7 @@ class ZooEntry:
             )
         return tuple(asked)
 
-    def _check_labels(self, variant: str, names: tuple[str, ...], task: Task) -> None:
+    def _check_labels(self, variant: str, names: tuple[str, ...], task: str) -> None:
         fixed = self.variants[variant].fixed_labels
         if fixed is not None and len(names) != fixed:
             raise ConfigError(

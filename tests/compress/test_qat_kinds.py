@@ -13,13 +13,13 @@ from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
 from edgecv.modelio import layers as ours
 from edgecv.values import profiles
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 from edgecv.zoo import blocks
 
 keras = env.keras()
 L = keras.layers
 LABELS = ("a", "b", "c", "d")
-SPEC = ModelSpec(
+SPEC = one_input(
     name="kind",
     input_shape=(16, 16, 3),
     heads=(Head(name="output", task="classification", activation="probabilities", labels=LABELS),),

@@ -11,7 +11,7 @@ from edgecv.data import Dataset, Target
 from edgecv.data.dataset import Split
 from edgecv.modelio import LoadedModel, env
 from edgecv.values import profiles
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 LABELS = ("left", "right", "both")
 
@@ -48,7 +48,7 @@ def dataset():
 @pytest.fixture(scope="session")
 def spec():
     head = Head(name="side", task="classification", activation="probabilities", labels=LABELS)
-    return ModelSpec(name="tiny", input_shape=(12, 12, 1), heads=(head,), preprocessing=Preprocessing(color="gray"))
+    return one_input(name="tiny", input_shape=(12, 12, 1), heads=(head,), preprocessing=Preprocessing(color="gray"))
 
 
 def tiny_model():

@@ -31,8 +31,8 @@ def test_the_examples_work_in_order(tmp_path, monkeypatch):
             shown.append(out.getvalue())
     assert len(shown) == 5
     assert json.loads(shown[1])["sizes"] == {"train": 204, "validation": 36, "test": 60}
-    assert "age: 1 values" in shown[2]
-    assert "glasses: " in shown[2]
+    assert "age: regression, 1 value" in shown[2]
+    assert "glasses " in shown[2]
 
 
 def test_every_address_is_there():

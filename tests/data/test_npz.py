@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError, DataError
-from edgecv.data import describe, open_dataset
+from edgecv.data import describe, open_divided
 
 
 def arrays(n=20, shape=(6, 5), classes=2):
@@ -21,7 +21,7 @@ def save(tmp_path):
 
 def test_a_whole_set_is_split_in_three(save):
     x, y = arrays()
-    dataset = open_dataset(save(x=x, y=y, class_names=["cat", "dog"]))
+    dataset = open_divided(save(x=x, y=y, class_names=["cat", "dog"]))
     assert (dataset.name, dataset.labels) == ("toys", ("cat", "dog"))
     assert describe(dataset).counts == {"train": (6, 6), "validation": (2, 2), "test": (2, 2)}
 
@@ -29,7 +29,7 @@ def test_a_whole_set_is_split_in_three(save):
 def test_a_given_test_set_is_kept_as_it_is(save):
     x, y = arrays(shape=(6, 5, 3))
     x_test, y_test = x[:3] ^ 255, np.array([[1], [1], [0]])
-    dataset = open_dataset(save(x_train=x, y_train=y, x_test=x_test, y_test=y_test))
+    dataset = open_divided(save(x_train=x, y_train=y, x_test=x_test, y_test=y_test))
     test = dataset.split("test")
     assert dataset.labels == ("0", "1")
     assert test.labels.tolist() == [1, 1, 0]
@@ -39,14 +39,14 @@ def test_a_given_test_set_is_kept_as_it_is(save):
 
 def test_one_channel_is_dropped(save):
     x, y = arrays(shape=(6, 5, 1))
-    assert open_dataset(save(x=x, y=y)).split("train").image(0).shape == (6, 5)
+    assert open_divided(save(x=x, y=y)).split("train").image(0).shape == (6, 5)
 
 
 def test_the_hash_depends_on_pixels_and_on_labels(save):
     x, y = arrays()
-    hashes = {open_dataset(save(x=x, y=y)).split("train").sha256}
-    hashes.add(open_dataset(save(x=x ^ 1, y=y)).split("train").sha256)
-    hashes.add(open_dataset(save(x=x, y=1 - y)).split("train").sha256)
+    hashes = {open_divided(save(x=x, y=y)).split("train").sha256}
+    hashes.add(open_divided(save(x=x ^ 1, y=y)).split("train").sha256)
+    hashes.add(open_divided(save(x=x, y=1 - y)).split("train").sha256)
     assert len(hashes) == 3
 
 
@@ -102,12 +102,12 @@ NAN[3, 2, 1] = np.nan
 )
 def test_inconsistent_arrays_are_refused(save, content, message):
     with pytest.raises(DataError, match=message):
-        open_dataset(save(**content))
+        open_divided(save(**content))
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
-        open_dataset(f"npz:{tmp_path / 'none.npz'}")
+        open_divided(f"npz:{tmp_path / 'none.npz'}")
 
 
 def test_other_files_are_refused(tmp_path):
@@ -118,9 +118,9 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     for name in ("text.npz", "pickle.npz", "cut.npz"):
         with pytest.raises(DataError, match=r"not a readable \.npz"):
-            open_dataset(f"npz:{tmp_path / name}")
+            open_divided(f"npz:{tmp_path / name}")
     with pytest.raises(DataError, match="single array"):
-        open_dataset(f"npz:{tmp_path / 'one.npy'}")
+        open_divided(f"npz:{tmp_path / 'one.npy'}")
 
 
 def vectors(n=60, d=4):
@@ -130,7 +130,7 @@ def vectors(n=60, d=4):
 
 def test_feature_vectors_are_kept_as_float32(save):
     x, _ = vectors()
-    dataset = open_dataset(save(x=x, y=np.arange(60) % 3))
+    dataset = open_divided(save(x=x, y=np.arange(60) % 3))
     image = dataset.split("train").image(0)
     assert (image.dtype, image.shape) == (np.float32, (4,))
     assert describe(dataset).smallest == (4,)
@@ -142,7 +142,7 @@ def test_feature_vectors_are_kept_as_float32(save):
 def test_floats_are_values_to_predict(save, shape):
     x, rng = vectors()
     y = rng.standard_normal(shape)
-    dataset = open_dataset(save(x=x, y=y))
+    dataset = open_divided(save(x=x, y=y))
     (target,) = dataset.targets
     k = 1 if len(shape) == 1 else shape[1]
     assert (target.name, target.task) == ("output", "regression")
@@ -163,7 +163,7 @@ def test_zeros_and_ones_of_several_columns_are_several_labels(save, kind):
     x, rng = vectors(200)
     y = rng.random((200, 3)) < [0.5, 0.3, 0.02]
     y[:3] = [[1, 1, 1], [0, 0, 0], [0, 0, 1]]
-    dataset = open_dataset(save(x=x, y=y.astype(kind), class_names=["a", "b", "c"]))
+    dataset = open_divided(save(x=x, y=y.astype(kind), class_names=["a", "b", "c"]))
     (target,) = dataset.targets
     assert (target.task, target.labels) == ("multilabel", ("a", "b", "c"))
     counts = describe(dataset).counts
@@ -180,21 +180,21 @@ def test_zeros_and_ones_of_several_columns_are_several_labels(save, kind):
 
 def test_bools_that_look_one_hot_are_several_labels_all_the_same(save):
     x, _ = vectors(30)
-    dataset = open_dataset(save(x=x, y=np.eye(2, dtype=bool)[np.arange(30) % 2]))
+    dataset = open_divided(save(x=x, y=np.eye(2, dtype=bool)[np.arange(30) % 2]))
     assert dataset.targets[0].task == "multilabel"
 
 
 def test_several_targets(save):
     x, rng = vectors()
     given = {"y_sex": np.arange(60) % 2, "y_age": rng.random(60) * 90, "y_marks": rng.random((60, 2)) < 0.5}
-    dataset = open_dataset(save(x=x, **given, class_names_sex=["f", "m"], class_names_age=["years"]))
+    dataset = open_divided(save(x=x, **given, class_names_sex=["f", "m"], class_names_age=["years"]))
     assert [(t.name, t.task, t.labels) for t in dataset.targets] == [
         ("age", "regression", ("years",)), ("marks", "multilabel", ("0", "1")), ("sex", "classification", ("f", "m"))
     ]  # fmt: skip
     train = dataset.split("train")
     assert [t.shape for t in train.targets] == [(40, 1), (40, 2), (40,)]
     assert np.array_equal(train.strata, train.targets[2])
-    ordered = open_dataset(save(x=x, **given, heads=["sex", "age", "marks"]))
+    ordered = open_divided(save(x=x, **given, heads=["sex", "age", "marks"]))
     assert [t.name for t in ordered.targets] == ["sex", "age", "marks"]
     assert ordered.split("train").labels.tolist() == train.targets[2].tolist()
 
@@ -203,7 +203,7 @@ def test_a_given_validation_split_is_kept(save):
     x, y = arrays(30)
     parts = {"x_train": x[:20], "y_train": y[:20], "x_test": x[20:26], "y_test": y[20:26]}
     for name in ("val", "validation"):
-        dataset = open_dataset(save(**parts, **{f"x_{name}": x[26:], f"y_{name}": y[26:]}))
+        dataset = open_divided(save(**parts, **{f"x_{name}": x[26:], f"y_{name}": y[26:]}))
         assert [len(dataset.split(part)) for part in ("train", "validation", "test")] == [20, 4, 6]
         assert (dataset.split("validation").image(0) == x[26]).all()
 
@@ -211,7 +211,7 @@ def test_a_given_validation_split_is_kept(save):
 def test_groups_stay_together(save):
     x, y = arrays(60)
     groups = np.array([f"p{i // 4}" for i in range(60)])
-    dataset = open_dataset(save(x=x, y=y, groups=groups))
+    dataset = open_divided(save(x=x, y=y, groups=groups))
     known = {image.tobytes(): group for image, group in zip(x, groups, strict=True)}
     seen = {name: {known[image.tobytes()] for image, _ in split} for name, split in dataset.splits.items()}
     assert sum(map(len, seen.values())) == len(set.union(*seen.values())) == 15
@@ -223,7 +223,7 @@ def test_the_hash_of_class_labels_is_what_manifests_hold(save):
     import hashlib
 
     x, y = arrays()
-    split = open_dataset(save(x=x, y=y)).split("test")
+    split = open_divided(save(x=x, y=y)).split("test")
     expected = hashlib.sha256()
     for image, label in split:
         expected.update(label.to_bytes(8, "little") + repr(image.shape).encode() + image.tobytes())
@@ -233,7 +233,7 @@ def test_the_hash_of_class_labels_is_what_manifests_hold(save):
 def test_the_hash_depends_on_values(save):
     x, rng = vectors()
     y = rng.standard_normal((60, 2))
-    first = open_dataset(save(x=x, y=y)).split("train").sha256
-    assert first == open_dataset(save(x=x, y=y)).split("train").sha256
-    assert first != open_dataset(save(x=x, y=y + 1)).split("train").sha256
-    assert first != open_dataset(save(x=x + 1, y=y)).split("train").sha256
+    first = open_divided(save(x=x, y=y)).split("train").sha256
+    assert first == open_divided(save(x=x, y=y)).split("train").sha256
+    assert first != open_divided(save(x=x, y=y + 1)).split("train").sha256
+    assert first != open_divided(save(x=x + 1, y=y)).split("train").sha256

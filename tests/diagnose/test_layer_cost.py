@@ -19,9 +19,9 @@ from edgecv.runtime import load
 from edgecv.runtime.image import preprocess
 from edgecv.values import profiles
 from edgecv.values.evaluation import Drop
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
-SPEC = ModelSpec(
+SPEC = one_input(
     name="broken",
     input_shape=(8, 8, 1),
     heads=(

@@ -9,9 +9,9 @@ from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
 from edgecv.modelio.keras_files import load_keras
 from edgecv.runtime.image import preprocess
 from edgecv.values import profiles
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
-SPEC = ModelSpec(
+SPEC = one_input(
     name="noisy",
     input_shape=(8, 8, 1),
     heads=(Head(name="out", task="classification", activation="probabilities", labels=("a", "b", "c")),),

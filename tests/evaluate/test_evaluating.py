@@ -14,11 +14,11 @@ from edgecv.data import Split, Target
 from edgecv.data.sources import ArrayImages
 from edgecv.evaluate import drop_between, evaluate, head_results, heads_of
 from edgecv.values.evaluation import Evaluation
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, ModelSpec, one_input
 
 KIND = Head(name="kind", task="classification", activation="logits", labels=("a", "b"))
-MARKS = Head(name="marks", task="multilabel", activation="probabilities", labels=("u", "v"), metric="exact_match")
-AGE = Head(name="age", task="regression", activation="linear", labels=("years",), metric="mae")
+MARKS = Head(name="marks", task="multilabel", activation="probabilities", labels=("u", "v"))
+AGE = Head(name="age", task="regression", activation="linear", labels=("years",))
 
 
 @dataclasses.dataclass
@@ -33,7 +33,7 @@ class Fixed:
     @property
     def spec(self) -> ModelSpec:
         units = sum(len(head.labels) for head in self.heads)
-        return ModelSpec(name="m", input_shape=(units,), heads=self.heads)
+        return one_input(name="m", input_shape=(units,), heads=self.heads)
 
     def run(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
         ends = np.cumsum([len(head.labels) for head in self.heads])[:-1]

@@ -13,12 +13,12 @@ from edgecv.cli.main import main
 from edgecv.core import codec
 from edgecv.jobs.evaluate import EvaluationRequest, evaluate_file
 from edgecv.modelio import env, manifest_for, save_keras
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, one_input
 
 HEADS = (
-    Head(name="age", task="regression", activation="linear", labels=("years",), metric="mae"),
+    Head(name="age", task="regression", activation="linear", labels=("years",)),
     Head(name="kind", task="classification", activation="probabilities", labels=("a", "b")),
-    Head(name="marks", task="multilabel", activation="logits", labels=("u", "v"), metric="exact_match"),
+    Head(name="marks", task="multilabel", activation="logits", labels=("u", "v")),
 )
 
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
     model.get_layer("kind").set_weights([np.stack([-eye[1], eye[1]], axis=1), np.zeros(2)])
     model.get_layer("marks").set_weights([eye[:, 2:4], np.zeros(2)])
     save_keras(
-        model, path / "people.keras", manifest_for(ModelSpec(name="p", input_shape=(5,), heads=HEADS), recipe={})
+        model, path / "people.keras", manifest_for(one_input(name="p", input_shape=(5,), heads=HEADS), recipe={})
     )
     return path
 

@@ -12,10 +12,10 @@ from edgecv.modelio.keras_files import load_keras
 from edgecv.runtime import load, preprocess
 from edgecv.runtime.container import read_manifest
 from edgecv.values.profiles import calibration
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 LABELS = tuple(str(i) for i in range(10))
-SPEC = ModelSpec(
+SPEC = one_input(
     name="small",
     input_shape=(8, 8, 1),
     heads=(Head(name="digit", task="classification", activation="probabilities", labels=LABELS),),

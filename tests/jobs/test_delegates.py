@@ -47,7 +47,7 @@ def alexnet(tmp_path_factory) -> Path:
     """A keras classifier with local response normalisation between two convolutions, as AlexNet has, in a .tflite."""
     from edgecv.convert import convert
     from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
-    from edgecv.values.specs import Head, ModelSpec, Preprocessing
+    from edgecv.values.specs import Head, Preprocessing
     from edgecv.zoo.families.alexnet import ResponseNorm, _response_norm
 
     keras = env.keras()
@@ -59,7 +59,7 @@ def alexnet(tmp_path_factory) -> Path:
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     model = keras.Model(image, keras.layers.Dense(10, activation="softmax", name="class")(x))
     head = Head(name="class", task="classification", activation="probabilities", labels=tuple("0123456789"))
-    spec = ModelSpec(name="tiny", input_shape=(28, 28, 1), heads=(head,), preprocessing=Preprocessing(color="gray"))
+    spec = one_input(name="tiny", input_shape=(28, 28, 1), heads=(head,), preprocessing=Preprocessing(color="gray"))
     folder = tmp_path_factory.mktemp("alexnet")
     save_keras(model, folder / "m.keras", manifest_for(spec, recipe={}))
     loaded = LoadedModel(model=model, manifest=None, path=folder / "m.keras", sha256="0" * 64)

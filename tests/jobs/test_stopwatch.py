@@ -16,10 +16,10 @@ from edgecv.core.errors import ConversionError, DeviceError
 from edgecv.jobs import candidates, stopwatch
 from edgecv.modelio import env
 from edgecv.runtime.container import read_manifest
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.train.small import Listener
 
-SPEC = ModelSpec(
+SPEC = one_input(
     name="net",
     input_shape=(32, 32, 1),
     heads=(Head(name="out", task="classification", activation="logits", labels=("a", "b", "c", "d")),),

@@ -90,6 +90,47 @@ def test_rbf_refuses_another_width():
         layers.RbfOutput([[1, -1]]).build((None, 3))
 
 
+def test_euclidean_distance_by_hand():
+    first, second = np.array([[0, 0], [1, 1]], np.float32), np.array([[3, 4], [1, 1]], np.float32)
+    layer = layers.EuclideanDistance()
+    assert layer([first, second]).numpy() == pytest.approx(np.array([[5.0], [1e-7**0.5]]))
+    assert layer.compute_output_shape([(None, 2), (None, 2)]) == (None, 1)
+
+
+def test_euclidean_distance_has_a_slope_where_both_are_equal():
+    values = tf.Variable([[1.0, 2.0]])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layers.EuclideanDistance()([values, tf.constant([[1.0, 2.0]])]))
+    assert tape.gradient(loss, values).numpy().tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_the_distance_of_two_inputs_converts(int8):
+    first, second = keras.Input((4,), name="first"), keras.Input((4,), name="second")
+    model = keras.Model([first, second], layers.EuclideanDistance(name="distance")([first, second]))
+    rng = np.random.default_rng(0)
+    pairs = rng.random((32, 2, 1, 4)).astype(np.float32)
+    specs = [tf.TensorSpec((1, 4), name=name) for name in ("first", "second")]
+    function = tf.function(lambda a, b: model([a, b])).get_concrete_function(*specs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if int8:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([one, other] for one, other in pairs)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    interpreter = tf.lite.Interpreter(model_content=converter.convert())
+    assert [
+        op["op_name"] for op in interpreter._get_ops_details() if op["op_name"] not in ("QUANTIZE", "DEQUANTIZE")
+    ] == ["SUB", "MUL", "SUM", "ADD", "SQRT"]
+    interpreter.allocate_tensors()
+    for index, values in enumerate(pairs[0]):
+        name = ("first", "second")[index]
+        place = next(d for d in interpreter.get_input_details() if name in d["name"])
+        interpreter.set_tensor(place["index"], values)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    assert found[0, 0] == pytest.approx(np.linalg.norm(pairs[0, 0] - pairs[0, 1]), rel=0.05 if int8 else 1e-5)
+
+
 def test_a_frozen_book_lenet_has_one_operator_per_layer():
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

@@ -7,9 +7,9 @@ from edgecv.report import artifact_result
 from edgecv.values.evaluation import Drop
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.manifest import Manifest, Provenance
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, one_input
 
-SPEC = ModelSpec(name="m", input_shape=(2,), heads=(Head("y", "regression", "linear"),))
+SPEC = one_input(name="m", input_shape=(2,), heads=(Head("y", "regression", "linear"),))
 MANIFEST = Manifest(
     spec=SPEC, format="tflite", scheme="int8", method="qat", target="edgetpu", sparsity=0.5,
     provenance=Provenance(recipe={}, tools={}),

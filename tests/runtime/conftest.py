@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 LABELS = ("ant", "bee", "cat", "dog", "elk")
-SPEC = ModelSpec(
+SPEC = one_input(
     name="tiny",
     input_shape=(8, 8, 1),
     heads=(Head(name="class", task="classification", activation="probabilities", labels=LABELS),),

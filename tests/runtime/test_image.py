@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgecv.core.errors import DataError
 from edgecv.runtime.image import preprocess, preprocess_batch, resize
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 
 HEAD = (Head(name="class", task="classification", activation="probabilities"),)
 
@@ -15,7 +15,7 @@ HEAD = (Head(name="class", task="classification", activation="probabilities"),)
 def make_spec(shape: tuple[int, ...], **options: object) -> ModelSpec:
     color = {1: "gray", 3: "rgb"}[shape[2]]
     defaults = {"color": color, "mean": (0.0,) * shape[2], "std": (1.0,) * shape[2]}
-    return ModelSpec(name="m", input_shape=shape, heads=HEAD, preprocessing=Preprocessing(**{**defaults, **options}))
+    return one_input(name="m", input_shape=shape, heads=HEAD, preprocessing=Preprocessing(**{**defaults, **options}))
 
 
 def naive_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -161,7 +161,7 @@ class TestRefused:
 
 
 class TestFeatures:
-    SPEC = ModelSpec(name="f", input_shape=(3,), heads=HEAD)
+    SPEC = one_input(name="f", input_shape=(3,), heads=HEAD)
 
     def test_are_only_cast(self):
         out = preprocess([1, 2.5, -3], self.SPEC)

@@ -12,7 +12,7 @@ from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.runtime.tensors import to_real, to_stored
 from edgecv.tasks.prediction import read_outputs, scores
 from edgecv.values.manifest import TensorInfo
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, ModelSpec, one_input
 
 INT8 = TensorInfo(name="t", shape=(1, 4), dtype="int8", scale=0.5, zero_point=-1)
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -100,7 +100,7 @@ class TestPrediction:
     @staticmethod
     def spec(**head: object) -> ModelSpec:
         values = {"name": "h", "task": "classification", "activation": "probabilities", **head}
-        return ModelSpec(name="m", input_shape=(1,), heads=(Head(**values),))
+        return one_input(name="m", input_shape=(1,), heads=(Head(**values),))
 
     def test_best_first_and_ties_in_the_models_order(self):
         output = np.array([[0.25, 0.5, 0.25]], np.float32)
@@ -128,7 +128,7 @@ class TestPrediction:
             Head(name="age", task="regression", activation="linear", labels=("years",)),
             Head(name="code", task="embedding", activation="linear"),
         )
-        spec = ModelSpec(name="m", input_shape=(1,), heads=heads)
+        spec = one_input(name="m", input_shape=(1,), heads=heads)
         outputs = [np.array([[0.25, 0.75]]), np.array([[33.5]]), np.zeros((1, 4)), np.zeros((1, 9))]
         found = read_outputs(outputs, spec)
         assert found.labels == (("m", 0.75), ("f", 0.25))

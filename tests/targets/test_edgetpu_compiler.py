@@ -24,7 +24,7 @@ from edgecv.targets.edgetpu_compiler import compile_for_edgetpu
 from edgecv.targets.verdict import Request
 from edgecv.values.manifest import Manifest, Provenance
 from edgecv.values.profiles import target
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, one_input
 from tests.graphs.tiny import N, Net, T, build, lenet
 from tests.targets import fake_edgetpu_compiler as fake
 
@@ -206,7 +206,7 @@ def test_targets_without_a_compiler_and_a_lost_out(source, tmp_path) -> None:
 def with_manifest(tmp_path: Path) -> Path:
     head = Head("digits", "classification", "probabilities", tuple("0123456789"))
     manifest = Manifest(
-        spec=ModelSpec(name="lenet5", input_shape=(784,), heads=(head,)),
+        spec=one_input(name="lenet5", input_shape=(784,), heads=(head,)),
         format="tflite",
         scheme="int8",
         provenance=Provenance(recipe={"step": "convert"}, tools={"edgecv": "0"}),

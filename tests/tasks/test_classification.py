@@ -9,10 +9,10 @@ import pytest
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Target
 from edgecv.evaluate import KerasPredictor, evaluate
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 
 LABELS = ("a", "b", "c", "d")
-SPEC = ModelSpec(
+SPEC = one_input(
     name="m",
     input_shape=(1, 4, 1),
     heads=(Head(name="class", task="classification", activation="probabilities", labels=LABELS),),

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.data import Dataset, open_dataset
+from edgecv.data import Dataset, open_divided
 from edgecv.modelio import env
 from edgecv.train import TrainRecipe
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 LABELS = tuple("0123456789")
-SPEC = ModelSpec(
+SPEC = one_input(
     name="small",
     input_shape=(8, 8, 1),
     heads=(Head("digit", "classification", "probabilities", LABELS),),
@@ -23,10 +23,10 @@ RECIPE = TrainRecipe(learning_rate=5e-3, epochs=4, batch_size=32, seed=3)
 
 
 def dataset(folder: Path, count: int = 400) -> Dataset:
-    split = open_dataset("digits").split("train")
+    split = open_divided("digits").split("train")
     images = np.stack([split.image(i) for i in range(count)])
     np.savez(folder / "small.npz", x=images, y=split.labels[:count], class_names=np.array(LABELS))
-    return open_dataset(f"npz:{folder / 'small.npz'}")
+    return open_divided(f"npz:{folder / 'small.npz'}")
 
 
 def model(seed: int = 0) -> Any:

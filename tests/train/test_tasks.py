@@ -9,7 +9,7 @@ from edgecv.data.sources import ArrayImages
 from edgecv.modelio import env
 from edgecv.train import Augmentation, TrainRecipe, train
 from edgecv.train.losses import balanced, distillation_loss, loss_for, validation_metric
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, one_input
 
 keras = env.keras()
 N, D = 800, 6
@@ -21,16 +21,16 @@ VALUE = (X[:, :1] * 2 - X[:, 1:2] + 3).astype(np.float32)
 HEADS = {
     "class": (Head(name="class", task="classification", activation="probabilities", labels=("a", "b", "c")), CLASS),
     "flags": (
-        Head(name="flags", task="multilabel", activation="probabilities", labels=("x", "y", "z"), metric="exact_match"),
+        Head(name="flags", task="multilabel", activation="probabilities", labels=("x", "y", "z")),
         FLAGS,
     ),
-    "value": (Head(name="value", task="regression", activation="linear", labels=("v",), metric="mae"), VALUE),
+    "value": (Head(name="value", task="regression", activation="linear", labels=("v",)), VALUE),
 }
 RECIPE = TrainRecipe(epochs=25, batch_size=32, learning_rate=1e-2, schedule="constant")
 
 
 def spec_of(*names):
-    return ModelSpec(name="vectors", input_shape=(D,), heads=tuple(HEADS[name][0] for name in names))
+    return one_input(name="vectors", input_shape=(D,), heads=tuple(HEADS[name][0] for name in names))
 
 
 def dataset_of(*names):

@@ -24,11 +24,11 @@ TRAIN = """
 import sys, numpy as np
 from pathlib import Path
 from dataclasses import replace
-from edgecv.data import open_dataset
+from edgecv.data import open_divided
 from edgecv.train import train
 from tests.train.small import RECIPE, SPEC, model
 folder = Path(sys.argv[1])
-data = open_dataset(f"npz:{folder / 'small.npz'}")
+data = open_divided(f"npz:{folder / 'small.npz'}")
 done = train(model(), SPEC, data, replace(RECIPE, epochs=int(sys.argv[2])), state=folder / "state")
 np.savez(folder / sys.argv[3], *done.model.get_weights())
 """

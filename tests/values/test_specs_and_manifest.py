@@ -12,11 +12,11 @@ from hypothesis.extra import numpy as hnp
 
 from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.values import manifest as m
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 GRAY = Preprocessing(color="gray")
 HEAD = Head(name="class", task="classification", activation="probabilities", labels=("a", "b"))
-SPEC = ModelSpec(name="net", input_shape=(8, 8, 1), heads=(HEAD,), preprocessing=GRAY)
+SPEC = one_input(name="net", input_shape=(8, 8, 1), heads=(HEAD,), preprocessing=GRAY)
 
 
 def sample(**changes: object) -> m.Manifest:
@@ -41,17 +41,17 @@ def test_inconsistent_preprocessing_is_refused(color: str, mean: tuple[float, ..
 @pytest.mark.parametrize("shape", [(8, 8, 3), (8, 8), (0, 8, 1)])
 def test_an_input_shape_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError):
-        ModelSpec(name="net", input_shape=shape, heads=(HEAD,), preprocessing=GRAY)
+        one_input(name="net", input_shape=shape, heads=(HEAD,), preprocessing=GRAY)
 
 
 def test_a_spec_needs_a_head() -> None:
     with pytest.raises(ConfigError, match="no heads"):
-        ModelSpec(name="net", input_shape=(8, 8, 1), heads=(), preprocessing=GRAY)
+        one_input(name="net", input_shape=(8, 8, 1), heads=(), preprocessing=GRAY)
 
 
 def test_with_labels_changes_only_the_first_head() -> None:
-    second = Head(name="box", task="regression", activation="linear", metric="mae")
-    spec = ModelSpec(name="net", input_shape=(8, 8, 1), heads=(HEAD, second), preprocessing=GRAY)
+    second = Head(name="box", task="regression", activation="linear")
+    spec = one_input(name="net", input_shape=(8, 8, 1), heads=(HEAD, second), preprocessing=GRAY)
     relabelled = spec.with_labels(("x",))
     assert relabelled.labels == ("x",)
     assert relabelled.heads[1] == second

@@ -48,8 +48,11 @@ def test_the_small_input_keeps_the_contract(name, variant):
     entry = zoo.get(name)
     model, spec = outline(name, variant=variant, input_shape=entry.small_shape)
     outputs = model.output if isinstance(model.output, list) else [model.output]
-    assert tuple(model.input_shape) == (None, *spec.input_shape) == (None, *entry.small_shape)
-    assert [tuple(out.shape) for out in outputs] == [(None, len(head.labels)) for head in spec.heads]
+    assert [tuple(one.shape) for one in model.inputs] == [(None, *one.shape) for one in spec.inputs]
+    assert {one.shape for one in spec.inputs} == {entry.small_shape}
+    assert len(outputs) == len(spec.heads)
+    for out, head in zip(outputs, spec.heads, strict=True):
+        assert tuple(out.shape) == (None, len(head.labels) or out.shape[1])
     assert np.prod(entry.small_shape) <= np.prod(entry.input_shape)
     assert zoo.profile(model).weight_bytes == 4 * zoo.profile(model).parameters
 

@@ -85,7 +85,7 @@ def _entry(
     )
 
 
-_PET = (Head(name="output", task="multilabel", activation="probabilities", labels=("dog",), metric="exact_match"),)
+_PET = (Head(name="output", task="multilabel", activation="probabilities", labels=("dog",)),)
 _TENSORFLOW_BOOK = "A. Géron, Hands-On Machine Learning with Scikit-Learn, Keras, and TensorFlow, 2019, chapter 14"
 _TISSUE = "Kather et al., Multi-class texture analysis in colorectal cancer histology, Scientific Reports 2016 (data)"
 _VGG = "Simonyan, Zisserman, Very Deep Convolutional Networks, ICLR 2015 (backbone)"

@@ -13,13 +13,13 @@ from edgecv.data.sources import ArrayImages
 from edgecv.modelio import LoadedModel, env, manifest_for
 from edgecv.runtime import load
 from edgecv.values import profiles
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 
 HEAD = Head(name="h", task="classification", activation="logits")
 
 
 def image_spec(**settings):
-    return ModelSpec(
+    return one_input(
         name="m", input_shape=(4, 4, 3), heads=(HEAD,), preprocessing=Preprocessing(color="rgb", **settings)
     )
 
@@ -29,7 +29,7 @@ def test_input_range_by_hand():
     assert image_spec(mean=(127.5,) * 3, std=(127.5,) * 3).input_range == (-1.0, 1.0)
     low, high = image_spec(mean=(100.0, 0.0, 50.0), std=(50.0, 100.0, 50.0)).input_range
     assert (low, high) == (-2.0, pytest.approx(4.1))
-    assert ModelSpec(name="v", input_shape=(7,), heads=(HEAD,)).input_range is None
+    assert one_input(name="v", input_shape=(7,), heads=(HEAD,)).input_range is None
 
 
 def test_golden_images_keep_small_ones_whole():
@@ -61,7 +61,7 @@ def test_noise_checks_without_data():
     assert len(images) == 16
     assert images[0].shape == (4, 4, 3)
     assert images[0].dtype == np.uint8
-    vectors = check_images(None, ModelSpec(name="v", input_shape=(7,), heads=(HEAD,)), seed=3)
+    vectors = check_images(None, one_input(name="v", input_shape=(7,), heads=(HEAD,)), seed=3)
     assert vectors[0].shape == (7,)
 
 
@@ -92,7 +92,7 @@ def people(n=40):
 
 def test_vectors_with_several_targets_calibrate_and_check():
     recipe = profiles.calibration("minmax")
-    spec = ModelSpec(name="v", input_shape=(3,), heads=(HEAD,))
+    spec = one_input(name="v", input_shape=(3,), heads=(HEAD,))
     inputs, count = calibration_inputs(people(), recipe, spec, seed=0)
     seen = np.concatenate(list(inputs))
     assert (count, seen.shape, seen.dtype) == (30, (30, 3), np.float32)
@@ -111,7 +111,7 @@ def test_a_network_of_vectors_is_calibrated_with_the_range_of_its_data(tmp_path)
     keras.utils.set_random_seed(0)
     vector = keras.layers.Input((3,))
     model = keras.Model(vector, keras.layers.Dense(2, name="h")(keras.layers.Dense(8, activation="relu")(vector)))
-    spec = ModelSpec(name="v", input_shape=(3,), heads=(HEAD,))
+    spec = one_input(name="v", input_shape=(3,), heads=(HEAD,))
     source = LoadedModel(model=model, manifest=manifest_for(spec, recipe={}), path=Path("v.keras"), sha256="ab" * 32)
     convert(
         source, format="tflite", scheme="int8", method="ptq", dataset=people(),

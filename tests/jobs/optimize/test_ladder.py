@@ -20,7 +20,7 @@ from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
 from edgecv.values.evaluation import Drop
-from edgecv.values.specs import Head, ModelSpec, Preprocessing
+from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.jobs.killing import finish, kill_when
 
 PER_TENSOR = 'title = "Per tensor"\ncount = 64\ngranularity = "per_tensor"\n'
@@ -48,7 +48,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ladder")
     dataset = open_dataset("digits")
     head = Head(name="out", task="classification", activation="probabilities", labels=dataset.labels)
-    spec = ModelSpec(name="small", input_shape=(8, 8, 1), heads=(head,), preprocessing=Preprocessing(color="gray"))
+    spec = one_input(name="small", input_shape=(8, 8, 1), heads=(head,), preprocessing=Preprocessing(color="gray"))
     model = digits_cnn(spec, dataset)
     manifest = manifest_for(spec, recipe={"step": "train"}, dataset="digits")
     plain = save_keras(model, folder / "plain.keras", manifest)

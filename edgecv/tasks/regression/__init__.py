@@ -1,0 +1,5 @@
+"""One or several values for each sample."""
+
+from edgecv.tasks.regression.task import Regression, RegressionTask
+
+__all__ = ["Regression", "RegressionTask"]
