@@ -41,6 +41,12 @@ class LocalisationTraining:
         """Return the class, int64 (), and the box in input coordinates, float32 (4,)."""
         return np.asarray(truth.class_id[0], np.int64), coding.encoded(truth.xyxy[0], self.settings, frame)
 
+    def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
+        """Return samples / (classes * samples of the class), float32 (classes,); 0 for a class without samples."""
+        counts = np.bincount([int(truth.class_id[0]) for truth in truths], minlength=self.classes)
+        weights = len(truths) / (len(counts) * np.maximum(counts, 1))
+        return np.where(counts > 0, weights, 0.0).astype(np.float32)
+
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
         """Return `class_weight * cross-entropy + box_weight * box loss`, means over the batch.
 

@@ -122,6 +122,14 @@ def test_gradients_reach_both_outputs_and_are_finite() -> None:
             assert np.abs(gradient.numpy()).max() > 0
 
 
+def test_balanced_weights_make_every_class_count_alike() -> None:
+    truths = [Objects(np.array([[0, 0, 1, 1]]), np.array([index])) for index in (0, 0, 0, 1)]
+    weights = Localisation().training(_head()).class_weights(truths)
+    assert weights is not None
+    assert weights == pytest.approx([4 / 9, 4 / 3, 0])
+    assert weights.dtype == np.float32
+
+
 def test_every_sample_comes_once() -> None:
     order = Localisation().training(_head()).order([None] * 30, np.random.default_rng(0))
     assert sorted(order.tolist()) == list(range(30))
