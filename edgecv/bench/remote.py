@@ -83,8 +83,7 @@ class DevicePredictor(Predictor):
             DataError: The number of tensors or a shape is wrong, or a value is not finite.
             DeviceError: The device failed.
         """
-        if len(tensors) != len(self.inputs):
-            raise DataError(f"the model takes {len(self.inputs)} inputs, got {len(tensors)}")
+        tensors = self.in_file_order(tensors)
         for tensor, info in zip(tensors, self.inputs, strict=True):
             if tuple(tensor.shape[1:]) != info.shape[1:]:
                 raise DataError(f"input '{info.name}' takes shape {info.shape}, got {tuple(tensor.shape)}")

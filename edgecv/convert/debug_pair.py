@@ -19,6 +19,7 @@ from edgecv.data import Dataset
 from edgecv.graphs import read_tflite
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.boundary import output_names
+from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.manifest import Manifest, Provenance
 from edgecv.values.profiles import CalibrationRecipe
 
@@ -46,17 +47,19 @@ def draft(
         The paths of the float32 and of the int8 file.
 
     Raises:
-        UnsupportedModelError: The model has a dynamic shape or several inputs.
+        UnsupportedModelError: The model has a dynamic shape.
         ConversionError: The converter or the quantiser failed.
         DataError: An activation is not finite.
     """
     spec, frozen = source.require_spec(), freeze(source.model)
     plain = tflite.convert_float(frozen, "float32")
-    inputs, total = samples.calibration_inputs(dataset, calibration, spec, seed)
+    given, total = samples.calibration_inputs(dataset, calibration, spec, seed)
+    places = bind_inputs(spec, frozen.input_names, spec.name)
+    inputs = (in_order(sample, places) for sample in given)
     layers = ranges.tensor_layers(plain, source.model)
     found = ranges.observe(plain, inputs, calibration, reporter=reporter, total=total, layers=layers)
-    if spec.input_range is not None:
-        found[ranges.input_index(plain)] = spec.input_range
+    known = in_order([only.range for only in spec.inputs], places)
+    found |= {i: one for i, one in zip(ranges.input_indices(plain), known, strict=True) if one is not None}
     per_channel = calibration.granularity == "per_channel"
     stored = ranges.quantize(plain, found, io_dtype="int8", per_channel=per_channel, name=spec.name)
     paths = folder / "float32.tflite", folder / "int8.tflite"

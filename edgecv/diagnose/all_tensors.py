@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ class AllTensors:
     """An interpreter on the CPU that keeps every tensor.
 
     Args:
-        path: A `.tflite` with one input.
+        path: A `.tflite`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,18 +29,22 @@ class AllTensors:
             experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]
+        self._inputs = self._interpreter.get_input_details()
         self._scales = {d["index"]: d["quantization_parameters"] for d in self._interpreter.get_tensor_details()}
 
-    def run(self, sample: Array) -> None:
-        """Run on one sample, float32 with batch 1 in real units."""
-        index, dtype = self._input["index"], self._input["dtype"]
-        if dtype != np.float32:
-            scale, zero = self._scale(index)
-            limits = np.iinfo(dtype)
-            sample = np.clip(np.round(sample / scale) + zero, limits.min, limits.max).astype(dtype)
-        self._interpreter.set_tensor(index, sample)
+    def run(self, sample: Sequence[Array]) -> None:
+        """Run on one sample: a float32 tensor with batch 1 in real units for each input of the file, in its order."""
+        for details, values in zip(self._inputs, sample, strict=True):
+            self._interpreter.set_tensor(details["index"], self._stored(values, details))
         self._interpreter.invoke()
+
+    def _stored(self, values: Array, details: Any) -> Array:
+        if details["dtype"] == np.float32:
+            return values
+        scale, zero = self._scale(details["index"])
+        limits = np.iinfo(details["dtype"])
+        stored: Array = np.clip(np.round(values / scale) + zero, limits.min, limits.max).astype(details["dtype"])
+        return stored
 
     def value(self, index: int) -> Array:
         """Return a tensor in real units, float64."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,12 @@ MARGIN = 4.0
 
 
 def audit_float16(
-    file: Path, inputs: Iterable[np.ndarray], *, margin: float = MARGIN, source: str = "", reporter: Reporter = QUIET
+    file: Path,
+    inputs: Iterable[Sequence[np.ndarray]],
+    *,
+    margin: float = MARGIN,
+    source: str = "",
+    reporter: Reporter = QUIET,
 ) -> Float16Audit:
     """Run a model on the CPU in float32 and list the tensors that come near float16's limit.
 
@@ -31,7 +36,7 @@ def audit_float16(
 
     Args:
         file: A `.tflite`.
-        inputs: Preprocessed samples, float32 with batch 1.
+        inputs: Preprocessed samples, a float32 tensor with batch 1 for each input of the file.
         margin: At least 1; see `MARGIN`.
         source: What the samples are, for the result.
 

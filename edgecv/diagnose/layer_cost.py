@@ -23,10 +23,11 @@ from edgecv.diagnose import remedies
 from edgecv.diagnose.layer_noise import Sums
 from edgecv.diagnose.quantised_layers import QuantisedLayer, match
 from edgecv.diagnose.rounding import Edit, rounded
+from edgecv.evaluate import drop_between
 from edgecv.graphs import read_tflite
-from edgecv.tasks.paired import drop_between
-from edgecv.values.evaluation import Drop, HeadEvaluation
+from edgecv.values.evaluation import HeadEvaluation
 from edgecv.values.kind import Kind
+from edgecv.values.scores import Drop
 
 Array = np.ndarray[Any, Any]
 ENOUGH = 0.8
@@ -113,7 +114,7 @@ class _Outcome:
 def layer_costs(
     float_file: Path,
     int8_file: Path,
-    inputs: Sequence[Array],
+    inputs: Sequence[Sequence[Array]],
     judge: Judge,
     *,
     top: int = 5,
@@ -124,7 +125,7 @@ def layer_costs(
     Args:
         float_file: The float32 .tflite that it was made from.
         int8_file: An int8 .tflite of edgecv.
-        inputs: Preprocessed samples, float32 with batch 1.
+        inputs: Preprocessed samples, a float32 tensor with batch 1 for each input of the file.
         judge: Turns the answers to all of them into figures; the first head's decide.
         top: Layers for which remedies are tried and the gain in float is measured.
         reporter: Told of each variant that was run.
@@ -153,7 +154,7 @@ def layer_costs(
             costs[i], edits[i] = _examined(replace(costs[i], regained=regained), matched.layers[i], bench, plain)
             advance()
     return Ranking(
-        metric=plain.figures.metric,
+        metric=plain.figures.metric.name,
         value=plain.figures.value,
         int8_value=_measured(int8_file, inputs, judge).value,
         simulated=everything.figures.value,
@@ -168,7 +169,7 @@ def layer_costs(
 def dearest(
     float_file: Path,
     int8_file: Path,
-    inputs: Sequence[Array],
+    inputs: Sequence[Sequence[Array]],
     judge: Judge,
     *,
     among: Collection[str],
@@ -216,14 +217,14 @@ def beside(cost: LayerCost) -> tuple[float, float]:
 class _Bench:
     """Runs variants of one file on the same samples."""
 
-    def __init__(self, data: bytes, inputs: Sequence[Array], judge: Judge) -> None:
+    def __init__(self, data: bytes, inputs: Sequence[Sequence[Array]], judge: Judge) -> None:
         self.data, self.inputs, self._judge = data, inputs, judge
         self.graph = read_tflite(data)
 
     def run(self, edits: Iterable[Edit]) -> _Outcome:
         data = rounded(self.data, edits)
         outputs = read_tflite(data).outputs
-        rows = list(float_pass.look(data, self.inputs, outputs, lambda index, values: values.reshape(1, -1).copy()))
+        rows = list(float_pass.look(data, self.inputs, outputs, lambda index, values: values.copy()))
         answers = [np.concatenate(column) for column in zip(*rows, strict=True)]
         if not all(np.isfinite(answer).all() for answer in answers):
             raise DataError("a variant of the network answers NaN or infinity", hint="check the data and weights")
@@ -270,10 +271,8 @@ def _excuse(cost: LayerCost, n: int) -> str:
     return f"costs nothing alone, {beside:.4g} beside the other layers" if beside > 0 else cost.reason
 
 
-def _measured(int8_file: Path, inputs: Sequence[Array], judge: Judge) -> HeadEvaluation:
+def _measured(int8_file: Path, inputs: Sequence[Sequence[Array]], judge: Judge) -> HeadEvaluation:
     with runtime.load(int8_file) as predictor:
-        rows = [predictor.run([sample]) for sample in inputs]
-    answers = [
-        np.concatenate([np.asarray(out, np.float32).reshape(1, -1) for out in c]) for c in zip(*rows, strict=True)
-    ]
+        rows = [predictor.run([sample[place] for place in predictor.bound_inputs]) for sample in inputs]
+    answers = [np.concatenate([np.asarray(out, np.float32) for out in column]) for column in zip(*rows, strict=True)]
     return judge(answers)[0]

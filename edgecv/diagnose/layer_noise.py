@@ -53,14 +53,14 @@ class _Pair:
 
 
 def layer_noise(
-    float_file: Path, int8_file: Path, inputs: Iterable[Array], *, total: int, reporter: Reporter = QUIET
+    float_file: Path, int8_file: Path, inputs: Iterable[Sequence[Array]], *, total: int, reporter: Reporter = QUIET
 ) -> tuple[LayerNoise, ...]:
     """Run both files on the same inputs, operator by operator, and compare what each layer gives.
 
     Args:
         float_file: A float32 .tflite of edgecv.
         int8_file: An int8 .tflite of the same model.
-        inputs: Preprocessed samples, float32 with batch 1.
+        inputs: Preprocessed samples, a float32 tensor with batch 1 for each input of the file.
         total: Their number, for the progress bar.
         reporter: Told of each sample.
 

@@ -54,7 +54,7 @@ class Seen:
     high: Array
 
 
-def observe(data: bytes, inputs: Sequence[Array], tensors: Sequence[int]) -> dict[int, Seen]:
+def observe(data: bytes, inputs: Sequence[Sequence[Array]], tensors: Sequence[int]) -> dict[int, Seen]:
     """Run the float file and return what some of its activations look like, by tensor index."""
     found: dict[int, Seen] = {}
     for row in float_pass.look(data, inputs, tensors, lambda index, values: _seen(values)):

@@ -14,6 +14,7 @@ from edgecv.runtime.image import preprocess_batch
 from edgecv.runtime.reading import frame_for
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.registry import task_of
+from edgecv.values.binding import bind_outputs
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Drop
 from edgecv.values.specs import Head, ModelSpec
@@ -60,7 +61,7 @@ class Samples(Protocol):
 
 
 Judge = Callable[[Sequence[Array]], tuple[HeadEvaluation, ...]]
-"""From the answers of every output that a head reads, float32 (n, …) in the order of `ModelSpec.outputs`, to figures."""
+"""From a model's answers, float32 (n, …) per output in the model's order, to figures, one per head."""
 
 
 def evaluate(
@@ -111,22 +112,35 @@ def evaluate(
     )
 
 
-def judge_of(spec: ModelSpec, split: Samples, dataset_name: str, *, targets: Sequence[Target] | None = None) -> Judge:
+def judge_of(
+    spec: ModelSpec,
+    split: Samples,
+    dataset_name: str,
+    *,
+    outputs: Sequence[str],
+    targets: Sequence[Target] | None = None,
+) -> Judge:
     """Return what turns a model's answers to all samples of a split into figures, one per head.
 
     Arguments and errors are those of `evaluate`; what is wrong with the request is found here, and what is wrong with
     answers when they are judged.
+
+    Args:
+        spec: The model's contract.
+        split: The samples.
+        dataset_name: For messages.
+        outputs: Names of the model's outputs, in its order.
+        targets: As for `evaluate`.
     """
     columns = _columns(spec, split, dataset_name, targets)
+    bound = bind_outputs(spec, outputs, spec.name)
     truths = [[column[i] for i in range(len(split))] for column in columns]
     frames = [frame_for(split.sample(i), spec) for i in range(len(split))]
 
     def judge(answers: Sequence[Array]) -> tuple[HeadEvaluation, ...]:
-        left, found = list(answers), []
-        for head, truth in zip(spec.heads, truths, strict=True):
-            own, left = left[: len(head.outputs)], left[len(head.outputs) :]
-            found.append(_scored(head, task_of(head).judge(truth, own, head, frames)))
-        return tuple(found)
+        own = [[answers[place] for place in places] for places in bound]
+        rows = zip(spec.heads, truths, own, strict=True)
+        return tuple(_scored(head, task_of(head).judge(truth, given, head, frames)) for head, truth, given in rows)
 
     return judge
 

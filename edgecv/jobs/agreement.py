@@ -11,9 +11,10 @@ import numpy as np
 
 from edgecv.bench.remote import DevicePredictor
 from edgecv.core.errors import EdgecvError
-from edgecv.runtime import open_session, preprocess
+from edgecv.runtime import open_session, preprocess_sample
+from edgecv.runtime.golden import sample_of
 from edgecv.runtime.tensors import to_stored
-from edgecv.values.manifest import TensorInfo, unpack_array
+from edgecv.values.manifest import TensorInfo
 
 Array = np.ndarray[Any, Any]
 
@@ -69,9 +70,13 @@ def compare(file: Path, there: DevicePredictor, *, samples: int = RANDOM_SAMPLES
 def _inputs(there: DevicePredictor, samples: int, seed: int) -> list[list[Array]]:
     rng = np.random.default_rng(seed)
     goldens = there.manifest.golden if there.manifest is not None else ()
-    info = there.inputs[0]
-    kept = [[to_stored(preprocess(unpack_array(golden.image), there.spec), info)] for golden in goldens]
+    kept = [_stored(sample_of(golden), there) for golden in goldens]
     return kept + [[_random(each, rng) for each in there.inputs] for _ in range(samples)]
+
+
+def _stored(sample: list[Array], there: DevicePredictor) -> list[Array]:
+    tensors = there.in_file_order(preprocess_sample(sample, there.spec))
+    return [to_stored(tensor, info) for tensor, info in zip(tensors, there.inputs, strict=True)]
 
 
 def _random(info: TensorInfo, rng: np.random.Generator) -> Array:

@@ -32,7 +32,6 @@ from edgecv.jobs import models
 from edgecv.jobs.compress_recipe import METHODS, CompressionRecipe, Request, check, request_of
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.journal import Journal, read_record, write_record
-from edgecv.values.evaluation import LOWER_IS_BETTER
 
 SPLIT = "validation"
 """What steps are judged on: the test split stays unseen until a report is made."""
@@ -190,7 +189,7 @@ class Session:
             source=str(self._source.path),
             path=str(self._out),
             finished=self._finished,
-            metric=self._before.metric,
+            metric=self._before.metric.name,
             split=SPLIT,
             n=self._before.n,
             before=self._before.value,
@@ -230,7 +229,7 @@ class Session:
         result = METHODS[method].run(before, request, out, self._reporter)
         found = self._evaluated(out, None)
         drop = drop_between(self._before, found)
-        unit = 1.0 if self._before.metric in LOWER_IS_BETTER else 100.0
+        unit = 100.0 if self._before.metric.is_share else 1.0
         report = StepReport(
             method=method, settings=plain(request), path=str(out), sha256=sha256(out),
             size_bytes=out.stat().st_size, value=found.value, drop=unit * drop.value,

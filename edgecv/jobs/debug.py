@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from edgecv.calibration import select
+from edgecv.convert.check.samples import file_inputs
 from edgecv.convert.debug_pair import draft
 from edgecv.core import files
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.data import Dataset
+from edgecv.data import Dataset, Split, fitted
 from edgecv.diagnose.layer_cost import Judge, Ranking, layer_costs
 from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
 from edgecv.evaluate.evaluating import judge_of
 from edgecv.jobs import models
 from edgecv.jobs.evaluate import is_keras, open_artifact
 from edgecv.report import debug_page
-from edgecv.runtime.image import preprocess
 from edgecv.values import profiles
 from edgecv.values.profiles import CalibrationRecipe
 from edgecv.values.specs import ModelSpec
@@ -51,11 +51,15 @@ class Debugged:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Some samples of a split, stratified: what is right for them, and the network's inputs."""
+    """Some samples of a split, stratified.
 
-    name: str
-    targets: tuple[Array, ...]
-    inputs: tuple[Array, ...]
+    Attributes:
+        split: They alone.
+        inputs: The network's input tensors for each, in the file's order.
+    """
+
+    split: Split
+    inputs: tuple[list[Array], ...]
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -134,15 +138,22 @@ def _drafted(
 def _samples(float_file: Path, data: str | None, count: int) -> tuple[Labelled, Callable[[], Judge]]:
     with open_artifact(float_file) as predictor:
         spec, manifest = predictor.spec, predictor.manifest
-    dataset = models.open_data(data, manifest)
-    chosen = labelled(dataset, spec, count)
-    return chosen, lambda: judge_of(spec, chosen, dataset.name, targets=dataset.targets)
+        inputs, outputs = ([info.name for info in side] for side in (predictor.inputs, predictor.outputs))
+    dataset = fitted(models.open_data(data, manifest), spec)
+    chosen = labelled(dataset, spec, count, inputs=inputs)
+    return chosen, lambda: judge_of(spec, chosen.split, dataset.name, targets=dataset.targets, outputs=outputs)
 
 
-def labelled(dataset: Dataset, spec: ModelSpec, samples: int) -> Labelled:
-    """Return samples of the validation split, as evenly over the classes as they last."""
+def labelled(dataset: Dataset, spec: ModelSpec, samples: int, *, inputs: Sequence[str]) -> Labelled:
+    """Return samples of the validation split, as evenly over the classes as they last.
+
+    Args:
+        dataset: As the model takes it.
+        spec: The model's contract.
+        samples: How many.
+        inputs: Names of the model's inputs, in its order.
+    """
     split = dataset.split("validation")
     recipe = CalibrationRecipe(name="debug", title="Samples that layers are compared on", count=samples)
-    indices = select(split.strata, recipe, seed=0)
-    inputs = tuple(preprocess(split.image(int(index)), spec) for index in indices)
-    return Labelled(split.name, tuple(target[indices] for target in split.targets), inputs)
+    chosen = split.take(select(split.strata, recipe, seed=0))
+    return Labelled(chosen, tuple(file_inputs(chosen, spec, inputs)))

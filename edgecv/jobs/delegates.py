@@ -7,18 +7,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edgecv.convert.check.samples import file_inputs
 from edgecv.core.errors import EdgecvError, PartialAccelerationError
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.data import Dataset
+from edgecv.data import Dataset, fitted
 from edgecv.diagnose.float16 import audit_float16
 from edgecv.graphs import read_graph
 from edgecv.runtime.container import read_manifest, sniff
-from edgecv.runtime.image import preprocess, preprocess_batch
+from edgecv.runtime.golden import sample_of
+from edgecv.runtime.image import preprocess_sample
 from edgecv.targets import inspect
 from edgecv.targets.gpu import APART, STRIDED, is_known_wrong
 from edgecv.targets.layers import layer_names
+from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.inspection import Float16Audit, OpVerdict
-from edgecv.values.manifest import Manifest, unpack_array
+from edgecv.values.manifest import Manifest
 from edgecv.values.specs import ModelSpec
 
 SHOWN = 8
@@ -89,15 +94,22 @@ def audit(
     file: Path, spec: ModelSpec, dataset: Dataset, split: str, *, samples: int = SAMPLES, reporter: Reporter = QUIET
 ) -> Float16Audit:
     """Hold a file's activations against float16's range, on the first samples of a split."""
-    held = dataset.split(split)
-    inputs = (preprocess_batch([held.image(i)], spec) for i in range(min(samples, len(held))))
+    held = fitted(dataset, spec).split(split)
+    inputs = file_inputs(held.take(np.arange(min(samples, len(held)))), spec, _input_names(file))
     return audit_float16(file, inputs, source=f"{dataset.name} ({split})", reporter=reporter)
 
 
 def audit_golden(file: Path, manifest: Manifest, *, reporter: Reporter = QUIET) -> Float16Audit:
     """Hold a file's activations against float16's range, on the inputs of its golden vectors."""
-    inputs = (preprocess(unpack_array(golden.image), manifest.spec) for golden in manifest.golden)
+    places = bind_inputs(manifest.spec, _input_names(file), str(file))
+    tensors = (preprocess_sample(sample_of(golden), manifest.spec) for golden in manifest.golden)
+    inputs = (in_order(sample, places) for sample in tensors)
     return audit_float16(file, inputs, source="golden inputs", reporter=reporter)
+
+
+def _input_names(file: Path) -> list[str]:
+    graph = read_graph(file)
+    return [graph.tensors[index].name for index in graph.inputs]
 
 
 def left_out(file: Path) -> str:

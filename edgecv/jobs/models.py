@@ -15,6 +15,7 @@ from edgecv.core.files import remove_partials, sha256
 from edgecv.data import Dataset
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.modelio import LoadedModel, load_keras, save_keras
+from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
 from edgecv.values.profiles import read_toml
 from edgecv.values.specs import ModelSpec
@@ -140,7 +141,7 @@ def save(model: Any, out: Path, manifest: Manifest, done: Any, *, force: bool) -
         variant=manifest.spec.variant,
         parameters=int(model.count_params()),
         split="validation",
-        metric=manifest.spec.head.metric,
+        metric=task_of(manifest.spec.head).metric.name,
         value=done.best_value,
         epochs=len(done.history),
         best_epoch=done.best_epoch + 1,

@@ -20,6 +20,7 @@ from edgecv.evaluate import KerasPredictor, evaluate
 from edgecv.jobs import models
 from edgecv.jobs.stopwatch import stopwatch
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
+from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
 from edgecv.zoo.profiling import profile
 
@@ -235,7 +236,8 @@ def _finished(job: _Job, made: Any, recipe: Any, **more: Any) -> SlimResult:
     costs = [_cost(job, model) for model in (job.loaded.model, made)]
     return SlimResult(
         path=str(job.out), name=job.parent.spec.name, way=job.way, asked=job.asked, split="validation",
-        metric=job.parent.spec.head.metric, n=len(job.dataset.split("validation")), before=costs[0], after=costs[1],
+        metric=task_of(job.parent.spec.head).metric.name, n=len(job.dataset.split("validation")),
+        before=costs[0], after=costs[1],
         size_bytes=job.out.stat().st_size, sha256=sha256(job.out), **more,
     )  # fmt: skip
 

@@ -105,14 +105,30 @@ class TrainingTask(Protocol):
 class Task(Protocol):
     """What a head is for. See the module; `BaseTask` has what most tasks share."""
 
-    name: str
-    metric: Metric
-    #: Kinds of truth, by the task of a data set's target, that this task reads; its own name first.
-    reads: Tuple[str, ...]
-    #: How many outputs a head has.
-    outputs: int
-    #: Whether labels belong to units of an output, so that a data set's classes size the network.
-    labelled: bool
+    @property
+    def name(self) -> str:
+        """What a spec calls it."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """What its answers are judged by."""
+        ...
+
+    @property
+    def reads(self) -> Tuple[str, ...]:
+        """Kinds of truth, by the task of a data set's target, that it reads; its own first."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a head has."""
+        ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels belong to units of an output, so that a data set's classes size the network."""
+        ...
 
     def settings(self, head: Head) -> Any:
         """Return the head's settings as the task's own type. Raises ConfigError for an unknown key or a wrong value."""

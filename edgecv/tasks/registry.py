@@ -7,7 +7,7 @@ from typing import Tuple
 from edgecv.core.registry import Registry
 from edgecv.tasks.classification import ClassificationTask
 from edgecv.tasks.embedding import EmbeddingTask, VerificationTask
-from edgecv.tasks.localisation import LocalisationTask
+from edgecv.tasks.localisation import Localisation
 from edgecv.tasks.multilabel import MultilabelTask
 from edgecv.tasks.protocol import Task
 from edgecv.tasks.regression import RegressionTask
@@ -19,7 +19,7 @@ _ALL: Tuple[Task, ...] = (
     ClassificationTask(),
     MultilabelTask(),
     RegressionTask(),
-    LocalisationTask(),
+    Localisation(),
     SegmentationTask(),
     EmbeddingTask(),
     VerificationTask(),

@@ -63,7 +63,7 @@ def moves(how: Augmentation, size: tuple[int, int], count: int, rng: np.random.G
     source[:, 1, 0], source[:, 1, 1], source[:, 1, 2] = -sin, cos - sin * slant, how.shift * draw[3]
     source[:, 2, 2] = 1.0
     to_centre, back = _shifted(-size[1] / 2, -size[0] / 2), _shifted(size[1] / 2, size[0] / 2)
-    found = np.linalg.inv(back @ source @ to_centre)
+    found: Matrices = np.linalg.inv(back @ source @ to_centre).astype(np.float64)
     if how.flip:
         mirrored = rng.random(count) < 0.5
         found[mirrored] = np.array([[-1.0, 0.0, size[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ found[mirrored]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 Arrays = tuple[npt.NDArray[Any], ...]
-"""Inputs: float32 (n, …), one per input of the model. Targets: the tensors that each head's task encodes, one head after
-the other."""
+"""Inputs: float32 (n, …), one per input of the model. Targets: the tensors that the task of each head encodes, head by
+head."""
 
 Batch = tuple[Arrays, Arrays]
 

@@ -210,6 +210,6 @@ def upgraded(document: Mapping[str, Any], outputs: Sequence[str] = ()) -> Dict[s
         only = {"name": "image" if settings else "features", "shape": found.pop("input_shape")}
         found["inputs"] = [{**only, "preprocessing": settings} if settings else only]
         heads = [{key: value for key, value in head.items() if key != "metric"} for head in found.get("heads", ())]
-        named = list(outputs[: len(heads)]) or [None] * len(heads)
-        found["heads"] = [{**head, "outputs": [name]} if name else head for head, name in zip(heads, named)]
+        named = [[name] for name in outputs[: len(heads)]]
+        found["heads"] = [{**head, "outputs": name} for head, name in zip(heads, named)] if named else heads
     return found

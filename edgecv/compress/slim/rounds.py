@@ -25,7 +25,7 @@ from edgecv.data.matching import match_targets
 from edgecv.modelio.env import seed_everything
 from edgecv.train.batches import Samples
 from edgecv.train.loop import Hooks
-from edgecv.train.losses import model_loss
+from edgecv.train.losses import Heads
 from edgecv.train.recipe_files import default_recipe
 from edgecv.train.recipes import TrainRecipe, check, fine_tuning
 from edgecv.train.state import Epoch, fingerprint, weights_digest
@@ -266,12 +266,13 @@ def importance(known: Dependencies, spec: ModelSpec, dataset: Dataset, recipe: S
     def batches() -> Iterator[tuple[Any, tuple[Any, ...]]]:
         for first in range(0, len(chosen), SCORING_BATCH):
             rows = chosen[first : first + SCORING_BATCH]
-            yield samples.inputs(rows), tuple(target[rows] for target in samples.targets)
+            inputs, targets = samples.batch(rows)
+            yield inputs[0], targets
 
     if recipe.score == "similarity":
         return scores.similarity_scores(known, batches)
-    loss = model_loss(spec, replace(recipe, label_smoothing=0.0), class_weights=None)
-    return scores.taylor_scores(known, batches, loss)
+    heads = Heads(build(known.graph), spec, replace(recipe, label_smoothing=0.0))
+    return scores.taylor_scores(known, batches, heads.loss)
 
 
 def _report_unscored(known: Dependencies, found: Array, recipe: SlimRecipe, reporter: Reporter) -> None:

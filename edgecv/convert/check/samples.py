@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgecv.calibration import select
-from edgecv.data import Dataset, fitted
+from edgecv.data import Dataset, Split, fitted
 from edgecv.runtime.image import preprocess_sample
+from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.profiles import CalibrationRecipe
 from edgecv.values.specs import InputSpec, ModelSpec
 
@@ -30,6 +31,12 @@ def calibration_inputs(
     split = fitted(dataset, spec).split("train")
     chosen = select(split.strata, recipe, seed, sample=split.image)
     return (preprocess_sample(split.sample(int(i)), spec) for i in chosen), len(chosen)
+
+
+def file_inputs(split: Split, spec: ModelSpec, names: Sequence[str]) -> Iterator[list[Array]]:
+    """Yield each sample's input tensors, float32 with batch 1, in the order of a model whose inputs have `names`."""
+    places = bind_inputs(spec, names, spec.name)
+    return (in_order(preprocess_sample(split.sample(i), spec), places) for i in range(len(split)))
 
 
 def check_samples(dataset: Dataset | None, spec: ModelSpec, seed: int) -> list[tuple[Array, ...]]:

@@ -42,7 +42,8 @@ def look(
 
     Args:
         data: A .tflite.
-        inputs: Samples, a tensor for each of the file's inputs, in its order; taken as they are needed, two a worker ahead.
+        inputs: Samples, a tensor for each of the file's inputs, in its order; taken as they are needed, two a
+            worker ahead.
         tensors: Indices, of the input or of what operators write, in the order of `see`'s calls.
         see: Called with an index and the values, in worker threads, for several samples at once. The values are
             a view that the next sample overwrites. An exception ends the pass, and is raised for the first sample in

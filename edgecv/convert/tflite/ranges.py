@@ -19,7 +19,7 @@ squared differences and a sum), a ReLU CNN and MobileNetV2:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ Range = tuple[float, float]
 
 def observe(
     data: bytes,
-    inputs: Iterable[Array],
+    inputs: Iterable[Sequence[Array]],
     recipe: CalibrationRecipe,
     *,
     reporter: Reporter,

@@ -99,7 +99,7 @@ def _up(ladder: Steps, out: Path) -> Climb:
     base = ladder.baseline
     return Climb(
         path=str(out), chosen=best.step if best else "", passed=stopped == "passed", stopped=stopped,
-        max_drop=ladder.request.max_drop, unit=ladder.unit, metric=base.metric, baseline=base.value,
+        max_drop=ladder.request.max_drop, unit=ladder.unit, metric=base.metric.name, baseline=base.value,
         dataset=base.dataset, split=base.split, n=base.n, trials=tuple(trials),
     )  # fmt: skip
 

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from edgecv import convert
+from edgecv.convert.check.samples import file_inputs
 from edgecv.convert.tflite.int16 import KERNELS
 from edgecv.convert.tflite.mixed import CONVERSIONS
 from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.core.progress import Reporter
-from edgecv.data import Dataset
+from edgecv.data import Dataset, fitted
 from edgecv.diagnose.layer_cost import LayerCost, beside, dearest
 from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
 from edgecv.diagnose.quantised_layers import layers_of
@@ -23,7 +26,8 @@ from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models
 from edgecv.jobs.debug import labelled
 from edgecv.modelio import LoadedModel
-from edgecv.runtime.image import preprocess
+from edgecv.modelio.boundary import input_names, output_names
+from edgecv.tasks.registry import task_of
 from edgecv.zoo.profiling import profile
 
 SPLIT = "validation"
@@ -138,9 +142,10 @@ def _reference(loaded: LoadedModel, plan: artifacts.Plan, dataset: Dataset, out:
 def _by_noise(
     loaded: LoadedModel, reference: Path, file: Path, dataset: Dataset, reporter: Reporter
 ) -> tuple[str, ...]:
-    split, spec = dataset.split(SPLIT), models.require_manifest(loaded).spec
+    spec = models.require_manifest(loaded).spec
+    split = fitted(dataset, spec).split(SPLIT)
     count = min(NOISE_SAMPLES, len(split))
-    inputs = (preprocess(split.image(index), spec) for index in range(count))
+    inputs = file_inputs(split.take(np.arange(count)), spec, input_names(loaded.model))
     layers = layer_noise(reference, file, inputs, total=count, reporter=reporter)
     return tuple(layer.layer for layer in sorted(layers, key=_lost, reverse=True))
 
@@ -161,13 +166,15 @@ def _by_metric(
     reporter: Reporter,
 ) -> Ranked:
     spec = models.require_manifest(loaded).spec
-    chosen = labelled(dataset, spec, allowed.samples)
-    judge = judge_of(spec, chosen, dataset.name, targets=dataset.targets)
+    dataset = fitted(dataset, spec)
+    chosen = labelled(dataset, spec, allowed.samples, inputs=input_names(loaded.model))
+    names = output_names(loaded.model)
+    judge = judge_of(spec, chosen.split, dataset.name, targets=dataset.targets, outputs=names)
     try:
         costs = dearest(reference, file, chosen.inputs, judge, among=noisy[: allowed.layers], reporter=reporter)
     except (UnsupportedModelError, DataError) as error:
         return Ranked(layers=noisy, by="noise", reason=f"layers cannot be rounded one at a time: {error.message}")
-    return merged(costs, noisy, metric=spec.head.metric, samples=len(chosen))
+    return merged(costs, noisy, metric=task_of(spec.head).metric.name, samples=len(chosen))
 
 
 def merged(costs: Sequence[LayerCost], noisy: Sequence[str], *, metric: str, samples: int) -> Ranked:

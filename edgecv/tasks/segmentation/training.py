@@ -29,14 +29,16 @@ class SegmentationTraining:
         logits: Whether the outputs are logits; else probabilities.
         ignore_index: Of the truths; None when every pixel counts.
         dice_weight: Share of the soft Dice loss, 0..1.
-        class_weights: Of the cross-entropy; empty weighs all alike.
+        weights: Of the classes in the cross-entropy; empty weighs all alike.
+        classes: Labels of the head.
         binary: Whether two labels share one channel where an output has one.
     """
 
     logits: bool
     ignore_index: Optional[int]
     dice_weight: float
-    class_weights: Tuple[float, ...]
+    weights: Tuple[float, ...]
+    classes: int
     binary: bool
 
     @classmethod
@@ -59,9 +61,22 @@ class SegmentationTraining:
             logits=head.activation == "logits",
             ignore_index=settings.ignore_index,
             dice_weight=settings.dice_weight,
-            class_weights=weights,
+            weights=weights,
+            classes=len(head.labels),
             binary=len(head.labels) == 2,
         )
+
+    def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
+        """Return pixels / (classes * pixels of the class), float32, so that every class counts alike; 0 without any."""
+        counts = np.zeros(self.classes, np.int64)
+        for truth in truths:
+            counts += np.bincount(self._known(truth), minlength=self.classes)
+        weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        return np.where(counts > 0, weights, 0.0).astype(np.float32)
+
+    def _known(self, truth: Any) -> Array:
+        labels = np.asarray(truth).reshape(-1)
+        return labels if self.ignore_index is None else labels[labels != self.ignore_index]
 
     @property
     def targets(self) -> Tuple[TensorSpec, ...]:
@@ -86,7 +101,7 @@ class SegmentationTraining:
         labels = _at_size(targets[0], logs)
         total = 0.0
         if self.dice_weight < 1.0:
-            weights = options.class_weights if options.class_weights is not None else self.class_weights
+            weights = options.class_weights if options.class_weights is not None else self.weights
             total += (1.0 - self.dice_weight) * _cross_entropy(tf, labels, logs, options.label_smoothing, weights)
         if self.dice_weight > 0.0:
             total += self.dice_weight * _dice_loss(tf, labels, tf.exp(logs))

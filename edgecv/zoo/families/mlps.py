@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgecv.modelio import env
-from edgecv.values.specs import Head, Preprocessing
+from edgecv.values.specs import Activation, Head, Preprocessing
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels, notes
@@ -89,13 +89,9 @@ LINEAR = (("output", "linear"),)
 DENSE_PAIR = "dense layers are FULLY_CONNECTED everywhere; feature vectors are fed as float32, as they are"
 
 
-def _head(task: Any, names: tuple[str, ...], *, name: str = "output") -> Head:
-    activation, metric = {
-        "classification": ("probabilities", "top1"),
-        "multilabel": ("probabilities", "exact_match"),
-        "regression": ("linear", "mae"),
-    }[task]
-    return Head(name=name, task=task, activation=activation, labels=names, metric=metric)  # type: ignore[arg-type]
+def _head(task: str, names: tuple[str, ...], *, name: str = "output") -> Head:
+    activation: Activation = "linear" if task == "regression" else "probabilities"
+    return Head(name=name, task=task, activation=activation, labels=names)
 
 
 def _variant(title: str, plan: Plan, name: str, preprocessing: Preprocessing | None = None, **more: Any) -> Variant:
