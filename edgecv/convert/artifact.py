@@ -227,6 +227,13 @@ def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Prov
         seed=job.seed,
         source_sha256=job.source.sha256,
         dataset=earlier.provenance.dataset if earlier else None,
-        dataset_sha256=job.dataset.split("train").sha256 if job.dataset and calibrated else None,
+        dataset_sha256=_samples_sha256(job, earlier, calibrated=calibrated),
         parents=parents,
     )
+
+
+def _samples_sha256(job: Job, earlier: Manifest | None, *, calibrated: bool) -> str | None:
+    """Return the digest of the samples that calibration used; without calibration, of those that training used."""
+    if job.dataset is not None and calibrated:
+        return job.dataset.split("train").sha256
+    return earlier.provenance.dataset_sha256 if earlier else None

@@ -25,7 +25,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import atomic_path, check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.evaluate import drop_between, evaluate
+from edgecv.evaluate import assess, drop_between
 from edgecv.jobs import compress_recipe as compression_recipe
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models
@@ -241,10 +241,7 @@ class Session:
 
     def _evaluated(self, file: Path, spec: Path | None) -> Any:
         with open_predictor(file, EvaluationRequest(spec=spec)) as predictor:
-            return evaluate(
-                predictor, self._data.split(SPLIT), self._data.name, targets=self._data.targets, name=file.name,
-                reporter=self._reporter,
-            )  # fmt: skip
+            return assess(predictor, self._data, SPLIT, name=file.name, reporter=self._reporter)
 
 
 def require_passed(report: CompressionReport) -> None:

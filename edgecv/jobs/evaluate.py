@@ -11,7 +11,7 @@ from edgecv.bench import open_device
 from edgecv.bench.remote import open_on_device
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.evaluate import KerasPredictor, assess
 from edgecv.jobs import delegates, models
 from edgecv.runtime import Predictor
 from edgecv.runtime.container import read_manifest
@@ -128,10 +128,10 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         UnsupportedModelError, DeviceError: The file cannot be run.
     """
     with open_predictor(file, request) as predictor:
-        dataset = models.open_data(request.data, manifest_of(file))
+        manifest = manifest_of(file)
+        dataset, split = models.judged(request.data, manifest, request.split, reporter)
         delegates.remark(predictor, reporter)
         delegates.warn_wrong(file, request.accelerator, reporter)
-        delegates.warn_float16(file, predictor, dataset, request.split, reporter)
-        split = dataset.split(request.split)
-        found = evaluate(predictor, split, dataset.name, targets=dataset.targets, name=file.name, reporter=reporter)
+        delegates.warn_float16(file, predictor, dataset, split, reporter)
+        found = assess(predictor, dataset, split, name=file.name, reporter=reporter)
     return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))

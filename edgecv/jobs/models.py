@@ -10,8 +10,9 @@ from typing import Any
 
 from edgecv import data
 from edgecv.core import codec
-from edgecv.core.errors import ConfigError
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.files import remove_partials, sha256
+from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.modelio import LoadedModel, load_keras, save_keras
@@ -101,13 +102,48 @@ def open_data(uri: str | None, manifest: Manifest | None) -> Dataset:
     Raises:
         ConfigError: No `uri`, and the model was trained on something else.
     """
-    if uri is None:
-        recorded = manifest.provenance.dataset if manifest else None
-        if recorded not in BUNDLED:
-            known = f"the model was trained on '{recorded}'" if recorded else "the model does not say what it is about"
-            raise ConfigError(f"--data is needed: {known}", hint="pass --data npz:PATH or --data folder:PATH")
-        uri = recorded
-    return data.open_divided(uri)
+    return data.open_divided(_recorded(uri, manifest))
+
+
+def _recorded(uri: str | None, manifest: Manifest | None) -> str:
+    if uri is not None:
+        return uri
+    recorded = manifest.provenance.dataset if manifest else None
+    if recorded not in BUNDLED:
+        known = f"the model was trained on '{recorded}'" if recorded else "the model does not say what it is about"
+        raise ConfigError(f"--data is needed: {known}", hint="pass --data npz:PATH or --data folder:PATH")
+    return recorded
+
+
+def judged(uri: str | None, manifest: Manifest | None, split: str, reporter: Reporter) -> tuple[Dataset, str]:
+    """Return the data set that a file is judged on, and the name of the split.
+
+    A source without splits is one split, all of it, unless the model was trained on it: then it is divided as training
+    did, so that a model is not judged on what it has seen.
+
+    Raises:
+        ConfigError: As `open_data` does, or there is no such split.
+    """
+    dataset = data.open_dataset(_recorded(uri, manifest))
+    if split in dataset.splits or set(dataset.splits) != {data.ALL}:
+        return dataset, split
+    divided = _as_trained(dataset, manifest)
+    if divided is not None:
+        return divided, split
+    reporter.info(f"{dataset.name} brings no splits: all {len(dataset.split(data.ALL))} samples are judged")
+    return dataset, data.ALL
+
+
+def _as_trained(dataset: Dataset, manifest: Manifest | None) -> Dataset | None:
+    """Return a data set divided as a model's training did, None when the model was not trained on it."""
+    seen = manifest.provenance.dataset_sha256 if manifest else None
+    if seen is None:
+        return None
+    try:
+        divided = dataset.divided()
+    except DataError:
+        return None
+    return divided if divided.split("train").sha256 == seen else None
 
 
 def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:

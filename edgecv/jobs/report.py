@@ -13,7 +13,7 @@ from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.evaluate import drop_between, evaluate, head_results
+from edgecv.evaluate import assess, drop_between, head_results
 from edgecv.jobs import models
 from edgecv.jobs.baselines import BaselineFile, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, manifest_of, open_predictor
@@ -156,10 +156,7 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         remark = f"{file_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
-        samples = dataset.split(split)
-        evaluation = evaluate(
-            predictor, samples, dataset.name, targets=dataset.targets, name=file_name(file), reporter=reporter
-        )
+        evaluation = assess(predictor, dataset, split, name=file_name(file), reporter=reporter)
         if not getattr(predictor, "is_software_adapter", False):
             return _Answer(evaluation=evaluation)
         where = f"the software adapter {predictor.adapter}, in {predictor.precision or 'an unknown precision'}"

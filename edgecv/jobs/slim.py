@@ -16,7 +16,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.evaluate import KerasPredictor, assess
 from edgecv.jobs import models
 from edgecv.jobs.stopwatch import stopwatch
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
@@ -255,7 +255,5 @@ def plan_path(out: Path) -> Path:
 
 def evaluated(loaded: LoadedModel, dataset: Dataset, *, reporter: Reporter) -> tuple[float, int]:
     """Return the metric of a model on the validation split, and the number of samples."""
-    found = evaluate(
-        KerasPredictor(loaded), dataset.split("validation"), dataset.name, targets=dataset.targets, reporter=reporter
-    )
+    found = assess(KerasPredictor(loaded), dataset, "validation", reporter=reporter)
     return found.value, found.n

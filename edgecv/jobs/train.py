@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from edgecv.jobs.models import (
     state_path,
 )
 from edgecv.modelio import LoadedModel, env, manifest_for
-from edgecv.values.specs import ModelSpec
+from edgecv.tasks.registry import task_of
+from edgecv.values.specs import Head, ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,12 @@ def _untrained(
         return model, spec, recipe, ancestry(loaded)
     entry = zoo.get(str(plan.name))
     size = (plan.input_size, plan.input_size, *entry.input_shape[2:]) if plan.input_size else None
-    first, *others = _head_labels(entry, dataset)
+    first, *others = _head_labels(entry.variant(plan.variant).heads or entry.heads, dataset)
     model, spec = zoo.build(
         entry.name, variant=plan.variant, labels=first, other_labels=others, input_shape=size, width=plan.width,
         weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
     )  # fmt: skip
+    spec = _settled(spec, dataset)
     return model, spec, training.adjusted(_recipe(plan, spec), **changes), ()
 
 
@@ -128,18 +130,23 @@ def _check_no_architecture_options(plan: TrainPlan) -> None:
         )
 
 
-def _head_labels(entry: zoo.ZooEntry, dataset: Dataset) -> list[tuple[str, ...]]:
-    """Return the data's labels for each head: by name when all heads are called like targets, else by position."""
-    by_name = {target.name: target.labels for target in dataset.targets}
-    names = [head.name for head in entry.heads]
-    if all(name in by_name for name in names):
-        return [by_name[name] for name in names]
-    if len(names) != len(dataset.targets):
-        raise ConfigError(
-            f"{entry.name} has the heads {', '.join(names)}, '{dataset.name}' the targets {', '.join(by_name)}",
-            hint="call the targets like the heads: y_<head> in an .npz file",
-        )
-    return [target.labels for target in dataset.targets]
+def _head_labels(heads: Sequence[Head], dataset: Dataset) -> list[tuple[str, ...]]:
+    """Return the data's labels for each head; a head whose task has none of its own gets nothing."""
+    bare = [replace(head, labels=()) for head in heads]
+    chosen = data.match_targets(bare, dataset.targets, dataset=dataset.name)
+    pairs = zip(heads, chosen, strict=True)
+    return [dataset.targets[index].labels if task_of(head).labelled else () for head, index in pairs]
+
+
+def _settled(spec: ModelSpec, dataset: Dataset) -> ModelSpec:
+    """Return a contract whose heads know what the data says of their truths: the index of pixels that do not count."""
+    chosen = data.match_targets(spec.heads, dataset.targets, dataset=dataset.name)
+    heads = []
+    for head, index in zip(spec.heads, chosen, strict=True):
+        known = {field.name for field in fields(task_of(head).Settings)}
+        said = {key: value for key, value in dataset.targets[index].settings.items() if key in known}
+        heads.append(replace(head, settings={**head.settings, **said}))
+    return replace(spec, heads=tuple(heads))
 
 
 def _recipe(plan: TrainPlan, spec: ModelSpec) -> training.TrainRecipe:

@@ -276,7 +276,7 @@ def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
     bound = bind_outputs(spec, output_names(model), str(source))
     for head, places in zip(spec.heads, bound, strict=True):
         try:
-            task_of(head).check(head, [tuple(model.outputs[place].shape) for place in places])
+            task_of(head).check(head, [(1, *model.outputs[place].shape[1:]) for place in places])
         except UnsupportedModelError as error:
             raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
 

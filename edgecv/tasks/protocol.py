@@ -130,6 +130,11 @@ class Task(Protocol):
         """Whether labels belong to units of an output, so that a data set's classes size the network."""
         ...
 
+    @property
+    def Settings(self) -> type:
+        """The frozen type of its settings."""
+        ...
+
     def settings(self, head: Head) -> Any:
         """Return the head's settings as the task's own type. Raises ConfigError for an unknown key or a wrong value."""
         ...

@@ -13,7 +13,7 @@ from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.files import sha256
 from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
-from edgecv.evaluate import KerasPredictor, drop_between, evaluate
+from edgecv.evaluate import KerasPredictor, drop_between
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models, qat
 from edgecv.jobs.evaluate import open_artifact
@@ -169,10 +169,7 @@ class Steps:
             return made, self._evaluated(predictor, rung.step)
 
     def _evaluated(self, predictor: Any, name: str) -> Evaluation:
-        split = self._dataset.split(SPLIT)
-        return evaluate(
-            predictor, split, self._dataset.name, targets=self._dataset.targets, name=name, reporter=self._reporter
-        )
+        return assess(predictor, self._dataset, SPLIT, name=name, reporter=self._reporter)
 
     def _drop(self, evaluation: Evaluation) -> Drop:
         found = drop_between(self.baseline, evaluation)
