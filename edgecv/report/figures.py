@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgecv.core.sizes import size_text as size
+from edgecv.core.sizes import size_text
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
@@ -222,6 +222,11 @@ def milliseconds(value: float | None) -> str:
         return "0 ms"
     digits = max(0, 2 - _magnitude(value))
     return f"{value:.{digits}f} ms"
+
+
+def size(value: int | None) -> str:
+    """Return a number of bytes in the largest binary unit that keeps it at or above 1."""
+    return size_text(value)
 
 
 def percent(value: float | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgecv.report import figures as show
 from edgecv.report import head_tables, html_charts, html_details, html_tables, tables
+from edgecv.report.html_parts import definitions
 from edgecv.report.markup import Markup, el, escape, join
 from edgecv.values.manifest import Provenance
 from edgecv.values.report import Report
@@ -51,7 +52,7 @@ def _facts(report: Report) -> Markup:
             ("Data SHA-256", data.sha256),
         ]
     rows += show.host_rows(report)
-    return html_details.definitions(rows)
+    return definitions(rows)
 
 
 def _links(report: Report) -> dict[str, str]:

@@ -219,8 +219,8 @@ def report_schema() -> dict[str, Any]:
         "$id": f"urn:{REPORT_SCHEMA.replace('/', ':')}",
         "title": "edgecv report",
         "description": (
-            "Times are milliseconds, sizes bytes, metrics whose unit is share 0..1. Every figure says whether it was measured, "
-            "simulated or predicted. Unknown is null, and a warning says why."
+            "Times are milliseconds, sizes bytes, metrics of the unit share 0..1. Every figure says whether it was "
+            "measured, simulated or predicted. Unknown is null, and a warning says why."
         ),
         **root,
         "$defs": definitions,
@@ -266,7 +266,7 @@ def _type(kind: Any) -> dict[str, Any]:
     if origin is typing.Literal:
         return {"type": "string", "enum": list(args)}
     if origin is tuple and args[-1] is Ellipsis:
-        return {"type": "array", "items": _type(args[0])}
+        return {"type": "array", "items": _property(args[0], {})}
     if origin is tuple:
         pair = [_type(arg) for arg in args]
         return {"type": "array", "prefixItems": pair, "items": False, "minItems": len(pair)}
