@@ -51,7 +51,7 @@ def _table(table: Table, label: str) -> Markup:
         return el("div", el("h4", table.title.capitalize()), drawn, _largest(table))
     drawn = html_tables.table(head_tables.grid(table))
     if len(table.rows) <= LARGEST_MATRIX:
-        return el("div", el("h4", table.title.capitalize()), drawn)
+        return drawn
     return el("details", el("summary", f"{table.title}: {len(table.rows)} rows"), drawn, class_="aside")
 
 

@@ -78,9 +78,12 @@ def _details(report: Report) -> Iterator[str]:
 
 def _artifact(artifact: ArtifactResult) -> Iterator[str]:
     for head in artifact.heads:
-        found = [head_tables.per_label(head), *map(head_tables.grid, head.tables)]
-        for table in (one for one in found if one is not None):
-            yield from (f"### {_text(artifact.name)}, head {_text(head.head)}", "", *_small(table), "")
+        labels = head_tables.per_label(head)
+        found = [*([labels] if labels else []), *map(head_tables.grid, head.tables)]
+        if found:
+            yield from (f"### {_text(artifact.name)}, head {_text(head.head)}", "")
+        for table in found:
+            yield from (*_small(table), "")
     for exhibit in artifact.exhibits:
         note = f" {_text(exhibit.note)}" if exhibit.note else ""
         yield from (f"![{_text(exhibit.title)}](<{_address(exhibit.path)}>)", "")
