@@ -59,7 +59,7 @@ def evaluate(
         partial=allow_partial, program_cache=program_cache, device=device, devices=devices,
     )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
-    emit_json(result) if json_ else render.evaluation(result)
+    emit_json(result.document) if json_ else render.evaluation(result)
 
 
 def debug(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.core.sizes import size_text
 from edgecv.values.report import Report
+
+__all__ = ["baseline_line", "interval", "shape_text", "size_text"]
 
 
 def baseline_line(result: Report) -> str:
@@ -13,26 +16,13 @@ def baseline_line(result: Report) -> str:
     if base is None:
         return "no baseline: latencies stand alone"
     place = base.device if base.accelerator == "gpu" else f"{base.device} (no GPU found, so this is the CPU)"
-    value = "" if base.value is None else f", {base.metric} {base.value:.4f}"
+    value = "" if base.value is None or base.metric is None else f", {base.metric.name} {base.value:.4f}"
     time = "" if base.latency_ms is None else f", p50 {base.latency_ms.p50:.3f} ms"
     return f"baseline: float model on {place} with {base.engine}{value}{time}"
 
 
 def interval(pair: tuple[float, float] | None, digits: int) -> str:
     return "" if pair is None else f"[{pair[0]:.{digits}f}, {pair[1]:.{digits}f}]"
-
-
-def size_text(count: int | None) -> str:
-    """Return bytes in the unit that fits: "12.3 kB"."""
-    if count is None:
-        return "unknown"
-    return (
-        f"{count:,} B"
-        if count < 10_000
-        else f"{count / 1000:,.1f} kB"
-        if count < 10_000_000
-        else f"{count / 1e6:,.1f} MB"
-    )
 
 
 def shape_text(shape: Any) -> str:

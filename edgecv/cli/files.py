@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecv.cli import options as opt
+from edgecv.cli import render_answer, verdicts
 from edgecv.cli import render_files as render
-from edgecv.cli import verdicts
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")]
@@ -93,7 +93,7 @@ def verify(
 def run(
     file: File,
     image: Annotated[Path, typer.Argument(help="An image file.")],
-    top: Annotated[int, typer.Option("--top", min=1, help="Labels to show.")] = 5,
+    top: Annotated[int, typer.Option("--top", min=1, help="Labels to show, of heads that rank labels.")] = 5,
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
@@ -101,7 +101,7 @@ def run(
     allow_partial: opt.AllowPartial = False,
     json_: opt.Json = False,
 ) -> None:
-    """Classify one image with the on-device runtime.
+    """Ask a file about one image, with the on-device runtime.
 
     Example: `edgecv run lenet5-int8.tflite seven.png --json`
     """
@@ -111,4 +111,4 @@ def run(
         file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
         partial=allow_partial, reporter=ConsoleReporter(),
     )  # fmt: skip
-    emit_json(answer) if json_ else render.answer(answer)
+    emit_json(answer) if json_ else render_answer.answer(answer)

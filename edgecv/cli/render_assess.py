@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import baseline_line, interval, size_text
-from edgecv.values.evaluation import Evaluation
+from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.report import Report
+from edgecv.values.scores import Table
+
+LARGEST_LABELS = 30
+LARGEST_TABLE = 20
+"""Rows and columns of what a terminal still shows well; --json has the rest."""
 
 
 def evaluation(result: Evaluation) -> None:
-    emit(f"{result.metric} {result.value:.4f} on {result.n} samples of {result.dataset} ({result.split})")
-    top = ", ".join(f"{k}: {v:.4f}" for k, v in result.top_k.items())
+    where = f"{result.n} samples of {result.dataset} ({result.split})"
+    emit(f"{_judged(result.first)} on {where}")
     place = "" if result.device == "local" else f", on {result.device}"
-    emit(f"  {f'top-k: {top}; ' if top else ''}{result.engine}, {_accelerator(result)}{place}")
-    _head_figures(result)
-    for head in result.others:
-        emit(f"head {head.head}: {head.metric} {head.value:.4f}")
+    emit(f"  {result.engine}, {_accelerator(result)}{place}")
+    _head_figures(result.first)
+    for head in result.heads[1:]:
+        emit(f"head {head.head.name}: {_judged(head)}")
         _head_figures(head)
 
 
-def _accelerator(result: Any) -> str:
+def _judged(head: HeadEvaluation) -> str:
+    unit = "" if head.metric.is_share else f" (unit: {head.metric.unit})"
+    return f"{head.metric.name} {head.value:.4f}{unit}"
+
+
+def _accelerator(result: Evaluation) -> str:
     """Return "cpu", or for an accelerator its device, float type and share: "gpu (Mali-G78, float16)"."""
     parts = [part for part in (result.adapter, result.precision) if part]
     parts += [] if result.fully_accelerated else ["in part, the rest on the CPU"]
@@ -29,34 +40,49 @@ def _accelerator(result: Any) -> str:
     return f"{result.accelerator}{detail}{'' if result.kind == 'measured' else f': {result.kind}'}"
 
 
-def _head_figures(result: Any) -> None:
-    if result.figures:
-        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in result.figures.items()))
-    if len(result.labels) > 20:
+def _head_figures(head: HeadEvaluation) -> None:
+    further = {name: value for name, value in head.figures.items() if name != head.metric.name}
+    if further:
+        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in further.items()))
+    if 0 < len(head.per_label) <= LARGEST_LABELS:
+        _labels(head.per_label)
+    elif head.per_label:
+        emit(f"  figures of {len(head.per_label)} labels: see --json")
+    for table in head.tables:
+        _table(table)
+
+
+def _labels(found: Mapping[str, Mapping[str, float | None]]) -> None:
+    names = list(dict.fromkeys(name for figures in found.values() for name in figures))
+    lines = [
+        (label, *(_figure(figures[name]) if name in figures else "" for name in names))
+        for label, figures in found.items()
+    ]
+    emit_table("", ("label", *names), lines, right=tuple(range(1, len(names) + 1)))
+
+
+def _table(table: Table) -> None:
+    if max(len(table.rows), len(table.columns)) > LARGEST_TABLE:
+        emit(f"  {table.title}, {len(table.rows)} by {len(table.columns)}: see --json")
         return
-    if result.per_label:
-        names = list(next(iter(result.per_label.values())))
-        lines = [(label, *(_figure(found[name]) for name in names)) for label, found in result.per_label.items()]
-        emit_table("", ("label", *names), lines, right=tuple(range(1, len(names) + 1)))
-    if not result.confusion:
-        return
-    rows = [(name, *(str(c) for c in row)) for name, row in zip(result.labels, result.confusion, strict=True)]
-    columns = tuple(range(1, len(result.labels) + 1))
-    emit_table("rows: true class, columns: predicted", ("", *result.labels), rows, right=columns)
+    rows = [(name, *map(_figure, row)) for name, row in zip(table.rows, table.cells, strict=True)]
+    emit_table(table.title, (table.corner, *table.columns), rows, right=tuple(range(1, len(table.columns) + 1)))
 
 
 def _figure(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+    if value is None:
+        return "unknown"
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def report(result: Report, paths: Any) -> None:
     emit(baseline_line(result))
-    metrics = {a.metric for a in result.artifacts if a.metric} - {"top1"}
+    metrics = {a.metric.name for a in result.artifacts if a.metric}
     header = (
         "artifact",
         "scheme",
         "size",
-        ", ".join(sorted(metrics)) or "accuracy",
+        ", ".join(sorted(metrics)) or "metric",
         "drop, 95 % interval",
         "p50 ms",
         "ratio",

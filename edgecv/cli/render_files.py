@@ -87,11 +87,3 @@ def _agreement(found: Any) -> str:
         f"{found.differing:,} of {found.values:,} values of {found.samples} inputs differ from this host's, by at most "
         f"{steps}{found.max_abs_diff:.3g}: {found.cause}"
     )
-
-
-def answer(given: Any) -> None:
-    for name, rows in given["heads"].items():
-        if len(given["heads"]) > 1:
-            emit(f"{name}:")
-        for row in rows:
-            emit(f"{row['score']:8.4f}  {row['label']}")

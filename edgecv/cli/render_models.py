@@ -85,16 +85,14 @@ def dataset(described: Any) -> None:
             )
 
 
-UNITS = {"regression": ("value", "values"), "multilabel": ("label", "labels"), "embedding": ("identity", "identities")}
-COUNTED = {"multilabel": "positive samples of", "detection": "objects of"}
 FIRST = 24
 """Labels that are listed; of more, --json has the rest."""
 
 
 def _target(target: Any) -> None:
-    n, units = len(target.labels), UNITS.get(target.task, ("class", "classes"))
+    n = len(target.labels)
     balance = "" if target.imbalance is None else f"; largest over smallest {target.imbalance:.2f}"
-    emit(f"{target.name}: {target.task}, {n} {units[n != 1]}{balance}")
+    emit(f"{target.name}: {target.task}, {n} label{'' if n == 1 else 's'}{balance}")
     if target.measures:
         rows = [
             (split, label, *(f"{x:.4g}" for x in (s.min, s.mean, s.std, s.max)))
@@ -107,9 +105,9 @@ def _target(target: Any) -> None:
         without = ", ".join(f"{split} {share:.1%}" for split, share in target.ignored.items() if share)
         if without:
             emit(f"pixels of no class: {without}")
-    elif target.counts and target.task != "embedding":
+    elif target.counts:
         told = {split: [f"{x:,}" for x in counts] for split, counts in target.counts.items()}
-        _per_label(target, COUNTED.get(target.task, "samples of"), told)
+        _per_label(target, "count of", told)
 
 
 def _per_label(target: Any, what: str, told: dict[str, list[str]]) -> None:

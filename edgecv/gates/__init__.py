@@ -5,12 +5,13 @@ broken test as a real improvement.
 """
 
 from edgecv.gates.checking import GateReport, GateResult, Status, check
-from edgecv.gates.format import Bound, Gate, Gates, RatioBound, load
+from edgecv.gates.format import Bound, FigureBound, Gate, Gates, RatioBound, load
 from edgecv.gates.record import Tolerances, record
 from edgecv.gates.render import to_junit, to_markdown
 
 __all__ = [
     "Bound",
+    "FigureBound",
     "Gate",
     "GateReport",
     "GateResult",

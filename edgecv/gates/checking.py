@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from edgecv.core.errors import ConfigError, nearest
 from edgecv.core.files import PathLike
-from edgecv.gates.format import Bound, Gate, RatioBound, load
-from edgecv.values.evaluation import LOWER_IS_BETTER
+from edgecv.gates.format import Bound, FigureBound, Gate, RatioBound, figure_bounds, load
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.latency import Latency
-from edgecv.values.report import ArtifactResult, Report, explanation, read_report
+from edgecv.values.report import ArtifactResult, HeadResult, Report, explanation, read_report
+from edgecv.values.scores import Metric
 
 Status = Literal["pass", "explained", "regression", "gain", "missing", "unknown"]
 PASSING: frozenset[str] = frozenset({"pass", "explained"})
@@ -140,9 +140,10 @@ def _check_gate(gate: Gate, matched: list[ArtifactResult], report: Report, where
         yield _missing_artifact(gate, report, where)
     for artifact in matched:
         if gate.metric is not None:
-            better: Literal["up", "down"] = "down" if artifact.metric in LOWER_IS_BETTER else "up"
             found = _Found(artifact.value, None, _why(report, artifact, "metric"))
-            yield _compare(artifact.name, "metric", found, gate.metric, better, where)
+            yield _compare(artifact.name, "metric", found, gate.metric, _good_way(artifact.metric), where)
+        for name, figure_bound in figure_bounds(gate):
+            yield _check_figure(report, artifact, name, figure_bound, where)
         if gate.size_bytes is not None:
             found = _Found(float(artifact.size_bytes))
             yield _compare(artifact.name, "size_bytes", found, gate.size_bytes, "down", where)
@@ -150,6 +151,40 @@ def _check_gate(gate: Gate, matched: list[ArtifactResult], report: Report, where
             yield _compare(artifact.name, f"mapped_ops.{target}", _mapped(report, artifact, target), bound, "up", where)
         for i, ratio_bound in enumerate(gate.latency_ratio):
             yield from _check_ratio(report, artifact, i, ratio_bound, where)
+
+
+def _good_way(metric: Metric | None) -> Literal["up", "down"]:
+    return "down" if metric is not None and metric.better == "lower" else "up"
+
+
+def _check_figure(
+    report: Report, artifact: ArtifactResult, name: tuple[str, ...], bound: FigureBound, where: str
+) -> GateResult:
+    heads = [head for head in artifact.heads if not bound.head or head.head == bound.head]
+    value = _figure(heads[0], name) if heads else None
+    better = bound.better or (heads[0].metric.better if heads else "higher")
+    why = _why(report, artifact, "metric") if not artifact.heads else _why_not(artifact, bound, heads, name)
+    on = f" of head {bound.head}" if bound.head else ""
+    found = _Found(value, None, why)
+    way: Literal["up", "down"] = "up" if better == "higher" else "down"
+    return _compare(artifact.name, ".".join(name) + on, found, bound, way, where)
+
+
+def _figure(head: HeadResult, name: tuple[str, ...]) -> float | None:
+    if name[0] == "figures":
+        return head.value if name[1] == head.metric.name else head.figures.get(name[1])
+    return head.per_label.get(name[1], {}).get(name[2])
+
+
+def _why_not(artifact: ArtifactResult, bound: FigureBound, heads: Sequence[HeadResult], name: tuple[str, ...]) -> str:
+    if not heads:
+        return f"no head is called '{bound.head}'; known: {', '.join(head.head for head in artifact.heads)}"
+    known: Mapping[str, object] = heads[0].figures if name[0] == "figures" else heads[0].per_label
+    if name[0] == "per_label" and name[1] in heads[0].per_label:
+        known = heads[0].per_label[name[1]]
+    if name[-1] in known:
+        return "it is undefined on these samples"
+    return f"head '{heads[0].head}' has none of that name; it has {', '.join(known) or 'none'}"
 
 
 def _missing_artifact(gate: Gate, report: Report, where: str) -> GateResult:

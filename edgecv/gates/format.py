@@ -8,6 +8,8 @@ metric = {reference = 0.986, tolerance_down = 0.006, tolerance_up = 0.006}
 size_bytes = {reference = 71000, tolerance_down = 700, tolerance_up = 700, explained = "narrower head"}
 mapped_ops.edgetpu = {reference = 9, tolerance_down = 0, tolerance_up = 0}
 latency_ratio = [{reference = 0.6, tolerance_down = 0.1, tolerance_up = 0.1, device = "local"}]
+figures.r2 = {reference = 0.9, tolerance_down = 0.05, tolerance_up = 0.1, head = "age", better = "higher"}
+per_label.car.iou = {reference = 0.8, tolerance_down = 0.05, tolerance_up = 0.05}
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError
@@ -69,15 +72,30 @@ class RatioBound(Bound):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FigureBound(Bound):
+    """A bound on a further figure of a head.
+
+    Attributes:
+        head: Its name; "" for the first one.
+        better: Which way the figure is good; None as the head's metric.
+    """
+
+    head: str = ""
+    better: Literal["higher", "lower"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """What is expected of the artifacts of one name or glob.
 
     Attributes:
         artifact: Name in the report; when no artifact has it, a glob over names.
-        metric: In the metric's unit (0..1 for accuracies).
+        metric: Of the first head, in the metric's unit: 0..1 for shares.
         size_bytes: Of the file.
         mapped_ops: Target name to the number of operators that run on its accelerator.
         latency_ratio: Latency over the baseline's.
+        figures: Name of a figure of a head, its metric's name included, to its bound.
+        per_label: Label to the names of its figures to their bounds.
     """
 
     artifact: str
@@ -85,6 +103,8 @@ class Gate:
     size_bytes: Bound | None = None
     mapped_ops: Mapping[str, Bound] = field(default_factory=dict)
     latency_ratio: tuple[RatioBound, ...] = ()
+    figures: Mapping[str, FigureBound] = field(default_factory=dict)
+    per_label: Mapping[str, Mapping[str, FigureBound]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +130,17 @@ def bounds(gate: Gate) -> Iterator[tuple[str, Bound]]:
         yield f"mapped_ops.{target}", bound
     for i, bound in enumerate(gate.latency_ratio):
         yield f"latency_ratio[{i}]", bound
+    for name, bound in figure_bounds(gate):
+        yield ".".join(name), bound
+
+
+def figure_bounds(gate: Gate) -> Iterator[tuple[tuple[str, ...], FigureBound]]:
+    """Yield where each further figure stands in a head's result, ("figures", name) or ("per_label", label, name)."""
+    for name, bound in gate.figures.items():
+        yield ("figures", name), bound
+    for label, named in gate.per_label.items():
+        for name, bound in named.items():
+            yield ("per_label", label, name), bound
 
 
 def load(path: PathLike) -> Gates:
@@ -134,7 +165,8 @@ def _validate(gate: Gate, where: str) -> None:
     found = list(bounds(gate))
     if not found:
         raise ConfigError(
-            f"{where} has no figure to check", hint="give metric, size_bytes, mapped_ops.TARGET or latency_ratio"
+            f"{where} has no figure to check",
+            hint="give metric, size_bytes, mapped_ops.TARGET, latency_ratio, figures.NAME or per_label.LABEL.NAME",
         )
     for name, bound in found:
         numbers = (bound.reference, bound.tolerance_down, bound.tolerance_up)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgecv.values.evaluation import LOWER_IS_BETTER
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, Report, explanation
 
@@ -17,8 +16,8 @@ class Tolerances:
     """How far the figures of a recorded gates file may be off, in both directions.
 
     Attributes:
-        metric: In the metric's unit, for accuracies.
-        error: As a share of the metric, for errors, whose unit can be anything.
+        metric: Of metrics that are shares, in 0..1.
+        error: As a share of the metric, for others, whose unit can be anything.
         size: As a share of the size.
         mapped_ops: Number of operators.
         latency_ratio: As a share of the ratio.
@@ -55,8 +54,9 @@ def _figures(report: Report, artifact: ArtifactResult, allowed: Tolerances) -> I
     if artifact.value is None:
         yield _unknown(report, artifact, "metric")
     else:
-        is_error = artifact.metric in LOWER_IS_BETTER
-        yield f"metric = {_bound(artifact.value, allowed.error * artifact.value if is_error else allowed.metric)}"
+        is_share = artifact.metric is None or artifact.metric.is_share
+        off = allowed.metric if is_share else allowed.error * abs(artifact.value)
+        yield f"metric = {_bound(artifact.value, off)}"
     yield f"size_bytes = {_bound(artifact.size_bytes, round(allowed.size * artifact.size_bytes))}"
     if artifact.mapping is None:
         yield _unknown(report, artifact, "mapping")

@@ -8,6 +8,7 @@ from typing import Any
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import delegates
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
+from edgecv.tasks.prediction import Labelled
 
 
 def run(
@@ -22,9 +23,10 @@ def run(
     precision: str | None = None,
     reporter: Reporter = QUIET,
 ) -> dict[str, Any]:
-    """Return what a file says of one image: {"file", "image", "engine", "labels": [{"label", "score"}], "heads"}.
+    """Return what a file says of one image: {"file", "image", "engine", "heads"}, and "labels" where it ranks labels.
 
-    "heads" maps the name of every head to such a list; "labels" is that of the first.
+    "heads" maps the name of every head to its prediction's `to_dict`, of which ranked labels are the first `top`;
+    "labels" has those of the first head.
 
     Raises:
         DataError: The image is missing, corrupt, or has the wrong channels.
@@ -34,9 +36,11 @@ def run(
     with open_predictor(file, request) as predictor:
         delegates.warn_wrong(file, accelerator, reporter)
         prediction = predictor.predict(image)
-        heads = {
-            name: [{"label": label, "score": float(score)} for label, score in ranked[:top]]
-            for name, ranked in prediction.heads.items()
-        }
-        first = heads[predictor.spec.head.name]
-        return {"file": str(file), "image": str(image), "engine": predictor.engine, "labels": first, "heads": heads}
+        heads = {name: _shown(each, top) for name, each in prediction.heads.items()}
+        labels = {"labels": heads[predictor.spec.head.name]["labels"]} if isinstance(prediction, Labelled) else {}
+        return {"file": str(file), "image": str(image), "engine": predictor.engine, **labels, "heads": heads}
+
+
+def _shown(prediction: Any, top: int) -> dict[str, Any]:
+    found = dict(prediction.to_dict())
+    return {**found, "labels": found["labels"][:top]} if isinstance(prediction, Labelled) else found

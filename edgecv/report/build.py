@@ -8,12 +8,13 @@ from pathlib import Path
 
 from edgecv.core import files
 from edgecv.core.errors import ConfigError
-from edgecv.values.evaluation import Drop, Evaluation
+from edgecv.values.evaluation import Evaluation
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
 from edgecv.values.manifest import Manifest
-from edgecv.values.report import ArtifactResult, HeadResult
+from edgecv.values.report import ArtifactResult, Exhibit, HeadResult
+from edgecv.values.scores import Drop
 
 
 def artifact_result(
@@ -28,6 +29,7 @@ def artifact_result(
     heads: Sequence[HeadResult] = (),
     mappings: Sequence[MappingSummary] = (),
     latency: Sequence[Latency] = (),
+    exhibits: Sequence[Exhibit] = (),
 ) -> ArtifactResult:
     """Return what a report says of one artifact; size and sha256 are read from the file.
 
@@ -39,9 +41,10 @@ def artifact_result(
         evaluation: On the report's data set.
         metric_kind: Of the evaluation: "simulated" when a software renderer stood in for the accelerator.
         drop: Against the baseline, on the same samples.
-        heads: Every head, when there are several or the only one is no classifier.
+        heads: Every head of the evaluation, in the model's order.
         mappings: On all targets looked at; the one of the manifest's target becomes `mapping`.
         latency: On all devices.
+        exhibits: Pictures of its answers; their paths are relative to `folder`, or absolute.
 
     Raises:
         ConfigError: The file does not exist.
@@ -67,10 +70,9 @@ def artifact_result(
         mapping=own,
         other_mappings=tuple(m for m in mappings if m is not own),
         latency=tuple(latency),
-        confusion=evaluation.confusion if evaluation else (),
-        top_k=dict(evaluation.top_k) if evaluation else {},
         metric_kind=metric_kind if evaluation else None,
         heads=tuple(heads),
+        exhibits=tuple(exhibits),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecv.report.axes import Axis, make_axis
 from edgecv.report.markup import Markup, el, join
-from edgecv.values.evaluation import Drop
+from edgecv.values.scores import Drop
 
 if TYPE_CHECKING:
     from edgecv.diagnose.layer_cost import LayerCost, Ranking

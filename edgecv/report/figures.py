@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgecv.core.sizes import size_text
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, Baseline, Report
+from edgecv.values.scores import Metric
 
 UNKNOWN = "unknown"
 _KIND_ORDER: tuple[Kind, ...] = ("measured", "simulated", "predicted")
@@ -52,24 +54,47 @@ def latencies_in(artifact: ArtifactResult, setting: Setting) -> tuple[Latency, .
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class Judged:
     """A metric and the kind of its figures. Two of them never share a column."""
 
-    name: str
+    metric: Metric
     kind: Kind | None
+
+    @property
+    def name(self) -> str:
+        """The metric's name."""
+        return self.metric.name
+
+    @property
+    def how(self) -> str:
+        """The kind in words."""
+        return self.kind or "kind unknown"
 
     @property
     def title(self) -> str:
         """The metric in words."""
-        return f"{self.name} ({self.kind or 'kind unknown'})"
+        return f"{self.name} ({self.how})"
+
+    @property
+    def with_unit(self) -> str:
+        """The metric's name, with its unit unless that is a share."""
+        return self.name if self.metric.is_share else f"{self.name}, unit: {self.metric.unit}"
+
+    @property
+    def drop_help(self) -> str:
+        """What a drop is a difference of."""
+        interval = "on the same samples, with its paired 95 % interval"
+        if self.metric.better == "higher":
+            return f"baseline minus artifact {interval}"
+        return f"artifact minus baseline, since {self.name} is better when small, {interval}"
 
 
-def metric_of(artifact: ArtifactResult) -> Metric | None:
+def metric_of(artifact: ArtifactResult) -> Judged | None:
     """Return the metric that an artifact has, None when unknown."""
-    return None if artifact.metric is None else Metric(artifact.metric, artifact.metric_kind)
+    return None if artifact.metric is None else Judged(artifact.metric, artifact.metric_kind)
 
 
-def metrics(report: Report) -> tuple[Metric, ...]:
+def metrics(report: Report) -> tuple[Judged, ...]:
     """Return the metrics in a report, in order of appearance."""
     return tuple(dict.fromkeys(m for m in map(metric_of, report.artifacts) if m is not None))
 
@@ -130,7 +155,7 @@ def baseline_short(report: Report) -> str:
 def _baseline_figures(baseline: Baseline) -> str:
     metric = "its metric is unknown"
     if baseline.metric is not None and baseline.value is not None:
-        metric = f"{baseline.metric} {decimal(baseline.value)}"
+        metric = f"{baseline.metric.name} {decimal(baseline.value)}"
     if baseline.latency_ms is None:
         return f"{metric}, its latency is unknown"
     return f"{metric}, p50 latency {milliseconds(baseline.latency_ms.p50)} ({baseline.kind})"
@@ -165,6 +190,15 @@ def decimal(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.4f}"
 
 
+def figure(value: float | None) -> str:
+    """Return a further figure: a whole number above 1 as it is, any other with four decimals or six digits."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) > 1 and float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:.0f}"
+    return f"{value + 0.0:.4f}" if abs(value) < 1000 else f"{value:.6g}"
+
+
 def signed(value: float | None) -> str:
     """Return a difference with its sign and four decimals."""
     return UNKNOWN if value is None else f"{value + 0.0:+.4f}"
@@ -192,12 +226,7 @@ def milliseconds(value: float | None) -> str:
 
 def size(value: int | None) -> str:
     """Return a number of bytes in the largest binary unit that keeps it at or above 1."""
-    if value is None:
-        return UNKNOWN
-    amount, units = float(value), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while amount >= 1024 and len(units) > 1:
-        amount, units = amount / 1024, units[1:]
-    return f"{value} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+    return size_text(value)
 
 
 def percent(value: float | None) -> str:

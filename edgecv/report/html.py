@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgecv.report import figures as show
-from edgecv.report import html_charts, html_details, html_tables, tables
+from edgecv.report import head_tables, html_charts, html_details, html_tables, tables
+from edgecv.report.html_parts import definitions
 from edgecv.report.markup import Markup, el, escape, join
 from edgecv.values.manifest import Provenance
 from edgecv.values.report import Report
 
 
-def render(report: Report, *, provenance: Mapping[str, Provenance] | None = None) -> str:
+def render(
+    report: Report, *, provenance: Mapping[str, Provenance] | None = None, pictures: Mapping[str, str] | None = None
+) -> str:
     """Return the page.
 
     Args:
         report: What to show; everything in it is escaped.
         provenance: Of artifacts by name, as far as it is known.
+        pictures: Path of an exhibit to its data URI, as far as it is at hand.
     """
     template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
     return string.Template(template).substitute(
@@ -27,9 +31,10 @@ def render(report: Report, *, provenance: Mapping[str, Provenance] | None = None
         facts=_facts(report),
         overview=html_tables.table(tables.overview(report), links=_links(report)),
         charts=html_charts.section(report),
+        heads=join(html_tables.table(table) for table in head_tables.heads(report)) or _no_heads(),
         latency=join(html_tables.table(table) for table in tables.latency_tables(report)) or _no_latency(),
         mapping=html_tables.mapping(report),
-        details=_details(report, provenance or {}),
+        details=_details(report, provenance or {}, pictures or {}),
         warnings=_warnings(report),
     )
 
@@ -47,7 +52,7 @@ def _facts(report: Report) -> Markup:
             ("Data SHA-256", data.sha256),
         ]
     rows += show.host_rows(report)
-    return html_details.definitions(rows)
+    return definitions(rows)
 
 
 def _links(report: Report) -> dict[str, str]:
@@ -58,9 +63,13 @@ def _no_latency() -> Markup:
     return el("p", "Latency: unknown for every artifact; the warnings say why.", class_="note")
 
 
-def _details(report: Report, provenance: Mapping[str, Provenance]) -> Markup:
+def _no_heads() -> Markup:
+    return el("p", "Heads: no artifact was evaluated; the warnings say why.", class_="note")
+
+
+def _details(report: Report, provenance: Mapping[str, Provenance], pictures: Mapping[str, str]) -> Markup:
     return join(
-        html_details.artifact(report, artifact, provenance.get(artifact.name), i)
+        html_details.artifact(report, artifact, provenance.get(artifact.name), pictures, i)
         for i, artifact in enumerate(report.artifacts)
     )
 

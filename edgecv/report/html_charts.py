@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from edgecv.report import figures as show
 from edgecv.report.markup import Markup, el
 from edgecv.report.scatter import Chart, Point, Shape, legend_mark, scatter
-from edgecv.values.evaluation import LOWER_IS_BETTER
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, Report
 
@@ -54,16 +53,16 @@ def _note(report: Report, chart: Chart) -> str:
     return f"{bars}{across}.{lines}{left_out}"
 
 
-def _charts(report: Report, metric: show.Metric) -> Iterable[tuple[str, Chart]]:
+def _charts(report: Report, metric: show.Judged) -> Iterable[tuple[str, Chart]]:
     known = [a for a in report.artifacts if show.metric_of(a) == metric and a.value is not None]
     label = _labeller([a.name for a in report.artifacts])
     for setting in show.settings(report):
         pairs = [(a, x) for a in known for x in show.latencies_in(a, setting)]
         if pairs:
             name = f"{metric.title} against latency ({setting.kind}, {setting.place})"
-            yield name, _latency_chart(report, metric.name, name, pairs, label)
+            yield name, _latency_chart(report, metric, name, pairs, label)
     if known:
-        yield f"{metric.title} against size", _size_chart(report, metric.name, known, label)
+        yield f"{metric.title} against size", _size_chart(report, metric, known, label)
 
 
 class _labeller:
@@ -86,7 +85,7 @@ def _shared_prefix(names: list[str]) -> str:
 
 
 def _latency_chart(
-    report: Report, metric: str, name: str, pairs: list[tuple[ArtifactResult, Latency]], label: _labeller
+    report: Report, metric: show.Judged, name: str, pairs: list[tuple[ArtifactResult, Latency]], label: _labeller
 ) -> Chart:
     # Ratios carry an interval and travel between machines better; milliseconds when there is no baseline.
     with_ratio = [(a, x) for a, x in pairs if x.ratio_to_baseline is not None]
@@ -106,7 +105,7 @@ def _latency_chart(
     return Chart(
         title=f"Scatter: {name}",
         x_title="latency ÷ baseline latency (left is faster)" if use_ratio else "p50 latency, ms (left is faster)",
-        y_title=metric,
+        y_title=metric.with_unit,
         x_label=lambda v: f"{v:.4g}",
         y_label=lambda v: f"{v:.4g}",
         points=points,
@@ -116,11 +115,11 @@ def _latency_chart(
     )
 
 
-def _size_chart(report: Report, metric: str, known: list[ArtifactResult], label: _labeller) -> Chart:
+def _size_chart(report: Report, metric: show.Judged, known: list[ArtifactResult], label: _labeller) -> Chart:
     return Chart(
-        title=f"Scatter: {metric} against size",
+        title=f"Scatter: {metric.name} against size",
         x_title="file size, KiB (left is smaller)",
-        y_title=metric,
+        y_title=metric.with_unit,
         x_label=lambda v: f"{v:,.4g}",
         y_label=lambda v: f"{v:.4g}",
         points=tuple(
@@ -136,32 +135,36 @@ def _spread(values: Iterable[float]) -> float:
     return max(found) / min(found) if min(found) > 0 else 1.0
 
 
-def _baseline_value(report: Report, metric: str) -> float | None:
+def _baseline_value(report: Report, metric: show.Judged) -> float | None:
     baseline = report.baseline
-    return baseline.value if baseline is not None and baseline.metric == metric else None
+    return baseline.value if baseline is not None and baseline.metric == metric.metric else None
 
 
 def _point(artifact: ArtifactResult, label: str, x: float, x_bar: tuple[float, float] | None, x_words: str) -> Point:
-    value = artifact.value or 0.0
-    y_bar = None
-    if artifact.drop is not None and artifact.drop_ci95 is not None:
-        # value + drop is the baseline on the same samples; its distance to the interval's ends is the artifact's.
-        # An error's drop is a rise, so there the baseline is value - drop.
-        down = artifact.metric not in LOWER_IS_BETTER
-        low, high = artifact.drop_ci95
-        base = value + artifact.drop if down else value - artifact.drop
-        y_bar = (base - high, base - low) if down else (base + low, base + high)
+    name = artifact.metric.name if artifact.metric else ""
     return Point(
         label=label,
-        title=f"{artifact.name}: {x_words}{artifact.metric} {show.decimal(artifact.value)}",
+        title=f"{artifact.name}: {x_words}{name} {show.decimal(artifact.value)}",
         x=x,
-        y=value,
+        y=artifact.value or 0.0,
         x_bar=x_bar,
-        y_bar=y_bar,
+        y_bar=_value_interval(artifact),
         shape=SHAPES.get(artifact.format, "square"),
         tone=tone(artifact.scheme),
         hollow=bool(artifact.sparsity),
     )
+
+
+def _value_interval(artifact: ArtifactResult) -> tuple[float, float] | None:
+    """Return where the value can be: the baseline on the same samples, moved by the drop's interval."""
+    if artifact.metric is None or artifact.value is None or artifact.drop is None or artifact.drop_ci95 is None:
+        return None
+    low, high = artifact.drop_ci95
+    if artifact.metric.better == "higher":
+        base = artifact.value + artifact.drop
+        return base - high, base - low
+    base = artifact.value - artifact.drop
+    return base + low, base + high
 
 
 def tone(scheme: str) -> str:

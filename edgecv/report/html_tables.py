@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgecv.report import figures as show
-from edgecv.report.html_details import badge, definitions
+from edgecv.report.html_parts import badge, definitions, scrolling
 from edgecv.report.markup import Markup, el, join
 from edgecv.report.tables import Cell, Column, Table
 from edgecv.values.inspection import MappingSummary
@@ -21,8 +21,7 @@ def table(content: Table, *, links: dict[str, str] | None = None) -> Markup:
     head = el("tr", *(_head(column) for column in content.columns))
     rows = [el("tr", *_row(row, content.columns, links or {})) for row in content.rows]
     body = el("table", el("caption", content.caption), el("thead", head), el("tbody", *rows), class_="sortable")
-    frame = el("div", body, class_="scroll", tabindex=0, role="group", aria_label=content.caption)
-    return join([frame, _column_help(content.columns)])
+    return join([scrolling(body, content.caption), _column_help(content.columns)])
 
 
 def _head(column: Column) -> Markup:
@@ -101,5 +100,5 @@ def _left_out(found: list[tuple[ArtifactResult, MappingSummary]]) -> Markup:
         return el("p", "Every operator of these files runs on the target.", class_="note")
     head = el("tr", *(el("th", title, scope="col") for title in ("Artifact", "Op", "Operator", "Layer", "Reason")))
     body = el("table", el("thead", head), el("tbody", *rows))
-    frame = el("div", body, class_="scroll", tabindex=0, role="group", aria_label="Operators left to the CPU")
+    frame = scrolling(body, "Operators left to the CPU")
     return el("details", el("summary", f"{len(rows)} operators left to the CPU, and why"), frame, class_="aside")

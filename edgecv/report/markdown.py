@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from edgecv.report import figures as show
-from edgecv.report import tables
-from edgecv.values.report import DatasetInfo, Report
+from edgecv.report import head_tables, tables
+from edgecv.values.report import ArtifactResult, DatasetInfo, Report
+
+LARGEST_TABLE = 20
+"""Rows or columns of a table that Markdown still shows well."""
 
 
 def render(report: Report) -> str:
     """Return the Markdown text; its first line says what the baseline is."""
     lines = [_text(show.baseline_sentence(report)), "", "# edgecv report", "", *_facts(report), ""]
     lines += ["## Artifacts", "", *_table(tables.overview(report)), ""]
+    lines += [*_section("Heads", head_tables.heads(report))]
     lines += [*_section("Latency", tables.latency_tables(report)), *_section("Mapping", tables.mapping_tables(report))]
-    lines += [*_unmapped(report), "## Warnings", "", *_warnings(report)]
+    lines += [*_unmapped(report), *_details(report), "## Warnings", "", *_warnings(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -63,6 +68,37 @@ def _unmapped(report: Report) -> Iterator[str]:
     ]
     if lines:
         yield from ("### Operators left to the CPU", "", *lines, "")
+
+
+def _details(report: Report) -> Iterator[str]:
+    lines = [line for artifact in report.artifacts for line in _artifact(artifact)]
+    if lines:
+        yield from ("## Each artifact", "", *lines)
+
+
+def _artifact(artifact: ArtifactResult) -> Iterator[str]:
+    for head in artifact.heads:
+        labels = head_tables.per_label(head)
+        found = [*([labels] if labels else []), *map(head_tables.grid, head.tables)]
+        if found:
+            yield from (f"### {_text(artifact.name)}, head {_text(head.head)}", "")
+        for table in found:
+            yield from (*_small(table), "")
+    for exhibit in artifact.exhibits:
+        note = f" {_text(exhibit.note)}" if exhibit.note else ""
+        yield from (f"![{_text(exhibit.title)}](<{_address(exhibit.path)}>)", "")
+        yield from (f"{_text(artifact.name)}: {_text(exhibit.title)}.{note}", "")
+
+
+def _small(table: tables.Table) -> Iterator[str]:
+    if max(len(table.rows), len(table.columns) - 1) <= LARGEST_TABLE:
+        yield from _table(table)
+    else:
+        yield f"{_text(table.caption)}: {len(table.rows)} rows; report.json has them."
+
+
+def _address(path: str) -> str:
+    return quote(path, safe="/ ._-+=,@~")
 
 
 def _warnings(report: Report) -> list[str]:

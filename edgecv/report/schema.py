@@ -36,10 +36,12 @@ from edgecv.values.report import (
     ArtifactResult,
     Baseline,
     DatasetInfo,
+    Exhibit,
     HeadResult,
     LatencySummary,
     Report,
 )
+from edgecv.values.scores import Metric, Table
 from edgecv.values.specs import SCHEMES, Format, Method
 
 _SHA256: dict[str, Any] = {"pattern": "^[0-9a-f]{64}$"}
@@ -83,16 +85,30 @@ _LIMITS: dict[type, _Limits] = {
         "mapping": {"description": "On the target that the artifact was made for."},
         "other_mappings": {"description": "On further targets."},
         "latency": {"description": "One entry per device and engine; empty when unknown."},
-        "confusion": {"description": "Counts: row = true class, column = predicted class; empty when unknown."},
-        "top_k": {"description": "k to the share of samples whose label is among the k best."},
         "metric_kind": {"description": "Of the value and the drop."},
-        "heads": {"description": "Every head, when there are several or the only one is no classifier."},
+        "heads": {"description": "Every head; metric, value and drop of the artifact are those of the first."},
+        "exhibits": {"description": "Pictures of its answers."},
+    },
+    Exhibit: {
+        "title": _NAME,
+        "path": {"pattern": "^[^/]", "description": "Of a PNG or JPEG, relative to the folder of the report."},
+    },
+    Metric: {
+        "name": _NAME,
+        "unit": {**_NAME, "description": "share for 0..1, else the unit of the values."},
+        "better": {"description": "Which way is good."},
+    },
+    Table: {
+        "title": _NAME,
+        "cells": {"description": "Row by row; null where a figure is undefined."},
+        "corner": {"description": "What rows and columns are."},
     },
     HeadResult: {
         "head": _NAME,
         "task": _NAME,
-        "metric": _NAME,
         "figures": {"description": "Further figures by name; null where undefined."},
+        "per_label": {"description": "Label or value to its own figures by name; null where undefined."},
+        "tables": {"description": "What the task shows beside the figures."},
     },
     MappingSummary: {"target": _NAME, "n_ops": _COUNT, "n_mapped": _COUNT},
     Unmapped: {"index": _COUNT, "op": _NAME, "layer": {"description": "Source layer, empty when unknown."}},
@@ -178,7 +194,10 @@ _LIMITS: dict[type, _Limits] = {
 # Keys that a report may leave out; all others are there, null when unknown.
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
-    ArtifactResult: frozenset({"other_mappings", "confusion", "top_k", "metric_kind", "heads"}),
+    ArtifactResult: frozenset({"other_mappings", "metric_kind", "heads", "exhibits"}),
+    Exhibit: frozenset({"note"}),
+    HeadResult: frozenset({"per_label", "tables"}),
+    Table: frozenset({"corner"}),
     Latency: frozenset({"warnings", "mode", "conditions", "sustained", "profile", "adapter", "precision", "startup"}),
     Report: frozenset({"statement", "baselines", "devices", "failures", "sweeps"}),
 }
@@ -200,8 +219,8 @@ def report_schema() -> dict[str, Any]:
         "$id": f"urn:{REPORT_SCHEMA.replace('/', ':')}",
         "title": "edgecv report",
         "description": (
-            "Times are milliseconds, sizes bytes, accuracies 0..1. Every figure says whether it was measured, "
-            "simulated or predicted. Unknown is null, and a warning says why."
+            "Times are milliseconds, sizes bytes, metrics of the unit share 0..1. Every figure says whether it was "
+            "measured, simulated or predicted. Unknown is null, and a warning says why."
         ),
         **root,
         "$defs": definitions,
@@ -247,7 +266,7 @@ def _type(kind: Any) -> dict[str, Any]:
     if origin is typing.Literal:
         return {"type": "string", "enum": list(args)}
     if origin is tuple and args[-1] is Ellipsis:
-        return {"type": "array", "items": _type(args[0])}
+        return {"type": "array", "items": _property(args[0], {})}
     if origin is tuple:
         pair = [_type(arg) for arg in args]
         return {"type": "array", "prefixItems": pair, "items": False, "minItems": len(pair)}

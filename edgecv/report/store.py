@@ -13,9 +13,10 @@ from edgecv.core.errors import ConfigError, EdgecvError
 from edgecv.report import html, markdown
 from edgecv.report.build import relative_path
 from edgecv.report.completeness import completed
+from edgecv.report.pictures import embedded
 from edgecv.runtime.container import read_manifest
 from edgecv.values.manifest import Provenance
-from edgecv.values.report import Report, read_report
+from edgecv.values.report import ArtifactResult, Report, read_report
 
 read = read_report
 
@@ -32,8 +33,9 @@ class ReportPaths:
 def write(report: Report, folder: files.PathLike, *, force: bool = False) -> ReportPaths:
     """Write report.json, report.html and report.md.
 
-    Unknown figures without a warning get one, and absolute artifact paths become relative to `folder`. The HTML also
-    shows the provenance that the artifacts themselves carry, where they are there.
+    Unknown figures without a warning get one, and absolute paths of artifacts and exhibits become relative to
+    `folder`. The HTML also shows the provenance that the artifacts themselves carry, where they are there, and holds
+    the pictures of the exhibits.
 
     Args:
         report: What to write.
@@ -50,7 +52,8 @@ def write(report: Report, folder: files.PathLike, *, force: bool = False) -> Rep
     text = to_json(finished)
     for path in (paths.json, paths.html, paths.markdown):
         files.check_output(path, force=force)
-    files.write_text(paths.html, html.render(finished, provenance=_provenance(finished, out)))
+    page = html.render(finished, provenance=_provenance(finished, out), pictures=embedded(finished, out))
+    files.write_text(paths.html, page)
     files.write_text(paths.markdown, markdown.render(finished))
     # The contract comes last: where it stands, the report is whole.
     files.write_text(paths.json, text)
@@ -76,11 +79,16 @@ def _unique(report: Report) -> Report:
 
 
 def _relative(report: Report, folder: Path) -> Report:
-    artifacts = tuple(
-        replace(a, path=relative_path(Path(a.path), folder)) if Path(a.path).is_absolute() else a
-        for a in report.artifacts
-    )
-    return replace(report, artifacts=artifacts)
+    return replace(report, artifacts=tuple(_artifact_paths(artifact, folder) for artifact in report.artifacts))
+
+
+def _artifact_paths(artifact: ArtifactResult, folder: Path) -> ArtifactResult:
+    exhibits = tuple(replace(one, path=_relative_path(one.path, folder)) for one in artifact.exhibits)
+    return replace(artifact, path=_relative_path(artifact.path, folder), exhibits=exhibits)
+
+
+def _relative_path(path: str, folder: Path) -> str:
+    return relative_path(Path(path), folder) if Path(path).is_absolute() else path
 
 
 def _provenance(report: Report, folder: Path) -> Mapping[str, Provenance]:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecv.report import figures as show
-from edgecv.values.evaluation import LOWER_IS_BETTER
 from edgecv.values.inspection import Unmapped
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
-from edgecv.values.report import ArtifactResult, Report
+from edgecv.values.report import ArtifactResult, HeadResult, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +82,31 @@ def _sparsity(artifact: ArtifactResult) -> Cell:
 def _metric_columns(report: Report) -> list[tuple[Column, _CellOf]]:
     pairs: list[tuple[Column, _CellOf]] = []
     for metric in show.metrics(report):
-        meaning = (
-            "artifact minus baseline, since errors are better when small, on the same samples, with its paired "
-            "95 % interval"
-            if metric.name in LOWER_IS_BETTER
-            else "baseline minus artifact on the same samples, with its paired 95 % interval"
-        )
         pairs += [
-            (Column(metric.title, True, "the file ran on every sample"), _value_cell(metric)),
-            (Column(f"{metric.name} drop ({metric.kind or 'kind unknown'})", True, meaning), _drop_cell(metric)),
+            (Column(metric.title, True, _value_help(metric)), _value_cell(metric)),
+            (Column(f"{metric.name} drop ({metric.how})", True, metric.drop_help), _drop_cell(metric)),
         ]
     return pairs
 
 
-def _value_cell(metric: show.Metric) -> _CellOf:
+def _value_help(metric: show.Judged) -> str:
+    unit = "" if metric.metric.is_share else f"; unit: {metric.metric.unit}"
+    return f"the file ran on every sample{unit}"
+
+
+def _value_cell(metric: show.Judged) -> _CellOf:
     return lambda a: Cell(show.decimal(a.value), a.value) if show.metric_of(a) in (metric, None) else Cell("")
 
 
-def _drop_cell(metric: show.Metric) -> _CellOf:
+def _drop_cell(metric: show.Judged) -> _CellOf:
     return lambda a: drop(a) if show.metric_of(a) in (metric, None) else Cell("")
 
 
-def drop(artifact: ArtifactResult) -> Cell:
+def drop(result: ArtifactResult | HeadResult) -> Cell:
     """Return the drop with its interval."""
-    if artifact.drop is None:
+    if result.drop is None:
         return Cell(show.UNKNOWN)
-    return Cell(show.signed(artifact.drop), artifact.drop, _bounds(artifact.drop_ci95, 4))
+    return Cell(show.signed(result.drop), result.drop, _bounds(result.drop_ci95, 4))
 
 
 def _bounds(bounds: tuple[float, float] | None, digits: int) -> str:

@@ -1,7 +1,7 @@
 """The frozen values that a report is made of, and reading them from report.json.
 
 Every figure carries its kind and they are never mixed in a column; an unknown figure is None, with a warning in the
-report that says why. Field names and nesting are report.json's (schema edgecv.report/1).
+report that says why. Field names and nesting are report.json's (schema edgecv.report/2); /1 is still read.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from edgecv.core.errors import ConfigError
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import DeviceFailure, Latency, ThreadSweep
+from edgecv.values.old_report import OLD_SCHEMA, upgraded
+from edgecv.values.scores import Metric, Table
 
-REPORT_SCHEMA = "edgecv.report/1"
+REPORT_SCHEMA = "edgecv.report/2"
 UNKNOWN = "unknown"
 """Scheme, method and target of a file that edgecv did not make and that says nothing of itself."""
 
@@ -40,7 +42,7 @@ class Baseline:
     engine: str
     accelerator: str
     device: str
-    metric: str | None
+    metric: Metric | None
     value: float | None
     latency_ms: LatencySummary | None
     kind: Kind
@@ -52,16 +54,35 @@ class HeadResult:
 
     Attributes:
         drop: Against the same head of the baseline, as in `Drop`.
-        figures: Further figures by name: "f1_macro", "rmse", …; None where undefined.
+        figures: Further figures by name; None where undefined.
+        per_label: Label or value to its own figures by name; None where undefined.
+        tables: What the task shows beside the figures, such as a confusion matrix.
     """
 
     head: str
     task: str
-    metric: str
+    metric: Metric
     value: float
     drop: float | None = None
     drop_ci95: tuple[float, float] | None = None
     figures: Mapping[str, float | None] = field(default_factory=dict)
+    per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """A picture that a report shows: samples with answers, float beside int8.
+
+    Attributes:
+        title: What it shows; its alternative text too.
+        path: Of the PNG or JPEG file, relative to the report's folder.
+        note: More about it; may be empty.
+    """
+
+    title: str
+    path: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +94,9 @@ class ArtifactResult:
         scheme: As in the manifest, or UNKNOWN; so are `method` and `target`.
         metric_kind: Of `value` and `drop`: "simulated" when a software renderer stood in for the accelerator.
         mapping: On the target that the artifact was made for; `other_mappings` on further targets.
-        heads: Every head, when there are several or the only one is no classifier; `metric`, `value` and `drop` are of
-            the first.
+        heads: Every head, in the model's order; `metric`, `value` and `drop` are of the first. Empty when nothing was
+            evaluated.
+        exhibits: Pictures of its answers.
     """
 
     name: str
@@ -86,17 +108,16 @@ class ArtifactResult:
     target: str
     size_bytes: int
     sha256: str
-    metric: str | None = None
+    metric: Metric | None = None
     value: float | None = None
     drop: float | None = None
     drop_ci95: tuple[float, float] | None = None
     mapping: MappingSummary | None = None
     other_mappings: tuple[MappingSummary, ...] = ()
     latency: tuple[Latency, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
-    top_k: Mapping[str, float] = field(default_factory=dict)
     metric_kind: Kind | None = None
     heads: tuple[HeadResult, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +168,7 @@ FIGURE_WORDS: dict[str, tuple[str, ...]] = {
 
 
 def read_report(path: files.PathLike) -> Report:
-    """Read report.json strictly.
+    """Read report.json strictly; one of the schema before is upgraded.
 
     Args:
         path: The file.
@@ -162,6 +183,8 @@ def read_report(path: files.PathLike) -> Report:
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ConfigError(f"report {path} is not valid JSON: {error}", hint="make it again: edgecv report") from error
     _check_schema(document, path)
+    if document["schema"] == OLD_SCHEMA:
+        document = upgraded(document, REPORT_SCHEMA, str(path))
     return codec.decode(Report, document, where=str(path))
 
 
@@ -171,7 +194,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _check_schema(document: Any, path: files.PathLike) -> None:
     found = document.get("schema") if isinstance(document, dict) else None
-    if found != REPORT_SCHEMA:
+    if found not in (REPORT_SCHEMA, OLD_SCHEMA):
         raise ConfigError(
             f"{path} is not a report: expected the schema '{REPORT_SCHEMA}', got {found!r}",
             hint="give the report.json that edgecv wrote, or upgrade edgecv when the report is newer",

@@ -8,6 +8,9 @@ from edgecv import gates
 from edgecv.core.errors import ConfigError
 from edgecv.gates.checking import _Found, _judge
 from edgecv.report.store import to_json
+from edgecv.values.scores import Metric
+
+MAE = Metric("mae", unit="label", better="lower")
 
 
 def only(report, **changes):
@@ -37,8 +40,45 @@ def test_metric(gates_file, report, value, expected):
 
 @pytest.mark.parametrize(("value", "expected"), [(0.5, "gain"), (1.0, "pass"), (1.5, "regression")])
 def test_an_error_metric_is_better_when_smaller(gates_file, report, value, expected):
-    changed = only(report, value=value, metric="mae")
+    changed = only(report, value=value, metric=MAE)
     assert status(gates_file, f"metric = {bound(1.0, 0.1, 0.1)}", changed) == expected
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ("figures.top3 = " + bound(0.99, 0.01, 0.01), "pass"),
+        ("figures.top3 = " + bound(0.9, 0.01, 0.01), "gain"),
+        ("figures.top3 = " + bound(0.9, 0.01, 0.01, ', better = "lower"'), "regression"),
+        ("figures.top1 = " + bound(0.98, 0.01, 0.01), "pass"),
+        ("figures.odd = " + bound(0.9, 0.01, 0.01), "unknown"),
+        ("figures.top5 = " + bound(0.9, 0.01, 0.01), "unknown"),
+        ("figures.mae = " + bound(2.0, 0.1, 0.1, ', head = "age"'), "pass"),
+        ("figures.mae = " + bound(3.0, 0.1, 0.1, ', head = "age"'), "gain"),
+        ("figures.mae = " + bound(2.0, 0.1, 0.1, ', head = "ago"'), "unknown"),
+        ("per_label.7.recall = " + bound(0.9, 0.1, 0.1), "pass"),
+        ("per_label.7.recall = " + bound(1.1, 0.1, 0.1), "regression"),
+        ("per_label.8.recall = " + bound(0.9, 0.1, 0.1), "unknown"),
+    ],
+)
+def test_further_figures(gates_file, report, figure, expected):
+    age = dataclasses.replace(report.artifacts[0].heads[0], head="age", task="regression", metric=MAE, value=2.0)
+    changed = only(report, heads=(*report.artifacts[0].heads, age))
+    assert status(gates_file, figure, changed) == expected
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ("figures.odd = ", "it is undefined on these samples"),
+        ("figures.top5 = ", "head 'digit' has none of that name; it has top3, odd"),
+        ("per_label.8.recall = ", "it has 7"),
+        ("per_label.7.iou = ", "it has recall"),
+    ],
+)
+def test_an_unknown_further_figure_says_what_there_is(gates_file, report, figure, message):
+    (result,) = run(gates_file, figure + bound(0.9, 0.1, 0.1), report).results
+    assert message in result.message
 
 
 @pytest.mark.parametrize(("size", "expected"), [(899, "gain"), (900, "pass"), (1100, "pass"), (1101, "regression")])

@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecv import gates
+from edgecv.values.scores import Metric
+
+MAE = Metric("mae", unit="label", better="lower")
 
 
 def test_a_report_passes_the_gates_recorded_from_it(gates_file, report):
@@ -59,7 +62,7 @@ def test_any_figures_pass_their_own_record(gates_file, report, value, size, rati
 
 
 def test_an_error_may_be_off_by_a_share_of_itself(gates_file, report):
-    errors = dataclasses.replace(report.artifacts[0], metric="mae", value=250.0)
+    errors = dataclasses.replace(report.artifacts[0], metric=MAE, value=250.0)
     odd = dataclasses.replace(report, artifacts=(errors,))
     assert "metric = {reference = 250.0, tolerance_down = 5, tolerance_up = 5}" in gates.record(odd)
     path = gates_file(gates.record(odd))

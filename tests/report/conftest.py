@@ -9,7 +9,12 @@ import pytest
 
 from edgecv.values.inspection import MappingSummary, Unmapped
 from edgecv.values.latency import Latency
-from edgecv.values.report import ArtifactResult, Baseline, DatasetInfo, LatencySummary, Report
+from edgecv.values.report import ArtifactResult, Baseline, DatasetInfo, HeadResult, LatencySummary, Report
+from edgecv.values.scores import Metric, Table
+
+TOP1 = Metric("top1")
+MAE = Metric("mae", unit="label", better="lower")
+LABELS = tuple(str(digit) for digit in range(10))
 
 # (scheme, method, sparsity, size share, latency ratio, top-1)
 VARIANTS = [
@@ -46,6 +51,20 @@ def make_latency(rng: Any, engine: str, ratio: float, **changes: Any) -> Latency
     return Latency(**{**figures, **changes})
 
 
+def make_head(value: float, drop: float, confusion: Any) -> HeadResult:
+    cells = tuple(tuple(map(int, row)) for row in confusion)
+    return HeadResult(
+        head="digit",
+        task="classification",
+        metric=TOP1,
+        value=value,
+        drop=drop,
+        drop_ci95=(drop - 0.006, drop + 0.007),
+        figures={"top1": value, "top3": 0.9972},
+        tables=(Table("confusion", LABELS, LABELS, cells, corner="true \\ predicted"),),
+    )
+
+
 def make_artifact(rng: Any, format: str, variant: tuple[Any, ...]) -> ArtifactResult:
     scheme, method, sparsity, share, ratio, value = variant
     parts = [scheme] + [method] * (method != "none") + ["pruned"] * (sparsity is not None)
@@ -67,7 +86,7 @@ def make_artifact(rng: Any, format: str, variant: tuple[Any, ...]) -> ArtifactRe
         target="cpu",
         size_bytes=int(250_000 * share * (1.04 if format == "onnx" else 1.0)),
         sha256=f"{len(parts):064x}",
-        metric="top1",
+        metric=TOP1,
         metric_kind="measured",
         value=value,
         drop=drop,
@@ -75,8 +94,7 @@ def make_artifact(rng: Any, format: str, variant: tuple[Any, ...]) -> ArtifactRe
         mapping=own,
         other_mappings=(edgetpu,) if format == "tflite" else (),
         latency=(make_latency(rng, engine, ratio * (1.0 if format == "tflite" else 1.3)),),
-        confusion=tuple(tuple(map(int, row)) for row in confusion),
-        top_k={"1": value, "3": 0.9972},
+        heads=(make_head(value, drop, confusion),),
     )
 
 
@@ -85,7 +103,6 @@ def report() -> Report:
     rng = np.random.default_rng(7)
     samples = tuple(map(float, 0.4 * rng.lognormal(0.0, 0.06, 240)))
     latency = LatencySummary(p50=0.4, p90=0.43, p99=0.46, samples=samples)
-    labels = tuple(str(digit) for digit in range(10))
     return Report(
         created="2025-11-21T01:30:00+00:00",
         host={
@@ -95,12 +112,12 @@ def report() -> Report:
             "python": "3.11.2",
             "gpu": None,
         },
-        dataset=DatasetInfo(name="digits", split="test", n=360, sha256="ab" * 32, labels=labels),
+        dataset=DatasetInfo(name="digits", split="test", n=360, sha256="ab" * 32, labels=LABELS),
         baseline=Baseline(
             engine="tensorflow 2.21.0",
             accelerator="cpu",
             device="local: Example CPU @ 2.5 GHz, 1 thread",
-            metric="top1",
+            metric=TOP1,
             value=0.9861,
             latency_ms=latency,
             kind="measured",

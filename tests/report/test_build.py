@@ -4,9 +4,9 @@ import pytest
 
 from edgecv.core.errors import ConfigError
 from edgecv.report import artifact_result
-from edgecv.values.evaluation import Drop
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.manifest import Manifest, Provenance
+from edgecv.values.scores import Drop
 from edgecv.values.specs import Head, one_input
 
 SPEC = one_input(name="m", input_shape=(2,), heads=(Head("y", "regression", "linear"),))

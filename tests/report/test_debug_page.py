@@ -6,7 +6,7 @@ import pytest
 from edgecv.diagnose.layer_cost import LayerCost, Ranking, Trial
 from edgecv.diagnose.layer_noise import LayerNoise
 from edgecv.report import debug_page
-from edgecv.values.evaluation import Drop
+from edgecv.values.scores import Drop
 
 DROP = Drop(value=0.25, ci95=(0.1, 0.4))
 

@@ -1,6 +1,7 @@
 import dataclasses
 
 from edgecv.report import markdown
+from edgecv.values.scores import Table
 
 
 def test_the_first_line_says_that_the_baseline_is_the_cpu(report):
@@ -67,6 +68,27 @@ def test_unknown_is_a_word_and_never_zero(report):
     assert {by_title[t] for t in ("top1 (measured)", "top1 drop (measured)", "p50 (measured)", "Ratio (measured)")} == {
         "unknown"
     }
+
+
+def test_heads_have_a_table_and_their_matrices(report):
+    text = markdown.render(dataclasses.replace(report, artifacts=report.artifacts[:2]))
+    rows = table_rows(text, "Heads")
+    assert rows[0] == ["Artifact", "top1", "Drop", "top3"]
+    assert rows[1][0] == "lenet5-float32-tflite"
+    assert rows[1][3] == "0.9972"
+    details = text.split("## Each artifact\n")[1]
+    assert details.count("### lenet5-") == 2
+    assert "| true \\\\ predicted | 0 | 1 |" in details
+    assert "| 8 | 0 | 4 | 0 |" in details
+
+
+def test_a_large_table_is_left_to_json(report):
+    names = tuple(map(str, range(21)))
+    table = Table("confusion", names, names, ((1,) * 21,) * 21)
+    head = dataclasses.replace(report.artifacts[0].heads[0], tables=(table,))
+    artifact = dataclasses.replace(report.artifacts[0], heads=(head,))
+    text = markdown.render(dataclasses.replace(report, artifacts=(artifact,)))
+    assert "confusion: 21 rows; report.json has them." in text
 
 
 def test_warnings_come_last(report):

@@ -32,7 +32,7 @@ def test_a_whole_report_is_valid(document):
 
 def test_a_report_of_unknowns_is_valid(report):
     artifact = dataclasses.replace(
-        report.artifacts[0], metric=None, value=None, drop=None, drop_ci95=None, mapping=None, latency=(), top_k={}
+        report.artifacts[0], metric=None, value=None, drop=None, drop_ci95=None, mapping=None, latency=()
     )
     empty = dataclasses.replace(report, artifacts=(artifact,), baseline=None, dataset=None)
     assert list(VALIDATOR.iter_errors(json.loads(to_json(completed(empty))))) == []
@@ -63,7 +63,7 @@ def artifact(document):
 
 
 BREAKS = {
-    "another schema": lambda d: d.update(schema="edgecv.report/2"),
+    "another schema": lambda d: d.update(schema="edgecv.report/1"),
     "missing key": lambda d: d.pop("host"),
     "missing artifact key": lambda d: artifact(d).pop("drop"),
     "unknown key": lambda d: artifact(d).update(colour="red"),
@@ -81,6 +81,11 @@ BREAKS = {
     "zero ratio": lambda d: artifact(d)["latency"][0].update(ratio_to_baseline=0),
     "no samples at all": lambda d: artifact(d)["latency"][0].update(samples=None),
     "zero samples in the data set": lambda d: d["dataset"].update(n=0),
+    "metric as a name": lambda d: artifact(d).update(metric="top1"),
+    "a third way to be good": lambda d: artifact(d)["metric"].update(better="sideways"),
+    "confusion of before": lambda d: artifact(d).update(confusion=[[1]]),
+    "cell as text": lambda d: artifact(d)["heads"][0]["tables"][0]["cells"][0].append("1"),
+    "exhibit without a path": lambda d: artifact(d).update(exhibits=[{"title": "x"}]),
     "NaN as text": lambda d: artifact(d).update(value="NaN"),
 }
 

@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import json
 
@@ -6,6 +7,7 @@ import pytest
 from edgecv import report as reports
 from edgecv.core.errors import ConfigError
 from edgecv.report.store import to_json
+from edgecv.values.report import Exhibit
 
 
 def test_round_trip(report, tmp_path):
@@ -15,7 +17,7 @@ def test_round_trip(report, tmp_path):
 
 
 def test_schema_is_the_first_key(report):
-    assert to_json(report).splitlines()[1] == ' "schema": "edgecv.report/1",'
+    assert to_json(report).splitlines()[1] == ' "schema": "edgecv.report/2",'
 
 
 def test_existing_files_are_kept_without_force(report, tmp_path):
@@ -32,6 +34,27 @@ def test_absolute_paths_become_relative(report, tmp_path):
     artifact = dataclasses.replace(report.artifacts[0], path=str(tmp_path / "files" / "m.tflite"))
     paths = reports.write(dataclasses.replace(report, artifacts=(artifact,)), tmp_path / "out")
     assert reports.read(paths.json).artifacts[0].path == "../files/m.tflite"
+
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def test_pictures_are_put_into_the_page_and_nothing_else_is(report, tmp_path):
+    (tmp_path / "shots").mkdir()
+    (tmp_path / "shots" / "a.png").write_bytes(PNG)
+    (tmp_path / "shots" / "secret.png").write_text("no picture")
+    shown = [Exhibit(title="Float beside int8", path=str(tmp_path / "shots" / "a.png"))]
+    shown += [Exhibit(title="x", path=path) for path in ("shots/secret.png", "shots/gone.png")]
+    artifact = dataclasses.replace(report.artifacts[0], exhibits=tuple(shown))
+    paths = reports.write(dataclasses.replace(report, artifacts=(artifact,)), tmp_path)
+    text = paths.html.read_text(encoding="utf-8")
+    assert text.count("<img") == 1
+    assert base64.b64encode(PNG).decode() in text
+    assert text.count(".png was not at hand") == 2
+    assert reports.read(paths.json).artifacts[0].exhibits[0].path == "shots/a.png"
+    assert "![Float beside int8](<shots/a.png>)" in paths.markdown.read_text(encoding="utf-8")
 
 
 def test_a_name_used_twice_is_refused(report, tmp_path):
@@ -53,7 +76,8 @@ def test_nan_is_refused_and_nothing_is_written(report, tmp_path):
     [
         ("{", "not valid JSON"),
         ("[]", "is not a report"),
-        ('{"schema": "edgecv.report/2"}', "expected the schema 'edgecv.report/1', got 'edgecv.report/2'"),
+        ('{"schema": "edgecv.report/3"}', "expected the schema 'edgecv.report/2', got 'edgecv.report/3'"),
+        ('{"schema": "edgecv.report/2", "creatd": "x"}', "unknown key 'creatd'"),
         ('{"schema": "edgecv.report/1", "creatd": "x"}', "unknown key 'creatd'"),
         ('{"schema": "edgecv.report/1", "created": NaN}', "'NaN' is not JSON"),
         ('{"schema": "edgecv.report/1", "created": "x"}', "key 'host' is missing"),
