@@ -13,7 +13,7 @@ from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.files import sha256
 from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
-from edgecv.evaluate import KerasPredictor, drop_between
+from edgecv.evaluate import KerasPredictor, assess, drop_between
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models, qat
 from edgecv.jobs.evaluate import open_artifact
