@@ -26,9 +26,7 @@ def synthetic(spec: ModelSpec, *, samples: int = 48, seed: int = 0) -> Dataset:
         seed: The same seed gives the same samples.
     """
     rng = np.random.default_rng(seed)
-    inputs = [
-        _images(each, samples, rng) if each.preprocessing else _vectors(each, samples, rng) for each in spec.inputs
-    ]
+    made = [_images(each, samples, rng) if each.preprocessing else _vectors(each, samples, rng) for each in spec.inputs]
     first, *more = (ArrayImages(values, np.arange(samples)) for values in made)
     targets = tuple(_truths(head, spec, samples, rng) for head in spec.heads)
     whole = Split(name="all", images=first, targets=targets, more_inputs=tuple(more))
