@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgecv.core.errors import ConfigError
 
-Floats = npt.NDArray[np.float32]
+Matrices = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,50 +43,32 @@ class Augmentation:
         return not (self.shift or self.rotation or self.zoom or self.shear or self.flip)
 
 
-def augment(images: Floats, how: Augmentation, rng: np.random.Generator) -> Floats:
-    """Return each image under its own random affine map, bilinear, the border repeated outwards.
+def moves(how: Augmentation, size: tuple[int, int], count: int, rng: np.random.Generator) -> Matrices:
+    """Return a random affine move per sample, float64 (count, 2, 3), of points (x, y) of the model's input.
+
+    A move turns, zooms, slants and shifts about the input's centre; image and truth are moved by the same one.
 
     Args:
-        images: float32 (n, H, W, C), any scale.
-        how: Bounds of the moves; all zero returns `images`.
-        rng: Draws five numbers per image, and a sixth when images flip.
+        how: Bounds of the moves.
+        size: (height, width) of the input.
+        count: Of the samples.
+        rng: Draws five numbers per sample, and a sixth when images flip.
     """
-    if how.none:
-        return images
-    if images.ndim != 4:
-        raise ConfigError("feature vectors cannot be moved or mirrored", hint="leave augmentation out of the recipe")
-    rows, columns = _sources(images.shape, how, rng)
-    moved = _sample(images, rows, columns)
-    return _flipped(moved, rng) if how.flip else moved
+    draw = rng.uniform(-1.0, 1.0, (5, count))
+    angle, zoom = np.deg2rad(how.rotation) * draw[0], 1.0 + how.zoom * draw[1]
+    cos, sin, slant = np.cos(angle) / zoom, np.sin(angle) / zoom, how.shear * draw[2]
+    # From a point of the moved image to where it comes from, then inverted: that is how images are sampled.
+    source = np.zeros((count, 3, 3))
+    source[:, 0, 0], source[:, 0, 1], source[:, 0, 2] = cos, sin + cos * slant, how.shift * draw[4]
+    source[:, 1, 0], source[:, 1, 1], source[:, 1, 2] = -sin, cos - sin * slant, how.shift * draw[3]
+    source[:, 2, 2] = 1.0
+    to_centre, back = _shifted(-size[1] / 2, -size[0] / 2), _shifted(size[1] / 2, size[0] / 2)
+    found = np.linalg.inv(back @ source @ to_centre)
+    if how.flip:
+        mirrored = rng.random(count) < 0.5
+        found[mirrored] = np.array([[-1.0, 0.0, size[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]) @ found[mirrored]
+    return found[:, :2]
 
 
-def _flipped(images: Floats, rng: np.random.Generator) -> Floats:
-    chosen = rng.random(len(images)) < 0.5
-    return np.where(chosen[:, None, None, None], images[:, :, ::-1], images)
-
-
-def _sources(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    count, height, width = shape[:3]
-    draw = rng.uniform(-1.0, 1.0, (5, count, 1, 1)).astype(np.float32)
-    angle = np.deg2rad(how.rotation) * draw[0]
-    zoom = 1.0 + how.zoom * draw[1]
-    y = np.arange(height, dtype=np.float32)[None, :, None] - (height - 1) / 2
-    x = np.arange(width, dtype=np.float32)[None, None, :] - (width - 1) / 2
-    x = x + how.shear * draw[2] * y
-    rows = (np.cos(angle) * y - np.sin(angle) * x) / zoom + (height - 1) / 2 + how.shift * draw[3]
-    columns = (np.sin(angle) * y + np.cos(angle) * x) / zoom + (width - 1) / 2 + how.shift * draw[4]
-    return rows.astype(np.float32), columns.astype(np.float32)
-
-
-def _sample(images: Floats, rows: Floats, columns: Floats) -> Floats:
-    """Read `images` (n, H, W, C) at fractional positions (n, h, w) by bilinear interpolation, clamped to the border."""
-    height, width = images.shape[1:3]
-    rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
-    top, left = rows.astype(np.intp), columns.astype(np.intp)
-    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    down, across = (rows - top)[..., None], (columns - left)[..., None]
-    one = np.arange(len(images))[:, None, None]
-    upper = images[one, top, left] * (1 - across) + images[one, top, right] * across
-    lower = images[one, bottom, left] * (1 - across) + images[one, bottom, right] * across
-    mixed: Floats = (upper * (1 - down) + lower * down).astype(np.float32)
-    return mixed
+def _shifted(across: float, down: float) -> Matrices:
+    return np.array([[1.0, 0.0, across], [0.0, 1.0, down], [0.0, 0.0, 1.0]])

@@ -2,132 +2,185 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edgecv.core.errors import DataError, EdgecvError
+from edgecv.core.errors import ConfigError, DataError, EdgecvError
 from edgecv.modelio.env import tensorflow
-from edgecv.runtime.image import preprocess_batch
-from edgecv.train.augment import Augmentation, augment
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.runtime.image import moved_batch, preprocess_batch
+from edgecv.runtime.reading import frame_for
+from edgecv.tasks.frame import Frame, frame_of
+from edgecv.tasks.registry import task_of
+from edgecv.train.augment import Augmentation, moves
+from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
     from edgecv.data import Split
 
 Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Targets = tuple[npt.NDArray[Any], ...]
-"""One array per head: int64 (n,) for classification, float32 (n, k) for multilabel and regression."""
+Indices = npt.NDArray[np.int64]
+Arrays = tuple[npt.NDArray[Any], ...]
+"""Inputs: float32 (n, …), one per input of the model. Targets: the tensors that each head's task encodes, one head after
+the other."""
 
-Batch = tuple[Floats, Targets]
+Batch = tuple[Arrays, Arrays]
 
 CACHE_BYTES = 512 * 2**20
-"""Preprocessed images of a split are kept in memory up to this size, and computed again for each epoch above it."""
+"""Prepared samples of a split are kept in memory up to this size, and made again for each epoch above it."""
 
 
 class Source(Protocol):
-    """What the loop trains on: inputs by index, and their targets."""
+    """What the loop trains on: batches by index, and the truths of each head."""
 
-    targets: Targets
+    @property
+    def truths(self) -> tuple[Sequence[Any], ...]: ...
 
     def __len__(self) -> int: ...
 
-    def inputs(self, indices: npt.NDArray[np.int64]) -> Floats: ...
+    def batch(self, indices: Indices) -> Batch: ...
+
+    def moved(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch: ...
 
 
 class Samples:
-    """A split seen through a spec: float32 inputs (n, H, W, C) or (n, d), and a target per head.
+    """A split seen through a spec: float32 inputs, and the targets of every head.
 
     Args:
-        split: Yields uint8 images, or feature vectors, and targets.
-        spec: Says how an image becomes the input tensor.
+        split: Yields uint8 images, or feature vectors, and truths.
+        spec: Says how an image becomes the input tensor, and what the heads are for.
         order: For each head, the position of its target in the split; None: heads and targets are in the same order.
-        cache_bytes: Keep the inputs in memory when they take no more than this.
+        cache_bytes: Keep prepared samples in memory when they take no more than this.
+
+    Raises:
+        DataError: The split is empty, has too few targets or inputs, or a truth does not fit its head.
     """
 
     def __init__(
         self, split: Split, spec: ModelSpec, *, order: tuple[int, ...] | None = None, cache_bytes: int = CACHE_BYTES
     ) -> None:
-        self._split = split
-        self._spec = spec
+        self._split, self._spec = split, spec
         positions = order if order is not None else range(len(spec.heads))
-        self.targets: Targets = _targets(split, spec, tuple(positions))
-        self._cached: Floats | None = None
-        self._cacheable = len(split) * int(np.prod(spec.input_shape)) * 4 <= cache_bytes
+        self.truths = _truths(split, spec, tuple(positions))
+        self._encoders = [task_of(head).training(head) for head in spec.heads]
+        self._cacheable = len(split) * _sample_bytes(split, spec, self._encoded(0)) <= cache_bytes
+        self._prepared: Batch | None = None
+        self._images: list[Any] | None = None
 
     def __len__(self) -> int:
         return len(self._split)
 
-    def inputs(self, indices: npt.NDArray[np.int64]) -> Floats:
-        """Return the preprocessed images at `indices`: float32 (len(indices), H, W, C)."""
+    def batch(self, indices: Indices) -> Batch:
+        """Return the samples at `indices` as the model takes them."""
         if not self._cacheable:
             return self._compute(indices)
-        if self._cached is None:
-            self._cached = self._compute(np.arange(len(self)))
-        return self._cached[indices]
+        if self._prepared is None:
+            self._prepared = self._compute(np.arange(len(self)))
+        inputs, targets = self._prepared
+        return tuple(array[indices] for array in inputs), tuple(array[indices] for array in targets)
 
-    def _compute(self, indices: npt.NDArray[np.int64]) -> Floats:
-        return preprocess_batch([self._split.image(int(i)) for i in indices], self._spec)
+    def moved(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch:
+        """Return the samples at `indices`, image and truth of each moved by one random matrix.
+
+        Images of further inputs have moves of their own; truths that lie in an image lie in the first.
+        """
+        samples = [self._sample(int(i)) for i in indices]
+        inputs, first = [], list[Frame]()
+        for place, only in enumerate(self._spec.inputs):
+            if only.preprocessing is None:
+                raise ConfigError("feature vectors cannot be moved or mirrored", hint="leave augmentation out")
+            size, images = (only.shape[0], only.shape[1]), [sample[place] for sample in samples]
+            matrices = moves(how, size, len(images), rng)
+            frames = [
+                frame_of(only.preprocessing, (image.shape[0], image.shape[1]), size).then(matrix)
+                for image, matrix in zip(images, matrices, strict=True)
+            ]
+            inputs.append(moved_batch(images, only, frames))
+            first = first or frames
+        return tuple(inputs), _stacked([self._encoded(int(i), frame) for i, frame in zip(indices, first, strict=True)])
+
+    def _compute(self, indices: Indices) -> Batch:
+        samples = [self._split.sample(int(i)) for i in indices]
+        columns = list(zip(*samples, strict=True))
+        inputs = [preprocess_batch(column, only) for column, only in zip(columns, self._spec.inputs, strict=True)]
+        frames = [frame_for(sample, self._spec) for sample in samples]
+        encoded = [self._encoded(int(i), frame) for i, frame in zip(indices, frames, strict=True)]
+        return tuple(inputs), _stacked(encoded)
+
+    def _encoded(self, index: int, frame: Frame | None = None) -> Arrays:
+        """Return the targets of one sample; without a frame, as its image lies in the input unmoved."""
+        placed = frame or frame_for(self._split.sample(index), self._spec)
+        pairs = zip(self._encoders, self.truths, strict=True)
+        return tuple(array for encoder, truths in pairs for array in encoder.encode(truths[index], placed))
+
+    def _sample(self, index: int) -> tuple[Any, ...]:
+        if not self._cacheable:
+            return self._split.sample(index)
+        if self._images is None:
+            self._images = [self._split.sample(i) for i in range(len(self))]
+        sample: tuple[Any, ...] = self._images[index]
+        return sample
 
 
-def _targets(split: Split, spec: ModelSpec, order: tuple[int, ...]) -> Targets:
+def _stacked(rows: Sequence[Arrays]) -> Arrays:
+    return tuple(np.stack(column) for column in zip(*rows, strict=True))
+
+
+def _sample_bytes(split: Split, spec: ModelSpec, targets: Arrays) -> int:
+    inputs = sum(4 * int(np.prod(only.shape)) for only in spec.inputs)
+    return inputs + sum(image.nbytes for image in split.sample(0)) + sum(array.nbytes for array in targets)
+
+
+def _truths(split: Split, spec: ModelSpec, order: tuple[int, ...]) -> tuple[Sequence[Any], ...]:
     if len(split) == 0:
         raise DataError(f"the {split.name} split is empty", hint="add images, or use another data set")
+    if len(split.inputs) != len(spec.inputs):
+        raise DataError(
+            f"a sample of the {split.name} split has {len(split.inputs)} inputs, '{spec.name}' takes {len(spec.inputs)}"
+        )
     if max(order) >= len(split.targets):
         raise DataError(
             f"the {split.name} split has {len(split.targets)} targets, '{spec.name}' has {len(spec.heads)} heads",
             hint="use data with a target for each head",
         )
     found = tuple(split.targets[position] for position in order)
-    for head, values in zip(spec.heads, found, strict=True):
-        _check_target(head, values, split.name, spec)
+    for head, column in zip(spec.heads, found, strict=True):
+        for index in range(len(column)):
+            task_of(head).check_truth(column[index], head, f"sample {index} of the {split.name} split")
     return found
 
 
-def _check_target(head: Head, values: npt.NDArray[Any], split: str, spec: ModelSpec) -> None:
-    known = len(head.labels)
-    if head.task == "classification":
-        fits = values.ndim == 1
-        if fits and known and not (values.min() >= 0 and values.max() < known):
-            raise DataError(
-                f"labels of the {split} split lie in {values.min()}..{values.max()}, "
-                f"and '{spec.name}' has {known} classes",
-                hint="build the model with the data set's labels",
-            )
-    else:
-        fits = values.ndim == 2 and (not known or values.shape[1] == known)
-    if not fits:
-        raise DataError(
-            f"the target of head '{head.name}' in the {split} split has shape {values.shape}, which is no {head.task} "
-            f"of {known} values",
-            hint="use data of the head's kind",
-        )
-
-
 def training_batches(
-    samples: Source, *, batch_size: int, augmentation: Augmentation, seed: int, epoch: int
+    samples: Source, *, batch_size: int, augmentation: Augmentation, order: Indices, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """Yield the shuffled, augmented batches of one epoch; the last one may be smaller."""
-    rng = np.random.default_rng((seed, epoch))
-    order = rng.permutation(len(samples)).astype(np.int64)
+    """Yield the augmented batches of one epoch in `order`; the last one may be smaller."""
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        yield augment(samples.inputs(chosen), augmentation, rng), tuple(target[chosen] for target in samples.targets)
+        yield samples.batch(chosen) if augmentation.none else samples.moved(chosen, augmentation, rng)
 
 
-def ordered_batches(samples: Source, *, batch_size: int) -> Iterator[Batch]:
-    """Yield the batches of a split in its own order, without augmentation."""
-    for start in range(0, len(samples), batch_size):
-        chosen = np.arange(start, min(start + batch_size, len(samples)))
-        yield samples.inputs(chosen), tuple(target[chosen] for target in samples.targets)
+def ordered_batches(samples: Source, *, batch_size: int, order: Indices | None = None) -> Iterator[Batch]:
+    """Yield the batches of a split in its own order, or in the one that is given, without augmentation."""
+    whole = np.arange(len(samples)) if order is None else order
+    for start in range(0, len(whole), batch_size):
+        yield samples.batch(whole[start : start + batch_size])
 
 
 def batches_per_epoch(images: int, batch_size: int) -> int:
     """Return the number of batches that `training_batches` yields for a split of `images`."""
     return -(-images // batch_size)
+
+
+def signature(samples: Source) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the tf.TensorSpec of every input and target, of any batch size."""
+    tf = tensorflow()
+    inputs, targets = samples.batch(np.arange(1))
+    return (
+        tuple(tf.TensorSpec((None, *array.shape[1:]), tf.float32) for array in inputs),
+        tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in targets),
+    )
 
 
 def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Iterator[Batch]:
@@ -148,11 +201,6 @@ def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Itera
         except EdgecvError as error:
             failures.append(error)
 
-    first = samples.inputs(np.arange(1))
-    signature = (
-        tf.TensorSpec((None, *first.shape[1:]), tf.float32),
-        tuple(tf.TensorSpec((None, *target.shape[1:]), target.dtype) for target in samples.targets),
-    )
-    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature).prefetch(2)
+    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature(samples)).prefetch(2)
     if failures:
         raise failures[0]

@@ -89,10 +89,9 @@ def split_at(model: Any, layer: str) -> Parts:
 def split_specs(parts: Parts, spec: ModelSpec) -> tuple[ModelSpec, ModelSpec]:
     """Return the contracts of both parts: the backbone gives an embedding, the head takes it as it is."""
     shape = tuple(int(size) for size in parts.backbone.output_shape[1:])
-    names = tuple(f"feature_{index}" for index in range(shape[-1]))
-    embedding = replace(spec.head, name="features", task="embedding", activation="linear", labels=names, metric="none")
+    embedding = replace(spec.head, name="features", task="embedding", activation="linear", labels=())
     front = replace(spec, name=f"{spec.name}_backbone", heads=(embedding,))
-    back = replace(spec, name=f"{spec.name}_head", input_shape=shape, preprocessing=None)
+    back = replace(spec, name=f"{spec.name}_head", inputs=(InputSpec("features", shape),))
     return front, back
 
 

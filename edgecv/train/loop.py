@@ -11,10 +11,14 @@ import numpy as np
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import Reporter
+from edgecv.modelio.boundary import call, input_names
 from edgecv.modelio.env import keras, tensorflow
+from edgecv.tasks.registry import task_of
+from edgecv.values.binding import bind_inputs
+from edgecv.values.scores import Metric
 from edgecv.train import state as states
-from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, training_batches
-from edgecv.train.losses import balanced, distillation_loss, is_regression, model_loss, validation_metric
+from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, signature, training_batches
+from edgecv.train.losses import Heads
 from edgecv.train.randomness import reseed, reseedable
 from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor
 from edgecv.train.state import Array, Epoch, State
@@ -84,7 +88,7 @@ def fit(
     The best epoch has the best validation value; ties go to the smaller validation loss, then to the earlier epoch.
 
     Args:
-        model: A tf_keras model with an output per head, and further ones that are auxiliary classifiers.
+        model: A tf_keras model with the outputs of every head, and further ones that are auxiliary classifiers.
         spec: Its contract; the heads pick the losses, and the first one the metric that the best epoch has.
         training: Shuffled and augmented from (seed, epoch).
         validation: Measured after each epoch.
@@ -122,12 +126,12 @@ def fit(
 
 
 def _better(one: float, other: float, spec: ModelSpec) -> bool:
-    return one < other if is_regression(spec.head) else one > other
+    return _metric(spec).loss(other, one) < 0
 
 
 def best_index(history: tuple[Epoch, ...], spec: ModelSpec) -> int:
     """Return the index of the best epoch: among the eligible ones, or of all when none is."""
-    sign = 1.0 if is_regression(spec.head) else -1.0
+    sign = _sign(spec)
     candidates = [epoch for epoch in history if epoch.eligible] or list(history)
     return min(candidates, key=lambda epoch: (sign * epoch.val_value, epoch.val_loss, epoch.index)).index
 
@@ -139,9 +143,16 @@ def _exhausted(history: tuple[Epoch, ...], recipe: TrainRecipe, spec: ModelSpec)
 
 
 def _note(epoch: Epoch, spec: ModelSpec) -> str:
-    names = {"regression": "val_mae", "multilabel": "val_exact_match"}
-    metric = names.get(spec.head.task, "val_accuracy")
-    return f"loss {epoch.loss:.4f} {metric} {epoch.val_value:.4f}"
+    return f"loss {epoch.loss:.4f} val_{_metric(spec).name} {epoch.val_value:.4f}"
+
+
+def _metric(spec: ModelSpec) -> Metric:
+    return task_of(spec.head).metric
+
+
+def _sign(spec: ModelSpec) -> float:
+    """Return what makes the smallest value the best."""
+    return 1.0 if _metric(spec).better == "lower" else -1.0
 
 
 def _fingerprint(run: _Run, data_sha256: tuple[str, ...]) -> str:
@@ -174,12 +185,8 @@ class _Run:
 
     def __init__(self, model: Any, spec: ModelSpec, recipe: TrainRecipe, hooks: Hooks, training: Source) -> None:
         self.model, self.spec, self.recipe, self.hooks = model, spec, recipe, hooks
-        weights = balanced(training.targets[0], len(spec.labels)) if recipe.class_weights == "balanced" else None
-        plain = replace(recipe, label_smoothing=0.0)
-        self.loss = model_loss(spec, recipe, class_weights=weights)
-        self.plain_loss = model_loss(spec, plain, class_weights=None)
-        self.metrics = [validation_metric(head) for head in spec.heads]
-        self.follow = distillation_loss(spec.head, temperature=recipe.temperature)
+        self.heads = Heads(model, spec, recipe, class_weights=_class_weights(spec, recipe, training))
+        self.inputs = bind_inputs(spec, input_names(model), spec.name)
         self.optimizer = _optimizer(recipe)
         self.optimizer.build(model.trainable_variables)
         self.generators = reseedable(model)
@@ -225,7 +232,7 @@ class _Run:
         return self._validate(validation)[1]
 
     def _rate(self, history: tuple[Epoch, ...]) -> float:
-        sign = 1.0 if is_regression(self.spec.head) else -1.0
+        sign = _sign(self.spec)
         rate = learning_rate_at(self.recipe, len(history))
         values = [sign * epoch.val_value for epoch in history]
         return rate * plateau_factor(self.recipe.reduce_on_plateau, values, rate=rate)
@@ -234,29 +241,43 @@ class _Run:
         recipe = self.recipe
 
         def batches() -> Iterator[Batch]:
+            rng = np.random.default_rng((recipe.seed, epoch))
+            order = self.heads.tasks[0].order(samples.truths[0], rng)
             return training_batches(
-                samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=recipe.seed, epoch=epoch
+                samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, order=order, rng=rng
             )
 
-        losses = [float(self.train_step(x, y)) * int(x.shape[0]) for x, y in prefetched(batches, samples)]
-        return float(np.sum(losses) / len(samples))
+        losses, count = 0.0, 0
+        for inputs, targets in prefetched(batches, samples):
+            size = int(inputs[0].shape[0])
+            losses, count = losses + float(self.train_step(inputs, targets)) * size, count + size
+        return losses / count
 
     def _validate(self, samples: Source) -> list[float]:
-        batches = ordered_batches(samples, batch_size=EVALUATION_BATCH)
-        sums = np.sum([np.multiply([float(v) for v in self.validation_step(x, y)], len(x)) for x, y in batches], axis=0)
-        return [float(total / len(samples)) for total in sums]
+        # In a fixed order of the task's own: what learns from pairs is judged on pairs.
+        order = self.heads.tasks[0].order(samples.truths[0], np.random.default_rng(0))
+        loss, sums = 0.0, list[Array]()
+        for inputs, targets in ordered_batches(samples, batch_size=EVALUATION_BATCH, order=order):
+            part, *statistics = self.validation_step(inputs, targets)
+            loss += float(part) * len(inputs[0])
+            found = [np.asarray(one, np.float64) for one in statistics]
+            sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
+        return [loss / len(order), *self.heads.values(sums)]
 
     def _compile(self, step: Callable[[Any, Any], Any], samples: Source) -> Callable[[Any, Any], Any]:
-        tf = tensorflow()
-        inputs = tf.TensorSpec((None, *samples.inputs(np.arange(1)).shape[1:]), tf.float32)
-        targets = tuple(tf.TensorSpec((None, *target.shape[1:]), target.dtype) for target in samples.targets)
-        compiled: Callable[[Any, Any], Any] = tf.function(step, input_signature=[inputs, targets], autograph=False)
+        compiled: Callable[[Any, Any], Any] = tensorflow().function(
+            step, input_signature=signature(samples), autograph=False
+        )
         return compiled
+
+    def _call(self, model: Any, inputs: Any, *, training: bool) -> list[Any]:
+        ordered = [tensor for _, tensor in sorted(zip(self.inputs, inputs, strict=True), key=lambda pair: pair[0])]
+        return call(model, ordered, training=training)
 
     def _train_step(self, inputs: Any, targets: Any) -> Any:
         tf = tensorflow()
         with tf.GradientTape() as tape:
-            outputs = _several(self.model(inputs, training=True))
+            outputs = self._call(self.model, inputs, training=True)
             loss = tf.add_n([self._loss(inputs, targets, outputs), *self.model.losses])
         variables = self.model.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
@@ -264,21 +285,22 @@ class _Run:
         return loss
 
     def _loss(self, inputs: Any, targets: Any, outputs: list[Any]) -> Any:
-        loss = self.loss(targets, outputs)
+        loss = self.heads.loss(targets, outputs)
         if self.hooks.teacher is None:
             return loss
         share = self.recipe.teacher_weight
-        answers = _several(self.hooks.teacher(inputs, training=False))
-        return (1.0 - share) * loss + share * self.follow(answers[0], outputs[0])
+        answers = self._call(self.hooks.teacher, inputs, training=False)
+        return (1.0 - share) * loss + share * self.heads.follow(answers, outputs)
 
     def _validation_step(self, inputs: Any, targets: Any) -> tuple[Any, ...]:
-        outputs = _several(self.model(inputs, training=False))
-        values = [metric(y, out) for metric, y, out in zip(self.metrics, targets, outputs, strict=False)]
-        return (self.plain_loss(targets, outputs), *values)
+        outputs = self._call(self.model, inputs, training=False)
+        return (self.heads.plain_loss(targets, outputs), *self.heads.statistics(targets, outputs))
 
 
-def _several(outputs: Any) -> list[Any]:
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+def _class_weights(spec: ModelSpec, recipe: TrainRecipe, training: Source) -> Array | None:
+    if recipe.class_weights != "balanced":
+        return None
+    return task_of(spec.head).training(spec.head).class_weights(training.truths[0])
 
 
 def _optimizer(recipe: TrainRecipe) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.data import match_targets
+from edgecv.data import fitted, match_targets
 from edgecv.modelio.env import seed_everything
 from edgecv.train.batches import Samples, Source
 from edgecv.train.features import cached, cut
@@ -30,7 +30,7 @@ class Trained:
         model: The model that was passed in, holding the weights of its best epoch.
         history: One entry per finished epoch.
         best_epoch: Index of the best epoch in `history`; -1 when the weights before the last stage were better.
-        best_value: Its validation metric: accuracy 0..1, or mean absolute error for regression.
+        best_value: Its validation value, in the unit of the first head's metric.
     """
 
     model: Any
@@ -150,6 +150,7 @@ def run_stage(
     With a `backbone`, `model` takes what that gives, computed once for every sample.
     """
     seed_everything(recipe.seed)
+    dataset = fitted(dataset, spec)
     training, validation = dataset.split("train"), dataset.split("validation")
     order = match_targets(spec.heads, dataset.targets, dataset=dataset.name)
     sources: list[Source] = [Samples(split, spec, order=order) for split in (training, validation)]
