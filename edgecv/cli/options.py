@@ -16,7 +16,7 @@ Data = Annotated[
 OptionalData = Annotated[
     str | None, typer.Option("--data", "-d", help="As `edgecv data show` takes it; default: the training data.")
 ]
-Split = Annotated[str, typer.Option("--split", help="train, validation or test.")]
+Split = Annotated[str, typer.Option("--split", help="train, validation or test; all of data that brings no splits.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of every random choice; the same seed gives the same file.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training data.")]
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Load models with Lambda layers, which can run any code.")]

@@ -22,14 +22,14 @@ from edgecv.tasks.boxes import Objects
 SIZE = 64
 COUNTS = {"train": 2000, "validation": 300, "test": 400}
 DIGITS = tuple(str(n) for n in range(10))
-LARGEST, SMALLER = (28, 37), (17, 24)
+LARGEST, SMALLER = (30, 39), (18, 25)
 """Sides of a scan once enlarged, pixels, from and below: of a scene's largest digit, and of the others."""
-ALONE = (26, 49)
+ALONE = (32, 53)
 """Of the digit of a scene of one."""
 TRIES = 20
 _LINE = np.linspace(-0.5, 0.5, SIZE)
-_STEEPNESS = 3.0
-"""How fast ink fades at its rim: from nothing to full over a third of a digit's contrast, half at the mask's rim."""
+_STEEPNESS = 6.0
+"""How fast ink fades at its rim: from nothing to full over a sixth of a digit's contrast, half at the mask's rim."""
 
 Random = np.random.RandomState
 
@@ -94,7 +94,7 @@ def _random(name: str, which: str, seed: int) -> Random:
 
 
 def _scene(pixels: Array, labels: Indices, rng: Random, alone: bool) -> _Scene:
-    canvas, ink_is_bright = _background(rng)
+    canvas = _background(rng)
     mask = np.zeros((SIZE, SIZE), np.uint8)
     boxes, digits = [], []
     for side in _sides(rng, alone):
@@ -107,12 +107,12 @@ def _scene(pixels: Array, labels: Indices, rng: Random, alone: bool) -> _Scene:
             continue
         y, x = corner
         window = np.s_[y : y + alpha.shape[0], x : x + alpha.shape[1]]
-        tone = canvas[window].mean() + (1 if ink_is_bright else -1) * rng.randint(80, 121)
+        tone = canvas[window].mean() + rng.randint(90, 131)
         canvas[window] += alpha * (tone - canvas[window])
         mask[window][alpha > 0.5] = 1 + labels[scan]
         boxes.append((x, y, x + alpha.shape[1], y + alpha.shape[0]))
         digits.append(labels[scan])
-    noisy = canvas + rng.uniform(1, 5) * rng.standard_normal((SIZE, SIZE))
+    noisy = canvas + rng.uniform(1, 4) * rng.standard_normal((SIZE, SIZE))
     shown = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
     return _Scene(shown, mask, np.array(boxes, np.float32), np.array(digits, np.int64))
 
@@ -157,10 +157,9 @@ def _free_corner(mask: Array, shape: tuple[int, ...], rng: Random) -> tuple[int,
     return None
 
 
-def _background(rng: Random) -> tuple[Array, bool]:
-    """Return a canvas with a gradient, rectangles and strokes, float64 (64, 64), and whether ink is the brighter."""
-    bright = bool(rng.randint(2))
-    level = rng.uniform(40, 100) if bright else rng.uniform(155, 215)
+def _background(rng: Random) -> Array:
+    """Return a canvas with a gradient, rectangles and strokes, float64 (64, 64), darker than ink."""
+    level = rng.uniform(40, 100)
     slope = rng.uniform(-25, 25, 2)
     canvas = level + slope[0] * _LINE[:, None] + slope[1] * _LINE[None, :]
     for _ in range(rng.randint(4)):
@@ -168,7 +167,7 @@ def _background(rng: Random) -> tuple[Array, bool]:
         canvas[y : y + height, x : x + width] += rng.uniform(-22, 22)
     for _ in range(rng.randint(5)):
         _stroke(canvas, rng)
-    return canvas, bright
+    return canvas
 
 
 def _stroke(canvas: Array, rng: Random) -> None:

@@ -102,3 +102,10 @@ def test_a_model_of_one_input_takes_the_data_as_they_are():
 def test_inputs_that_the_data_do_not_have(inputs, task):
     with pytest.raises(ConfigError, match=f"takes {inputs} inputs, a sample of 'people' has 1"):
         fitted(people(), spec(head("x", task), inputs=inputs), reads=reads)
+
+
+def test_labels_matter_where_another_kind_is_read_too():
+    known = {"localisation": ("localisation", "detection")}
+    one = head("where", "localisation", ("b", "a"))
+    with pytest.raises(ConfigError, match="first: 'b' is 'a'"):
+        match_targets([one], [BOXES], dataset="toys", reads=lambda task: known[task])
