@@ -5,10 +5,11 @@
 
 Every step is a command of edgecv, as a user types it: train, convert, quantize twice, report. A finished step is not
 done again, and a killed one goes on where it was, so the same line continues an interrupted run. The cases are
-`benchmarks/zoo_results.toml`, or those of another file beside it. The metric, of the task of each network, is on the whole test split, through the on-device runtime; drops carry paired
-95 % intervals; latency ratios are interleaved with the float model on the same CPU.
+`benchmarks/zoo_results.toml`, or those of another file beside it. The metric, of the task of each network, is on the
+whole test split, through the on-device runtime; drops carry paired 95 % intervals; latency ratios are interleaved with
+the float model on the same CPU.
 
-The summary goes to `<out>/zoo_results.json` and `<out>/zoo_results.md`.
+The summary goes to `<out>/zoo_results.json` and `<out>/zoo_results.md`, named like the file of cases.
 """
 
 from __future__ import annotations
