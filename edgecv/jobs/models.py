@@ -82,7 +82,7 @@ def load(source: Source) -> LoadedModel:
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """Read a ModelSpec from TOML, of today's form or of schema 1. Raises ConfigError when a key is not as it must be."""
+    """Read a ModelSpec from TOML, of today's form or of schema 1. Raises ConfigError for a wrong key or value."""
     return codec.decode(ModelSpec, upgraded(read_toml(path, what="spec")), where=str(path))
 
 

@@ -1,4 +1,4 @@
-"""Specs and manifests of schema 1 are read as what they meant: one input, heads bound by place, a metric by the task."""
+"""Specs and manifests of schema 1 are read as what they meant: one input, heads bound by place, whole outputs."""
 
 from __future__ import annotations
 
