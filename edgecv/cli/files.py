@@ -83,8 +83,8 @@ def verify(
     from edgecv.jobs import verify as verification
 
     result = verification.verify(
-        file, device=device, devices=devices, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial,
+        file, device=device, devices=devices,
+        options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     verdicts.require_passed(result)
@@ -108,7 +108,7 @@ def run(
     from edgecv.jobs import run as running
 
     answer = running.run(
-        file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial, reporter=ConsoleReporter(),
+        file, image, top=top, spec=spec, reporter=ConsoleReporter(),
+        options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(answer) if json_ else render_answer.answer(answer)

@@ -167,7 +167,8 @@ def _background(rng: Random) -> Array:
         canvas[y : y + height, x : x + width] += rng.uniform(-22, 22)
     for _ in range(rng.randint(5)):
         _stroke(canvas, rng)
-    return canvas
+    found: Array = canvas
+    return found
 
 
 def _stroke(canvas: Array, rng: Random) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import delegates
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
+from edgecv.modelio.model_file import model_file
 from edgecv.tasks.prediction import Labelled
+from edgecv.values.run_options import DEFAULTS, RunOptions
 
 
 def run(
@@ -17,10 +19,7 @@ def run(
     *,
     top: int = 5,
     spec: Path | None = None,
-    engine: str | None = None,
-    accelerator: str = "cpu",
-    partial: bool = False,
-    precision: str | None = None,
+    options: RunOptions = DEFAULTS,
     reporter: Reporter = QUIET,
 ) -> dict[str, Any]:
     """Return what a file says of one image: {"file", "image", "engine", "heads"}, and "labels" where it ranks labels.
@@ -32,9 +31,9 @@ def run(
         DataError: The image is missing, corrupt, or has the wrong channels.
         ConfigError, UnsupportedModelError, DeviceError: The file cannot be run.
     """
-    request = EvaluationRequest(spec=spec, engine=engine, accelerator=accelerator, partial=partial, precision=precision)
-    with open_predictor(file, request) as predictor:
-        delegates.warn_wrong(file, accelerator, reporter)
+    opened = model_file(file)
+    with open_predictor(opened, EvaluationRequest(spec=spec, options=options)) as predictor:
+        delegates.warn_wrong(opened, options.accelerator, reporter)
         prediction = predictor.predict(image)
         heads = {name: _shown(each, top) for name, each in prediction.heads.items()}
         labels = {"labels": heads[predictor.spec.head.name]["labels"]} if isinstance(prediction, Labelled) else {}
