@@ -12,7 +12,7 @@ from edgecv.tasks.frame import Frame
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
-from edgecv.tasks.values import check_width
+from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -53,6 +53,7 @@ class MultilabelTask(BaseTask):
     reads = ("multilabel",)
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        self.settings(head)
         check_units(head, shapes[0])
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
@@ -92,6 +93,9 @@ class MultilabelTask(BaseTask):
     def drop(self, base: Sequence[Given], candidate: Sequence[Given], head: Head) -> Drop:
         paired(base, candidate)
         return paired_drop(*[[bool((e.given == e.right).all()) for e in side] for side in (base, candidate)])
+
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        check_row(truth, head, where)
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Array:
         return rng.integers(0, 2, len(head.labels)).astype(np.float32)
