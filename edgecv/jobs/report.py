@@ -70,7 +70,8 @@ def report_files(
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
     targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
     manifests = {file: model_file(file).required_manifest for file in distinct(files)}
-    dataset = models.open_data(request.data, next(iter(manifests.values())))
+    dataset, judged = models.judged(request.data, next(iter(manifests.values())), request.split, reporter)
+    request = replace(request, split=judged)
     wanted = request.baseline_engine
     with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
         made = _compare(manifests, base, dataset, targets, request, out, reporter)
