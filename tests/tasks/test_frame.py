@@ -1,4 +1,4 @@
-"""A frame says where preprocessing puts an image; held against what `preprocess` does with pixels that name themselves."""
+"""A frame says where preprocessing puts an image: what `preprocess` does with pixels that name themselves."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def centres(size: tuple[int, int]) -> np.ndarray:
 @settings(max_examples=40, deadline=None)
 @given(size=SIZES, target=SIZES)
 def test_every_pixel_of_the_input_comes_from_where_the_frame_says(rule, size, target):
-    """Bilinear interpolation of a ramp gives the point itself, so each pixel of the tensor names its place of origin."""
+    """Bilinear interpolation of a ramp gives the point itself, so each pixel of the tensor says where it is from."""
     size = fitting(rule, size, target)
     made = spec(rule, target)
     tensor = preprocess(coordinates(size), made)[0]
