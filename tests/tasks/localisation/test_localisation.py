@@ -195,11 +195,11 @@ def test_synthetic_truths_fit_their_images() -> None:
 def test_what_a_data_set_holds() -> None:
     truths = [_one([0, 0, 10, 20], 1), _one([5, 5, 35, 10], 1)]
     told = TASK.describe(truths, LABELS)
-    assert told["classes"] == {"cat": 0, "dog": 2, "owl": 0}
-    assert told["width"] == {"least": 10, "median": 20, "most": 30}
-    assert told["height"] == {"least": 5, "median": 12.5, "most": 20}
-    assert TASK.strata(truths).tolist() == [1, 1]
-    assert TASK.describe([], LABELS)["width"] is None
+    assert told.counts == (0, 2, 0)
+    assert told.measures == ("objects per image", "box width", "box height")
+    assert [(s.min, s.mean, s.max) for s in told.spread] == [(1, 1, 1), (10, 20, 30), (5, 12.5, 20)]
+    assert TASK.strata([*truths, _one([0, 0, 9, 9], 0)]).tolist() == [0, 0, 1]
+    assert (TASK.describe([], LABELS).counts, TASK.describe([], LABELS).spread) == ((0, 0, 0), ())
 
 
 def test_truth_and_prediction_are_drawn() -> None:
