@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError
+from edgecv.tasks.boxes import class_name
+from edgecv.tasks.description import Description, counted
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
+from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores, Table
 from edgecv.values.specs import Head
@@ -53,6 +56,8 @@ class ClassificationTask(BaseTask):
     name = "classification"
     metric = Metric("top1")
     reads = ("classification",)
+    least_labels = 2
+    divided_by: Division = "classes"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         self.settings(head)
@@ -100,14 +105,16 @@ class ClassificationTask(BaseTask):
     def strata(self, truths: Sequence[Any]) -> Array:
         return np.asarray(truths, np.int64)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        counts = np.bincount(np.asarray(truths, np.int64), minlength=len(labels))
-        return {"counts": {label: int(count) for label, count in zip(labels, counts)}}
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        return Description(counts=counted(truths, labels))
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        return class_name(labels, int(truth))
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         from edgecv.tasks.drawing import captioned
 
-        lines = [] if truth is None else [labels[int(truth)] if labels else str(int(truth))]
+        lines = [] if truth is None else [self.told(truth, labels)]
         if prediction is not None:
             lines.append(f"{prediction.label} {prediction.score:.2f}")
         return captioned(image, lines)
@@ -116,6 +123,11 @@ class ClassificationTask(BaseTask):
         from edgecv.tasks.classification.training import ClassificationTraining
 
         return ClassificationTraining(head)
+
+    def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
+        self._check_count(labels)
+        head = Head(name="output", task=self.name, activation="probabilities", labels=labels)
+        return dense(features, len(labels), "softmax", name), head
 
 
 def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
