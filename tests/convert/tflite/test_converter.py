@@ -235,7 +235,7 @@ def test_spec_must_be_there_and_fit(make, spec):
         make("float32", spec=None)
     assert "spec=" in error.value.hint
     with pytest.raises(
-        ConfigError, match="spec's shape of input 'image' is .8, 8, 1., the model's input 'image' is .12, 12, 1."
+        ConfigError, match=r"spec's shape of input 'image' is .8, 8, 1., the model's input 'image' is .12, 12, 1."
     ):
         small = dataclasses.replace(spec.input, shape=(8, 8, 1))
         make("float32", spec=dataclasses.replace(spec, inputs=(small,)))
