@@ -73,7 +73,7 @@ def test_class_weights_weigh_each_sample_by_its_class() -> None:
     ],
 )  # fmt: skip
 def test_a_head_without_a_loss_is_refused(activation: str, task: str) -> None:
-    with pytest.raises(ConfigError, match="head 'output' .*(has no training loss|no cross-entropy)"):
+    with pytest.raises(ConfigError, match=r"head 'output' .*(has no training loss|no cross-entropy)"):
         task_of(head(activation, task)).training(head(activation, task))
 
 
