@@ -31,6 +31,11 @@ class Registry(Generic[T]):
         self._entries[name] = value
         return value
 
+    def remove(self, name: str) -> None:
+        """Forget what is registered under `name`. Raises ConfigError as `get` does."""
+        self.get(name)
+        del self._entries[name]
+
     def get(self, name: str) -> T:
         """Return the value registered under `name`.
 

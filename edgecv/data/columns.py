@@ -45,6 +45,11 @@ def read_target(name: str, array: Array, labels: Sequence[str] | None, *, where:
     return Target(name=name, task="classification", labels=names), values
 
 
+def classes(labels: tuple[str, ...]) -> tuple[Target, ...]:
+    """Return the targets of a data set that has class labels and nothing else."""
+    return (Target(name=ONLY, task="classification", labels=labels),)
+
+
 def read_more(target: Target, array: Array, *, where: str) -> Array:
     """Return the values of a further split of `target`. Raises DataError when they are of another kind."""
     array, k = _squeezed(array), len(target.labels)

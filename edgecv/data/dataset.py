@@ -260,11 +260,6 @@ def address(uri: str) -> str:
     return uri.partition(":")[2] or uri
 
 
-def classes(labels: tuple[str, ...]) -> tuple[Target, ...]:
-    """Return the targets of a data set that has class labels and nothing else."""
-    return (Target(name=ONLY, task="classification", labels=labels),)
-
-
 def is_classes(column: Any) -> bool:
     """Whether a column is one whole number per sample: a class or an identity."""
     return isinstance(column, np.ndarray) and column.ndim == 1

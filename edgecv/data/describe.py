@@ -8,22 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.data.dataset import Array, Dataset, Split, Target, is_classes
+from edgecv.data.dataset import Array, Dataset, Split, Target
 from edgecv.data.duplicates import count_duplicates
 from edgecv.data.truths import ObjectColumn
+from edgecv.tasks import registry
+from edgecv.tasks.description import Spread
 
 SIZED = 256
 """Samples of a split whose size or mask is looked at: decoding every one of a large folder would take minutes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """The distribution of one value, in its own unit; `std` is of the population."""
-
-    min: float
-    mean: float
-    std: float
-    max: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,76 +114,28 @@ def _main(splits: Mapping[str, Any]) -> str:
 
 
 def _summary(target: Target, index: int, splits: Mapping[str, Split]) -> TargetSummary:
-    columns = {name: split.targets[index] for name, split in splits.items()}
-    known = [_counts(target, column) for column in columns.values()]
-    counts = {name: found for name, found in zip(columns, known, strict=True) if found is not None}
+    task = registry.of_kind(target.task)
+    found = {name: task.describe(_looked_at(split.targets[index]), target.labels) for name, split in splits.items()}
+    counts = {name: one.counts for name, one in found.items() if one.counts is not None}
     train = counts.get(_main(splits), ())
-    measures, tables = _measures(target), {name: _table(target, column) for name, column in columns.items()}
-    masks = {name: _pixels(target, column) for name, column in columns.items()} if _has_masks(target) else {}
+    measures = next(iter(found.values())).measures
     return TargetSummary(
         name=target.name,
         task=target.task,
         labels=target.labels,
         counts=counts,
-        spread={name: _spread(table) for name, table in tables.items()} if measures else {},
+        spread={name: one.spread for name, one in found.items()} if measures else {},
         imbalance=max(train) / min(train) if train and 0 not in train else None,
         measures=measures,
-        shares={name: shares for name, (shares, _) in masks.items()},
-        ignored={name: ignored for name, (_, ignored) in masks.items()},
+        shares={name: one.shares for name, one in found.items() if one.shares},
+        ignored={name: one.ignored for name, one in found.items() if one.shares},
     )
 
 
-def _has_masks(target: Target) -> bool:
-    return target.task == "segmentation"
-
-
-def _measures(target: Target) -> tuple[str, ...]:
-    if target.task == "detection":
-        return ("objects per image", "box width", "box height")
-    if target.task == "embedding":
-        return ("images per identity",)
-    return target.labels if target.task == "regression" else ()
-
-
-def _table(target: Target, column: Any) -> tuple[Array, ...]:
-    """Return the values of each measure."""
-    if isinstance(column, ObjectColumn):
-        boxes = np.concatenate([np.zeros((0, 4), np.float32), *(found.xyxy for found in column.items)])
-        per_image = np.array([len(found) for found in column.items])
-        return per_image, boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    if target.task == "embedding":
-        return (np.unique(column, return_counts=True)[1],)
-    return tuple(column.T) if target.task == "regression" else ()
-
-
-def _counts(target: Target, column: Any) -> tuple[int, ...] | None:
-    """Return how often each label is there; None where labels are not counted."""
-    if isinstance(column, ObjectColumn):
-        column = np.concatenate([np.zeros(0, np.int64), *(found.class_id for found in column.items)])
-    if is_classes(column):
-        return tuple(np.bincount(column, minlength=len(target.labels)).tolist())
-    if target.task != "multilabel":
-        return None
-    return tuple(int(count) for count in column.sum(axis=0, dtype=np.float64))
-
-
-def _pixels(target: Target, column: Any) -> tuple[tuple[float, ...], float]:
-    """Return each class's share of the pixels that have a class, and the share of those that have none."""
-    found = np.zeros(256, np.int64)
-    for index in _spaced(len(column)):
-        found += np.bincount(column[int(index)].reshape(-1), minlength=256)
-    classes = found[: len(target.labels)]
-    shares = classes / max(1, classes.sum())
-    return tuple(shares.tolist()), float(1 - classes.sum() / max(1, found.sum()))
-
-
-def _spread(table: tuple[Array, ...]) -> tuple[Spread, ...]:
-    if not all(values.size for values in table):
-        return ()
-    exact = [values.astype(np.float64) for values in table]
-    return tuple(
-        Spread(min=float(c.min()), mean=float(c.mean()), std=float(c.std()), max=float(c.max())) for c in exact
-    )
+def _looked_at(column: Any) -> Any:
+    """Return a column's truths: all of them where they are at hand and small, else some, evenly spaced."""
+    at_hand = isinstance(column, ObjectColumn) or (isinstance(column, np.ndarray) and column.ndim <= 2)
+    return column if at_hand else [column[int(index)] for index in _spaced(len(column))]
 
 
 def _sizes(split: Split) -> tuple[tuple[int, ...], tuple[int, ...], int]:

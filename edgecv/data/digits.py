@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgecv.core.optional import require
-from edgecv.data.dataset import Dataset, Split, classes
+from edgecv.data.columns import classes
+from edgecv.data.dataset import Dataset, Split
 from edgecv.data.sources import ArrayImages
 from edgecv.data.splits import TEST_SHARE, VALIDATION_SHARE, stratified
 

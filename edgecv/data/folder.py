@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from edgecv.core.errors import ConfigError, DataError
-from edgecv.data.dataset import ALL, Dataset, Split, classes
+from edgecv.data.columns import classes
+from edgecv.data.dataset import ALL, Dataset, Split
 from edgecv.data.grouping import completed
 from edgecv.data.sources import FileImages, check_header
 from edgecv.data.splits import Indices, check_classes

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import DataError
-from edgecv.data.dataset import Array, Images, Split, Target, presence
+from edgecv.data.dataset import Array, Images, Split, Target
 from edgecv.data.duplicates import content_ids
 from edgecv.data.splits import ORDER, TEST_SHARE, VALIDATION_SHARE, Indices, rank, shared_out, stratified
+from edgecv.tasks import registry
 
 MIN_PATTERN = 10
 """A pattern of labels that fewer samples show cannot be shared out in the right proportions: such ones are pooled."""
@@ -92,10 +93,15 @@ def divide(
 
 def _identities(targets: Sequence[Target], values: Sequence[Any]) -> Indices | None:
     """Return the column that says who is who, where it is what samples are about and there are enough of them."""
-    if "embedding" not in (tasks := [target.task for target in targets]) or "classification" in tasks:
+    divided_by = _divisions(targets)
+    if "classes" in divided_by or "identities" not in divided_by:
         return None
-    column: Indices = values[tasks.index("embedding")]
+    column: Indices = values[divided_by.index("identities")]
     return column if len(np.unique(column)) >= MIN_IDENTITIES else None
+
+
+def _divisions(targets: Sequence[Target]) -> list[str]:
+    return [registry.of_kind(target.task).divided_by for target in targets]
 
 
 def _apart(groups: Indices, shares: Mapping[str, float], *, seed: int, where: str) -> dict[str, Indices]:
@@ -107,16 +113,16 @@ def _apart(groups: Indices, shares: Mapping[str, float], *, seed: int, where: st
 
 
 def _strata(targets: Sequence[Target], values: Sequence[Any], n: int) -> tuple[Indices, tuple[str, ...]]:
-    tasks = [target.task for target in targets]
-    if "classification" in tasks:
-        first = tasks.index("classification")
-        return values[first], targets[first].labels
-    if "embedding" in tasks:
-        first = tasks.index("embedding")
-        return _present(values[first], targets[first].labels)
-    marked = [presence(rows) for task, rows in zip(tasks, values, strict=True) if task != "regression"]
-    patterns = next((rows for rows in marked if rows is not None), None)
-    return (np.zeros(n, np.int64), ("any",)) if patterns is None else _patterns(patterns)
+    """Return the number of each sample's stratum, and the names: of classes, else identities, else patterns."""
+    divided_by = _divisions(targets)
+    way = next((way for way in ("classes", "identities", "patterns") if way in divided_by), None)
+    if way is None:
+        return np.zeros(n, np.int64), ("any",)
+    first = divided_by.index(way)
+    found = registry.of_kind(targets[first].task).strata(values[first])
+    if way == "classes":
+        return found, targets[first].labels
+    return _present(found, targets[first].labels) if way == "identities" else _patterns(found)
 
 
 def _present(values: Indices, labels: tuple[str, ...]) -> tuple[Indices, tuple[str, ...]]:
@@ -125,9 +131,9 @@ def _present(values: Indices, labels: tuple[str, ...]) -> tuple[Indices, tuple[s
     return inverse.reshape(-1).astype(np.int64), tuple(labels[i] for i in found.tolist())
 
 
-def _patterns(rows: Array) -> tuple[Indices, tuple[str, ...]]:
+def _patterns(values: Indices) -> tuple[Indices, tuple[str, ...]]:
     """Number the patterns of labels, most frequent first, the rare ones together as the last."""
-    found, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    found, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     frequent = max(1, int((counts >= MIN_PATTERN).sum()))
     rare = int(counts[order[frequent:]].sum())

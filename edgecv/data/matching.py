@@ -7,12 +7,16 @@ from dataclasses import replace
 
 from edgecv.core.errors import ConfigError
 from edgecv.data.dataset import Dataset, Target
-from edgecv.data.pairs import SAME, as_pairs
+from edgecv.data.pairs import as_pairs
 from edgecv.tasks import registry
+from edgecv.tasks.embedding.pairs import SAME
 from edgecv.values.specs import Head, ModelSpec
 
 Reads = Callable[[str], tuple[str, ...]]
 """From a task to the kinds of truth that it reads."""
+
+PAIR = 2
+"""Inputs that pairs are drawn for."""
 
 _SEEDS = {"train": 0, "validation": 1, "test": 2}
 """Of the pairs of each split: fixed, so that two evaluations see the same."""
@@ -58,8 +62,8 @@ def fitted(dataset: Dataset, spec: ModelSpec, *, reads: Reads | None = None) -> 
     inputs = max((len(split.inputs) for split in dataset.splits.values()), default=1)
     if len(spec.inputs) == inputs:
         return dataset
-    compares = next((head for head in spec.heads if head.task == "verification"), None)
-    if inputs != 1 or len(spec.inputs) != 2 or compares is None:
+    compares = next((head for head in spec.heads if _compared(head) == len(spec.inputs)), None)
+    if inputs != 1 or len(spec.inputs) != PAIR or compares is None:
         raise ConfigError(
             f"'{spec.name}' takes {len(spec.inputs)} inputs, a sample of '{dataset.name}' has {inputs}",
             hint="use data with an input for each of the model's",
@@ -70,8 +74,12 @@ def fitted(dataset: Dataset, spec: ModelSpec, *, reads: Reads | None = None) -> 
     splits = {
         name: as_pairs(split, column, seed=_SEEDS.get(name, len(_SEEDS))) for name, split in dataset.splits.items()
     }
-    target = Target(name=compares.name, task="verification", labels=SAME)
+    target = Target(name=compares.name, task=compares.task, labels=SAME)
     return replace(dataset, targets=(target,), splits=splits)
+
+
+def _compared(head: Head) -> int:
+    return registry.task_of(head).compares if head.task in registry.TASKS else 1
 
 
 def _match(head: Head, position: int, count: int, targets: Sequence[Target], dataset: str, reads: Reads) -> int:
@@ -97,15 +105,17 @@ def _match(head: Head, position: int, count: int, targets: Sequence[Target], dat
 
 def _check_labels(head: Head, target: Target, dataset: str) -> None:
     ours, theirs = tuple(head.labels), target.labels
+    if not ours or ours == theirs:
+        return
+    task, kind = registry.task_of(head), registry.of_kind(target.task)
     # What a value is called does not change the answer; how many there are, or in which order classes come, does.
+    enough = not task.labels_fixed and len(ours) == len(theirs)
     # Identities are never a model's own: it compares those it has not seen.
-    same = len(ours) == len(theirs) if head.task == "regression" else ours == theirs
-    if not ours or same or {head.task, target.task} & {"embedding", "verification"}:
+    if enough or not task.labelled or not kind.labelled:
         return
     different = [f"{a!r} is {b!r}" for a, b in zip(ours, theirs, strict=False) if a != b]
     detail = f"; first: {different[0]}" if different else ""
-    what = "classes" if head.task == "classification" else "labels"
     raise ConfigError(
         f"the model's {len(ours)} labels are not the {len(theirs)} of '{dataset}'{detail}",
-        hint=f"use data with the model's {what} in the model's order",
+        hint="use data with the model's labels in the model's order",
     )

@@ -10,9 +10,6 @@ import numpy as np
 from edgecv.core.errors import DataError
 from edgecv.data.dataset import Indices, Split, is_classes, taken
 
-SAME = ("different", "same")
-"""Labels of what a pair shows."""
-
 
 def as_pairs(split: Split, column: int, *, seed: int) -> Split:
     """Return as many pairs as a split has images, half of them of one identity.

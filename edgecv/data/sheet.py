@@ -10,7 +10,7 @@ import numpy as np
 from edgecv.core.errors import DataError
 from edgecv.core.optional import require
 from edgecv.data.dataset import Array, Dataset, Record, Split, Target
-from edgecv.tasks import drawing
+from edgecv.tasks import drawing, registry
 from edgecv.tasks.boxes import Objects, class_name
 
 BACKGROUND = ("background",)
@@ -33,7 +33,8 @@ def contact_sheet(dataset: Dataset, split: Split, *, rows: int = 4, columns: int
     chosen = (np.arange(count) * len(split)) // count
     tiles = [_tile(split.record(int(index)), dataset.targets) for index in chosen]
     sheet = _grid(tiles, columns)
-    masked = next((target for target in dataset.targets if target.task == "segmentation"), None)
+    first = zip(dataset.targets, split.record(0).truths, strict=True)
+    masked = next((target for target, truth in first if _is_mask(truth)), None)
     return sheet if masked is None else _with_legend(sheet, masked)
 
 
@@ -95,13 +96,8 @@ def _draw_objects(picture: Any, objects: Objects, target: Target, scale: float) 
 def _text(target: Target, truth: Any, *, alone: bool) -> str:
     """Return a truth in words, where it has no place in the image."""
     name = "" if alone else f"{target.name}: "
-    if isinstance(truth, Objects) or _is_mask(truth):
-        return ""
-    if np.ndim(truth) == 0:
-        return _cut(name + class_name(target.labels, int(truth)))
-    if target.task == "multilabel":
-        return _cut(name + (", ".join(label for label, one in zip(target.labels, truth, strict=True) if one) or "none"))
-    return _cut(name + ", ".join(f"{label} {value:.4g}" for label, value in zip(target.labels, truth, strict=True)))
+    told = registry.of_kind(target.task).told(truth, target.labels)
+    return _cut(name + told) if told else ""
 
 
 def _cut(text: str) -> str:

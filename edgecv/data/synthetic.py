@@ -37,9 +37,10 @@ def synthetic(spec: ModelSpec, *, samples: int = 48, seed: int = 0) -> Dataset:
 
 
 def _target(head: Head) -> Target:
-    kinds = registry.task(head.task).reads
-    ignored = {key: value for key, value in head.settings.items() if key == "ignore_index"}
-    return Target(name=head.name, task=kinds[0] if kinds else head.task, labels=head.labels, settings=ignored)
+    task = registry.task(head.task)
+    kinds = task.reads or (head.task,)
+    known = {key: value for key, value in head.settings.items() if key in task.truth_settings}
+    return Target(name=head.name, task=kinds[0], labels=head.labels, settings=known)
 
 
 def _truths(head: Head, spec: ModelSpec, samples: int, rng: np.random.Generator) -> object:

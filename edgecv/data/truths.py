@@ -13,6 +13,7 @@ from edgecv.core import files
 from edgecv.core.errors import DataError
 from edgecv.core.optional import require
 from edgecv.data.dataset import Array, Indices
+from edgecv.tasks import boxes
 from edgecv.tasks.boxes import Objects
 
 
@@ -39,11 +40,7 @@ class ObjectColumn:
 
     def presence(self) -> Array:
         """Return which classes each image shows: uint8 (n, highest class + 1) of 0 and 1."""
-        highest = max((int(found.class_id.max()) for found in self.items if len(found)), default=0)
-        made = np.zeros((len(self), highest + 1), np.uint8)
-        for row, found in zip(made, self.items, strict=True):
-            row[found.class_id] = 1
-        return made
+        return boxes.presence(self.items)
 
 
 @dataclass(frozen=True, slots=True)

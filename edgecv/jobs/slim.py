@@ -210,7 +210,7 @@ def _shorten(job: _Job) -> SlimResult:
 
     def score(candidate: Any) -> float:
         value, _ = evaluated(replace(job.loaded, model=candidate), job.dataset, reporter=QUIET)
-        return -value if job.parent.spec.head.task == "regression" else value
+        return -task_of(job.parent.spec.head).metric.loss(0.0, value)
 
     done = units.drop_units(
         job.loaded.model, job.parent.spec, job.dataset, recipe, score, state=models.state_path(job.out),

@@ -100,7 +100,7 @@ def _untrained(
         loaded = load(Source(path=plan.source))
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
-        head = training.NewHead(labels=dataset.labels)
+        head = training.NewHead(task=dataset.targets[0].task, labels=dataset.labels)
         model, spec = training.with_new_head(loaded.model, parent.spec, head)
         recipe = training.adjusted(_recipe(plan, parent.spec), **changes)
         if not recipe.stages:

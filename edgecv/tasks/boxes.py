@@ -7,12 +7,13 @@ is named, and converted at the border.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Literal, Mapping, Optional, Tuple
+from typing import Any, Dict, Literal, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError, unknown_name
+from edgecv.tasks.description import Description, counted, measured
 from edgecv.tasks.frame import Frame
 
 Array = NDArray[Any]
@@ -143,6 +144,31 @@ class Detections:
 def class_name(labels: Tuple[str, ...], index: int) -> str:
     """Return the name of a class, or its number where it has none."""
     return labels[index] if 0 <= index < len(labels) else str(int(index))
+
+
+def described(truths: Sequence[Objects], labels: Tuple[str, ...]) -> Description:
+    """Return how many objects there are of each class, and how many an image has and how large they are, in pixels."""
+    corners = np.concatenate([np.zeros((0, 4), np.float32), *(found.xyxy for found in truths)])
+    measures = {
+        "objects per image": np.array([len(found) for found in truths]),
+        "box width": corners[:, 2] - corners[:, 0],
+        "box height": corners[:, 3] - corners[:, 1],
+    }
+    return measured(measures, counted(np.concatenate([[], *(found.class_id for found in truths)]), labels))
+
+
+def presence(truths: Sequence[Objects]) -> Array:
+    """Return which classes each image shows: uint8 (n, highest class + 1) of 0 and 1."""
+    highest = max((int(found.class_id.max()) for found in truths if len(found)), default=0)
+    made = np.zeros((len(truths), highest + 1), np.uint8)
+    for row, found in zip(made, truths):
+        row[found.class_id] = 1
+    return made
+
+
+def patterns(truths: Sequence[Objects]) -> Array:
+    """Return the number of the set of classes that each image shows, int64 (n,)."""
+    return np.unique(presence(truths), axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def convert(boxes: Array, source: BoxFormat, target: BoxFormat) -> Array:

@@ -10,18 +10,23 @@ task's `training.py` and is imported inside `training()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core import codec
-from edgecv.core.errors import DataError
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
 Array = NDArray[Any]
+
+Division = Literal["classes", "identities", "patterns", "nothing"]
+"""What truths keep in proportion when a data set is divided. Classes are as frequent in every split, and each must be
+there to train on; of many identities each goes to one split whole; rare patterns of labels are pooled."""
 
 
 class Prediction(Protocol):
@@ -131,6 +136,36 @@ class Task(Protocol):
         ...
 
     @property
+    def least_labels(self) -> int:
+        """How many labels a head has at least, where it has any."""
+        ...
+
+    @property
+    def labels_fixed(self) -> bool:
+        """Whether a data set's labels must be the model's, in its order; else as many are enough: values have names."""
+        ...
+
+    @property
+    def compares(self) -> int:
+        """How many samples a head answers about at once: 2 for pairs. A model of that many inputs has its data so."""
+        ...
+
+    @property
+    def is_features(self) -> bool:
+        """Whether an output is what another head stands on: a model of this task is a backbone, and stays whole."""
+        ...
+
+    @property
+    def divided_by(self) -> Division:
+        """What splits keep in proportion."""
+        ...
+
+    @property
+    def truth_settings(self) -> Tuple[str, ...]:
+        """The settings that tell how truths are read, which a data set says with its target."""
+        ...
+
+    @property
     def Settings(self) -> type:
         """The frozen type of its settings."""
         ...
@@ -187,8 +222,12 @@ class Task(Protocol):
         """Return what stratified choices go by: int64 (n,)."""
         ...
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        """Return what there is to know of a data set's truths, as JSON data."""
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        """Return what there is to know of a data set's truths."""
+        ...
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        """Return a truth in words; empty where its place is in the image."""
         ...
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
@@ -197,6 +236,22 @@ class Task(Protocol):
 
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError when the head's activation has no loss."""
+        ...
+
+    def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
+        """Put a fresh head on features, a Keras tensor (n, d), for transfer learning.
+
+        Args:
+            features: What a backbone says.
+            labels: What there is to learn.
+            name: Of the last layer.
+
+        Returns:
+            The output, a Keras tensor, and how it is read.
+
+        Raises:
+            ConfigError: The task has no such head, or there are too few labels.
+        """
         ...
 
 
@@ -213,6 +268,12 @@ class BaseTask:
     reads: Tuple[str, ...] = ()
     outputs = 1
     labelled = True
+    least_labels = 1
+    labels_fixed = True
+    compares = 1
+    is_features = False
+    divided_by: Division = "nothing"
+    truth_settings: Tuple[str, ...] = ()
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:
@@ -241,6 +302,24 @@ class BaseTask:
 
     def strata(self, truths: Sequence[Any]) -> Array:
         return np.zeros(len(truths), np.int64)
+
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        return Description()
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        return ""
+
+    def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
+        raise ConfigError(
+            f"transfer learning has no new head for {self.name}",
+            hint="train a network that is made for it; `edgecv zoo list` tells their tasks",
+        )
+
+    def _check_count(self, labels: Tuple[str, ...]) -> None:
+        if len(labels) < self.least_labels:
+            raise ConfigError(
+                f"a head for {self.name} needs {self.least_labels} or more labels, got {', '.join(labels) or 'none'}"
+            )
 
 
 def paired(base: Sequence[Any], candidate: Sequence[Any]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import Reporter
 from edgecv.modelio.env import keras, tensorflow
+from edgecv.tasks.registry import features_head
 from edgecv.train.augment import Augmentation
 from edgecv.train.batches import Arrays, Batch, Floats, Indices, Source
 from edgecv.values.specs import InputSpec, ModelSpec
@@ -95,8 +96,7 @@ def split_at(model: Any, layer: str) -> Parts:
 def split_specs(parts: Parts, spec: ModelSpec) -> tuple[ModelSpec, ModelSpec]:
     """Return the contracts of both parts: the backbone gives an embedding, the head takes it as it is."""
     shape = tuple(int(size) for size in parts.backbone.output_shape[1:])
-    embedding = replace(spec.head, name="features", task="embedding", activation="linear", labels=())
-    front = replace(spec, name=f"{spec.name}_backbone", heads=(embedding,))
+    front = replace(spec, name=f"{spec.name}_backbone", heads=(features_head("features"),))
     back = replace(spec, name=f"{spec.name}_head", inputs=(InputSpec("features", shape),))
     return front, back
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgecv.core.errors import ConfigError, UnsupportedModelError
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio.env import keras
+from edgecv.tasks import registry
 from edgecv.train.recipes import Stage, TrainRecipe
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import ModelSpec
 
 HEAD = "head"
 HEAD_EPOCHS = 0.25
@@ -23,34 +24,35 @@ class NewHead:
     """What stands on the backbone.
 
     Attributes:
-        labels: One per class.
+        task: What is learned: the kind of truth of the data.
+        labels: Of the new head.
         units: Of a hidden dense layer; None for none.
         dropout: While training, 0 <= x < 1.
     """
 
+    task: str
     labels: tuple[str, ...]
     units: int | None = None
     dropout: float = 0.0
 
 
 def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, ModelSpec]:
-    """Return a classifier with the layers of a trained model up to its last maps, and a fresh head.
+    """Return a model with the layers of a trained model up to its last maps, and a fresh head.
 
     The layers are shared with `model`. Behind the last maps (height, width, channels) stands a global average pool; a
     model whose classifier follows a pool keeps the pool.
 
     Args:
         model: Functional or sequential. The layer that gives the labels of its first head goes, with what follows; a
-            backbone, whose head is an embedding, stays whole.
+            backbone, whose head gives features, stays whole.
         spec: Its contract: input and preprocessing stay.
         head: What is built.
 
     Raises:
-        ConfigError: Fewer than two labels.
+        ConfigError: Transfer learning has no head for the task, or there are too few labels.
         UnsupportedModelError: The model has nothing before its classifier, or its last layer is none.
     """
-    if len(head.labels) < 2:
-        raise ConfigError(f"a classifier needs 2 or more labels, got {', '.join(head.labels) or 'none'}")
+    task = registry.of_kind(head.task)
     x = _features(model, spec)
     layers = keras().layers
     if len(x.shape) == 4:
@@ -59,9 +61,8 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
         x = layers.Dense(head.units, activation="relu", name=f"{HEAD}_fc")(x)
     if head.dropout:
         x = layers.Dropout(head.dropout, name=f"{HEAD}_drop")(x)
-    x = layers.Dense(len(head.labels), activation="softmax", name=f"{HEAD}_output")(x)
-    made = keras().Model(model.inputs, x, name=f"{model.name}_transfer")
-    contract = Head(name="output", task="classification", activation="probabilities", labels=head.labels)
+    output, contract = task.new_head(x, head.labels, f"{HEAD}_output")
+    made = keras().Model(model.inputs, output, name=f"{model.name}_transfer")
     return made, replace(spec, heads=(contract,), variant=f"{spec.variant}_transfer")
 
 
@@ -78,7 +79,7 @@ def transfer_recipe(model: Any, recipe: TrainRecipe) -> TrainRecipe:
 
 def _features(model: Any, spec: ModelSpec) -> Any:
     """Return the tensor that the classifier takes, without a dropout in front of it."""
-    if spec.head.task == "embedding":
+    if registry.task_of(spec.head).is_features:
         return model.outputs[0]
     tensor = _classifier(model, spec).input
     while (layer := tensor._keras_history.layer).__class__.__name__ in ("Dropout", "Flatten"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.tasks import registry
 from edgecv.values.specs import Activation, Head, InputSpec, ModelSpec, Preprocessing
 
 
@@ -163,6 +164,6 @@ class ZooEntry:
                 f"{self.name} (variant '{variant}') has exactly {fixed} outputs, got {len(names)} labels",
                 hint="use the canonical variant for another number of labels",
             )
-        least = 2 if task == "classification" else 1
+        least = registry.task(task).least_labels
         if len(names) < least or len(set(names)) != len(names):
             raise ConfigError(f"{self.name} needs {least} or more distinct labels, got {', '.join(names) or 'none'}")

@@ -123,7 +123,7 @@ def test_a_model_in_two_parts_answers_like_the_whole():
 def test_a_new_head_keeps_the_backbone(data):
     source = train(net(), SPEC, data, TrainRecipe(epochs=2)).model
     labels = tuple(SPEC.labels)
-    model, spec = with_new_head(source, SPEC, NewHead(labels=labels, units=6, dropout=0.1))
+    model, spec = with_new_head(source, SPEC, NewHead(task="classification", labels=labels, units=6, dropout=0.1))
     assert spec.variant == "canonical_transfer"
     assert same(weights(source, "conv"), weights(model, "conv"))
     recipe = transfer_recipe(model, TrainRecipe(epochs=4))
@@ -240,7 +240,7 @@ def test_another_teacher_is_another_run(data, tmp_path):
 def test_a_backbone_keeps_all_its_layers():
     parts = split_at(net(), "output")
     front, _ = split_specs(parts, SPEC)
-    model, spec = with_new_head(parts.backbone, front, NewHead(labels=tuple(SPEC.labels)))
+    model, spec = with_new_head(parts.backbone, front, NewHead(task="classification", labels=tuple(SPEC.labels)))
     assert same(weights(parts.backbone, "fc"), weights(model, "fc"))
     assert spec.head.task == "classification"
 
@@ -249,11 +249,11 @@ def test_a_model_whose_last_layer_gives_no_labels_is_refused():
     image = keras.Input(SPEC.input_shape)
     features = L.Dense(7)(L.Flatten()(L.Conv2D(2, 3)(image)))
     with pytest.raises(UnsupportedModelError, match="does not end in a layer of one value for each"):
-        with_new_head(keras.Model(image, features), SPEC, NewHead(labels=tuple(SPEC.labels)))
+        with_new_head(keras.Model(image, features), SPEC, NewHead(task="classification", labels=tuple(SPEC.labels)))
 
 
 def test_a_model_of_one_layer_has_no_backbone():
     image = keras.Input(SPEC.input_shape)
     output = L.Dense(len(SPEC.labels))(L.Flatten()(image))
     with pytest.raises(UnsupportedModelError, match="nothing before its classifier"):
-        with_new_head(keras.Model(image, output), SPEC, NewHead(labels=tuple(SPEC.labels)))
+        with_new_head(keras.Model(image, output), SPEC, NewHead(task="classification", labels=tuple(SPEC.labels)))

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError
+from edgecv.tasks.boxes import class_name
+from edgecv.tasks.description import Description, counted
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
+from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores, Table
 from edgecv.values.specs import Head
 
@@ -52,8 +56,11 @@ class ClassificationTask(BaseTask):
     name = "classification"
     metric = Metric("top1")
     reads = ("classification",)
+    least_labels = 2
+    divided_by: Division = "classes"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        self.settings(head)
         check_units(head, shapes[0])
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Classification:
@@ -88,8 +95,9 @@ class ClassificationTask(BaseTask):
         return paired_drop([each.rank == 0 for each in base], [each.rank == 0 for each in candidate])
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
-        if head.labels and not 0 <= int(truth) < len(head.labels):
+        if np.shape(truth) == () and head.labels and not 0 <= int(truth) < len(head.labels):
             raise _outside(int(truth), len(head.labels), where)
+        check_whole(truth, where, "a class")
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(0, len(head.labels)))
@@ -97,14 +105,16 @@ class ClassificationTask(BaseTask):
     def strata(self, truths: Sequence[Any]) -> Array:
         return np.asarray(truths, np.int64)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        counts = np.bincount(np.asarray(truths, np.int64), minlength=len(labels))
-        return {"counts": {label: int(count) for label, count in zip(labels, counts)}}
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        return Description(counts=counted(truths, labels))
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        return class_name(labels, int(truth))
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         from edgecv.tasks.drawing import captioned
 
-        lines = [] if truth is None else [labels[int(truth)] if labels else str(int(truth))]
+        lines = [] if truth is None else [self.told(truth, labels)]
         if prediction is not None:
             lines.append(f"{prediction.label} {prediction.score:.2f}")
         return captioned(image, lines)
@@ -114,12 +124,17 @@ class ClassificationTask(BaseTask):
 
         return ClassificationTraining(head)
 
+    def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
+        self._check_count(labels)
+        head = Head(name="output", task=self.name, activation="probabilities", labels=labels)
+        return dense(features, len(labels), "softmax", name), head
+
 
 def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
     classes = values.shape[1]
     wrong = np.flatnonzero((truth < 0) | (truth >= classes))
     if wrong.size:
-        raise _outside(int(truth[wrong[0]]), classes, f"head '{head.name}'")
+        raise _outside(int(truth[wrong[0]]), classes, f"a sample of head '{head.name}'")
     order = np.argsort(-values, axis=1, kind="stable")
     rank = (order == truth[:, None]).argmax(axis=1)
     return [Ranking(*row, classes) for row in zip(truth.tolist(), order[:, 0].tolist(), rank.tolist())]
@@ -127,6 +142,6 @@ def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
 
 def _outside(label: int, classes: int, where: str) -> DataError:
     return DataError(
-        f"{where}: a sample has label {label}, the model has classes 0..{classes - 1}",
+        f"{where} has label {label}, the model has classes 0..{classes - 1}",
         hint="use data with the model's classes",
     )

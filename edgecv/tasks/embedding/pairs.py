@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Measure = Literal["euclidean", "cosine"]
 
+SAME = ("different", "same")
+"""Labels of what a pair shows."""
 ALL_PAIRS = 2**17
 """Up to so many pairs, all are compared: 512 samples."""
 DRAWN_PAIRS = 2**16

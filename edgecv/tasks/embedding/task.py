@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks import drawing
 from edgecv.tasks.bootstrap import bootstrap_drop
+from edgecv.tasks.boxes import class_name
+from edgecv.tasks.description import Description, counted, measured
 from edgecv.tasks.embedding import metrics
-from edgecv.tasks.embedding.pairs import Measure, Pairs, distances, pairs_of, unit
+from edgecv.tasks.embedding.pairs import SAME, Measure, Pairs, distances, pairs_of, unit
 from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_side
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.paired import paired_drop
-from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
+from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -70,6 +73,8 @@ class EmbeddingTask(BaseTask):
     reads: Tuple[str, ...] = ("embedding", "classification")
     outputs = 1
     labelled = False
+    is_features = True
+    divided_by: Division = "identities"
     Settings = EmbeddingSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
@@ -134,7 +139,7 @@ class EmbeddingTask(BaseTask):
         return bootstrap_drop(statistics[0], statistics[1], count, self.metric)
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
-        _check_whole(truth, where, "an identity")
+        check_whole(truth, where, "an identity")
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(4))
@@ -142,21 +147,16 @@ class EmbeddingTask(BaseTask):
     def strata(self, truths: Sequence[Any]) -> Array:
         return np.asarray(truths, np.int64).reshape(-1)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        counts = np.unique(np.asarray(truths, np.int64), return_counts=True)[1]
-        return {
-            "samples": len(truths),
-            "identities": len(counts),
-            "fewest_per_identity": int(counts.min(initial=len(truths))),
-            "most_per_identity": int(counts.max(initial=0)),
-        }
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        each = np.unique(np.asarray(truths, np.int64), return_counts=True)[1]
+        return measured({"images per identity": each}, counted(truths, labels))
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        return class_name(labels, int(truth))
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         picture = side_by_side(image) if prediction is None else prediction.draw(image)
-        if truth is None:
-            return picture
-        known = 0 <= int(truth) < len(labels)
-        return drawing.caption(picture, [f"truth: {labels[int(truth)] if known else int(truth)}"])
+        return picture if truth is None else drawing.caption(picture, [f"truth: {self.told(truth, labels)}"])
 
     def training(self, head: Head) -> TrainingTask:
         from edgecv.tasks.embedding.training import EmbeddingTraining
@@ -177,6 +177,7 @@ class VerificationTask(BaseTask):
     reads: Tuple[str, ...] = ("verification", "embedding", "classification")
     outputs = 1
     labelled = False
+    compares = 2
     Settings = VerificationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
@@ -212,7 +213,7 @@ class VerificationTask(BaseTask):
         return paired_drop(right[0], right[1])
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
-        _check_whole(truth, where, "1 for the same identity or 0 for two", most=1)
+        check_whole(truth, where, "1 for the same identity or 0 for two", most=1)
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(2))
@@ -220,13 +221,15 @@ class VerificationTask(BaseTask):
     def strata(self, truths: Sequence[Any]) -> Array:
         return np.asarray(truths, np.int64).reshape(-1)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        same = int(np.asarray(truths, np.int64).sum())
-        return {"pairs": len(truths), "same": same, "different": len(truths) - same}
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        return Description(counts=counted(truths, SAME))
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        return SAME[int(truth)]
 
     def render(self, image: Any, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         picture = side_by_side(image) if prediction is None else prediction.draw(image)
-        return picture if truth is None else drawing.caption(picture, ["truth: " + ("same" if truth else "different")])
+        return picture if truth is None else drawing.caption(picture, [f"truth: {self.told(truth, labels)}"])
 
     def training(self, head: Head) -> TrainingTask:
         from edgecv.tasks.embedding.training import VerificationTraining
@@ -286,13 +289,6 @@ def _gallery(count: int) -> Array:
 def _check_numbers(margin: float, threshold: float) -> None:
     if not margin > 0 or not threshold >= 0:
         raise ConfigError(f"margin must be > 0 and threshold >= 0, got {margin} and {threshold}")
-
-
-def _check_whole(truth: Any, where: str, expected: str, most: Optional[int] = None) -> None:
-    value = np.asarray(truth)
-    whole = value.shape == () and (np.issubdtype(value.dtype, np.integer) or value.dtype == np.bool_)
-    if not whole or value < 0 or (most is not None and value > most):
-        raise DataError(f"the truth of {where} must be {expected}, a whole number >= 0, got {truth!r}")
 
 
 def _no_loss(head: Head, activation: str) -> ConfigError:

@@ -12,10 +12,11 @@ from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks import boxes
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
+from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.localisation import coding
 from edgecv.tasks.prediction import scores
-from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
+from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -74,6 +75,7 @@ class Localisation(BaseTask):
     reads = ("localisation", "detection")
     outputs = 2
     labelled = True
+    divided_by: Division = "patterns"
     Settings = LocalisationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
@@ -159,14 +161,6 @@ class Localisation(BaseTask):
                 hint="use data with the model's classes",
             )
 
-    def check_inside(self, truth: Objects, size: Tuple[int, int], where: str) -> None:
-        """Raise DataError unless the box lies in its image of `size` (height, width), to half a pixel."""
-        if np.abs(truth.xyxy - boxes.clip(truth.xyxy, size)).max() > 0.5:
-            raise DataError(
-                f"the box {truth.xyxy[0].tolist()} of {where} leaves its image of {size[1]}x{size[0]} pixels",
-                hint="boxes are x1, y1, x2, y2 in pixels of the image as it is stored",
-            )
-
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Objects:
         """Return one object of a random class, whose sides are a quarter to all of the image's."""
         height, width = size[:2]
@@ -177,22 +171,12 @@ class Localisation(BaseTask):
         )
 
     def strata(self, truths: Sequence[Any]) -> Array:
-        """Return the classes, int64 (n,)."""
-        return np.array([int(truth.class_id[0]) for truth in truths], np.int64)
+        """Return the number of the set of classes that each image shows, int64 (n,)."""
+        return boxes.patterns(truths)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        """Return how many objects there are of each class, and how large they are in pixels."""
-        classes = self.strata(truths)
-        count = max(len(labels), int(classes.max(initial=-1)) + 1)
-        sizes = np.stack([truth.xyxy[0, 2:] - truth.xyxy[0, :2] for truth in truths]) if len(truths) else None
-        return {
-            "classes": {
-                boxes.class_name(labels, index): int(number)
-                for index, number in enumerate(np.bincount(classes, minlength=count))
-            },
-            "width": None if sizes is None else _spread(sizes[:, 0]),
-            "height": None if sizes is None else _spread(sizes[:, 1]),
-        }
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        """Return how many objects there are of each class, and how many and how large they are, in pixels."""
+        return boxes.described(truths, labels)
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         """Return a Pillow image with the true box in white, and the predicted one in the colour of its class."""
@@ -235,8 +219,3 @@ def _figures(overlap: Array, right: Array) -> Mapping[str, Optional[float]]:
     """Means over images; None where there are none."""
     columns = {"mean_iou": overlap, "class_accuracy": right, "iou50": overlap >= HIT, "both": right & (overlap >= HIT)}
     return {name: float(values.mean()) if len(overlap) else None for name, values in columns.items()}
-
-
-def _spread(values: Array) -> Mapping[str, float]:
-    least, middle, most = np.quantile(values, [0.0, 0.5, 1.0])
-    return {"least": float(least), "median": float(middle), "most": float(most)}

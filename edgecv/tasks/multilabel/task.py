@@ -8,11 +8,13 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
-from edgecv.tasks.values import check_width
+from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -51,8 +53,10 @@ class MultilabelTask(BaseTask):
     name = "multilabel"
     metric = Metric("exact_match")
     reads = ("multilabel",)
+    divided_by: Division = "patterns"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        self.settings(head)
         check_units(head, shapes[0])
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
@@ -93,6 +97,9 @@ class MultilabelTask(BaseTask):
         paired(base, candidate)
         return paired_drop(*[[bool((e.given == e.right).all()) for e in side] for side in (base, candidate)])
 
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        check_row(truth, head, where)
+
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Array:
         return rng.integers(0, 2, len(head.labels)).astype(np.float32)
 
@@ -100,17 +107,18 @@ class MultilabelTask(BaseTask):
         rows = np.asarray(truths).reshape(len(truths), -1)
         return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        counts = np.asarray(truths).sum(axis=0)
-        return {"counts": {label: int(count) for label, count in zip(labels, counts)}}
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        rows = np.asarray(truths).reshape(len(truths), -1)
+        return Description(counts=tuple(int(count) for count in rows.sum(axis=0, dtype=np.float64)))
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        known = labels or tuple(str(index) for index in range(len(truth)))
+        return ", ".join(label for label, is_set in zip(known, truth) if is_set > THRESHOLD) or "none"
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         from edgecv.tasks.drawing import captioned
 
-        lines = []
-        if truth is not None:
-            known = labels or tuple(str(index) for index in range(len(truth)))
-            lines.append(", ".join(label for label, is_set in zip(known, truth) if is_set > THRESHOLD) or "none")
+        lines = [] if truth is None else [self.told(truth, labels)]
         if prediction is not None:
             lines.append(", ".join(label for label, score in prediction.labels if score > THRESHOLD) or "none")
         return captioned(image, lines)
@@ -119,6 +127,11 @@ class MultilabelTask(BaseTask):
         from edgecv.tasks.multilabel.training import MultilabelTraining
 
         return MultilabelTraining(head)
+
+    def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
+        self._check_count(labels)
+        head = Head(name="output", task=self.name, activation="probabilities", labels=labels)
+        return dense(features, len(labels), "sigmoid", name), head
 
 
 def _figures(given: Array, right: Array) -> Mapping[str, Optional[float]]:

@@ -8,11 +8,13 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecv.tasks.description import Description, measured
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_rise
 from edgecv.tasks.prediction import Labelled, Ranked, names
 from edgecv.tasks.protocol import BaseTask, TrainingTask
-from edgecv.tasks.values import check_width
+from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -48,9 +50,10 @@ class RegressionTask(BaseTask):
     name = "regression"
     metric = Metric("mae", unit="label", better="lower")
     reads = ("regression",)
+    labels_fixed = False
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
-        return
+        self.settings(head)
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Regression:
         values = np.asarray(outputs[0], np.float32).reshape(-1)
@@ -91,13 +94,20 @@ class RegressionTask(BaseTask):
         first, second = ([float(np.abs(e.error).mean()) for e in side] for side in (base, candidate))
         return paired_rise(first, second)
 
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        check_row(truth, head, where)
+
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Array:
         return rng.standard_normal(len(head.labels)).astype(np.float32)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        values = np.asarray(truths, np.float64)
-        parts = {"least": values.min(0), "mean": values.mean(0), "most": values.max(0), "std": values.std(0)}
-        return {label: {name: float(part[i]) for name, part in parts.items()} for i, label in enumerate(labels)}
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        rows = np.asarray(truths, np.float64).reshape(len(truths), len(labels))
+        return measured(dict(zip(labels, rows.T)))
+
+    def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
+        values = np.asarray(truth).reshape(-1).tolist()
+        known = labels or tuple(str(index) for index in range(len(values)))
+        return ", ".join(f"{label} {value:.4g}" for label, value in zip(known, values))
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         from edgecv.tasks.drawing import captioned
@@ -113,6 +123,11 @@ class RegressionTask(BaseTask):
         from edgecv.tasks.regression.training import RegressionTraining
 
         return RegressionTraining(head)
+
+    def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
+        self._check_count(labels)
+        head = Head(name="output", task=self.name, activation="linear", labels=labels)
+        return dense(features, len(labels), "linear", name), head
 
 
 def _figures(errors: Array, truth: Array) -> Mapping[str, Optional[float]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.tasks.bootstrap import bootstrap_drop
+from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
 from edgecv.tasks.segmentation import metrics, pictures, sampling, synthetic
@@ -55,6 +55,7 @@ class SegmentationTask(BaseTask):
     reads: Tuple[str, ...] = ("segmentation",)
     outputs = 1
     labelled = True
+    truth_settings: Tuple[str, ...] = ("ignore_index",)
     Settings: type = SegmentationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
@@ -132,22 +133,16 @@ class SegmentationTask(BaseTask):
         """Return the class of most pixels of each map beside 0, the background, and 255; 0 where there is no other."""
         return np.array([_foreground(np.asarray(truth)) for truth in truths], np.int64)
 
-    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Mapping[str, Any]:
-        pixels: Counter[int] = Counter()
-        images: Counter[int] = Counter()
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        """Return shares of pixels. What is no index of a label is ignored; without labels, 255 is."""
+        found = np.zeros(256, np.int64)
         for truth in truths:
-            found, counts = np.unique(np.asarray(truth), return_counts=True)
-            pixels.update(dict(zip(found.tolist(), counts.tolist())))
-            images.update(found.tolist())
-        classes = range(len(labels)) if labels else sorted(set(pixels) - {VOID})
-        names = labels or tuple(str(index) for index in classes)
-        total, known = sum(pixels.values()), sum(pixels[index] for index in classes)
-        return {
-            "pixels": total,
-            "ignored_share": (total - known) / total if total else 0.0,
-            "pixel_shares": {name: pixels[i] / known if known else 0.0 for name, i in zip(names, classes)},
-            "images_with": {name: images[i] for name, i in zip(names, classes)},
-        }
+            found += np.bincount(np.asarray(truth, np.uint8).reshape(-1), minlength=256)
+        known = found[: len(labels) or VOID]
+        known = known if labels else known[: int(np.flatnonzero(known).max(initial=-1)) + 1]
+        shares = known / max(1, known.sum())
+        ignored = float(1 - known.sum() / max(1, found.sum()))
+        return Description(shares=tuple(shares.tolist()), ignored=ignored if found.sum() else 0.0)
 
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         said = None if prediction is None else prediction.mask

@@ -188,10 +188,12 @@ def test_truths():
     assert 1 < len(set(drawn)) < 8
     assert {VERIFICATION.synthetic(rng, DISTANCE, (28, 28)) for _ in range(20)} == {0, 1}
     assert EMBEDDING.strata([4, 2]).tolist() == [4, 2]
-    assert EMBEDDING.describe([4, 2, 4], ()) == {
-        "samples": 3, "identities": 2, "fewest_per_identity": 1, "most_per_identity": 2,
-    }  # fmt: skip
-    assert VERIFICATION.describe([1, 0, 1], ()) == {"pairs": 3, "same": 2, "different": 1}
+    told = EMBEDDING.describe([4, 2, 4], ())
+    assert (told.counts, told.measures) == ((0, 0, 1, 0, 2), ("images per identity",))
+    assert (told.spread[0].min, told.spread[0].mean, told.spread[0].max) == (1, 1.5, 2)
+    assert VERIFICATION.describe([1, 0, 1], ()).counts == (1, 2)
+    assert [EMBEDDING.told(index, ("ann",)) for index in (0, 1)] == ["ann", "1"]
+    assert [VERIFICATION.told(same, ()) for same in (0, 1)] == ["different", "same"]
 
 
 def test_predictions_are_json_data():
