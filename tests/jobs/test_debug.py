@@ -78,9 +78,9 @@ def test_drafts_answer_like_the_model_and_know_their_layers(pair, model):
 def test_samples_are_taken_from_every_class(model):
     from edgecv.jobs.debug import labelled
 
-    chosen = labelled(open_dataset("digits"), SPEC, 20)
-    assert np.bincount(chosen.targets[0], minlength=10).tolist() == [2] * 10
-    assert chosen.inputs[0].shape == (1, 8, 8, 1)
+    chosen = labelled(open_dataset("digits"), SPEC, 20, inputs=["image"])
+    assert np.bincount(chosen.split.targets[0], minlength=10).tolist() == [2] * 10
+    assert [tensor.shape for tensor in chosen.inputs[0]] == [(1, 8, 8, 1)]
 
 
 @pytest.mark.parametrize("arguments", ["keras and int8", "float alone"])

@@ -29,14 +29,14 @@ def test_regression(tmp_path):
     x = RNG.standard_normal((N, 13)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=x, y=x[:, :1] * 3 + 20)
     found = taken_to_int8("mlp_housing", tmp_path / "d.npz", tmp_path)
-    assert (found.metric, found.task) == ("mae", "regression")
+    assert (found.metric.name, found.first.head.task) == ("mae", "regression")
     assert 0 < found.value < 30
 
 
 def test_multilabel(tmp_path):
     x = RNG.standard_normal((N, 3)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=x, y=np.concatenate([x, -x, x[:, :1]], axis=1) > 0)
-    assert taken_to_int8("mlp_multilabel", tmp_path / "d.npz", tmp_path).metric == "exact_match"
+    assert taken_to_int8("mlp_multilabel", tmp_path / "d.npz", tmp_path).metric.name == "exact_match"
 
 
 def test_several_heads_with_labels_of_their_own(tmp_path):
@@ -48,8 +48,8 @@ def test_several_heads_with_labels_of_their_own(tmp_path):
         arrays[f"class_names_{heads[index].name}"] = np.array([f"own_{index}_{n}" for n in range(size)])
     np.savez(tmp_path / "d.npz", **arrays)
     found = taken_to_int8("mlp_multitask", tmp_path / "d.npz", tmp_path)
-    assert found.labels == ("own_0_0", "own_0_1", "own_0_2", "own_0_3")
-    assert [other.head for other in found.others] == [heads[1].name]
+    assert found.first.head.labels == ("own_0_0", "own_0_1", "own_0_2", "own_0_3")
+    assert [each.head.name for each in found.heads] == [head.name for head in heads]
 
 
 def test_a_net_of_two_heads_wants_two_targets(tmp_path):

@@ -19,7 +19,7 @@ from edgecv.jobs.optimize import steps
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
-from edgecv.values.evaluation import Drop
+from edgecv.values.scores import Drop
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.jobs.killing import finish, kill_when
 

@@ -19,7 +19,7 @@ from edgecv.jobs.optimize.rungs import rungs
 from edgecv.modelio import env, load_keras, manifest_for, save_keras
 from edgecv.runtime.image import preprocess
 from edgecv.values import profiles
-from edgecv.values.evaluation import Drop
+from edgecv.values.scores import Drop
 from tests.diagnose.test_layer_cost import SPEC, break_channel, network
 
 PLAN = artifacts.Plan(scheme="int8", data="digits")
