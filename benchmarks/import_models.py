@@ -71,7 +71,7 @@ def take(path: Path) -> dict[str, Any]:
     from edgecv.core.errors import EdgecvError
     from edgecv.jobs.verify import verify
     from edgecv.modelio import load_keras
-    from edgecv.values.specs import Head, Preprocessing
+    from edgecv.values.specs import Head, Preprocessing, one_input
 
     known = np.load(path.with_suffix(".npz"))
     shape = tuple(int(size) for size in known["image"].shape[1:])

@@ -1,14 +1,15 @@
 """Networks trained on real data: float against int8 by post-training quantisation and by quantisation-aware training.
 
     python benchmarks/prepare_data.py SETS --out data --part cifar10:10000
-    python benchmarks/zoo_results.py data --out results [--case NAME …] [--json]
+    python benchmarks/zoo_results.py data --out results [--cases task_results.toml] [--case NAME …] [--json]
 
 Every step is a command of edgecv, as a user types it: train, convert, quantize twice, report. A finished step is not
 done again, and a killed one goes on where it was, so the same line continues an interrupted run. The cases are
-`benchmarks/zoo_results.toml`. Accuracy is on the whole test split, through the on-device runtime; drops carry paired
-95 % intervals; latency ratios are interleaved with the float model on the same CPU.
+`benchmarks/zoo_results.toml`, or those of another file beside it. The metric, of the task of each network, is on the
+whole test split, through the on-device runtime; drops carry paired 95 % intervals; latency ratios are interleaved with
+the float model on the same CPU.
 
-The summary goes to `<out>/zoo_results.json` and `<out>/zoo_results.md`.
+The summary goes to `<out>/zoo_results.json` and `<out>/zoo_results.md`, named like the file of cases.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from edgecv.core.files import atomic_path
 from edgecv.values.profiles import read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "benchmarks" / "recipes"
+EMBEDDED = ("digits", "scenes", "scenes:one")
 ARTIFACTS = {"float32": "float32.tflite", "ptq": "int8-ptq.tflite", "qat": "int8-qat.tflite"}
 
 
@@ -89,18 +92,26 @@ def step(out: Path, *arguments: str, folder: Path) -> None:
     times.write_text(json.dumps(known | {out.name: round(seconds, 1)}, indent=1))
 
 
+def address(named: str, folder: Path) -> str:
+    """Return the address of a case's data: a bare name is an .npz in the folder, a path lies in it."""
+    scheme, colon, path = named.partition(":")
+    if named in EMBEDDED:
+        return named
+    return f"{scheme}:{folder / path}" if colon else f"npz:{folder / named}.npz"
+
+
 def run(case: Case, data: Path, models: Path | None, out: Path) -> dict[str, Any]:
     """Bring one case to its report and return its row of the summary."""
     folder = out / case.name
     folder.mkdir(parents=True, exist_ok=True)
-    samples = ["--data", f"npz:{data / case.data}.npz"]
+    samples = ["--data", address(case.data, data)]
     keras, spec = _float_model(case, samples, models, folder)
     if not case.quantized:
         return {"case": case.name, "title": case.title, "data": case.data, **_accuracy(keras, samples, folder)}
     files = {name: folder / file for name, file in ARTIFACTS.items()}
     step(files["float32"], "convert", str(keras), "--out", str(files["float32"]), *samples, *spec, folder=folder)
     step(files["ptq"], "quantize", str(keras), "--out", str(files["ptq"]), *samples, *spec, folder=folder)
-    part = ["--data", f"npz:{data / (case.qat_data or case.data)}.npz"]
+    part = ["--data", address(case.qat_data or case.data, data)]
     step(
         files["qat"], "quantize", str(keras), "--method", "qat", *case.qat, "--out", str(files["qat"]), *part, *spec,
         folder=folder,
@@ -152,6 +163,8 @@ class _Others(dict[str, str]):
         self._out = out
 
     def __missing__(self, name: str) -> str:
+        if name == "recipes":
+            return str(RECIPES)
         return str(self._out / name / "float.keras")
 
 
@@ -176,7 +189,10 @@ def _figures(artifact: dict[str, Any]) -> dict[str, Any]:
     latency = artifact["latency"][0] if artifact["latency"] else {}
     targets = [artifact["mapping"], *artifact["other_mappings"]]
     return {
-        **{key: artifact[key] for key in ("metric", "value", "drop", "drop_ci95", "size_bytes")},
+        "metric": artifact["metric"]["name"],
+        "unit": artifact["metric"]["unit"],
+        **{key: artifact[key] for key in ("value", "drop", "drop_ci95", "size_bytes")},
+        "figures": artifact["heads"][0]["figures"],
         **{key: latency.get(key) for key in ("p50", "ratio_to_baseline", "ratio_ci95")},
         "mapped": {m["target"]: [m["n_mapped"], m["n_ops"], m["kind"]] for m in targets if m},
     }
@@ -213,15 +229,17 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="folder written by prepare_data.py")
     parser.add_argument("--out", type=Path, required=True, help="folder of models, reports and the summary")
     parser.add_argument("--models", type=Path, help="folder of given models, for the cases that start from one")
+    parser.add_argument("--cases", default="zoo_results.toml", help="file of cases beside this script")
     parser.add_argument("--case", action="append", help="only this one; repeatable")
     parser.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
     options = parser.parse_args()
-    source = Path(__file__).with_suffix(".toml")
+    source = ROOT / "benchmarks" / options.cases
     cases = codec.decode(Cases, read_toml(source, what="cases"), where=str(source)).case
     chosen = [case for case in cases if not options.case or case.name in options.case]
     rows = [attempt(case, options.data, options.models, options.out) for case in chosen]
     text = markdown(rows)
-    for name, content in (("zoo_results.json", json.dumps(rows, indent=1) + "\n"), ("zoo_results.md", text)):
+    stem = Path(options.cases).stem
+    for name, content in ((f"{stem}.json", json.dumps(rows, indent=1) + "\n"), (f"{stem}.md", text)):
         with atomic_path(options.out / name) as partial:
             partial.write_text(content)
     print(json.dumps(rows) if options.json else text)

@@ -13,9 +13,8 @@ from edgecv.bench.devices.base import Device
 from edgecv.bench.link import AgentLink
 from edgecv.core.errors import ConfigError, EdgecvError
 from edgecv.core.optional import require
-from edgecv.graphs import Graph, read_graph
-from edgecv.runtime.container import read_manifest
-from edgecv.targets.layers import layer_names
+from edgecv.graphs import Graph
+from edgecv.modelio.model_file import model_file
 from edgecv.values.latency import OpProfile, OpTime
 
 PROFILE_TIMEOUT_S = 400.0
@@ -66,9 +65,8 @@ def attributed(answer: Mapping[str, Any], file: Path) -> OpProfile:
         answer: To the agent's command `profile`.
         file: The file, on this host.
     """
-    graph = read_graph(file)
-    manifest = read_manifest(file)
-    layers = layer_names(graph, manifest.layer_map if manifest else ())
+    opened = model_file(file)
+    graph, layers = opened.graph, opened.layers
     rows = answer["ops"]
     matches = _matches(rows, graph, file)
     total = sum(float(row["ms"]) for row in rows)

@@ -16,6 +16,7 @@ from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.runtime import Predictor, Session, read_manifest
 from edgecv.runtime.tensors import to_real, to_stored
 from edgecv.values.kind import Kind
+from edgecv.values.run_options import DEFAULTS, RunOptions
 from edgecv.values.specs import ModelSpec
 
 Array = np.ndarray[Any, Any]
@@ -115,10 +116,7 @@ def open_on_device(
     file: Path,
     device: Device,
     *,
-    engine: str | None = None,
-    accelerator: str = "cpu",
-    partial: bool = False,
-    precision: str | None = None,
+    options: RunOptions = DEFAULTS,
     spec: ModelSpec | None = None,
 ) -> DevicePredictor:
     """Open a model file on a device.
@@ -126,10 +124,7 @@ def open_on_device(
     Args:
         file: `.tflite` or `.onnx`, on this host; sent unless the device has it.
         device: Where.
-        engine: "litert", "tflite-runtime" or "onnxruntime"; None: whichever fits and is there.
-        accelerator: "cpu", "gpu" or "edgetpu".
-        partial: On a GPU, run refused operators on the CPU instead of refusing the file.
-        precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
+        options: With what it is run there; the device has program caches of its own.
         spec: The model's contract, for a file without a manifest.
 
     Raises:
@@ -144,8 +139,9 @@ def open_on_device(
             hint="pass --spec, or make the file with edgecv convert",
         )
     case = BenchCase(
-        name=file.name, path=str(file), engine=engine, accelerator=accelerator, partial=partial, precision=precision
-    )
+        name=file.name, path=str(file), engine=options.engine, accelerator=options.accelerator,
+        partial=not options.strict, precision=options.precision,
+    )  # fmt: skip
     there = device.put(file)
     link = AgentLink(device.start(), f"{file.name} on {device.name}")
     try:

@@ -55,8 +55,8 @@ def evaluate(
     from edgecv.jobs import evaluate as assess
 
     request = assess.EvaluationRequest(
-        data=data, split=split, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial, program_cache=program_cache, device=device, devices=devices,
+        data=data, split=split, spec=spec, device=device, devices=devices,
+        options=opt.run_options(engine, accelerator, precision, allow_partial, program_cache),
     )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result.document) if json_ else render.evaluation(result)

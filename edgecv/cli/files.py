@@ -83,8 +83,8 @@ def verify(
     from edgecv.jobs import verify as verification
 
     result = verification.verify(
-        file, device=device, devices=devices, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial,
+        file, device=device, devices=devices,
+        options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     verdicts.require_passed(result)
@@ -92,23 +92,31 @@ def verify(
 
 def run(
     file: File,
-    image: Annotated[Path, typer.Argument(help="An image file.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Images, or folders of them; one per input for a model of several.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for pictures with the predictions drawn on.")
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Labels to show, of heads that rank labels.")] = 5,
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     precision: opt.Precision = None,
     allow_partial: opt.AllowPartial = False,
+    force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Ask a file about one image, with the on-device runtime.
+    """Ask a file about images, with the on-device runtime.
 
     Example: `edgecv run lenet5-int8.tflite seven.png --json`
+
+    Example: `edgecv run unet-int8.tflite photos/ --out drawn`
     """
     from edgecv.jobs import run as running
 
     answer = running.run(
-        file, image, top=top, spec=spec, engine=engine, accelerator=accelerator, precision=precision,
-        partial=allow_partial, reporter=ConsoleReporter(),
+        file, images, top=top, spec=spec, out=out, force=force, reporter=ConsoleReporter(),
+        options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(answer) if json_ else render_answer.answer(answer)

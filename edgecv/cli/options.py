@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgecv.values.run_options import RunOptions
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
@@ -54,3 +56,20 @@ Devices = Annotated[
         "--devices", help="TOML file of devices; default: $EDGECV_DEVICES, else edgecv-devices.toml if it is here."
     ),
 ]
+
+
+def run_options(
+    engine: str | None,
+    accelerator: str,
+    precision: str | None,
+    allow_partial: bool,
+    program_cache: Path | None = None,
+) -> RunOptions:
+    """Return what a command's options say of running a file."""
+    return RunOptions(
+        engine=engine,
+        accelerator=accelerator,
+        strict=not allow_partial,
+        precision=precision,
+        program_cache=str(program_cache) if program_cache else None,
+    )

@@ -13,7 +13,14 @@ MOST_ROWS = 30
 
 
 def answer(given: Mapping[str, Any]) -> None:
-    """Print every head's prediction."""
+    """Print every head's prediction, image by image where there are several."""
+    for one in given.get("answers", ()):
+        emit(f"{one['image']}:")
+        answer(one)
+    if "answers" in given:
+        return
+    if "drawn" in given:
+        emit(f"drawn: {given['drawn']}")
     for name, prediction in given["heads"].items():
         if len(given["heads"]) > 1:
             emit(f"{name}:")

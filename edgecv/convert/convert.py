@@ -136,13 +136,13 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
         )
     chosen = spec or source.require_spec()
     inputs = static_inputs(source.model)
-    for only, place in zip(chosen.inputs, bind_inputs(chosen, [name for name, _ in inputs], ""), strict=True):
+    for only, place in zip(chosen.inputs, bind_inputs(chosen, [name for name, _ in inputs], chosen.name), strict=True):
         name, shape = inputs[place]
         if shape[1:] != tuple(only.shape):
             raise ConfigError(
                 f"the spec's shape of input '{only.name}' is {only.shape}, the model's input '{name}' is {shape[1:]}"
             )
-    check_heads(source.model, chosen, where="")
+    check_heads(source.model, chosen, where=chosen.name)
     return chosen
 
 

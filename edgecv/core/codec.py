@@ -53,7 +53,7 @@ def decode(cls: Type[T], data: Any, *, where: str) -> T:
         if key not in fields:
             match = nearest(str(key), fields)
             guess = f"did you mean '{match}'? " if match else ""
-            raise ConfigError(f"{where}: unknown key '{key}'", hint=f"{guess}known keys: {', '.join(fields)}")
+            raise ConfigError(f"{where}: unknown key '{key}'", hint=f"{guess}known keys: {', '.join(fields) or 'none'}")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in data:

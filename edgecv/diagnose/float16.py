@@ -10,9 +10,8 @@ import numpy as np
 from edgecv.core.errors import DataError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.diagnose.all_tensors import AllTensors
-from edgecv.graphs import Graph, read_tflite
-from edgecv.runtime.container import read_manifest
-from edgecv.targets.layers import layer_names
+from edgecv.graphs import Graph
+from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.values.inspection import Float16Audit, Float16Tensor
 
 LIMIT = 65504.0
@@ -44,7 +43,8 @@ def audit_float16(
         DataError: There are no inputs.
         UnsupportedModelError: The file is damaged.
     """
-    graph = read_tflite(file)
+    opened = model_file(file)
+    graph = opened.graph
     interpreter = AllTensors(file)
     largest = dict.fromkeys(_activations(graph), 0.0)
     count = 0
@@ -55,7 +55,7 @@ def audit_float16(
             largest[index] = max(largest[index], _magnitude(interpreter.value(index)))
     if not count:
         raise DataError("there is nothing to run the model on", hint="give a data set with samples")
-    found = [found for found in _named(file, graph, largest) if found.largest > LIMIT / margin]
+    found = [found for found in _named(opened, largest) if found.largest > LIMIT / margin]
     top = max(largest.values(), default=0.0)
     if found:
         reporter.warn(describe(found[0], len(found)))
@@ -80,9 +80,8 @@ def _magnitude(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0.0))
 
 
-def _named(file: Path, graph: Graph, largest: dict[int, float]) -> list[Float16Tensor]:
-    manifest = read_manifest(file)
-    layers = layer_names(graph, manifest.layer_map if manifest else ())
+def _named(file: ModelFile, largest: dict[int, float]) -> list[Float16Tensor]:
+    graph, layers = file.graph, file.layers
     made_by = {index: op for op in graph.ops for index in op.outputs}
     found = [
         Float16Tensor(

@@ -90,12 +90,12 @@ def evaluate(
         DeviceError: The interpreter or the accelerator failed.
     """
     spec = predictor.spec
-    columns = _columns(spec, split, dataset_name, targets)
+    columns, where = _columns(spec, split, dataset_name, targets), _where(split, dataset_name)
     evidence: list[list[Any]] = [[] for _ in spec.heads]
     for chosen, outputs, frames in _answers(predictor, split, name or spec.name, reporter):
         own = [[outputs[place] for place in places] for places in predictor.bound_outputs]
         for kept, head, column, answers in zip(evidence, spec.heads, columns, own, strict=True):
-            kept += task_of(head).judge([column[i] for i in chosen], answers, head, frames)
+            kept += task_of(head).judge(_truths(head, column, chosen, where), answers, head, frames)
     heads = tuple(_scored(head, kept) for head, kept in zip(spec.heads, evidence, strict=True))
     return Evaluation(
         heads=heads,
@@ -134,8 +134,9 @@ def judge_of(
     """
     columns = _columns(spec, split, dataset_name, targets)
     bound = bind_outputs(spec, outputs, spec.name)
-    truths = [[column[i] for i in range(len(split))] for column in columns]
-    frames = [frame_for(split.sample(i), spec) for i in range(len(split))]
+    whole, where = range(len(split)), _where(split, dataset_name)
+    truths = [_truths(head, column, whole, where) for head, column in zip(spec.heads, columns, strict=True)]
+    frames = [frame_for(split.sample(i), spec) for i in whole]
 
     def judge(answers: Sequence[Array]) -> tuple[HeadEvaluation, ...]:
         own = [[answers[place] for place in places] for places in bound]
@@ -176,8 +177,8 @@ def _scored(head: Head, evidence: Sequence[Any]) -> HeadEvaluation:
 def _columns(
     spec: ModelSpec, split: Samples, dataset_name: str, targets: Sequence[Target] | None
 ) -> tuple[Sequence[Any], ...]:
-    """Return the truths of each head, checked against it."""
-    heads, where = spec.heads, f"split '{split.name}' of '{dataset_name}'"
+    """Return the truths of each head, by name or place."""
+    heads, where = spec.heads, _where(split, dataset_name)
     chosen = match_targets(heads, targets, dataset=dataset_name) if targets else tuple(range(len(heads)))
     if len(split) == 0:
         raise DataError(f"{where} is empty")
@@ -188,6 +189,18 @@ def _columns(
                 hint="use data with one target per head",
             )
     return tuple(split.targets[index] for index in chosen)
+
+
+def _truths(head: Head, column: Sequence[Any], chosen: range, where: str) -> list[Any]:
+    """Return the truths of some samples, each checked against its head."""
+    task, truths = task_of(head), [column[index] for index in chosen]
+    for index, truth in zip(chosen, truths, strict=True):
+        task.check_truth(truth, head, f"sample {index} of {where}")
+    return truths
+
+
+def _where(split: Samples, dataset_name: str) -> str:
+    return f"split '{split.name}' of '{dataset_name}'"
 
 
 def _answers(

@@ -13,8 +13,7 @@ from edgecv.bench.remote import DevicePredictor
 from edgecv.core.errors import EdgecvError
 from edgecv.runtime import open_session, preprocess_sample
 from edgecv.runtime.golden import sample_of
-from edgecv.runtime.tensors import to_stored
-from edgecv.values.manifest import TensorInfo
+from edgecv.runtime.tensors import random_input, to_stored
 
 Array = np.ndarray[Any, Any]
 
@@ -71,20 +70,12 @@ def _inputs(there: DevicePredictor, samples: int, seed: int) -> list[list[Array]
     rng = np.random.default_rng(seed)
     goldens = there.manifest.golden if there.manifest is not None else ()
     kept = [_stored(sample_of(golden), there) for golden in goldens]
-    return kept + [[_random(each, rng) for each in there.inputs] for _ in range(samples)]
+    return kept + [[random_input(each.shape, each.dtype, rng) for each in there.inputs] for _ in range(samples)]
 
 
 def _stored(sample: list[Array], there: DevicePredictor) -> list[Array]:
     tensors = there.in_file_order(preprocess_sample(sample, there.spec))
     return [to_stored(tensor, info) for tensor, info in zip(tensors, there.inputs, strict=True)]
-
-
-def _random(info: TensorInfo, rng: np.random.Generator) -> Array:
-    kind = np.dtype(info.dtype)
-    if kind.kind in "iu":
-        limits = np.iinfo(kind)
-        return rng.integers(limits.min, limits.max, size=info.shape, dtype=kind, endpoint=True)
-    return rng.random(info.shape).astype(kind)
 
 
 def _agreement(

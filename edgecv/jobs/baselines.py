@@ -14,8 +14,7 @@ from edgecv.convert.graphdef import write_graphdef
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import models
-from edgecv.jobs.evaluate import is_keras, manifest_of
-from edgecv.runtime.container import sniff
+from edgecv.modelio.model_file import model_file
 
 _ENGINE_OF = {"tflite": "litert", "onnx": "onnxruntime"}
 
@@ -74,7 +73,7 @@ def open_baseline(
     """
     if not source.exists():
         raise ConfigError(f"baseline {source} does not exist", hint="check --baseline")
-    if not is_keras(source):
+    if not model_file(source).is_keras:
         _check_float(source)
         engine = choice or choose_baseline_engine(wanted=_fitting(source, wanted))
         reporter.info(engine.sentence)
@@ -99,7 +98,7 @@ def _write(source: Path, engine: BaselineEngine, out: Path, seed: int, reporter:
 
 def _fitting(source: Path, wanted: str) -> str:
     """Return the engine that runs a converted file as it is."""
-    fits = _ENGINE_OF[sniff(source)]
+    fits = _ENGINE_OF[model_file(source).format]
     if wanted not in ("auto", fits):
         raise ConfigError(
             f"baseline {source} is a file for {fits}, and --baseline-engine is {wanted}",
@@ -109,7 +108,7 @@ def _fitting(source: Path, wanted: str) -> str:
 
 
 def _check_float(source: Path) -> None:
-    manifest = manifest_of(source)
+    manifest = model_file(source).manifest
     if manifest is not None and manifest.scheme != "float32":
         raise ConfigError(
             f"baseline {source} is a {manifest.scheme} file", hint="the baseline is the float32 model: pass the .keras"

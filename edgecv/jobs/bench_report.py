@@ -12,9 +12,8 @@ from edgecv import report as reports
 from edgecv.bench import DeviceResult
 from edgecv.core.files import sha256
 from edgecv.jobs.baselines import BaselineFile
-from edgecv.jobs.evaluate import manifest_of
 from edgecv.jobs.report import file_name, latency_summary, now
-from edgecv.runtime.container import sniff
+from edgecv.modelio.model_file import model_file
 from edgecv.values.latency import DeviceFailure, Latency, ThreadSweep
 from edgecv.values.report import UNKNOWN, ArtifactResult, Baseline, Report
 
@@ -119,13 +118,15 @@ def _facts(found: Sequence[DeviceResult]) -> dict[str, object]:
 
 
 def _artifact(file: Path, latencies: tuple[Latency, ...]) -> ArtifactResult:
-    manifest = manifest_of(file)
-    if manifest is not None:
-        return reports.artifact_result(file, manifest, folder=Path.cwd(), name=file_name(file), latency=latencies)
+    opened = model_file(file)
+    if opened.manifest is not None:
+        return reports.artifact_result(
+            file, opened.manifest, folder=Path.cwd(), name=file_name(file), latency=latencies
+        )
     return ArtifactResult(
         name=file_name(file),
         path=Path(os.path.relpath(file)).as_posix(),
-        format=sniff(file),
+        format=opened.format,
         scheme=UNKNOWN,
         method=UNKNOWN,
         sparsity=None,

@@ -15,7 +15,7 @@ from edgecv.convert.check import samples
 from edgecv.convert.check.kernels import Kernels, computed_by
 from edgecv.convert.check.structure import STATIC
 from edgecv.core import codec
-from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
@@ -197,7 +197,12 @@ def prepared(
     recipe = replace(plan.recipe, per_channel=calibration.granularity == "per_channel")
     spec = models.require_manifest(loaded).spec
     inputs, _ = samples.calibration_inputs(dataset, replace(calibration, count=recipe.samples), spec, plan.seed)
-    done = compress.prepare(loaded.model, np.concatenate(list(inputs)), recipe, reporter=reporter)
+    if len(spec.inputs) != 1:
+        raise UnsupportedModelError(
+            f"{', '.join(plan.recipe.steps)} works on models of one input, '{spec.name}' has {len(spec.inputs)}",
+            hint="leave these steps out: calibration and --method qat take any number of inputs",
+        )
+    done = compress.prepare(loaded.model, np.concatenate([sample[0] for sample in inputs]), recipe, reporter=reporter)
     facts = {"steps": list(recipe.steps), "recipe": codec.encode(recipe), **done.facts}
     preparation = Preparation(reference=loaded.model, integers=done.integers, facts=facts)
     return replace(loaded, model=done.model), preparation

@@ -21,7 +21,8 @@ from edgecv.diagnose.layer_cost import Judge, Ranking, layer_costs
 from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
 from edgecv.evaluate.evaluating import judge_of
 from edgecv.jobs import models
-from edgecv.jobs.evaluate import is_keras, open_artifact
+from edgecv.jobs.evaluate import open_artifact
+from edgecv.modelio.model_file import model_file
 from edgecv.report import debug_page
 from edgecv.values import profiles
 from edgecv.values.profiles import CalibrationRecipe
@@ -99,7 +100,7 @@ def debug(
         UnsupportedModelError: The files are no .tflite of edgecv, or of different models.
     """
     page = files.check_output(html, force=force) if html is not None else None
-    if is_keras(float_file) != (int8_file is None):
+    if model_file(float_file).is_keras != (int8_file is None):
         raise ConfigError(
             "a float file needs its int8 file beside it, and a keras model stands alone",
             hint="edgecv debug float32.tflite int8.tflite, or edgecv debug model.keras",

@@ -14,13 +14,11 @@ from edgecv.core.errors import EdgecvError, PartialAccelerationError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset, fitted
 from edgecv.diagnose.float16 import audit_float16
-from edgecv.graphs import read_graph
-from edgecv.runtime.container import read_manifest, sniff
+from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime.golden import sample_of
 from edgecv.runtime.image import preprocess_sample
 from edgecv.targets import inspect
 from edgecv.targets.gpu import APART, STRIDED, is_known_wrong
-from edgecv.targets.layers import layer_names
 from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.inspection import Float16Audit, OpVerdict
 from edgecv.values.manifest import Manifest
@@ -71,23 +69,21 @@ def remark(predictor: Any, reporter: Reporter) -> None:
     reporter.info(f"on '{predictor.adapter}', in {predictor.precision or 'a precision that could not be found out'}")
 
 
-def warn_wrong(file: Path, accelerator: str, reporter: Reporter) -> None:
+def warn_wrong(file: Path | ModelFile, accelerator: str, reporter: Reporter) -> None:
     """Warn of layers that a GPU takes and is known to compute wrongly."""
-    if accelerator != "gpu" or sniff(file) != "tflite":
+    opened = model_file(file)
+    if accelerator != "gpu" or opened.format != "tflite":
         return
-    graph = read_graph(file)
-    wrong = [op.index for op in graph.ops if is_known_wrong(graph, op)]
+    wrong = [op.index for op in opened.graph.ops if is_known_wrong(opened.graph, op)]
     if wrong:
-        manifest = read_manifest(file)
-        layers = layer_names(graph, manifest.layer_map if manifest else ())
-        named = ", ".join(layers[index] or f"operator {index}" for index in wrong[:SHOWN])
-        reporter.warn(f"{file.name}: the GPU takes {len(wrong)} layers and computes them wrongly: {named}: {STRIDED}")
+        named = ", ".join(opened.layers[index] or f"operator {index}" for index in wrong[:SHOWN])
+        reporter.warn(f"{opened.name}: the GPU takes {len(wrong)} layers and computes them wrongly: {named}: {STRIDED}")
 
 
-def warn_float16(file: Path, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:
+def warn_float16(file: Path | ModelFile, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:
     """Warn of activations near float16's limit, on the first samples, when that is what a GPU computes in."""
-    if getattr(predictor, "precision", None) == "float16" and sniff(file) == "tflite":
-        audit(file, predictor.spec, dataset, split, reporter=reporter)
+    if getattr(predictor, "precision", None) == "float16" and model_file(file).format == "tflite":
+        audit(model_file(file).path, predictor.spec, dataset, split, reporter=reporter)
 
 
 def audit(
@@ -95,26 +91,21 @@ def audit(
 ) -> Float16Audit:
     """Hold a file's activations against float16's range, on the first samples of a split."""
     held = fitted(dataset, spec).split(split)
-    inputs = file_inputs(held.take(np.arange(min(samples, len(held)))), spec, _input_names(file))
+    inputs = file_inputs(held.take(np.arange(min(samples, len(held)))), spec, model_file(file).input_names)
     return audit_float16(file, inputs, source=f"{dataset.name} ({split})", reporter=reporter)
 
 
 def audit_golden(file: Path, manifest: Manifest, *, reporter: Reporter = QUIET) -> Float16Audit:
     """Hold a file's activations against float16's range, on the inputs of its golden vectors."""
-    places = bind_inputs(manifest.spec, _input_names(file), str(file))
+    places = bind_inputs(manifest.spec, model_file(file).input_names, str(file))
     tensors = (preprocess_sample(sample_of(golden), manifest.spec) for golden in manifest.golden)
     inputs = (in_order(sample, places) for sample in tensors)
     return audit_float16(file, inputs, source="golden inputs", reporter=reporter)
 
 
-def _input_names(file: Path) -> list[str]:
-    graph = read_graph(file)
-    return [graph.tensors[index].name for index in graph.inputs]
-
-
 def left_out(file: Path) -> str:
     """Return what a GPU does not run of a file, as `describe` does; "" when that is not known."""
-    if sniff(file) != "tflite":
+    if model_file(file).format != "tflite":
         return ""  # the error of ONNX Runtime names nodes, and those are called after layers
     try:
         found = inspect(file, "gpu")

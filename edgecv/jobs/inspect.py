@@ -8,8 +8,7 @@ from pathlib import Path
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import models
 from edgecv.jobs.delegates import SAMPLES, audit, audit_golden
-from edgecv.jobs.evaluate import manifest_of
-from edgecv.runtime.container import sniff
+from edgecv.modelio.model_file import model_file
 from edgecv.targets import inspect_or_compile
 from edgecv.values import profiles
 from edgecv.values.inspection import Inspection
@@ -41,8 +40,9 @@ def inspect_file(
         UnsupportedModelError: The file cannot be read as a model.
     """
     found = inspect_or_compile(file, target, compile_=compile_, out=out, force=force, reporter=reporter)
-    manifest = manifest_of(file)
-    if profiles.target(target).accelerator != "gpu" or sniff(file) != "tflite":
+    opened = model_file(file)
+    manifest = opened.manifest
+    if profiles.target(target).accelerator != "gpu" or opened.format != "tflite":
         return found
     if manifest is None or not (data or manifest.golden):
         note = "activations were not held against float16: the file has no golden inputs; give --data"

@@ -19,7 +19,7 @@ from edgecv.modelio import LoadedModel, load_keras, save_keras
 from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
 from edgecv.values.profiles import read_toml
-from edgecv.values.specs import ModelSpec
+from edgecv.values.specs import ModelSpec, upgraded
 
 BUNDLED = ("digits", "scenes", "scenes:one")
 """Data sets that every installation has, so that a model trained on one needs no --data."""
@@ -82,8 +82,8 @@ def load(source: Source) -> LoadedModel:
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """Read a ModelSpec from TOML. Raises ConfigError when a key is unknown, missing or wrong."""
-    return codec.decode(ModelSpec, read_toml(path, what="spec"), where=str(path))
+    """Read a ModelSpec from TOML, of today's form or of schema 1. Raises ConfigError for a wrong key or value."""
+    return codec.decode(ModelSpec, upgraded(read_toml(path, what="spec")), where=str(path))
 
 
 def require_manifest(source: LoadedModel) -> Manifest:

@@ -16,8 +16,8 @@ from edgecv.data import Dataset
 from edgecv.evaluate import assess, drop_between, head_results
 from edgecv.jobs import models
 from edgecv.jobs.baselines import BaselineFile, open_baseline
-from edgecv.jobs.evaluate import EvaluationRequest, manifest_of, open_predictor
-from edgecv.runtime.container import sniff
+from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
+from edgecv.modelio.model_file import model_file
 from edgecv.targets import edgetpu, inspect, summarize
 from edgecv.values import profiles
 from edgecv.values.evaluation import Evaluation
@@ -26,6 +26,7 @@ from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
 from edgecv.values.manifest import Manifest
 from edgecv.values.report import Baseline, DatasetInfo, LatencySummary, Report
+from edgecv.values.run_options import RunOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,9 @@ def report_files(
         if (out / name).exists() and not force:
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
     targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
-    manifests = {file: _manifest(file) for file in distinct(files)}
-    dataset = models.open_data(request.data, next(iter(manifests.values())))
+    manifests = {file: model_file(file).required_manifest for file in distinct(files)}
+    dataset, judged = models.judged(request.data, next(iter(manifests.values())), request.split, reporter)
+    request = replace(request, split=judged)
     wanted = request.baseline_engine
     with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
         made = _compare(manifests, base, dataset, targets, request, out, reporter)
@@ -149,7 +151,7 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
     A file that was compiled for an Edge TPU runs nowhere else.
     """
     try:
-        predictor = open_predictor(file, EvaluationRequest(accelerator=accelerator))
+        predictor = open_predictor(file, EvaluationRequest(options=RunOptions(accelerator=accelerator)))
     except DeviceError as error:
         if accelerator in ("cpu", "edgetpu"):
             raise
@@ -200,7 +202,7 @@ def _why_untimed(name: str, manifest: Manifest) -> str:
 
 
 def _accelerator(file: Path, manifest: Manifest) -> str:
-    if sniff(file) == "tflite" and edgetpu.is_compiled(file):
+    if model_file(file).format == "tflite" and edgetpu.is_compiled(file):
         return "edgetpu"
     return "gpu" if profiles.target(manifest.target).accelerator == "gpu" else "cpu"
 
@@ -220,13 +222,6 @@ def _baseline(base: BaselineFile, found: Evaluation | None, latencies: Mapping[s
 
 def latency_summary(latency: Latency) -> LatencySummary:
     return LatencySummary(p50=latency.p50, p90=latency.p90, p99=latency.p99, samples=latency.samples)
-
-
-def _manifest(file: Path) -> Manifest:
-    manifest = manifest_of(file)
-    if manifest is None:
-        raise ConfigError(f"{file} carries no manifest: edgecv did not write it", hint="make it with edgecv convert")
-    return manifest
 
 
 def distinct(files: Sequence[Path]) -> Sequence[Path]:

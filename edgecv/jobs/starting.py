@@ -10,7 +10,7 @@ from edgecv import bench
 from edgecv.bench import CaseResult, DeviceResult
 from edgecv.core.progress import Reporter
 from edgecv.jobs import delegates
-from edgecv.runtime.container import sniff
+from edgecv.modelio.model_file import model_file
 from edgecv.values.latency import DeviceFailure
 
 LOCAL = "local"
@@ -33,7 +33,7 @@ def with_layers(found: Sequence[DeviceResult], files: Sequence[Path]) -> tuple[D
 
 
 def _started(one: CaseResult, device: bench.Device, reporter: Reporter) -> CaseResult:
-    if one.case.accelerator != "gpu" or device.name != LOCAL or sniff(one.case.path) != "tflite":
+    if one.case.accelerator != "gpu" or device.name != LOCAL or model_file(one.case.path).format != "tflite":
         return one
     started = bench.measure_startup(one.case, device, reporter=reporter)
     latency = replace(one.latency, startup=started.startup, adapter=started.adapter, precision=started.precision)

@@ -9,6 +9,7 @@ from edgecv.jobs.agreement import Agreement, compare
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.runtime import Predictor, golden
 from edgecv.values.kind import Kind
+from edgecv.values.run_options import DEFAULTS, RunOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +36,7 @@ class Verification:
 
 
 def verify(
-    file: Path,
-    *,
-    device: str = "local",
-    engine: str | None = None,
-    accelerator: str = "cpu",
-    partial: bool = False,
-    precision: str | None = None,
-    devices: Path | None = None,
+    file: Path, *, options: RunOptions = DEFAULTS, device: str = "local", devices: Path | None = None
 ) -> Verification:
     """Replay a file's golden vectors on a device; on another than this host, compare its raw outputs with this host's.
 
@@ -51,14 +45,7 @@ def verify(
         UnsupportedModelError: The file holds none, or cannot be read.
         DeviceError: The device failed, or the accelerator cannot take the file.
     """
-    request = EvaluationRequest(
-        engine=engine,
-        accelerator=accelerator,
-        partial=partial,
-        precision=precision,
-        device=device,
-        devices=devices,
-    )
+    request = EvaluationRequest(options=options, device=device, devices=devices)
     with open_predictor(file, request) as predictor:
         found = golden.replay(predictor, relative=_rounding(predictor))
         failure = (

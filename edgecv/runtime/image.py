@@ -89,7 +89,9 @@ def moved_batch(images: Sequence[Any], spec: InputSpec, frames: Sequence[Frame])
     """Return the input tensors of images that lie in the input as `frames` say: float32 (N, H, W, C).
 
     One sampling takes image pixels to the input: what `preprocess` does when a frame is `frame_of` the image's size, up
-    to rounding. Pixels outside the image repeat its edge where the image fills the input, else they are `pad_value`.
+    to rounding. Only where "center_crop" enlarges, the outermost pixels see beyond the crop; in `preprocess` they do
+    not.
+    Pixels outside the image repeat its edge where the image fills the input, else they are `pad_value`.
 
     Args:
         images: uint8 (H, W) or (H, W, 3), RGB.

@@ -49,7 +49,11 @@ def to_real(stored: Array, info: TensorInfo) -> Array:
 
 def seeded_input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:
     """Return random values for one input: uniform in 0..1 for floats, over the type's whole range for integers."""
-    rng = np.random.default_rng(seed)
+    return random_input(shape, dtype, np.random.default_rng(seed))
+
+
+def random_input(shape: Sequence[int], dtype: str, rng: np.random.Generator) -> NDArray[Any]:
+    """Return the next random values for one input, spread as those of `seeded_input`."""
     kind = np.dtype(dtype)
     if kind.kind in "iu":
         limits = np.iinfo(kind)

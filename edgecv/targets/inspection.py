@@ -7,9 +7,8 @@ from pathlib import Path
 from edgecv.core import files
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.graphs import Graph, arena_bytes, read_graph
-from edgecv.runtime.container import read_manifest
-from edgecv.targets.layers import layer_names
+from edgecv.graphs import Graph, arena_bytes
+from edgecv.modelio.model_file import model_file
 from edgecv.targets.verdict import PROCEDURES, Request, Verdict
 from edgecv.values import profiles
 from edgecv.values.inspection import Inspection, MappingSummary, OpVerdict, Unmapped
@@ -29,8 +28,8 @@ def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIE
         UnsupportedModelError: The file cannot be read as a model.
     """
     profile = profiles.target(target_name)
-    source = Path(path)
-    graph = read_graph(source)
+    opened = model_file(path)
+    source, graph = opened.path, opened.graph
     procedure = PROCEDURES.get(profile.verdict)
     request = Request(path=source, graph=graph, profile=profile, reporter=reporter)
     try:
@@ -40,12 +39,12 @@ def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIE
             f"{source} is corrupt: an operator lacks inputs that every such operator has",
             hint="convert the model anew",
         ) from error
-    return describe(source, profile, graph, verdict)
+    return _inspection(profile.name, graph, verdict, opened.layers)
 
 
 def describe(source: Path, profile: TargetProfile, graph: Graph, verdict: Verdict) -> Inspection:
     """Return a verdict as the inspection of a file, with the names of its source layers."""
-    return _inspection(profile.name, graph, verdict, _layers(source, graph))
+    return _inspection(profile.name, graph, verdict, model_file(source).layers)
 
 
 def summarize(inspection: Inspection) -> MappingSummary:
@@ -62,11 +61,6 @@ def summarize(inspection: Inspection) -> MappingSummary:
         unmapped=unmapped,
         kind=inspection.kind,
     )
-
-
-def _layers(source: Path, graph: Graph) -> tuple[str, ...]:
-    manifest = read_manifest(source)
-    return layer_names(graph, manifest.layer_map if manifest else ())
 
 
 def _inspection(target: str, graph: Graph, verdict: Verdict, layers: tuple[str, ...]) -> Inspection:

@@ -17,8 +17,8 @@ from edgecv.convert.embed import embed_tflite
 from edgecv.core import files
 from edgecv.core.errors import ConversionError, MissingDependencyError
 from edgecv.graphs import Graph
+from edgecv.graphs.layers import layer_names
 from edgecv.runtime.container import read_manifest
-from edgecv.targets.layers import layer_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

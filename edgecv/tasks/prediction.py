@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ Ranked = Tuple[Tuple[str, float], ...]
 
 
 class Labelled:
-    """A prediction of named numbers. Subclasses have `labels`, a `Ranked`.
+    """A prediction of named numbers: a sequence of (label, number). Subclasses have `labels`, a `Ranked`.
 
     The fields of every prediction: `outputs`, what the model gave, float32 in real units without the batch, by the
     spec's order; and `heads`, the predictions of all heads by name.
@@ -38,6 +38,12 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __iter__(self) -> Iterator[Tuple[str, float]]:
+        return iter(self.labels)
+
+    def __getitem__(self, index: int) -> Tuple[str, float]:
+        return self.labels[index]
 
     def to_dict(self) -> Dict[str, Any]:
         """Return {"labels": [{"label", "score"}, …]}, in the order of `labels`."""

@@ -209,7 +209,14 @@ def upgraded(document: Mapping[str, Any], outputs: Sequence[str] = ()) -> Dict[s
         settings = found.pop("preprocessing", None)
         only = {"name": "image" if settings else "features", "shape": found.pop("input_shape")}
         found["inputs"] = [{**only, "preprocessing": settings} if settings else only]
-        heads = [{key: value for key, value in head.items() if key != "metric"} for head in found.get("heads", ())]
-        named = [[name] for name in outputs[: len(heads)]]
-        found["heads"] = [{**head, "outputs": name} for head, name in zip(heads, named)] if named else heads
+        heads = found.get("heads", ())
+        if isinstance(heads, (list, tuple)):
+            found["heads"] = [_upgraded_head(head, outputs[place : place + 1]) for place, head in enumerate(heads)]
     return found
+
+
+def _upgraded_head(head: Any, outputs: Sequence[str]) -> Any:
+    if not isinstance(head, Mapping):
+        return head  # The strict decoding says what is wrong.
+    kept = {key: value for key, value in head.items() if key != "metric"}
+    return {**kept, "outputs": list(outputs)} if outputs else kept

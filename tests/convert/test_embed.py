@@ -83,7 +83,7 @@ def test_pack_is_stable_and_leaves_its_argument(plain):
 
 
 def test_signature_and_names(plain):
-    data = name_boundary(plain, "image", ("side",))
+    data = name_boundary(plain, ("image",), ("side",))
     graph = read_tflite(data)
     assert [graph.tensors[i].name for i in (*graph.inputs, *graph.outputs)] == ["image", "side"]
     litert = pytest.importorskip("ai_edge_litert.interpreter", reason="litert is missing")

@@ -1,7 +1,8 @@
 import pytest
 
-from edgecv.convert.layers import LayerTree, layer_tree, output_layers, resolve
+from edgecv.convert.layers import LayerTree, layer_tree, resolve
 from edgecv.modelio import env
+from edgecv.modelio.boundary import output_names
 
 TREE = LayerTree(
     name="net",
@@ -41,10 +42,10 @@ def test_tree_of_a_nested_model():
     model = keras.Model(image, keras.layers.Dense(1, name="end")(inner(image)), name="outer")
     tree = layer_tree(model)
     assert resolve("outer/inner/d/MatMul", tree) == "inner/d"
-    assert output_layers(model) == ("end",)
+    assert output_names(model) == ("end",)
 
 
 def test_wrappers_stand_for_what_they_wrap(qat_source):
     tree = layer_tree(qat_source.model)
     assert tree.children["quant_stem"].name == "stem"
-    assert output_layers(qat_source.model) == ("side",)
+    assert output_names(qat_source.model) == ("side",)

@@ -39,7 +39,7 @@ class Warnings:
 )
 def test_tensors_near_and_beyond_the_limit(tmp_path, value, near):
     reporter = Warnings()
-    found = audit_float16(squares(tmp_path / "m.tflite"), [np.full((1, 2), value, np.float32)], reporter=reporter)
+    found = audit_float16(squares(tmp_path / "m.tflite"), [[np.full((1, 2), value, np.float32)]], reporter=reporter)
     assert [(t.layer, t.largest, t.overflows) for t in found.near] == [(n, pytest.approx(v), o) for n, v, o in near]
     assert found.largest == pytest.approx(value**4)
     assert (len(reporter.said) == 1) == bool(near)
@@ -47,13 +47,13 @@ def test_tensors_near_and_beyond_the_limit(tmp_path, value, near):
 
 
 def test_the_margin_is_the_callers(tmp_path):
-    path, sample = squares(tmp_path / "m.tflite"), np.full((1, 2), 12.0, np.float32)
+    path, sample = squares(tmp_path / "m.tflite"), [np.full((1, 2), 12.0, np.float32)]
     assert audit_float16(path, [sample], margin=1.0).near == ()
     assert len(audit_float16(path, [sample], margin=LIMIT / 100).near) == 3
 
 
 def test_the_largest_of_all_samples_counts(tmp_path):
-    samples = [np.full((1, 2), value, np.float32) for value in (1.0, -20.0, 2.0)]
+    samples = [[np.full((1, 2), value, np.float32)] for value in (1.0, -20.0, 2.0)]
     found = audit_float16(squares(tmp_path / "m.tflite"), samples, source="a test")
     assert (found.samples, found.source, found.largest) == (3, "a test", pytest.approx(160000.0))
 

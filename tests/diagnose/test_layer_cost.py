@@ -18,7 +18,7 @@ from edgecv.modelio.keras_files import load_keras
 from edgecv.runtime import load
 from edgecv.runtime.image import preprocess
 from edgecv.values import profiles
-from edgecv.values.evaluation import Drop
+from edgecv.values.scores import Drop
 from edgecv.values.specs import Head, Preprocessing, one_input
 
 SPEC = one_input(
@@ -62,7 +62,7 @@ def data():
 @pytest.fixture(scope="module")
 def inputs(data):
     split = data.split("validation")
-    return [preprocess(split.image(i), SPEC) for i in range(COUNT)]
+    return [[preprocess(split.image(i), SPEC)] for i in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def judge(data):
     part = dataclasses.replace(
         split, targets=(split.targets[0][:COUNT],), images=[split.image(i) for i in range(COUNT)]
     )
-    return judge_of(SPEC, part, "digits")
+    return judge_of(SPEC, part, "digits", outputs=["digit"])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def answers(data, inputs):
     interpreter.allocate_tensors()
     rows = []
     for sample in inputs:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample)
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], *sample)
         interpreter.invoke()
         rows.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0].copy())
     return np.array(rows)
@@ -177,7 +177,7 @@ def test_the_simulation_answers_like_the_int8_file(healthy, broken, inputs):
             rounded(plain.read_bytes(), [layer.edit for layer in match(plain, quantised).layers]), inputs
         )
         with load(quantised) as predictor:
-            real = np.concatenate([predictor.run([sample])[0] for sample in inputs])
+            real = np.concatenate([predictor.run(sample)[0] for sample in inputs])
         assert np.abs(simulated - real).mean() < 0.02
         assert (simulated.argmax(1) == real.argmax(1)).mean() > 0.95
 

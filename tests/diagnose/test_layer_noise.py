@@ -49,7 +49,7 @@ def files(tmp_path_factory):
 
 
 def inputs(data):
-    return [preprocess(image, SPEC) for image, _ in data.split("validation")]
+    return [[preprocess(image, SPEC)] for image, _ in data.split("validation")]
 
 
 def test_the_layer_that_ruins_its_channels_is_found(files):

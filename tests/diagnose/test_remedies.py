@@ -32,7 +32,7 @@ def layer_of(activation, *, scales=1):
 def offered(activation, **options):
     data, graph, layer = layer_of(activation, **options)
     inputs = [np.random.default_rng(i).normal(size=(1, 6, 6, 2)).astype(np.float32) for i in range(3)]
-    seen = remedies.observe(data, inputs, tuple(layer.edit.outputs))
+    seen = remedies.observe(data, [[x] for x in inputs], tuple(layer.edit.outputs))
     return graph, dict(remedies.remedies(layer, graph, seen)), seen[graph.outputs[0]], data, inputs
 
 

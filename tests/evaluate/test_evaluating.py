@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,9 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Split, Target
 from edgecv.data.sources import ArrayImages
-from edgecv.evaluate import drop_between, evaluate, head_results, heads_of
-from edgecv.values.evaluation import Evaluation
+from edgecv.evaluate import drop_between, evaluate, head_results, judge_of
+from edgecv.tasks.paired import paired_drop, paired_rise
+from edgecv.values.evaluation import HeadEvaluation
 from edgecv.values.specs import Head, ModelSpec, one_input
 
 KIND = Head(name="kind", task="classification", activation="logits", labels=("a", "b"))
@@ -35,6 +37,10 @@ class Fixed:
         units = sum(len(head.labels) for head in self.heads)
         return one_input(name="m", input_shape=(units,), heads=self.heads)
 
+    @property
+    def bound_outputs(self) -> tuple[tuple[int, ...], ...]:
+        return tuple((place,) for place in range(len(self.heads)))
+
     def run(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
         ends = np.cumsum([len(head.labels) for head in self.heads])[:-1]
         return list(np.split(tensors[0], ends, axis=1))
@@ -49,6 +55,11 @@ def split(vectors, *targets) -> Split:
     return Split(name="test", images=ArrayImages(images, np.arange(len(images))), targets=known)
 
 
+def right(head: HeadEvaluation) -> list[bool]:
+    """Return which samples of a multilabel head have every label right."""
+    return [bool((each.given == each.right).all()) for each in head.evidence]
+
+
 def target(head: Head, name: str | None = None) -> Target:
     return Target(name=name or head.name, task=head.task, labels=head.labels)
 
@@ -58,18 +69,18 @@ class TestMultilabel:
         given = [[0.9, 0.1], [0.9, 0.9], [0.2, 0.6], [0.5, 0.1]]
         truth = [[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
         found = evaluate(Fixed((MARKS,)), split(given, truth), "toy", targets=(target(MARKS),))
-        assert (found.metric, found.task, found.head) == ("exact_match", "multilabel", "marks")
+        assert (found.metric.name, found.first.head) == ("exact_match", MARKS)
         # 0.5 is not above 0.5, so the last sample is right.
-        assert found.correct == (True, False, False, True)
+        assert right(found.first) == [True, False, False, True]
         assert found.value == 0.5
-        assert found.per_label["u"] == {
+        assert found.first.per_label["u"] == {
             "accuracy": 0.75, "precision": 1.0, "recall": pytest.approx(2 / 3), "f1": pytest.approx(0.8), "positives": 3
         }  # fmt: skip
-        assert found.figures["label_accuracy"] == 6 / 8
-        assert found.figures["precision_micro"] == 3 / 4
-        assert found.figures["recall_micro"] == 3 / 4
-        assert found.figures["precision_macro"] == pytest.approx((1 + 1 / 2) / 2)
-        assert (found.confusion, found.top_k, found.errors) == ((), {}, ())
+        assert found.first.figures["label_accuracy"] == 6 / 8
+        assert found.first.figures["precision_micro"] == 3 / 4
+        assert found.first.figures["recall_micro"] == 3 / 4
+        assert found.first.figures["precision_macro"] == pytest.approx((1 + 1 / 2) / 2)
+        assert found.first.tables == ()
 
     def test_matches_sklearn(self):
         metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
@@ -79,28 +90,26 @@ class TestMultilabel:
         found = evaluate(Fixed((head,)), split(given, truth), "toy")
         positive = given > 0
         assert found.value == metrics.accuracy_score(truth, positive)
-        assert found.figures["label_accuracy"] == pytest.approx(1 - metrics.hamming_loss(truth, positive))
+        assert found.first.figures["label_accuracy"] == pytest.approx(1 - metrics.hamming_loss(truth, positive))
         for kind in ("micro", "macro"):
             p, r, f, _ = metrics.precision_recall_fscore_support(truth, positive, average=kind)
-            assert [found.figures[f"{n}_{kind}"] for n in ("precision", "recall", "f1")] == pytest.approx([p, r, f])
+            figures = [found.first.figures[f"{name}_{kind}"] for name in ("precision", "recall", "f1")]
+            assert figures == pytest.approx([p, r, f])
 
     def test_figures_without_positives_are_unknown(self):
         found = evaluate(Fixed((MARKS,)), split([[0.1, 0.9]], [[0.0, 1.0]]), "toy")
-        assert found.per_label["u"]["precision"] is None
-        assert found.per_label["u"]["recall"] is None
-        assert found.per_label["u"]["f1"] is None
-        assert found.figures["f1_macro"] == 1.0
+        assert [found.first.per_label["u"][name] for name in ("precision", "recall", "f1")] == [None] * 3
+        assert found.first.figures["f1_macro"] == 1.0
 
 
 class TestRegression:
     def test_by_hand(self):
         found = evaluate(Fixed((AGE,)), split([[1], [2], [6]], [[1.0], [4.0], [4.0]]), "toy", targets=(target(AGE),))
-        assert (found.metric, found.value) == ("mae", pytest.approx(4 / 3))
-        assert found.errors == (0.0, 2.0, 2.0)
-        assert found.correct == ()
-        assert found.figures["rmse"] == pytest.approx(np.sqrt(8 / 3))
+        assert (found.metric.name, found.metric.better, found.value) == ("mae", "lower", pytest.approx(4 / 3))
+        assert [float(each.error[0]) for each in found.first.evidence] == [0.0, -2.0, 2.0]
+        assert found.first.figures["rmse"] == pytest.approx(np.sqrt(8 / 3))
         # The truth's mean is 3, its sum of squares 6.
-        assert found.figures["r2"] == pytest.approx(1 - 8 / 6)
+        assert found.first.figures["r2"] == pytest.approx(1 - 8 / 6)
 
     def test_matches_sklearn(self):
         metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
@@ -110,14 +119,14 @@ class TestRegression:
         head = dataclasses.replace(AGE, labels=tuple("abc"))
         found = evaluate(Fixed((head,)), split(given, truth), "toy")
         assert found.value == pytest.approx(metrics.mean_absolute_error(truth, given), rel=1e-5)
-        assert found.figures["rmse"] == pytest.approx(np.sqrt(metrics.mean_squared_error(truth, given)), rel=1e-5)
-        assert found.figures["r2"] == pytest.approx(metrics.r2_score(truth, given), rel=1e-5)
+        assert found.first.figures["rmse"] == pytest.approx(np.sqrt(metrics.mean_squared_error(truth, given)), rel=1e-5)
+        assert found.first.figures["r2"] == pytest.approx(metrics.r2_score(truth, given), rel=1e-5)
         each = metrics.r2_score(truth, given, multioutput="raw_values")
-        assert [row["r2"] for row in found.per_label.values()] == pytest.approx(list(each), rel=1e-4)
+        assert [row["r2"] for row in found.first.per_label.values()] == pytest.approx(list(each), rel=1e-4)
 
     def test_a_constant_truth_has_no_r2(self):
         found = evaluate(Fixed((AGE,)), split([[1], [2]], [[3.0], [3.0]]), "toy")
-        assert found.figures["r2"] is None
+        assert found.first.figures["r2"] is None
 
 
 VECTORS = [[2, 1, 0.9, 0.1, 30], [1, 2, 0.9, 0.9, 40], [2, 1, 0.2, 0.6, 50]]
@@ -128,19 +137,35 @@ HEADS = (KIND, MARKS, AGE)
 class TestSeveralHeads:
     def test_every_head_is_evaluated(self):
         found = evaluate(Fixed(HEADS), split(VECTORS, *TRUTHS), "toy", targets=tuple(map(target, HEADS)))
-        assert (found.head, found.metric, found.value) == ("kind", "top1", pytest.approx(2 / 3))
-        assert [(h.head, h.metric, h.value) for h in found.others] == [
-            ("marks", "exact_match", pytest.approx(1 / 3)), ("age", "mae", 3.0)
+        assert [(each.head.name, each.metric.name, each.value) for each in found.heads] == [
+            ("kind", "top1", pytest.approx(2 / 3)), ("marks", "exact_match", pytest.approx(1 / 3)), ("age", "mae", 3.0)
         ]  # fmt: skip
-        assert [head.head for head in heads_of(found)] == ["kind", "marks", "age"]
-        assert codec.decode(Evaluation, codec.encode(found), where="x") == found
+        assert (found.metric, found.value) == (found.heads[0].metric, found.heads[0].value)
+
+    def test_the_document_holds_every_head(self):
+        found = evaluate(Fixed(HEADS), split(VECTORS, *TRUTHS), "toy", targets=tuple(map(target, HEADS)))
+        document = json.loads(json.dumps(codec.encode(found.document)))
+        assert (document["head"], document["metric"], document["n"]) == ("kind", "top1", 3)
+        assert [head["head"] for head in document["heads"]] == ["kind", "marks", "age"]
+        assert document["heads"][2]["figures"]["rmse"] == pytest.approx(np.sqrt(15))
+        assert document["heads"][1]["per_label"]["u"]["precision"] == 1.0
+        assert document["heads"][0]["tables"][0]["cells"] == [[2.0, 1.0], [0.0, 0.0]]
+        assert "evidence" not in document["heads"][0]
+
+    def test_a_judge_says_of_answers_what_evaluation_says_of_the_model(self):
+        data, model = split(VECTORS, *TRUTHS), Fixed(HEADS)
+        # The outputs stand in another order than the heads, and are found by name.
+        judge = judge_of(model.spec, data, "toy", outputs=["age", "kind", "marks"])
+        kind, marks, age = model.run([np.asarray(VECTORS, np.float32)])
+        expected = evaluate(model, data, "toy")
+        assert [head.document for head in judge([age, kind, marks])] == [head.document for head in expected.heads]
 
     def test_targets_are_matched_by_name(self):
         shuffled = split(VECTORS, TRUTHS[2], TRUTHS[0], TRUTHS[1])
         targets = (target(AGE), target(KIND), target(MARKS))
         found = evaluate(Fixed(HEADS), shuffled, "toy", targets=targets)
         straight = evaluate(Fixed(HEADS), split(VECTORS, *TRUTHS), "toy")
-        assert [h.value for h in heads_of(found)] == [h.value for h in heads_of(straight)]
+        assert [head.value for head in found.heads] == [head.value for head in straight.heads]
 
     def test_one_head_takes_its_target_of_many(self):
         columns = [row[4:] for row in VECTORS]
@@ -149,30 +174,58 @@ class TestSeveralHeads:
 
     def test_batches_do_not_change_the_answer(self):
         data = split(VECTORS, *TRUTHS)
-        assert evaluate(Fixed(HEADS, batch=2), data, "toy") == evaluate(Fixed(HEADS, batch=1), data, "toy")
+        pairs, single = evaluate(Fixed(HEADS, batch=2), data, "toy"), evaluate(Fixed(HEADS, batch=1), data, "toy")
+        assert pairs.document == single.document
+        for some, each in zip(pairs.heads, single.heads, strict=True):
+            assert repr(some.evidence) == repr(each.evidence)
 
     def test_in_a_report(self):
         data = split(VECTORS, *TRUTHS)
         better = split([[2, 1, 0.9, 0.1, 33], [2, 1, 0.9, 0.1, 40], [2, 1, 0.9, 0.1, 44]], *TRUTHS)
         base, worse = evaluate(Fixed(HEADS), better, "toy"), evaluate(Fixed(HEADS), data, "toy")
         rows = head_results(base, worse)
-        assert [(r.head, r.metric) for r in rows] == [("kind", "top1"), ("marks", "exact_match"), ("age", "mae")]
+        assert [(r.head, r.metric.name) for r in rows] == [("kind", "top1"), ("marks", "exact_match"), ("age", "mae")]
         assert [r.drop for r in rows] == [pytest.approx(1 / 3), pytest.approx(2 / 3), 3.0]
         assert rows[2].figures["rmse"] == pytest.approx(np.sqrt(15))
         alone = evaluate(Fixed((KIND,)), split([row[:2] for row in VECTORS], TRUTHS[0]), "toy")
-        assert head_results(alone, alone) == ()
+        assert [(r.head, r.drop) for r in head_results(alone, alone)] == [("kind", 0.0)]
         with pytest.raises(DataError, match="1 heads"):
             head_results(alone, worse)
         assert drop_between(base, worse).value == pytest.approx(1 / 3)
+
+
+def test_the_drop_fits_the_metric():
+    better = split([[2, 1, 0.9, 0.1, 33], [2, 1, 0.9, 0.1, 40], [2, 1, 0.9, 0.1, 44]], *TRUTHS)
+    base, worse = evaluate(Fixed(HEADS), better, "toy"), evaluate(Fixed(HEADS), split(VECTORS, *TRUTHS), "toy")
+    kind, marks, age = (drop_between(one, other) for one, other in zip(base.heads, worse.heads, strict=True))
+    assert kind == paired_drop([True] * 3, [True, False, True])
+    assert marks == paired_drop([True] * 3, [True, False, False])
+    assert age == paired_rise([0.0, 0.0, 0.0], [3.0, 0.0, 6.0])
+    with pytest.raises(DataError, match="cannot compare mae with top1"):
+        drop_between(base.heads[2], worse.heads[0])
+    with pytest.raises(DataError, match="of equal length"):
+        drop_between(base, evaluate(Fixed((KIND,)), split([[2, 1]], [0]), "toy"))
 
 
 class TestRefused:
     @pytest.mark.parametrize(
         ("heads", "targets", "message"),
         [
-            ((KIND,), (target(MARKS, "kind"),), "head 'kind' is for classification, target 'kind' .* for multilabel"),
-            ((KIND, AGE), (target(KIND),), "the heads kind, age, 'toy' the targets kind"),
-            ((KIND,), (target(AGE), target(MARKS)), "the heads kind, 'toy' the targets age, marks"),
+            (
+                (KIND,),
+                (target(MARKS, "kind"),),
+                "'kind' is for classification; .* no target .*: kind .multilabel.",
+            ),
+            (
+                (KIND, AGE),
+                (target(KIND),),
+                "'age' is for regression; .* no target .*: kind .classification.",
+            ),
+            (
+                (KIND,),
+                (target(AGE), target(MARKS)),
+                "'kind' .*: age .regression., marks .multilabel.",
+            ),
             ((MARKS,), (Target(name="x", task="multilabel", labels=("v", "u")),), "'u' is 'v'"),
             ((AGE,), (Target(name="x", task="regression", labels=("a", "b")),), "1 labels are not the 2"),
         ],
@@ -186,14 +239,15 @@ class TestRefused:
         assert evaluate(Fixed((AGE,)), split([[1.0]], [[1.0]]), "toy", targets=named).value == 0
 
     def test_arrays_that_do_not_fit(self):
-        with pytest.raises(ConfigError, match="holds values or several labels"):
+        with pytest.raises(DataError, match="sample 0 of split 'test' of 'toy' must be a class"):
             evaluate(Fixed((KIND,)), split([[1, 2]], [[1.0, 0.0]]), "toy")
         with pytest.raises(ConfigError, match="has no target"):
             evaluate(Fixed((KIND, AGE)), split([[1, 2, 3]], [0]), "toy")
-        with pytest.raises(DataError, match=r"gives 1 values, .* has 2"):
+        with pytest.raises(DataError, match=r"'age' takes a row of 1 numbers, got float32 of shape \(2,\)"):
             evaluate(Fixed((AGE,)), split([[1]], [[1.0, 2.0]]), "toy")
 
     def test_other_tasks(self):
-        head = Head(name="boxes", task="detection", activation="linear", labels=("x",))
-        with pytest.raises(ConfigError, match="is for detection, which cannot be evaluated"):
+        head = Head(name="boxes", task="clasification", activation="linear", labels=("x",))
+        with pytest.raises(ConfigError, match="unknown task 'clasification'") as caught:
             evaluate(Fixed((head,)), split([[1]], [[1.0]]), "toy")
+        assert "classification" in caught.value.hint

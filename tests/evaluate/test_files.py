@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
-from edgecv.cli import render_files
+from edgecv.cli import render_answer
 from edgecv.cli.main import main
 from edgecv.core import codec
 from edgecv.jobs.evaluate import EvaluationRequest, evaluate_file
@@ -54,9 +54,10 @@ def folder(tmp_path_factory) -> Path:
 def test_every_head_is_in_the_result(folder):
     request = EvaluationRequest(data=f"npz:{folder / 'people.npz'}")
     found = evaluate_file(folder / "people.keras", request)
-    assert (found.metric, found.value) == ("mae", pytest.approx(0.5, abs=1e-6))
-    assert [(head.metric, head.value) for head in found.others] == [("top1", 1.0), ("exact_match", 1.0)]
-    assert json.loads(json.dumps(codec.encode(found)))["others"][1]["per_label"]["u"]["f1"] == 1.0
+    assert (found.metric.name, found.value) == ("mae", pytest.approx(0.5, abs=1e-6))
+    assert [(head.metric.name, head.value) for head in found.heads[1:]] == [("top1", 1.0), ("exact_match", 1.0)]
+    document = json.loads(json.dumps(codec.encode(found.document)))
+    assert document["heads"][2]["per_label"]["u"]["f1"] == 1.0
 
 
 def test_the_command_prints_every_head(folder, capsys):
@@ -64,12 +65,12 @@ def test_the_command_prints_every_head(folder, capsys):
         main(["evaluate", str(folder / "people.keras"), "--data", f"npz:{folder / 'people.npz'}"])
     assert not stop.value.code
     shown = capsys.readouterr().out
-    assert "mae 0.5000 on 13 samples of people (test)" in shown
+    assert "mae 0.5000 (unit: label) on 60 samples of people (all)" in shown
     assert "head kind: top1 1.0000" in shown
     assert "head marks: exact_match 1.0000" in shown
 
 
 def test_an_answer_of_several_heads_names_them(capsys):
     rows = {"age": [{"label": "years", "score": 3.5}], "kind": [{"label": "b", "score": 0.9}]}
-    render_files.answer({"labels": rows["age"], "heads": rows})
+    render_answer.answer({"heads": {name: {"labels": found} for name, found in rows.items()}})
     assert capsys.readouterr().out == "age:\n  3.5000  years\nkind:\n  0.9000  b\n"

@@ -47,7 +47,7 @@ def alexnet(tmp_path_factory) -> Path:
     """A keras classifier with local response normalisation between two convolutions, as AlexNet has, in a .tflite."""
     from edgecv.convert import convert
     from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
-    from edgecv.values.specs import Head, Preprocessing
+    from edgecv.values.specs import Head, Preprocessing, one_input
     from edgecv.zoo.families.alexnet import ResponseNorm, _response_norm
 
     keras = env.keras()

@@ -8,8 +8,8 @@ import pytest
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.graphs import read_tflite
+from edgecv.graphs.layers import layer_names
 from edgecv.targets import inspect, summarize
-from edgecv.targets.layers import layer_names
 from edgecv.targets.verdict import PROCEDURES
 from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, lenet

@@ -9,6 +9,7 @@ import pytest
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Target
 from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.values.evaluation import Evaluation
 from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 
 LABELS = ("a", "b", "c", "d")
@@ -28,6 +29,7 @@ class Echo:
     batch: int = 1
     engine: str = "echo 1"
     accelerator: str = "cpu"
+    bound_outputs: tuple[tuple[int, ...], ...] = ((0,),)
     seen: list[int] = dataclasses.field(default_factory=list)
 
     def run(self, tensors: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -45,8 +47,8 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
-    def image(self, index: int) -> np.ndarray:
-        return self.images[index]
+    def sample(self, index: int) -> tuple[np.ndarray, ...]:
+        return (self.images[index],)
 
 
 def named(labels: Sequence[str]) -> tuple[Target, ...]:
@@ -60,21 +62,28 @@ def split(rows: Sequence[Sequence[int]], labels: Sequence[int]) -> Split:
 THREE = split([[9, 1, 2, 3], [5, 9, 7, 1], [1, 9, 7, 5]], [0, 2, 0])
 
 
+def correct(found: Evaluation) -> list[bool]:
+    return [each.rank == 0 for each in found.first.evidence]
+
+
 def test_by_hand():
     found = evaluate(Echo(), THREE, "toy", targets=named(LABELS))
-    assert (found.metric, found.value, found.n) == ("top1", pytest.approx(1 / 3), 3)
+    assert (found.metric.name, found.value, found.n) == ("top1", pytest.approx(1 / 3), 3)
     # Sample 1 has its class second, sample 2 last; 5 of 4 classes would say nothing.
-    assert found.top_k == {"1": pytest.approx(1 / 3), "3": pytest.approx(2 / 3)}
-    assert found.correct == (True, False, False)
-    assert found.confusion == ((1, 1, 0, 0), (0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 0))
-    assert (found.labels, found.dataset, found.split, found.dataset_sha256) == (LABELS, "toy", "test", "0" * 64)
+    assert found.first.figures == {"top1": pytest.approx(1 / 3), "top3": pytest.approx(2 / 3)}
+    assert correct(found) == [True, False, False]
+    (table,) = found.first.tables
+    assert table.cells == ((1, 1, 0, 0), (0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 0))
+    assert (table.rows, table.columns) == (LABELS, LABELS)
+    assert (found.first.head.labels, found.dataset, found.split) == (LABELS, "toy", "test")
+    assert found.dataset_sha256 == "0" * 64
     assert (found.engine, found.accelerator) == ("echo 1", "cpu")
 
 
 def test_of_equal_scores_the_first_class_counts():
     found = evaluate(Echo(), split([[5, 5, 5, 5], [5, 5, 5, 5]], [0, 1]), "toy")
-    assert found.correct == (True, False)
-    assert found.top_k["3"] == 1.0
+    assert correct(found) == [True, False]
+    assert found.first.figures["top3"] == 1.0
 
 
 def test_batches_do_not_change_the_answer():
@@ -97,14 +106,14 @@ def test_matches_sklearn():
     rows, truth = np.array([random.permutation(40)[:4] for _ in range(200)]), random.integers(0, 4, 200)
     found = evaluate(Echo(batch=32), split(rows, truth), "toy")
     assert found.value == metrics.accuracy_score(truth, rows.argmax(1))
-    assert found.top_k["3"] == metrics.top_k_accuracy_score(truth, rows, k=3)
-    assert np.array_equal(found.confusion, metrics.confusion_matrix(truth, rows.argmax(1), labels=range(4)))
+    assert found.first.figures["top3"] == metrics.top_k_accuracy_score(truth, rows, k=3)
+    assert np.array_equal(found.first.tables[0].cells, metrics.confusion_matrix(truth, rows.argmax(1), labels=range(4)))
 
 
 class TestRefused:
     @pytest.mark.parametrize("label", [-1, 4])
     def test_labels_out_of_range(self, label):
-        with pytest.raises(DataError, match=f"sample 1 .* has label {label}"):
+        with pytest.raises(DataError, match=f"sample 1 of split 'test' of 'toy' has label {label}"):
             evaluate(Echo(), split([[1, 2, 3, 4]] * 2, [0, label]), "toy")
 
     @pytest.mark.parametrize("labels", [("a", "b", "d", "c"), ("a", "b", "c"), ("a", "b", "c", "d", "e")])
@@ -119,6 +128,8 @@ class TestRefused:
     def test_no_classifier(self):
         spec = dataclasses.replace(SPEC, heads=(Head(name="age", task="regression", activation="linear"),))
         with pytest.raises(ConfigError, match="regression"):
+            evaluate(Echo(spec), THREE, "toy", targets=named(LABELS))
+        with pytest.raises(DataError, match=r"sample 0 .*'age' takes a row of some numbers"):
             evaluate(Echo(spec), THREE, "toy")
 
     def test_not_finite_answers(self):

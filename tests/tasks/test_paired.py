@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv.core.errors import DataError
-from edgecv.evaluate import drop_between, mcnemar_p, paired_drop, paired_rise
-from edgecv.tasks.paired import Z95, t_quantile95
-from edgecv.values.evaluation import HeadEvaluation
+from edgecv.tasks.paired import Z95, mcnemar_p, paired_drop, paired_rise, t_quantile95
 
 
 def results(both: int, lost: int, won: int, neither: int) -> tuple[list[bool], list[bool]]:
@@ -125,19 +123,6 @@ class TestPairedRise:
         for pair in (([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])):
             with pytest.raises(DataError, match="equal length and at least 2"):
                 paired_rise(*pair)
-
-
-def head(metric, value, **results):
-    return HeadEvaluation(head="h", task="regression", metric=metric, value=value, labels=("x",), **results)
-
-
-def test_the_drop_fits_the_metric():
-    errors = head("mae", 1.0, errors=(1.0, 1.0)), head("mae", 2.0, errors=(2.0, 2.0))
-    assert drop_between(*errors).value == 1.0
-    shares = head("top1", 1.0, correct=(True, True)), head("top1", 0.5, correct=(True, False))
-    assert drop_between(*shares) == paired_drop((True, True), (True, False))
-    with pytest.raises(DataError, match="cannot compare mae with top1"):
-        drop_between(errors[0], shares[0])
 
 
 class TestMcNemar:

@@ -21,8 +21,8 @@ SPEC = one_input(name="net", input_shape=(8, 8, 1), heads=(HEAD,), preprocessing
 
 def sample(**changes: object) -> m.Manifest:
     golden = m.Golden(
-        image=m.pack_array(np.arange(6, dtype=np.uint8).reshape(2, 3)),
-        outputs=(m.pack_array(np.array([0.25, 0.75], np.float32)),),
+        inputs=(m.pack_array(np.arange(6, dtype=np.uint8).reshape(2, 3)),),
+        outputs=(m.pack_output("class", np.array([0.25, 0.75], np.float32)),),
     )
     provenance = m.Provenance(recipe={"step": "train", "epochs": 3}, tools={"tf": "1"}, seed=0)
     values = {"spec": SPEC, "format": "tflite", "scheme": "int8", "provenance": provenance, "golden": (golden,)}

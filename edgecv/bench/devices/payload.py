@@ -13,12 +13,9 @@ from pathlib import Path
 import edgecv
 from edgecv.core import files
 
-# What the runtime imports; tests/bench/devices hold that it is complete.
-NEEDED = (
-    "__init__.py", "core/__init__.py", "core/codec.py", "core/errors.py", "core/files.py", "core/optional.py",
-    "core/registry.py", "values/__init__.py", "values/manifest.py", "values/specs.py", "tasks/__init__.py",
-    "tasks/prediction.py",
-)  # fmt: skip
+# What the runtime imports; tests/bench/devices hold that it is complete. Training stays here.
+PARTS = ("core", "tasks", "runtime")
+VALUES = ("__init__", "binding", "manifest", "scores", "specs")
 MAIN = "import sys\n\nfrom edgecv.runtime.agent import main\n\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -46,7 +43,9 @@ def cache_folder() -> Path:
 def runtime_files() -> tuple[tuple[str, bytes], ...]:
     """Return the name within the archive and the contents of every file, sorted by name."""
     package = Path(edgecv.__file__).resolve().parent
-    sources = [package / name for name in NEEDED] + sorted((package / "runtime").rglob("*.py"))
+    parts = [path for part in PARTS for path in (package / part).rglob("*.py") if path.name != "training.py"]
+    values = [package / "values" / f"{name}.py" for name in VALUES]
+    sources = [package / "__init__.py", *values, *parts]
     named = [(f"edgecv/{path.relative_to(package).as_posix()}", path.read_bytes()) for path in sources]
     return tuple(sorted([*named, ("__main__.py", MAIN.encode())]))
 

@@ -44,7 +44,7 @@ def computed_by(path: files.PathLike) -> Kernels:
         weights = [
             i for i in op.inputs[1:2] if i >= 0 and graph.tensors[i].is_constant and graph.tensors[i].elements > 1
         ]
-        if weights and op.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"):
+        if weights and op.op in WITH_WEIGHTS:
             side = found[0 if weights[0] in taken else 1]
             side[op.op] = side.get(op.op, 0) + 1
     return Kernels(delegated=found[0], own=found[1])

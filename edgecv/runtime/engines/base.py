@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import UnsupportedModelError
+from edgecv.runtime.tensors import random_input
 from edgecv.values.manifest import TensorInfo
 
 Array = NDArray[Any]
@@ -61,7 +62,7 @@ class Session(ABC):
     def fill(self, seed: int) -> None:
         """Set every input to seeded random values: floats in 0..1, integers over the range of their dtype."""
         generator = np.random.default_rng(seed)
-        self.set_inputs([_random(info, generator) for info in self.inputs])
+        self.set_inputs([random_input(info.shape, info.dtype, generator) for info in self.inputs])
 
     @abstractmethod
     def set_inputs(self, arrays: Sequence[Array]) -> None:
@@ -82,14 +83,6 @@ class Session(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the interpreter. Safe to call twice."""
-
-
-def _random(info: TensorInfo, generator: np.random.Generator) -> Array:
-    dtype = np.dtype(info.dtype)
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return generator.integers(limits.min, limits.max, size=info.shape, dtype=dtype, endpoint=True)
-    return generator.random(size=info.shape).astype(dtype)
 
 
 def package_version(distribution: str, module: Any) -> str:

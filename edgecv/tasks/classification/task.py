@@ -16,6 +16,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores, Table
 from edgecv.values.specs import Head
 
@@ -59,6 +60,7 @@ class ClassificationTask(BaseTask):
     divided_by: Division = "classes"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        self.settings(head)
         check_units(head, shapes[0])
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Classification:
@@ -93,8 +95,9 @@ class ClassificationTask(BaseTask):
         return paired_drop([each.rank == 0 for each in base], [each.rank == 0 for each in candidate])
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
-        if head.labels and not 0 <= int(truth) < len(head.labels):
+        if np.shape(truth) == () and head.labels and not 0 <= int(truth) < len(head.labels):
             raise _outside(int(truth), len(head.labels), where)
+        check_whole(truth, where, "a class")
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(0, len(head.labels)))
@@ -131,7 +134,7 @@ def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
     classes = values.shape[1]
     wrong = np.flatnonzero((truth < 0) | (truth >= classes))
     if wrong.size:
-        raise _outside(int(truth[wrong[0]]), classes, f"head '{head.name}'")
+        raise _outside(int(truth[wrong[0]]), classes, f"a sample of head '{head.name}'")
     order = np.argsort(-values, axis=1, kind="stable")
     rank = (order == truth[:, None]).argmax(axis=1)
     return [Ranking(*row, classes) for row in zip(truth.tolist(), order[:, 0].tolist(), rank.tolist())]
@@ -139,6 +142,6 @@ def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
 
 def _outside(label: int, classes: int, where: str) -> DataError:
     return DataError(
-        f"{where}: a sample has label {label}, the model has classes 0..{classes - 1}",
+        f"{where} has label {label}, the model has classes 0..{classes - 1}",
         hint="use data with the model's classes",
     )

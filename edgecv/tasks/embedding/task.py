@@ -19,6 +19,7 @@ from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_s
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -138,7 +139,7 @@ class EmbeddingTask(BaseTask):
         return bootstrap_drop(statistics[0], statistics[1], count, self.metric)
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
-        _check_whole(truth, where, "an identity")
+        check_whole(truth, where, "an identity")
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(4))
@@ -212,7 +213,7 @@ class VerificationTask(BaseTask):
         return paired_drop(right[0], right[1])
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
-        _check_whole(truth, where, "1 for the same identity or 0 for two", most=1)
+        check_whole(truth, where, "1 for the same identity or 0 for two", most=1)
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(2))
@@ -288,13 +289,6 @@ def _gallery(count: int) -> Array:
 def _check_numbers(margin: float, threshold: float) -> None:
     if not margin > 0 or not threshold >= 0:
         raise ConfigError(f"margin must be > 0 and threshold >= 0, got {margin} and {threshold}")
-
-
-def _check_whole(truth: Any, where: str, expected: str, most: Optional[int] = None) -> None:
-    value = np.asarray(truth)
-    whole = value.shape == () and (np.issubdtype(value.dtype, np.integer) or value.dtype == np.bool_)
-    if not whole or value < 0 or (most is not None and value > most):
-        raise DataError(f"the truth of {where} must be {expected}, a whole number >= 0, got {truth!r}")
 
 
 def _no_loss(head: Head, activation: str) -> ConfigError:

@@ -161,14 +161,6 @@ class Localisation(BaseTask):
                 hint="use data with the model's classes",
             )
 
-    def check_inside(self, truth: Objects, size: Tuple[int, int], where: str) -> None:
-        """Raise DataError unless the box lies in its image of `size` (height, width), to half a pixel."""
-        if np.abs(truth.xyxy - boxes.clip(truth.xyxy, size)).max() > 0.5:
-            raise DataError(
-                f"the box {truth.xyxy[0].tolist()} of {where} leaves its image of {size[1]}x{size[0]} pixels",
-                hint="boxes are x1, y1, x2, y2 in pixels of the image as it is stored",
-            )
-
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Objects:
         """Return one object of a random class, whose sides are a quarter to all of the image's."""
         height, width = size[:2]

@@ -14,7 +14,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
-from edgecv.tasks.values import check_width
+from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -56,6 +56,7 @@ class MultilabelTask(BaseTask):
     divided_by: Division = "patterns"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        self.settings(head)
         check_units(head, shapes[0])
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
@@ -95,6 +96,9 @@ class MultilabelTask(BaseTask):
     def drop(self, base: Sequence[Given], candidate: Sequence[Given], head: Head) -> Drop:
         paired(base, candidate)
         return paired_drop(*[[bool((e.given == e.right).all()) for e in side] for side in (base, candidate)])
+
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        check_row(truth, head, where)
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Array:
         return rng.integers(0, 2, len(head.labels)).astype(np.float32)

@@ -14,7 +14,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_rise
 from edgecv.tasks.prediction import Labelled, Ranked, names
 from edgecv.tasks.protocol import BaseTask, TrainingTask
-from edgecv.tasks.values import check_width
+from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -53,7 +53,7 @@ class RegressionTask(BaseTask):
     labels_fixed = False
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
-        return
+        self.settings(head)
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Regression:
         values = np.asarray(outputs[0], np.float32).reshape(-1)
@@ -93,6 +93,9 @@ class RegressionTask(BaseTask):
     def drop(self, base: Sequence[Residual], candidate: Sequence[Residual], head: Head) -> Drop:
         first, second = ([float(np.abs(e.error).mean()) for e in side] for side in (base, candidate))
         return paired_rise(first, second)
+
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        check_row(truth, head, where)
 
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Array:
         return rng.standard_normal(len(head.labels)).astype(np.float32)

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecv.convert import convert
-from edgecv.convert.check.samples import calibration_inputs, check_images, golden_images
+from edgecv.convert.check.samples import calibration_inputs, check_samples, golden_samples
 from edgecv.data import Dataset, Split, Target
 from edgecv.data.sources import ArrayImages
 from edgecv.modelio import LoadedModel, env, manifest_for
 from edgecv.runtime import load
 from edgecv.values import profiles
-from edgecv.values.specs import Head, Preprocessing, one_input
+from edgecv.values.specs import Head, InputSpec, ModelSpec, Preprocessing, one_input
 
 HEAD = Head(name="h", task="classification", activation="logits")
 
@@ -25,49 +25,61 @@ def image_spec(**settings):
 
 
 def test_input_range_by_hand():
-    assert image_spec(mean=(0.0,) * 3, std=(255.0,) * 3).input_range == (0.0, 1.0)
-    assert image_spec(mean=(127.5,) * 3, std=(127.5,) * 3).input_range == (-1.0, 1.0)
-    low, high = image_spec(mean=(100.0, 0.0, 50.0), std=(50.0, 100.0, 50.0)).input_range
+    assert image_spec(mean=(0.0,) * 3, std=(255.0,) * 3).input.range == (0.0, 1.0)
+    assert image_spec(mean=(127.5,) * 3, std=(127.5,) * 3).input.range == (-1.0, 1.0)
+    low, high = image_spec(mean=(100.0, 0.0, 50.0), std=(50.0, 100.0, 50.0)).input.range
     assert (low, high) == (-2.0, pytest.approx(4.1))
-    assert one_input(name="v", input_shape=(7,), heads=(HEAD,)).input_range is None
+    assert one_input(name="v", input_shape=(7,), heads=(HEAD,)).input.range is None
 
 
 def test_golden_images_keep_small_ones_whole():
-    images = [np.full((8, 8), i, np.uint8) for i in range(6)]
-    kept = golden_images(images, 70_000)
-    assert [int(i[0, 0]) for i in kept] == [0, 1, 2, 3]
-    assert kept[0].shape == (8, 8)
+    samples = [(np.full((8, 8), i, np.uint8),) for i in range(6)]
+    kept = golden_samples(samples, 70_000)
+    assert [int(image[0, 0]) for (image,) in kept] == [0, 1, 2, 3]
+    assert kept[0][0].shape == (8, 8)
 
 
 def test_shrinking_averages_blocks():
     image = np.zeros((112, 112), np.uint8)
     image[:2, :2] = [[0, 100], [100, 200]]
-    (small, *_) = golden_images([image], 10_000_000)
+    ((small,),) = golden_samples([(image,)], 10_000_000)
     assert small.shape == (56, 56)
     assert small[0, 0] == 100
 
 
-@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([(), (3,)]), st.integers(0, 3_000_000))
-def test_golden_images_fit_their_budget(height, width, channels, size):
-    images = [np.zeros((height, width, *channels), np.uint8)] * 5
-    kept = golden_images(images, size)
+@given(
+    st.integers(1, 300), st.integers(1, 300), st.sampled_from([(), (3,)]), st.integers(0, 3_000_000), st.integers(1, 3)
+)
+def test_golden_images_fit_their_budget(height, width, channels, size, inputs):
+    samples = [(np.zeros((height, width, *channels), np.uint8),) * inputs] * 5
+    kept = golden_samples(samples, size)
     assert 1 <= len(kept) <= 4
-    assert max(kept[0].shape[:2]) <= 56
-    assert sum(i.nbytes for i in kept) <= max(size // 64, 1024)
+    assert all(len(sample) == inputs for sample in kept)
+    assert max(kept[0][0].shape[:2]) <= 56
+    assert sum(image.nbytes for sample in kept for image in sample) <= max(size // 64, 1024)
 
 
 def test_noise_checks_without_data():
-    images = check_images(None, image_spec(mean=(0.0,) * 3, std=(1.0,) * 3), seed=3)
-    assert len(images) == 16
-    assert images[0].shape == (4, 4, 3)
-    assert images[0].dtype == np.uint8
-    vectors = check_images(None, one_input(name="v", input_shape=(7,), heads=(HEAD,)), seed=3)
-    assert vectors[0].shape == (7,)
+    samples = check_samples(None, image_spec(mean=(0.0,) * 3, std=(1.0,) * 3), seed=3)
+    assert len(samples) == 16
+    ((image,), *_) = samples
+    assert image.shape == (4, 4, 3)
+    assert image.dtype == np.uint8
+    ((vector,), *_) = check_samples(None, one_input(name="v", input_shape=(7,), heads=(HEAD,)), seed=3)
+    assert vector.shape == (7,)
+
+
+def test_noise_for_several_inputs_is_of_each_one_s_own_shape_and_kind():
+    image = InputSpec("image", (4, 6, 3), Preprocessing(color="rgb", mean=(0.0,) * 3, std=(1.0,) * 3))
+    spec = ModelSpec(name="two", inputs=(image, InputSpec("facts", (7,))), heads=(HEAD,))
+    for seen, facts in check_samples(None, spec, seed=3):
+        assert (seen.shape, seen.dtype) == ((4, 6, 3), np.uint8)
+        assert (facts.shape, facts.dtype) == ((7,), np.float32)
 
 
 def test_calibration_takes_training_images_only(dataset, spec, minmax):
     inputs, count = calibration_inputs(dataset, minmax, spec, seed=0)
-    seen = list(inputs)
+    seen = [image for (image,) in inputs]
     assert count == len(seen) == 90, "the recipe asks for 100, the split has 90"
     assert seen[0].shape == (1, 12, 12, 1)
     assert 0 <= min(s.min() for s in seen) <= max(s.max() for s in seen) <= 1
@@ -94,13 +106,14 @@ def test_vectors_with_several_targets_calibrate_and_check():
     recipe = profiles.calibration("minmax")
     spec = one_input(name="v", input_shape=(3,), heads=(HEAD,))
     inputs, count = calibration_inputs(people(), recipe, spec, seed=0)
-    seen = np.concatenate(list(inputs))
+    seen = np.concatenate([vector for (vector,) in inputs])
     assert (count, seen.shape, seen.dtype) == (30, (30, 3), np.float32)
-    checked = check_images(people(), spec, seed=0)
-    assert (len(checked), checked[0].shape, checked[0].dtype) == (10, (3,), np.float32)
+    checked = check_samples(people(), spec, seed=0)
+    ((first,), *_) = checked
+    assert (len(checked), first.shape, first.dtype) == (10, (3,), np.float32)
     few = dataclasses.replace(recipe, count=12)
     chosen, _ = calibration_inputs(people(), few, spec, seed=0)
-    rows = {row.tobytes() for row in np.concatenate(list(chosen))}
+    rows = {row.tobytes() for row in np.concatenate([vector for (vector,) in chosen])}
     train = people().split("train")
     kinds = [int(train.targets[1][i]) for i in range(30) if train.image(i).tobytes() in rows]
     assert sorted(kinds).count(1) == 6, "stratified by the first target with classes"

@@ -172,7 +172,7 @@ def test_a_dense_layer_that_flattens_its_input_keeps_its_bias(scheme):
     data = tflite.convert_float(freeze(model), "float32")
     x = np.random.default_rng(0).random((1, 4, 4, 2), dtype=np.float32)
     if scheme == "int8":
-        found = ranges.observe(data, [x], profiles.calibration("minmax"), reporter=QUIET, total=1)
+        found = ranges.observe(data, [[x]], profiles.calibration("minmax"), reporter=QUIET, total=1)
         data = ranges.quantize(data, found, io_dtype="float32", per_channel=True, name="dense")
     twin = converted_tflite(data)
     ops = {op.op: op for op in read_tflite(data).ops}

@@ -101,7 +101,7 @@ def test_float(case):
 def test_int8(case):
     """What tf2onnx is taught here, between int8 tensors."""
     model, data = made(case)
-    found = ranges.observe(data, [image()], profiles.calibration("minmax"), reporter=QUIET, total=1)
+    found = ranges.observe(data, [[image()]], profiles.calibration("minmax"), reporter=QUIET, total=1)
     data = ranges.quantize(data, found, io_dtype="float32", per_channel=True, name="case")
     assert any(read_tflite(data).tensors[op.outputs[0]].dtype == "int8" for op in read_tflite(data).ops)
     np.testing.assert_allclose(answer(convert(converted_tflite(data), "int8")), model(image()), atol=0.05)

@@ -234,10 +234,14 @@ def test_spec_must_be_there_and_fit(make, spec):
     with pytest.raises(ConfigError, match="no edgecv manifest") as error:
         make("float32", spec=None)
     assert "spec=" in error.value.hint
-    with pytest.raises(ConfigError, match="input shape"):
-        make("float32", spec=dataclasses.replace(spec, input_shape=(8, 8, 1)))
-    with pytest.raises(ConfigError, match="2 heads"):
-        make("float32", spec=dataclasses.replace(spec, heads=spec.heads * 2))
+    with pytest.raises(
+        ConfigError, match=r"spec's shape of input 'image' is .8, 8, 1., the model's input 'image' is .12, 12, 1."
+    ):
+        small = dataclasses.replace(spec.input, shape=(8, 8, 1))
+        make("float32", spec=dataclasses.replace(spec, inputs=(small,)))
+    other = dataclasses.replace(spec.head, name="other", outputs=())
+    with pytest.raises(UnsupportedModelError, match=r"head .other. reads the output .other., and .* outputs are side"):
+        make("float32", spec=dataclasses.replace(spec, heads=(*spec.heads, other)))
 
 
 def test_provenance_continues_the_sources(make, source, spec):
@@ -262,10 +266,12 @@ def test_without_data_noise_checks_a_float_file(make):
 
 def test_golden_images_go_through_the_preprocessing(make, source, spec):
     golden = make("float32").manifest.golden[0]
-    image = unpack_array(golden.image)
+    image = unpack_array(golden.inputs[0])
     assert image.dtype == np.uint8
     expected = np.asarray(source.model(preprocess(image, spec)))[0]
-    np.testing.assert_allclose(unpack_array(golden.outputs[0]), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        unpack_array(golden.outputs[0].values).reshape(golden.outputs[0].shape), expected, atol=1e-5
+    )
 
 
 def test_quantize_is_int8(tmp_path, source, dataset, spec, minmax):

@@ -137,7 +137,9 @@ def converted(model, shape):
     data = tflite.convert_float(freeze(model), "float32")
     rng = np.random.default_rng(0)
     inputs = [rng.uniform(-1, 1, (1, *shape)).astype(np.float32) for _ in range(8)]
-    found = ranges.observe(data, inputs, profiles.calibration("minmax"), reporter=QUIET, total=len(inputs))
+    found = ranges.observe(
+        data, ([x] for x in inputs), profiles.calibration("minmax"), reporter=QUIET, total=len(inputs)
+    )
     return data, inputs, found
 
 

@@ -52,7 +52,8 @@ def recipe(estimator, **settings):
 def made(name):
     env.keras().utils.set_random_seed(0)
     frozen = freeze(MODELS[name]())
-    samples = np.random.default_rng(1).normal(size=(9, *frozen.input_shape)).astype(np.float32)
+    ((_, shape),) = frozen.inputs
+    samples = np.random.default_rng(1).normal(size=(9, *shape)).astype(np.float32)
     samples *= np.linspace(0.5, 2, 9, dtype=np.float32).reshape(-1, 1, 1, 1, 1)
     return convert_float(frozen, "float32"), list(samples)
 
@@ -75,8 +76,12 @@ def sample_by_sample(data, inputs, chosen):
     return {index: observer.result() for index, observer in observers.items()}
 
 
+def fed(inputs):
+    return ([sample] for sample in inputs)
+
+
 def observed(data, inputs, chosen, **options):
-    return ranges.observe(data, iter(inputs), chosen, reporter=QUIET, total=len(inputs), **options)
+    return ranges.observe(data, fed(inputs), chosen, reporter=QUIET, total=len(inputs), **options)
 
 
 def footprint(data):
@@ -135,7 +140,7 @@ def test_samples_are_taken_a_few_ahead_only():
     def feed():
         for i in range(50):
             taken.append(i)
-            yield inputs[0]
+            yield [inputs[0]]
 
     seen = float_pass.look(data, feed(), ranges.unscaled(data), lambda i, values: values.size, workers=2)
     next(seen)
@@ -152,7 +157,7 @@ def test_several_threads_look_at_samples():
         names.add(threading.current_thread().name)
         met.wait()
 
-    assert len(list(float_pass.look(data, inputs[:8], [ranges.input_index(data)], see, workers=2))) == 8
+    assert len(list(float_pass.look(data, fed(inputs[:8]), ranges.input_indices(data), see, workers=2))) == 8
     assert len(names) == 2
 
 
@@ -162,7 +167,7 @@ def test_a_network_too_large_for_two_interpreters_gets_one(monkeypatch):
     monkeypatch.setattr(float_pass, "_processors", lambda: 8)
     names = set()
     see = lambda index, values: names.add(threading.current_thread().name)  # noqa: E731
-    list(float_pass.look(data, inputs * 3, ranges.unscaled(data), see))
+    list(float_pass.look(data, fed(inputs * 3), ranges.unscaled(data), see))
     assert len(names) == 1
 
 
@@ -222,7 +227,7 @@ def test_progress_goes_sample_by_sample():
             opened.append((label, total))
             yield lambda count=1, note="": steps.append(count)
 
-    ranges.observe(data, inputs, recipe("minmax"), reporter=Counting(), total=len(inputs))
+    ranges.observe(data, fed(inputs), recipe("minmax"), reporter=Counting(), total=len(inputs))
     assert (opened, steps) == ([("calibrate", 9)], [1] * 9)
 
 

@@ -1,0 +1,78 @@
+"""A model file that is opened once and handed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from edgecv.core.errors import ConfigError
+from edgecv.core.files import PathLike
+from edgecv.graphs import Graph, read_graph
+from edgecv.graphs.layers import layer_names
+from edgecv.runtime.container import read_manifest, sniff
+from edgecv.values.manifest import Manifest
+
+KERAS_SUFFIXES = frozenset({".keras", ".h5", ".hdf5"})
+
+
+# Not slotted: cached_property keeps what was read in the instance.
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file: its format, its manifest and its graph, each read when it is asked for, and once.
+
+    Attributes:
+        path: A `.tflite`, an `.onnx`, or a keras model: `.keras`, `.h5`, or the folder of a SavedModel.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name without the folder."""
+        return self.path.name
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether it is a keras model, by its name."""
+        return self.path.suffix in KERAS_SUFFIXES or self.path.is_dir()
+
+    @cached_property
+    def format(self) -> str:
+        """One of "tflite", "onnx" and "keras", by its first bytes. Raises as `sniff` does."""
+        return "keras" if self.is_keras else sniff(self.path)
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """What it says of itself; None when it says nothing. Raises as `read_manifest` does."""
+        foreign = self.path.is_dir() or self.path.suffix in {".h5", ".hdf5"}
+        return None if foreign else read_manifest(self.path)
+
+    @property
+    def required_manifest(self) -> Manifest:
+        """Its manifest. Raises ConfigError when it has none."""
+        if self.manifest is None:
+            raise ConfigError(
+                f"{self.path} carries no manifest: edgecv did not write it", hint="make it with edgecv convert"
+            )
+        return self.manifest
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Its operators and tensors. Raises as `read_graph` does; keras models have none."""
+        return read_graph(self.path)
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """The source layer of each operator, "" where none is known."""
+        return layer_names(self.graph, self.manifest.layer_map if self.manifest else ())
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the graph's inputs, in order."""
+        return [self.graph.tensors[index].name for index in self.graph.inputs]
+
+
+def model_file(file: ModelFile | PathLike) -> ModelFile:
+    """Return a file as one that is open: what came in, when it is."""
+    return file if isinstance(file, ModelFile) else ModelFile(Path(file))
