@@ -17,8 +17,8 @@ export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/p
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow; ends with a table and demo/report.html
-	$(BIN)/edgecv demo --out $(DEMO)
+demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow, to demo/report.html; TASK=segmentation and others
+	$(BIN)/edgecv demo $(if $(TASK),--task $(TASK)) --out $(DEMO)
 
 test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (under 15 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not matrix"

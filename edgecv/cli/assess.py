@@ -21,16 +21,21 @@ Plan = Annotated[str, typer.Option("--plan", help="quick (about 8 s a file) or d
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; a killed demo goes on from there.")],
+    task: Annotated[
+        str | None, typer.Option("--task", help="What the network is for: see docs/tasks.md; default: to classify.")
+    ] = None,
     seed: opt.Seed = 0,
     json_: opt.Json = False,
 ) -> None:
-    """Take LeNet-5 on real digits through the whole flow, to a report.
+    """Take a network on embedded data through the whole flow, to a report; by default LeNet-5 on scanned digits.
 
     Example: `edgecv demo --out demo`
-    """
-    from edgecv.jobs.demo import run_demo
 
-    finished = run_demo(out, seed=seed, reporter=ConsoleReporter())
+    Example: `edgecv demo --task segmentation --out demo-masks`
+    """
+    from edgecv.jobs.demo import demo_of, run_demo
+
+    finished = run_demo(out, demo_of(task), seed=seed, reporter=ConsoleReporter())
     emit_json(finished.report) if json_ else render.report(finished.report, finished.paths)
 
 

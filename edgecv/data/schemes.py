@@ -45,7 +45,7 @@ def _path(reader: Callable[[Path, int], Dataset]) -> Callable[[str, int], Datase
     return lambda path, seed: reader(Path(path), seed)
 
 
-_SCHEMES: Registry[Scheme] = Registry("data set")
+SCHEMES: Registry[Scheme] = Registry("data set")
 for _name, _scheme in {
     "digits": Scheme(
         form="digits", title="1,797 scanned digits, 8x8, bundled", takes_path=False, open=lambda _, s: open_digits(s)
@@ -89,12 +89,12 @@ for _name, _scheme in {
         form="tfds:NAME or tfds:NAME[SPLIT]", title="a set of tensorflow-datasets; downloads", open=open_tfds
     ),
 }.items():
-    _SCHEMES.add(_name, _scheme)
+    SCHEMES.add(_name, _scheme)
 
 
 def schemes() -> tuple[Scheme, ...]:
     """Return every kind of address."""
-    return tuple(scheme for _, scheme in _SCHEMES)
+    return tuple(scheme for _, scheme in SCHEMES)
 
 
 def open_dataset(uri: str, *, seed: int = 0) -> Dataset:
@@ -110,10 +110,10 @@ def open_dataset(uri: str, *, seed: int = 0) -> Dataset:
         MissingDependencyError: The scheme needs a package that is not installed.
     """
     name, colon, path = uri.partition(":")
-    if not colon and name not in _SCHEMES and Path(name).exists():
+    if not colon and name not in SCHEMES and Path(name).exists():
         kind = "folder" if Path(name).is_dir() else "npz"
         raise ConfigError(f"'{uri}' is a path, not a data set address", hint=f"write {kind}:{uri}")
-    scheme = _SCHEMES.get(name)
+    scheme = SCHEMES.get(name)
     if not path if scheme.takes_path else path not in scheme.choices:
         raise ConfigError(f"'{uri}' is not a data set address", hint=f"expected the form {scheme.form}")
     return scheme.open(path, seed)

@@ -145,9 +145,9 @@ class ModelSpec:
             raise ConfigError(f"the spec of '{self.name}' has no inputs", hint="declare one input per model input")
         if not self.heads:
             raise ConfigError(f"the spec of '{self.name}' has no heads", hint="declare what each model output answers")
-        for what, names in (("input", [i.name for i in self.inputs]), ("head", [h.name for h in self.heads])):
+        for what, names in (("an input", [i.name for i in self.inputs]), ("a head", [h.name for h in self.heads])):
             if len(set(names)) != len(names):
-                raise ConfigError(f"the spec of '{self.name}' names an {what} twice: {', '.join(names)}")
+                raise ConfigError(f"the spec of '{self.name}' names {what} twice: {', '.join(names)}")
 
     @property
     def input(self) -> InputSpec:

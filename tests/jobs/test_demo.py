@@ -84,7 +84,7 @@ def test_nothing_is_left_of_the_killed_runs(demo: Path) -> None:
 
 def test_the_report_follows_its_schema(report: dict[str, Any], demo: Path) -> None:
     jsonschema.validate(report, report_schema())
-    assert {item.file for item in ITEMS} == {a["name"] for a in report["artifacts"]}
+    assert {f"lenet5-{item.file}" for item in ITEMS} == {a["name"] for a in report["artifacts"]}
     assert all((demo / a["path"]).is_file() for a in report["artifacts"])
     assert (demo / "report.html").stat().st_size > 10_000
 
@@ -93,7 +93,7 @@ def test_accuracy_and_size_are_as_promised(report: dict[str, Any], artifacts: di
     assert report["dataset"]["n"] >= 360
     assert report["baseline"]["value"] >= 0.975
     for item in ITEMS:
-        found = artifacts[item.file]
+        found = artifacts[f"lenet5-{item.file}"]
         if item.scheme != "int8":
             continue
         reference = artifacts["lenet5-pruned-float32.tflite" if "pruned" in item.file else "lenet5-float32.tflite"]

@@ -8,7 +8,7 @@ from edgecv.tasks.registry import TASKS
 
 PACKAGE = Path(__file__).parents[2] / "edgecv"
 # A task may name itself; so may networks made for one, and readers, which say what a data set's truths are.
-READERS = "coco columns digits folder identities keras_sets masks npz pairs scenes tfds voc yolo"
+READERS = "coco columns digits folder identities keras_sets masks npz objects pairs scenes tfds voc yolo"
 FREE = ("tasks/", "zoo/families/", *(f"data/{reader}.py" for reader in READERS.split()))
 
 OTHER_WORDS = {

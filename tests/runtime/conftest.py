@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array
+from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array, pack_output
 from edgecv.values.specs import Head, Preprocessing, one_input
 
 LABELS = ("ant", "bee", "cat", "dog", "elk")
@@ -76,8 +76,9 @@ def golden(files: SimpleNamespace, image: np.ndarray, tmp_path: Path) -> Path:
     from edgecv.convert.embed import embed_tflite
 
     with runtime.load(files.float32) as model:
-        outputs = tuple(pack_array(output) for output in model.predict(image).outputs)
-        vector = Golden(image=pack_array(image), outputs=outputs)
+        answers = zip(model.outputs, model.predict(image).outputs, strict=True)
+        outputs = tuple(pack_output(info.name, output) for info, output in answers)
+        vector = Golden(inputs=(pack_array(image),), outputs=outputs)
     changed = manifest("tflite", "float32", golden=(vector,))
     return _write(tmp_path / "golden.tflite", embed_tflite(files.float32.read_bytes(), changed))
 

@@ -8,7 +8,7 @@ import pytest
 from edgecv import runtime
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.runtime.golden import compare
-from edgecv.values.manifest import Golden, pack_array
+from edgecv.values.manifest import SAMPLED, Golden, pack_array, pack_output, sampled_positions
 
 from .conftest import manifest
 
@@ -34,12 +34,17 @@ def test_without_vectors_there_is_nothing_to_verify(files):
         runtime.replay(model)
 
 
+def vector(*outputs: np.ndarray) -> Golden:
+    packed = tuple(pack_output(str(place), output) for place, output in enumerate(outputs))
+    return Golden(inputs=(pack_array(np.zeros((2, 2), np.uint8)),), outputs=packed)
+
+
 class TestCompare:
     EXPECTED = np.array([0.25, 0.75], np.float32)
     CONTENT = manifest(
         "tflite",
         "float32",
-        golden=(Golden(image=pack_array(np.zeros((2, 2), np.uint8)), outputs=(pack_array(EXPECTED),)),),
+        golden=(vector(EXPECTED),),
         golden_tolerance=0.125,
     )
 
@@ -65,9 +70,8 @@ class TestCompare:
 
     def test_each_output_has_its_own_tolerance(self):
         years, share = np.array([30.0], np.float32), np.array([0.5], np.float32)
-        vector = Golden(image=pack_array(np.zeros((2, 2), np.uint8)), outputs=(pack_array(years), pack_array(share)))
         content = dataclasses.replace(
-            self.CONTENT, golden=(vector,), golden_tolerance=1.0, golden_tolerances=(1.0, 0.01)
+            self.CONTENT, golden=(vector(years, share),), golden_tolerance=1.0, golden_tolerances=(1.0, 0.01)
         )
         assert compare(content, [[years + 0.9, share]]).passed
         result = compare(content, [[years + 0.9, share + 0.02]])
@@ -76,8 +80,7 @@ class TestCompare:
 
     def test_an_accelerators_own_rounding_widens_the_tolerance_by_the_size_of_the_output(self):
         large = np.array([300.0, -400.0], np.float32)
-        vector = Golden(image=pack_array(np.zeros((2, 2), np.uint8)), outputs=(pack_array(large),))
-        content = dataclasses.replace(self.CONTENT, golden=(vector,))
+        content = dataclasses.replace(self.CONTENT, golden=(vector(large),))
         near = [[large + np.float32(7.5)]]
         assert not compare(content, near).passed
         found = compare(content, near, relative=0.02)
@@ -85,3 +88,36 @@ class TestCompare:
         assert not compare(content, [[large + np.float32(8.5)]], relative=0.02).passed
         strict = compare(self.CONTENT, [[np.array([0.0, 0.75], np.float32)]], relative=1e-6)
         assert not strict.passed, "never below the file's own tolerance"
+
+
+class TestLargeOutputs:
+    MAP = np.random.default_rng(0).random((64, 48)).astype(np.float32)
+    CONTENT = manifest("tflite", "float32", golden=(vector(MAP),), golden_tolerance=0.01)
+
+    def test_are_kept_as_samples(self):
+        (kept,) = self.CONTENT.golden[0].outputs
+        assert kept.shape == (64, 48)
+        assert kept.values.shape[0] <= SAMPLED
+
+    def test_an_equal_answer_is_known_as_a_whole(self):
+        result = compare(self.CONTENT, [[self.MAP]])
+        assert (result.passed, result.max_abs_diff) == (True, 0.0)
+
+    def test_the_samples_are_compared(self):
+        off = self.MAP + np.float32(0.125)
+        result = compare(self.CONTENT, [[off]])
+        assert not result.passed
+        assert result.max_abs_diff == pytest.approx(0.125)
+        assert compare(self.CONTENT, [[self.MAP + np.float32(0.005)]]).passed
+
+    def test_a_place_that_is_kept_is_seen_alone(self):
+        off = self.MAP.copy()
+        off.reshape(-1)[sampled_positions(off.size)[700]] += 0.5
+        assert compare(self.CONTENT, [[off]]).max_abs_diff == pytest.approx(0.5)
+
+    def test_another_shape_of_as_many_values_fails(self):
+        assert not compare(self.CONTENT, [[self.MAP.reshape(48, 64)]]).passed
+
+    def test_samples_cover_every_row_and_column(self):
+        rows, columns = np.unravel_index(sampled_positions(self.MAP.size), self.MAP.shape)
+        assert (len(set(rows)), len(set(columns))) == self.MAP.shape

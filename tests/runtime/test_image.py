@@ -170,5 +170,5 @@ class TestFeatures:
 
     @pytest.mark.parametrize("values", [[1, 2], [1, 2, float("nan")], ["a", "b", "c"]])
     def test_bad_values(self, values):
-        with pytest.raises(DataError, match="'f'"):
+        with pytest.raises(DataError, match="input 'features'"):
             preprocess(values, self.SPEC)

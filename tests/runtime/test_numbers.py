@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, DataError
+from edgecv.runtime.reading import read_outputs
 from edgecv.runtime.tensors import to_real, to_stored
-from edgecv.tasks.prediction import read_outputs, scores
+from edgecv.tasks.prediction import scores
 from edgecv.values.manifest import TensorInfo
-from edgecv.values.specs import Head, ModelSpec, one_input
+from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 
 INT8 = TensorInfo(name="t", shape=(1, 4), dtype="int8", scale=0.5, zero_point=-1)
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -71,7 +75,7 @@ class TestScores:
         logits = np.log([1.0, 2.0, 5.0])
         np.testing.assert_allclose(scores(logits, "logits"), [0.125, 0.25, 0.625], rtol=1e-6)
         np.testing.assert_allclose(scores(-logits, "distances"), [0.125, 0.25, 0.625], rtol=1e-6)
-        np.testing.assert_allclose(scores(logits, "logits", "multilabel"), [1 / 2, 2 / 3, 5 / 6], rtol=1e-6)
+        np.testing.assert_allclose(scores(logits, "logits", independent=True), [1 / 2, 2 / 3, 5 / 6], rtol=1e-6)
         assert scores(np.array([0.2, 0.7]), "probabilities").tolist() == pytest.approx([0.2, 0.7])
 
     @settings(deadline=None)
@@ -88,7 +92,7 @@ class TestScores:
         import tensorflow as tf
 
         np.testing.assert_allclose(scores(values, "logits"), tf.nn.softmax(values).numpy(), atol=1e-6)
-        found = scores(values, "logits", "multilabel")
+        found = scores(values, "logits", independent=True)
         np.testing.assert_allclose(found, tf.nn.sigmoid(values).numpy(), atol=1e-6)
 
     def test_linear_has_none(self):
@@ -102,23 +106,27 @@ class TestPrediction:
         values = {"name": "h", "task": "classification", "activation": "probabilities", **head}
         return one_input(name="m", input_shape=(1,), heads=(Head(**values),))
 
+    @staticmethod
+    def read(outputs: Sequence[np.ndarray], spec: ModelSpec, places: Sequence[Sequence[int]] = ((0,),)) -> Any:
+        return read_outputs(outputs, spec, places, [np.zeros(1, np.float32)])
+
     def test_best_first_and_ties_in_the_models_order(self):
         output = np.array([[0.25, 0.5, 0.25]], np.float32)
-        found = read_outputs([output], self.spec(labels=("a", "b", "c")))
+        found = self.read([output], self.spec(labels=("a", "b", "c")))
         assert found.labels == (("b", 0.5), ("a", 0.25), ("c", 0.25))
         assert (found.label, found.score) == ("b", 0.5)
         assert found.outputs[0].shape == (3,)
 
     def test_without_labels_classes_are_numbered(self):
-        assert read_outputs([np.array([[0.0, 1.0]])], self.spec()).label == "1"
+        assert self.read([np.array([[0.0, 1.0]])], self.spec()).label == "1"
 
     def test_regression_keeps_units_and_order(self):
         spec = self.spec(task="regression", activation="linear", labels=("x", "y"))
-        assert read_outputs([np.array([[-3.0, 7.0]])], spec).labels == (("x", -3.0), ("y", 7.0))
+        assert self.read([np.array([[-3.0, 7.0]])], spec).labels == (("x", -3.0), ("y", 7.0))
 
     def test_multilabel_scores_stand_for_themselves(self):
         spec = self.spec(task="multilabel", activation="logits", labels=("hat", "scarf"))
-        found = read_outputs([np.array([[0.0, 20.0]], np.float32)], spec)
+        found = self.read([np.array([[0.0, 20.0]], np.float32)], spec)
         assert [label for label, _ in found.labels] == ["scarf", "hat"]
         assert [score for _, score in found.labels] == pytest.approx([1.0, 0.5])
 
@@ -129,12 +137,20 @@ class TestPrediction:
             Head(name="code", task="embedding", activation="linear"),
         )
         spec = one_input(name="m", input_shape=(1,), heads=heads)
-        outputs = [np.array([[0.25, 0.75]]), np.array([[33.5]]), np.zeros((1, 4)), np.zeros((1, 9))]
-        found = read_outputs(outputs, spec)
+        # The file gives age, an output that no head reads, the code, and the sex.
+        outputs = [np.array([[33.5]]), np.zeros((1, 9)), np.array([[3.0, 4.0]]), np.array([[0.25, 0.75]])]
+        found = self.read(outputs, spec, [(3,), (0,), (2,)])
         assert found.labels == (("m", 0.75), ("f", 0.25))
-        assert found.heads == {"sex": found.labels, "age": (("years", 33.5),)}
-        assert [output.shape for output in found.outputs] == [(2,), (1,), (4,), (9,)]
+        assert list(found.heads) == ["sex", "age", "code"]
+        assert found.heads["sex"].labels == found.labels
+        assert found.heads["age"].labels == (("years", 33.5),)
+        assert found.heads["code"].vector.tolist() == [3.0, 4.0]
+        assert [output.shape for output in found.outputs] == [(1,), (9,), (2,), (2,)]
 
-    def test_other_tasks_have_run(self):
-        with pytest.raises(UnsupportedModelError, match="segmentation"):
-            read_outputs([np.zeros((1, 2, 2, 2))], self.spec(task="segmentation"))
+    def test_a_mask_is_of_the_images_own_size(self):
+        head = Head(name="mask", task="segmentation", activation="probabilities", labels=("a", "b"))
+        spec = one_input("m", (2, 2, 1), (head,), Preprocessing(color="gray"))
+        answer = np.zeros((1, 2, 2, 2), np.float32)
+        answer[0, :, 0, 0] = answer[0, :, 1, 1] = 1
+        found = read_outputs([answer], spec, [(0,)], [np.zeros((4, 6), np.uint8)])
+        assert found.mask.tolist() == [[0, 0, 0, 1, 1, 1]] * 4

@@ -9,7 +9,7 @@ from edgecv import runtime
 from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.core.errors import ConfigError, DataError, MissingDependencyError, UnsupportedModelError
 from edgecv.values.manifest import TensorInfo
-from edgecv.values.specs import Head
+from edgecv.values.specs import Head, InputSpec, ModelSpec
 
 from .conftest import LABELS, SPEC, manifest, onnx_model
 
@@ -89,16 +89,20 @@ class TestLoad:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"input_shape": (1, 8, 8)}, "shape"),
-            ({"input_shape": (64,), "preprocessing": None}, "shape"),
-            ({"heads": SPEC.heads * 2}, "2 heads"),
+            (
+                {"inputs": (InputSpec("x", (1, 8, 8)),)},
+                r"input 'x' of shape \(1, 1, 8, 8\), the file has \(1, 8",
+            ),
+            ({"inputs": (InputSpec("x", (64,)),)}, "shape"),
+            ({"inputs": (SPEC.input, InputSpec("y", (64,)))}, r"declares 2 inputs \(image, y\), the model has 1"),
+            ({"heads": (SPEC.head, Head("age", "regression", "linear"))}, "head 'class' reads the output 'class', and"),
+            ({"heads": (Head("box", "localisation", "linear"),)}, "needs class scores"),
             ({"heads": (Head("class", "classification", "probabilities", ("a", "b")),)}, "2 labels"),
         ],
     )
     def test_a_spec_that_does_not_fit(self, files, changes, message):
-        values = {"preprocessing": None, **changes} if "input_shape" in changes else changes
         with pytest.raises(UnsupportedModelError, match=message):
-            runtime.load(files.bare, spec=dataclasses.replace(SPEC, **values))
+            runtime.load(files.bare, spec=dataclasses.replace(SPEC, **changes))
 
     def test_integer_onnx_gets_its_quantisation_from_the_manifest(self, tmp_path, image):
         info = TensorInfo(name="x", shape=(1, 8, 8, 1), dtype="int8", scale=1 / 255, zero_point=-128)
@@ -114,6 +118,48 @@ class TestLoad:
             model.close()
             with pytest.raises(ConfigError, match="closed"):
                 model.predict(image)
+
+
+class TestSeveralInputs:
+    """The file takes a and b and gives their sum and a - b; the spec has them the other way round."""
+
+    SPEC = ModelSpec(
+        name="two",
+        inputs=(InputSpec("b", (3,)), InputSpec("a", (3,))),
+        heads=(Head("gap", "regression", "linear", outputs=("minus",)), Head("plus", "regression", "linear")),
+    )
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        from onnx import helper
+
+        nodes = [helper.make_node("Add", ["a", "b"], ["plus"]), helper.make_node("Sub", ["a", "b"], ["minus"])]
+        values = [helper.make_tensor_value_info(name, 1, (1, 3)) for name in ("a", "b", "plus", "minus")]
+        graph = helper.make_graph(nodes, "two", values[:2], values[2:])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        (tmp_path / "two.onnx").write_bytes(model.SerializeToString())
+        return tmp_path / "two.onnx"
+
+    def test_inputs_and_outputs_are_bound_by_name(self, file):
+        with runtime.load(file, spec=self.SPEC) as model:
+            found = model.predict(([1.0, 2.0, 3.0], [10.0, 20.0, 30.0]))
+            assert (model.bound_inputs, model.bound_outputs) == ((1, 0), ((1,), (0,)))
+        assert found.values.tolist() == [9.0, 18.0, 27.0]
+        assert found.heads["plus"].values.tolist() == [11.0, 22.0, 33.0]
+        assert [output.tolist() for output in found.outputs] == [[11.0, 22.0, 33.0], [9.0, 18.0, 27.0]]
+
+    @pytest.mark.parametrize("given", [[1.0, 2.0, 3.0], ([1.0, 2.0, 3.0],), np.zeros((2, 3), np.float32)])
+    def test_another_number_is_refused(self, file, given):
+        with runtime.load(file, spec=self.SPEC) as model, pytest.raises(DataError, match=r"takes 2 inputs \(b, a\)"):
+            model.predict(given)
+
+    def test_names_that_the_file_lacks_are_told_with_those_it_has(self, file):
+        wrong = dataclasses.replace(self.SPEC, inputs=(InputSpec("left", (3,)), InputSpec("right", (3,))))
+        with pytest.raises(UnsupportedModelError, match=r"two\.onnx: .* input 'left', .* inputs are a, b"):
+            runtime.load(file, spec=wrong)
+        wrong = dataclasses.replace(self.SPEC, heads=(Head("sum", "regression", "linear"),))
+        with pytest.raises(UnsupportedModelError, match=r"head 'sum' reads the output 'sum', .* are plus, minus"):
+            runtime.load(file, spec=wrong)
 
 
 class TestRun:

@@ -7,8 +7,10 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Dataset, Split, Target
 from edgecv.data.sources import ArrayImages
 from edgecv.modelio import env
+from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.registry import task_of
 from edgecv.train import Augmentation, TrainRecipe, train
-from edgecv.train.losses import balanced, distillation_loss, loss_for, validation_metric
+from edgecv.train.losses import Heads
 from edgecv.values.specs import Head, one_input
 
 keras = env.keras()
@@ -45,6 +47,10 @@ def dataset_of(*names):
         for name, bound in bounds.items()
     }
     return Dataset(name="vectors", uri="vectors", targets=targets, splits=splits)
+
+
+def learner(name):
+    return task_of(HEADS[name][0]).training(HEADS[name][0])
 
 
 def net(*names, auxiliary=False):
@@ -96,7 +102,7 @@ def test_auxiliary_classifiers_learn_the_first_target():
 
 
 def test_data_of_another_kind_is_refused():
-    with pytest.raises(ConfigError, match="head 'class' is for classification, target 'value'"):
+    with pytest.raises(ConfigError, match=r"head 'class' is for classification; .* value \(regression\)"):
         train(net("class"), spec_of("class"), dataset_of("value"), TrainRecipe(epochs=1))
 
 
@@ -110,38 +116,66 @@ def test_a_hidden_penalty_of_the_model_is_part_of_the_loss():
 
 
 def test_balanced_weights_by_hand():
-    assert balanced(np.array([0, 0, 0, 1]), 3).tolist() == pytest.approx([4 / 9, 4 / 3, 0])
+    assert learner("class").class_weights([0, 0, 0, 1]).tolist() == pytest.approx([4 / 9, 4 / 3, 0])
+    assert learner("value").class_weights([[1.0], [2.0]]) is None
 
 
 def test_class_weights_scale_the_loss_of_each_class():
-    head = HEADS["class"][0]
     labels = np.array([0, 1], np.int64)
     outputs = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]], np.float32)
-    weighted = loss_for(head, class_weights=np.array([2.0, 0.0, 1.0], np.float32))
-    assert float(weighted(labels, outputs)) == pytest.approx(np.log(2), rel=1e-5)
+    weights = LossOptions(class_weights=np.array([2.0, 0.0, 1.0], np.float32))
+    assert float(learner("class").loss([labels], [outputs], weights)) == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_binary_losses_and_metrics_by_hand():
-    head = HEADS["flags"][0]
+    flags = learner("flags")
     targets = np.array([[1, 0, 1], [0, 0, 1]], np.float32)
     outputs = np.array([[0.9, 0.2, 0.8], [0.6, 0.1, 0.9]], np.float32)
     right = [0.9, 0.8, 0.8, 0.4, 0.9, 0.9]
-    assert float(loss_for(head)(targets, outputs)) == pytest.approx(-np.mean(np.log(right)), rel=1e-4)
-    assert float(validation_metric(head)(targets, outputs)) == 0.5
+    assert float(flags.loss([targets], [outputs], LossOptions())) == pytest.approx(-np.mean(np.log(right)), rel=1e-4)
+    assert flags.value(np.asarray(flags.statistics([targets], [outputs]))) == 0.5
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_the_validation_value_is_the_tasks_own_however_samples_are_batched(name):
+    head, truths = HEADS[name]
+    rng = np.random.default_rng(1)
+    outputs = rng.random((30, len(head.labels))).astype(np.float32)
+    own, task = learner(name), task_of(head)
+    sums = sum(np.asarray(own.statistics([truths[a:b]], [outputs[a:b]])) for a, b in ((0, 7), (7, 8), (8, 30)))
+    scores = task.score(task.judge(list(truths[:30]), [outputs], head, [None] * 30), head)
+    assert own.value(sums) == pytest.approx(scores.value, rel=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("mse", 2.5), ("mae", 1.5), ("huber", 1.0)])
 def test_regression_losses_by_hand(kind, expected):
-    loss = loss_for(HEADS["value"][0], regression=kind)
-    assert float(loss(np.array([[1.0], [2.0]], np.float32), np.array([[2.0], [4.0]], np.float32))) == expected
+    targets, outputs = np.array([[1.0], [2.0]], np.float32), np.array([[2.0], [4.0]], np.float32)
+    assert float(learner("value").loss([targets], [outputs], LossOptions(regression=kind))) == expected
+
+
+def test_the_loss_of_a_model_is_the_weighted_sum_of_its_heads():
+    """The outputs of the model stand in another order than the heads; what no head reads learns the first target."""
+    model, spec = net("value", "class", auxiliary=True), spec_of("class", "value")
+    recipe = TrainRecipe(head_weights={"value": 3.0}, auxiliary_weight=0.25)
+    value, likely, extra = [np.asarray(output) for output in model(X[:5])]
+    own = Heads(model, spec, recipe)
+    by_class, by_value = (CLASS[:5],), (VALUE[:5],)
+    parts = [
+        float(learner("class").loss(by_class, [likely], LossOptions())),
+        float(learner("value").loss(by_value, [value], LossOptions())),
+        float(learner("class").loss(by_class, [extra], LossOptions())),
+    ]
+    found = float(own.loss([CLASS[:5], VALUE[:5]], [value, likely, extra]))
+    assert found == pytest.approx(parts[0] + 3 * parts[1] + 0.25 * parts[2], rel=1e-5)
 
 
 def test_distillation_loss_is_least_at_the_teachers_answers():
-    loss = distillation_loss(HEADS["class"][0], temperature=2.0)
+    own, options = learner("class"), LossOptions(temperature=2.0)
     teacher = np.array([[0.7, 0.2, 0.1]], np.float32)
     soft = np.sqrt(teacher) / np.sqrt(teacher).sum()
-    assert float(loss(teacher, teacher)) == pytest.approx(-4 * np.sum(soft * np.log(soft)), rel=1e-4)
-    assert float(loss(teacher, teacher[:, ::-1])) > float(loss(teacher, teacher))
+    least = float(own.distil([teacher], [teacher], options))
+    assert least == pytest.approx(-4 * np.sum(soft * np.log(soft)), rel=1e-4)
+    assert float(own.distil([teacher], [teacher[:, ::-1]], options)) > least
 
 
 def test_a_student_follows_its_teacher():

@@ -1,0 +1,64 @@
+"""A tiny network for each task: a convolution, and what the task's head needs behind it. A new task adds a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgecv.modelio import env
+from edgecv.modelio.layers import EuclideanDistance
+from edgecv.values.specs import Head, InputSpec, ModelSpec, Preprocessing
+
+SHAPE = (16, 16, 1)
+ABC = ("a", "b", "c")
+
+
+def _dense(units: int, activation: str | None = None) -> Callable[[Any, tuple[str, ...]], list[Any]]:
+    """The only output: a dense layer on the maps."""
+
+    def build(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+        layers = env.keras().layers
+        return [layers.Dense(units, activation=activation, name=outputs[0])(layers.Flatten()(maps))]
+
+    return build
+
+
+def _class_and_box(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+    return [*_dense(3, "softmax")(maps, outputs[:1]), *_dense(4, "sigmoid")(maps, outputs[1:])]
+
+
+def _classes_of_pixels(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+    return [env.keras().layers.Conv2D(3, 1, activation="softmax", name=outputs[0])(maps)]
+
+
+ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
+    "classification": (Head("kind", "classification", "probabilities", ABC), _dense(3, "softmax")),
+    "multilabel": (Head("marks", "multilabel", "probabilities", ABC), _dense(3, "sigmoid")),
+    "regression": (Head("values", "regression", "linear", ("u", "v")), _dense(2)),
+    "localisation": (Head("object", "localisation", "probabilities", ABC, ("class", "box")), _class_and_box),
+    "segmentation": (Head("mask", "segmentation", "probabilities", ABC), _classes_of_pixels),
+    "embedding": (Head("vector", "embedding", "linear"), _dense(4)),
+    "verification": (Head("distance", "verification", "distances"), _dense(4)),
+    "count": (Head("blobs", "count", "linear", settings={"most": 5}), _dense(1)),
+}
+
+
+def network(task: str, compared: int) -> tuple[Any, ModelSpec]:
+    """Return a network for a task with its contract; one that compares samples has a tower for each, of one weights."""
+    keras = env.keras()
+    keras.utils.set_random_seed(1)
+    head, build = ROWS[task]
+    names = ("image",) if compared == 1 else tuple(f"image_{i}" for i in range(compared))
+    images = [keras.Input(SHAPE, name=name) for name in names]
+    first = keras.Input(SHAPE)
+    maps = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="maps")(first)
+    tower = keras.Model(first, build(maps, head.outputs if compared == 1 else ("tower",)), name="tower")
+    spec = ModelSpec(
+        name=f"tiny_{task}",
+        inputs=tuple(InputSpec(name, SHAPE, Preprocessing("gray")) for name in names),
+        heads=(head,),
+    )
+    if compared == 1:
+        return keras.Model(first, tower.outputs, name=spec.name), spec
+    vectors = [tower(image) for image in images]
+    return keras.Model(images, EuclideanDistance(name=head.outputs[0])(vectors), name=spec.name), spec
