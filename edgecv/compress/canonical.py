@@ -16,7 +16,7 @@ import numpy as np
 
 from edgecv.compress.layer_graph import Call, LayerGraph, Slot, build, read
 from edgecv.modelio.env import keras
-from edgecv.modelio.layer_names import PART
+from edgecv.modelio.layer_names import PART, source_layer_name
 
 Array = np.ndarray[Any, Any]
 KERNEL_KINDS = frozenset({"Conv1D", "Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "Dense"})
@@ -29,12 +29,14 @@ IDENTITIES = frozenset({"GaussianNoise", "GaussianDropout", "ActivityRegularizat
 def canonical(model: Any) -> Any:
     """Return a float model of the same answers in canonical form; the names of layers that stay are kept.
 
-    A part that a layer is split into is called "<layer>..<part>".
+    A part that a layer is split into is called "<layer>..<part>". Several outputs keep their names, by which heads find
+    them: where the layer that gave one is folded into another, an identity has its name.
 
     Raises:
         UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
     """
     graph = read(model)
+    outputs = _output_layers(graph)
     for call in list(graph.calls):
         if call.name in graph.shared:
             continue
@@ -47,7 +49,25 @@ def canonical(model: Any) -> Any:
     _find_hard_swish(graph)
     _fold(graph)
     _lower_affines(graph)
+    if len(outputs) > 1:
+        _keep_names(graph, outputs)
     return build(graph)
+
+
+def _output_layers(graph: LayerGraph) -> list[str]:
+    """Return the source layer that gives each output; "" where it is an input."""
+    maker = graph.maker()
+    return [(source_layer_name(maker[key].name) or "") if key in maker else "" for key in graph.outputs]
+
+
+def _keep_names(graph: LayerGraph, names: list[str]) -> None:
+    maker = graph.maker()
+    for place, (name, now) in enumerate(zip(names, _output_layers(graph), strict=True)):
+        if name != now and now and name not in {call.name for call in graph.calls}:
+            given = graph.outputs[place]
+            layer = keras().layers.Activation("linear", name=name)
+            graph.outputs[place] = graph.key()
+            graph.calls.append(_layer(layer, [given], graph.outputs[place], maker[given].shape))
 
 
 # Expansions: one keras layer to simpler calls.

@@ -111,6 +111,11 @@ def _known(call: Call) -> bool:
     return call.kind in KERNEL_KINDS or call.kind in OWN_SCALE or call.kind in SAME_SCALE
 
 
+def _is_identity(call: Call) -> bool:
+    """Say whether a layer only names its input; the converter leaves it out."""
+    return call.kind == "Activation" and _activation(call) == "linear"
+
+
 def _activation(call: Call) -> str:
     function = getattr(call.layer, "activation", None)
     return str(getattr(function, "__name__", "linear"))
@@ -136,7 +141,7 @@ def _configs(graph: LayerGraph) -> dict[str, Any]:
     uses = _Uses(graph.consumers(), frozenset(graph.outputs))
     found: dict[str, Any] = {}
     for call in graph.calls:
-        if not _known(call) or call.kind in SAME_SCALE:
+        if not _known(call) or call.kind in SAME_SCALE or _is_identity(call):
             continue
         weights = call.kind in KERNEL_KINDS
         fixed = FIXED.get("softmax" if call.kind == "Softmax" else _activation(call))

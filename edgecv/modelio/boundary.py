@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from edgecv.modelio import env
@@ -31,17 +33,33 @@ def call(model: Any, tensors: Sequence[Any], *, training: bool = False) -> list[
 def named_outputs(model: Any) -> Any:
     """Return a model whose outputs are a list and called by their keys, where it gives a dict; else the model.
 
-    Keras calls an output after its layer, and a dict's key would be lost; an identity of that name keeps it.
+    Keras calls an output after its layer, and a dict's key would be lost.
     """
     outputs = getattr(model, "_nested_outputs", None)
     if not isinstance(outputs, dict):
         return model
-    layer = env.keras().layers.Activation
-    names = output_names(model)
-    flat = env.tensorflow().nest.flatten(outputs)
-    keys = env.tensorflow().nest.flatten({key: key for key in outputs})
-    named = [
-        tensor if name == key else layer("linear", name=key)(tensor)
-        for key, name, tensor in zip(keys, names, flat, strict=True)
-    ]
+    return renamed_outputs(model, env.tensorflow().nest.flatten({key: str(key) for key in outputs}))
+
+
+def renamed_outputs(model: Any, wanted: Sequence[str]) -> Any:
+    """Return a model of the same layers whose outputs are a list and have other names, in order.
+
+    An identity of the name does it. Another layer that has the name already, but does not give that output, is renamed.
+    """
+    tensors = env.tensorflow().nest.flatten(model.outputs)
+    rows = list(zip((scope_name(name) for name in wanted), output_names(model), tensors, strict=True))
+    for layer in model.layers:
+        if layer.name in {name for name, own, _ in rows if name != own}:
+            layer._name = _free(f"{layer.name}_layer", {other.name for other in model.layers})
+    identity = env.keras().layers.Activation
+    named = [tensor if name == own else identity("linear", name=name)(tensor) for name, own, tensor in rows]
     return env.keras().Model(model.inputs, named, name=model.name)
+
+
+def scope_name(name: str) -> str:
+    """Return a name as TensorFlow's scopes allow it: it starts with a letter or digit and has no spaces."""
+    return re.sub(r"^[^A-Za-z0-9.]+", "", re.sub(r"[^A-Za-z0-9_.\\/-]", "_", name)) or "layer"
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return next(one for count in itertools.count(1) if (one := name if count == 1 else f"{name}_{count}") not in taken)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.modelio import env
+from edgecv.modelio.boundary import renamed_outputs, scope_name
 from edgecv.modelio.keras3_ops import is_operation, layer_of
 
 TOLERANCE = 1e-4
@@ -66,7 +66,16 @@ def import_keras3(source: Path, *, unsafe: bool) -> Any:
         )
     model = _rebuild(original)
     _check_same(original, model, source)
-    return model
+    keys = _output_keys(original, keras3.tree)
+    return renamed_outputs(model, keys) if keys else model
+
+
+def _output_keys(model: Any, tree: Any) -> list[str]:
+    """Return the keys of a Keras 3 model that gives a dict, in the order of its outputs; of another, nothing."""
+    outputs = getattr(model, "_outputs_struct", None)
+    if not isinstance(outputs, dict) or len(outputs) != len(model.outputs):
+        return []
+    return list(tree.flatten({key: str(key) for key in outputs}))
 
 
 def _problems(model: Any) -> list[str]:
@@ -172,8 +181,7 @@ class _Rebuilding:
 
     def unique(self, name: str, where: str) -> str:
         """Return a layer name that is free: the layer's own, else with the names of the models around it."""
-        # Keras 3 allows any name; TensorFlow's scopes start with a letter or digit and have no spaces.
-        name = re.sub(r"^[^A-Za-z0-9.]+", "", re.sub(r"[^A-Za-z0-9_.\\/-]", "_", name)) or "layer"
+        name = scope_name(name)  # Keras 3 allows any name.
         if name in self._names:
             name = f"{where}.{name}" if where else name
         count, free = 1, name
