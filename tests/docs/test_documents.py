@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgecv.cli.main import main
-from edgecv.core import codec
-from edgecv.values.profiles import read_toml
-from edgecv.values.specs import ModelSpec
+from edgecv.jobs.models import read_spec
+from edgecv.tasks.registry import task_of
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
@@ -56,11 +55,17 @@ def _run_python(document: Path, folder: Path) -> None:
             exec(compile(block, str(document), "exec"), {"image": image, "x": preprocess(image, manifest.spec)})
 
 
-def test_the_spec_of_the_documentation_decodes(tmp_path: Path) -> None:
-    (text,) = blocks(ROOT / "docs" / "specs.md", "toml")
-    (tmp_path / "spec.toml").write_text(text)
-    spec = codec.decode(ModelSpec, read_toml(tmp_path / "spec.toml"), where="docs/specs.md")
-    assert spec.labels == ("cat", "dog")
+def test_the_specs_of_the_documentation_decode_and_fit_their_tasks(tmp_path: Path) -> None:
+    specs = []
+    for text in blocks(ROOT / "docs" / "specs.md", "toml"):
+        (tmp_path / "spec.toml").write_text(text)
+        specs.append(read_spec(tmp_path / "spec.toml"))
+        for head in specs[-1].heads:
+            task_of(head).settings(head)
+    assert [spec.name for spec in specs] == ["mobilenet_v2", "street", "pair"]
+    assert specs[0].labels == ("cat", "dog")
+    assert specs[1].head.outputs == ("softmax",)
+    assert [only.name for only in specs[2].inputs] == ["first", "second"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
