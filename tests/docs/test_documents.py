@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from edgecv.cli.main import main
-from edgecv.core import codec
-from edgecv.values.profiles import read_toml
-from edgecv.values.specs import ModelSpec
+from edgecv.jobs.models import read_spec
+from edgecv.tasks import registry
+from edgecv.tasks.registry import task_of
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
@@ -56,11 +56,24 @@ def _run_python(document: Path, folder: Path) -> None:
             exec(compile(block, str(document), "exec"), {"image": image, "x": preprocess(image, manifest.spec)})
 
 
-def test_the_spec_of_the_documentation_decodes(tmp_path: Path) -> None:
-    (text,) = blocks(ROOT / "docs" / "specs.md", "toml")
-    (tmp_path / "spec.toml").write_text(text)
-    spec = codec.decode(ModelSpec, read_toml(tmp_path / "spec.toml"), where="docs/specs.md")
-    assert spec.labels == ("cat", "dog")
+def test_the_specs_of_the_documentation_decode(tmp_path: Path) -> None:
+    specs = []
+    for text in blocks(ROOT / "docs" / "specs.md", "toml"):
+        (tmp_path / "spec.toml").write_text(text)
+        specs.append(read_spec(tmp_path / "spec.toml"))
+    today, streets, pair, old = specs
+    assert today.labels == ("cat", "dog")
+    assert streets.head.outputs == ("mask_logits",)
+    assert [(only.name, only.shape) for only in pair.inputs] == [("left", (28, 28, 1)), ("right", (28, 28, 1))]
+    assert (old.heads, old.input_shape) == (today.heads, today.input_shape)
+    shapes = [[(1, 2)], [(1, 64, 128, 3)], [(1, 1)], [(1, 2)]]
+    for spec, own in zip(specs, shapes, strict=True):
+        task_of(spec.head).check(spec.head, own)
+
+
+def test_the_tasks_of_the_documentation_are_those_that_exist() -> None:
+    (row,) = [line for line in (ROOT / "docs" / "specs.md").read_text().splitlines() if line.startswith("| `task`")]
+    assert set(re.findall(r"`(\w+)`", row)) - {"task"} == set(registry.TASKS.names())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
