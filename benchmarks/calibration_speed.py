@@ -75,7 +75,7 @@ def images(count: int) -> Iterator[Array]:
 def ours(data: bytes, count: int, recipe: str) -> Timing:
     chosen = profiles.calibration(recipe)
     watch = Stopwatch()
-    found = ranges.observe(data, images(count), chosen, reporter=QUIET, total=count)
+    found = ranges.observe(data, ([image] for image in images(count)), chosen, reporter=QUIET, total=count)
     return watch.read(), list(found.values())
 
 
@@ -125,7 +125,7 @@ def keeping_all(data: bytes, count: int) -> Ranges:
     interpreter.allocate_tensors()
     observers = {index: MinMaxObserver() for index in ranges.unscaled(data)}
     for image in images(count):
-        interpreter.set_tensor(ranges.input_index(data), image)
+        interpreter.set_tensor(ranges.input_indices(data)[0], image)
         interpreter.invoke()
         for index, observer in observers.items():
             observer.observe(interpreter.get_tensor(index))
@@ -230,7 +230,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "tools": {name: version(name) for name in ("ai-edge-litert", "tf-keras", "numpy")},
         "tensorflow": env.tensorflow().__version__,
-        **timings(options, frozen.function, name_boundary(plain, "image", ("scores",))),
+        **timings(options, frozen.function, name_boundary(plain, ("image",), ("scores",))),
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"

@@ -35,7 +35,7 @@ MB = 1e6
 
 def ours(model: Any) -> bytes:
     frozen = freeze(model)
-    return name_boundary(convert_float(frozen, "float32"), frozen.input_name, frozen.output_names)
+    return name_boundary(convert_float(frozen, "float32"), frozen.input_names, frozen.output_names)
 
 
 def ours_onnx(model: Any) -> bytes:

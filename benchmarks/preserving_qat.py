@@ -20,11 +20,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from slimming import edgecv, zipped
+from slimming import edgecv, paired, zipped
 
 from edgecv.convert.check.weight_census import held_weights
 from edgecv.core.files import atomic_path, write_text
-from edgecv.evaluate import paired_drop
 from edgecv.runtime.host import host_facts
 
 WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -57,7 +56,7 @@ def made(name: str, steps: tuple[tuple[str, ...], ...], parent: Path, options: A
         "kept": told["kept"],
         "value": test["value"],
         "n": test["n"],
-        "correct": test["correct"],
+        "file": path,
         "zeros": held.zeros,
         "patterned_2_4": held.patterned,
         "values_per_channel": held.values_per_channel,
@@ -103,9 +102,9 @@ def main() -> int:
     edgecv(options.out / "parent.json", "train", options.network, "--data", options.data, "--epochs",
            str(options.train_epochs), "--out", str(parent), *forced(parent))  # fmt: skip
     rows = [made(name, steps, parent, options) for name, steps in WAYS.items()]
-    answers = [row.pop("correct") for row in rows]
-    for row, correct in zip(rows, answers, strict=True):
-        drop = paired_drop(answers[0], correct)
+    built = [row.pop("file") for row in rows]
+    for row, path in zip(rows, built, strict=True):
+        drop = paired(built[0], path, options.data)
         row |= {"drop": drop.value, "drop_ci95": list(drop.ci95)}
     facts = host_facts()
     host = {key: facts[key] for key in ("cpu_model", "usable_cpus", "os", "python", "packages")}

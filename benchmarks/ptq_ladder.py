@@ -33,12 +33,11 @@ from edgecv.convert import Preparation, convert
 from edgecv.convert.check.kernels import computed_by
 from edgecv.core.errors import ConversionError
 from edgecv.data import Dataset
-from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.evaluate import KerasPredictor, drop_between, evaluate
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import LoadedModel, tool_versions
-from edgecv.tasks.paired import drop_between
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.profiles import calibration
 
@@ -54,23 +53,13 @@ PER_TENSOR = 'title = "Per tensor"\ngranularity = "per_tensor"\n'
 PARTS = ("per_channel", "uneven", "int4", "int16x8")
 
 
-class Some:
-    """The first samples of a split."""
-
-    def __init__(self, split: Any, count: int) -> None:
-        self.name, self.sha256, self.image = split.name, split.sha256, split.image
-        self.targets = tuple(target[:count] for target in split.targets)
-
-    def __len__(self) -> int:
-        return len(self.targets[0])
-
-
 class Bench:
     """A model, its data and a scratch folder."""
 
     def __init__(self, loaded: LoadedModel, dataset: Dataset, samples: int, folder: Path) -> None:
         self.loaded, self.dataset, self.folder = loaded, dataset, folder
-        self.some = Some(dataset.split("test"), samples)
+        test = dataset.split("test")
+        self.some = test.take(np.arange(min(samples, len(test))))
         self.baseline = self.value(KerasPredictor(loaded))
 
     def value(self, predictor: Any) -> Evaluation:
@@ -167,7 +156,7 @@ def main() -> int:
             print(_line(row), file=sys.stderr if options.json else sys.stdout, flush=True)
         result = {
             "network": f"{models.require_manifest(loaded).spec.name} on {dataset.name}", "split": "test",
-            "n": bench.baseline.n, "metric": bench.baseline.metric, "float": round(bench.baseline.value, 4),
+            "n": bench.baseline.n, "metric": bench.baseline.metric.name, "float": round(bench.baseline.value, 4),
             "float_size_bytes": whole.size_bytes, "spread": options.spread, "kind": "measured",
             "engine": "LiteRT on the CPU", "tools": dict(tool_versions()), "rows": found,
         }  # fmt: skip

@@ -26,10 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv.core import codec
 from edgecv.core.files import atomic_path, sha256, write_text
-from edgecv.evaluate import paired_drop
+from edgecv.evaluate import drop_between
+from edgecv.jobs.evaluate import EvaluationRequest, evaluate_file
 from edgecv.modelio import load_keras
 from edgecv.runtime.host import host_facts
 from edgecv.values.profiles import read_toml
+from edgecv.values.scores import Drop
 from edgecv.zoo.profiling import profile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +96,7 @@ def run(case: Case, data: Path, parents: Path, out: Path) -> dict[str, Any]:
         "trained_on": case.step_data or case.data,
         "ablation": [entry for step in told for entry in step.get("ablation", ())],
         "ranks": {name: rank for step in told for name, rank in step.get("ranks", {}).items()},
-        **{scheme: against(scheme, of_result[scheme], of_parent[scheme], folder) for scheme in SCHEMES},
+        **{scheme: against(scheme, of_result[scheme], of_parent[scheme], folder, test[1]) for scheme in SCHEMES},
     }
 
 
@@ -110,10 +112,16 @@ def files(keras: Path, folder: Path, samples: tuple[str, ...]) -> dict[str, tupl
     return found
 
 
-def against(scheme: str, result: tuple[Path, Any], parent: tuple[Path, Any], folder: Path) -> dict[str, Any]:
+def paired(first: Path, second: Path, data: str) -> Drop:
+    """Return how much worse the second file is on the same test samples."""
+    request = EvaluationRequest(data=data)
+    return drop_between(evaluate_file(first, request), evaluate_file(second, request))
+
+
+def against(scheme: str, result: tuple[Path, Any], parent: tuple[Path, Any], folder: Path, data: str) -> dict[str, Any]:
     """Compare a file with its parent's: bytes, accuracy, time."""
     times = edgecv(folder / f"{scheme}-bench.json", "bench", "compare", str(result[0]), str(parent[0]))
-    drop = paired_drop(parent[1]["correct"], result[1]["correct"])
+    drop = paired(parent[0], result[0], data)
     return {
         "value": result[1]["value"],
         "parent_value": parent[1]["value"],

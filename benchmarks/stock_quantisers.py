@@ -109,9 +109,9 @@ def main() -> int:
     loaded = models.load(models.Source(path=options.model, spec=options.spec))
     manifest = models.require_manifest(loaded)
     dataset = models.open_data(options.data, manifest)
-    images, _ = samples.calibration_inputs(dataset, profiles.calibration("minmax"), manifest.spec, seed=0)
+    inputs, _ = samples.calibration_inputs(dataset, profiles.calibration("minmax"), manifest.spec, seed=0)
     with atomic_path(options.out) as partial, contextlib.redirect_stdout(sys.stderr):
-        TOOLS[options.tool](loaded.model, list(images), partial)
+        TOOLS[options.tool](loaded.model, [image for (image,) in inputs], partial)
     return 0
 
 
