@@ -14,9 +14,10 @@ from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, drop_between, head_results
-from edgecv.jobs import models
+from edgecv.jobs import exhibits, models
 from edgecv.jobs.baselines import BaselineFile, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
+from edgecv.jobs.exhibits import Answers, Picture
 from edgecv.modelio.model_file import model_file
 from edgecv.targets import edgetpu, inspect, summarize
 from edgecv.values import profiles
@@ -68,13 +69,17 @@ def report_files(
     for name in ("report.json", "report.html", "report.md"):
         if (out / name).exists() and not force:
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
+    names = [file_name(file) for file in distinct(files)]
+    exhibits.check_free(names, out, force=force)
     targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
-    manifests = {file: model_file(file).required_manifest for file in distinct(files)}
+    manifests = {file: model_file(file).required_manifest for file in files}
     dataset, judged = models.judged(request.data, next(iter(manifests.values())), request.split, reporter)
     request = replace(request, split=judged)
     wanted = request.baseline_engine
     with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
-        made = _compare(manifests, base, dataset, targets, request, out, reporter)
+        made, pictures = _compare(manifests, base, dataset, targets, request, out, reporter)
+    # Only now: a killed run leaves none, so that it goes on without --force.
+    exhibits.write(pictures, names, out)
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
     return MadeReport(report=made, paths=paths)
@@ -92,13 +97,18 @@ def _compare(
     request: ReportRequest,
     out: Path,
     reporter: Reporter,
-) -> Report:
+) -> tuple[Report, tuple[Picture, ...]]:
     split = dataset.split(request.split)
-    reference = _evaluate(base.evaluable, base.engine.accelerator, dataset, request.split, reporter).evaluation
-    found = {
-        file: _evaluate(file, _accelerator(file, manifest), dataset, request.split, reporter)
-        for file, manifest in manifests.items()
-    }
+    float_model = _evaluate(base.evaluable, base.engine.accelerator, dataset, request.split, reporter)
+    reference = float_model.evaluation
+    found, pictures = {}, {}
+    for file, manifest in manifests.items():
+        answer = _evaluate(file, _accelerator(file, manifest), dataset, request.split, reporter)
+        pictures[file] = exhibits.pictures(
+            float_model.shown, answer.shown, dataset, request.split, name=file_name(file), scheme=manifest.scheme
+        )
+        # Maps of many large images are not kept for every file.
+        found[file] = replace(answer, shown=None)
     mappings = {file: _mappings(file, targets, reporter) for file in manifests}
     cases = [
         BenchCase(name=file_name(f), path=str(f), accelerator=_accelerator(f, m))
@@ -119,12 +129,13 @@ def _compare(
             heads=head_results(reference, found[file].evaluation),
             mappings=mappings[file],
             latency=[latencies[file_name(file)]] if file_name(file) in latencies else [],
+            exhibits=[picture.exhibit for picture in pictures[file]],
         )
         for file, manifest in manifests.items()
     )
     remarks = [answer.remark for answer in found.values() if answer.remark]
     untimed = [_why_untimed(file_name(f), m) for f, m in manifests.items() if not _timed_here(f, m)]
-    return Report(
+    made = Report(
         created=now(),
         host=reports.host_facts(),
         dataset=DatasetInfo(
@@ -134,15 +145,17 @@ def _compare(
         artifacts=artifacts,
         warnings=(*remarks, *untimed),
     )
+    return made, tuple(picture for own in pictures.values() for picture in own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """An evaluation, how it came about, and what the reader must know of it."""
+    """An evaluation, how it came about, what the reader must know of it, and answers to draw."""
 
     evaluation: Evaluation
     kind: Kind = "measured"
     remark: str = ""
+    shown: Answers | None = None
 
 
 def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
@@ -159,11 +172,12 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
         evaluation = assess(predictor, dataset, split, name=file_name(file), reporter=reporter)
+        shown = exhibits.answers(predictor, dataset, split)
         if not getattr(predictor, "is_software_adapter", False):
-            return _Answer(evaluation=evaluation)
+            return _Answer(evaluation=evaluation, shown=shown)
         where = f"the software adapter {predictor.adapter}, in {predictor.precision or 'an unknown precision'}"
         remark = f"{file_name(file)}: accuracy simulated: evaluated on {where}"
-        return _Answer(evaluation=evaluation, kind="simulated", remark=remark)
+        return _Answer(evaluation=evaluation, kind="simulated", remark=remark, shown=shown)
 
 
 def _mappings(file: Path, targets: tuple[str, ...], reporter: Reporter) -> tuple[MappingSummary, ...]:
