@@ -230,8 +230,11 @@ class Task(Protocol):
         """Return a truth in words; empty where its place is in the image."""
         ...
 
-    def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
-        """Return a Pillow image of a sample with a prediction, a truth, or both, drawn; None for what there is not."""
+    def render(self, image: Any, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
+        """Return a Pillow image of a sample with a prediction, a truth, or both, drawn; None for what there is not.
+
+        The image is one array; for a task that compares several samples, a tuple of them.
+        """
         ...
 
     def training(self, head: Head) -> TrainingTask:
