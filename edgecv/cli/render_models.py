@@ -7,6 +7,7 @@ from typing import Any
 from edgecv.cli import render_traits as render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import shape_text, size_text
+from edgecv.tasks.registry import of_kind
 
 
 def zoo_entries(entries: Any) -> None:
@@ -92,7 +93,8 @@ FIRST = 24
 def _target(target: Any) -> None:
     n = len(target.labels)
     balance = "" if target.imbalance is None else f"; largest over smallest {target.imbalance:.2f}"
-    emit(f"{target.name}: {target.task}, {n} label{'' if n == 1 else 's'}{balance}")
+    one, several = of_kind(target.task).named
+    emit(f"{target.name}: {target.task}, {n} {one if n == 1 else several}{balance}")
     if target.measures:
         rows = [
             (split, label, *(f"{x:.4g}" for x in (s.min, s.mean, s.std, s.max)))

@@ -132,5 +132,5 @@ def _check_labels(head: Head, target: Target, dataset: str) -> None:
     detail = f"; first: {different[0]}" if different else ""
     raise ConfigError(
         f"the model's {len(ours)} labels are not the {len(theirs)} of '{dataset}'{detail}",
-        hint="use data with the model's labels in the model's order",
+        hint=f"use data with the model's {task.named[1]} in the model's order",
     )

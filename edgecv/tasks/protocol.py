@@ -136,6 +136,11 @@ class Task(Protocol):
         ...
 
     @property
+    def named(self) -> Tuple[str, str]:
+        """What a label names, and several: ("class", "classes")."""
+        ...
+
+    @property
     def least_labels(self) -> int:
         """How many labels a head has at least, where it has any."""
         ...
@@ -271,6 +276,7 @@ class BaseTask:
     reads: Tuple[str, ...] = ()
     outputs = 1
     labelled = True
+    named: Tuple[str, str] = ("class", "classes")
     least_labels = 1
     labels_fixed = True
     compares = 1

@@ -31,7 +31,7 @@ def test_the_examples_work_in_order(tmp_path, monkeypatch):
             shown.append(out.getvalue())
     assert len(shown) == 8
     assert json.loads(shown[2])["sizes"] == {"all": 300}
-    assert "age: regression, 1 label\n" in shown[3]
+    assert "age: regression, 1 value\n" in shown[3]
     assert "years" in shown[3]
     assert "glasses " in shown[3]
     assert all(len(line) <= 80 for text in shown if not text.startswith("{") for line in text.splitlines())

@@ -66,8 +66,9 @@ def test_several_fit():
 
 
 def test_labels_of_another_order_are_refused():
-    with pytest.raises(ConfigError, match="first: 'b' is 'a'"):
+    with pytest.raises(ConfigError, match="first: 'b' is 'a'") as caught:
         match_targets([head("kind", labels=("b", "a"))], [KIND], dataset="toys", reads=reads)
+    assert "the model's classes in the model's order" in caught.value.hint
     assert match_targets([head("k", "embedding", ("x",))], [WHO], dataset="toys", reads=reads) == (0,)
 
 

@@ -257,3 +257,27 @@ def test_a_model_of_one_layer_has_no_backbone():
     output = L.Dense(len(SPEC.labels))(L.Flatten()(image))
     with pytest.raises(UnsupportedModelError, match="nothing before its classifier"):
         with_new_head(keras.Model(image, output), SPEC, NewHead(task="classification", labels=tuple(SPEC.labels)))
+
+
+@pytest.mark.parametrize(
+    ("task", "activation"), [("multilabel", "sigmoid"), ("regression", "linear"), ("classification", "softmax")]
+)
+def test_the_new_head_is_that_of_the_datas_task(task, activation):
+    parts = split_at(net(), "output")
+    front, _ = split_specs(parts, SPEC)
+    model, spec = with_new_head(parts.backbone, front, NewHead(task=task, labels=("u", "v")))
+    assert (spec.head.task, spec.labels, model.output_shape) == (task, ("u", "v"), (None, 2))
+    assert model.layers[-1].activation.__name__ == activation
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "message"),
+    [
+        ("segmentation", ("a", "b"), "no new head for segmentation"),
+        ("detection", ("a", "b"), "no new head for"),
+        ("classification", ("a",), "needs 2 or more labels, got a"),
+    ],
+)
+def test_tasks_without_a_new_head_are_refused(task, labels, message):
+    with pytest.raises(ConfigError, match=message):
+        with_new_head(net(), SPEC, NewHead(task=task, labels=labels))

@@ -73,6 +73,7 @@ class EmbeddingTask(BaseTask):
     reads: Tuple[str, ...] = ("embedding", "classification")
     outputs = 1
     labelled = False
+    named: Tuple[str, str] = ("identity", "identities")
     is_features = True
     divided_by: Division = "identities"
     Settings = EmbeddingSettings
@@ -177,6 +178,7 @@ class VerificationTask(BaseTask):
     reads: Tuple[str, ...] = ("verification", "embedding", "classification")
     outputs = 1
     labelled = False
+    named: Tuple[str, str] = ("answer", "answers")
     compares = 2
     Settings = VerificationSettings
 

@@ -53,6 +53,7 @@ class MultilabelTask(BaseTask):
     name = "multilabel"
     metric = Metric("exact_match")
     reads = ("multilabel",)
+    named: Tuple[str, str] = ("label", "labels")
     divided_by: Division = "patterns"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:

@@ -50,6 +50,7 @@ class RegressionTask(BaseTask):
     name = "regression"
     metric = Metric("mae", unit="label", better="lower")
     reads = ("regression",)
+    named: Tuple[str, str] = ("value", "values")
     labels_fixed = False
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
