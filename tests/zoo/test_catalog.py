@@ -8,6 +8,9 @@ import pytest
 from edgecv import zoo
 from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
+from edgecv.modelio.boundary import output_names
+from edgecv.tasks.registry import task_of
+from edgecv.values.binding import bind_outputs
 from edgecv.zoo.families import applications
 from tests.zoo.outline import figures, outline
 
@@ -47,12 +50,15 @@ def test_every_entry_says_where_it_is_from_and_what_is_hard():
 def test_the_small_input_keeps_the_contract(name, variant):
     entry = zoo.get(name)
     model, spec = outline(name, variant=variant, input_shape=entry.small_shape)
-    outputs = model.output if isinstance(model.output, list) else [model.output]
     assert [tuple(one.shape) for one in model.inputs] == [(None, *one.shape) for one in spec.inputs]
     assert {one.shape for one in spec.inputs} == {entry.small_shape}
-    assert len(outputs) == len(spec.heads)
-    for out, head in zip(outputs, spec.heads, strict=True):
-        assert tuple(out.shape) == (None, len(head.labels) or out.shape[1])
+    bound = bind_outputs(spec, output_names(model), name)
+    assert sorted(place for places in bound for place in places) == list(range(len(model.outputs)))
+    for head, places in zip(spec.heads, bound, strict=True):
+        shapes = [(1, *model.outputs[place].shape[1:]) for place in places]
+        task_of(head).check(head, shapes)
+        if head.labels:
+            assert shapes[0][-1] == len(head.labels)
     assert np.prod(entry.small_shape) <= np.prod(entry.input_shape)
     assert zoo.profile(model).weight_bytes == 4 * zoo.profile(model).parameters
 

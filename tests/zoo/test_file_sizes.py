@@ -14,6 +14,7 @@ GOLDEN = {
     "resnet50_v1": 26_198_560,
     "xception": 24_083_648,
     "inception_v3": 24_281_168,
+    "unet_small": 1_903_440,
 }
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from edgecv import zoo
+from edgecv.tasks.registry import task_of
 from edgecv.zoo import blocks
 from edgecv.zoo.families.first_cnns import CONV_RATE
 from tests.zoo.outline import cases, conv, dense, figures, outline, shapes, sides
@@ -104,8 +105,8 @@ def test_a_global_maximum_over_one_pixel_changes_nothing():
 
 def test_outputs():
     one, two = (zoo.get("cnn_catdog").spec(variant).head for variant in ("canonical", "softmax"))
-    assert (one.task, one.labels, one.metric) == ("multilabel", ("dog",), "exact_match")
-    assert (two.task, two.labels, two.metric) == ("classification", ("cat", "dog"), "top1")
+    assert (one.task, one.labels, task_of(one).metric.name) == ("multilabel", ("dog",), "exact_match")
+    assert (two.task, two.labels, task_of(two).metric.name) == ("classification", ("cat", "dog"), "top1")
     ends = {v: outline("histology_v1", variant=v)[0].get_layer("output").activation for v in ("canonical", "book")}
     assert [end.__name__ for end in ends.values()] == ["softmax", "sigmoid"]
 

@@ -8,7 +8,13 @@ from edgecv.core.errors import ConfigError
 from edgecv.tasks.localisation import Localisation
 from edgecv.train import default_recipe
 from edgecv.train.freezing import frozen
-from tests.zoo.outline import conv, dense, figures, norm, outline, size
+from tests.zoo.outline import cases, conv, dense, figures, norm, outline, size
+
+GOLDEN = {
+    ("loc_two_heads", "canonical"): (20_879_921, 20_825_393, 4_550_849_504),
+    ("loc_two_heads", "sqrt"): (20_879_921, 20_825_393, 4_550_849_504),
+    ("loc_multitask", "canonical"): (268_190, 267_422, 28_034_240),
+}
 
 # of the maps of 64x64 inputs: a sixteenth, a quarter … of their pixels
 STEM = conv(3, 1, 16, bias=False)
@@ -16,9 +22,12 @@ TRUNK = [conv(3, *pair, bias=False) for pair in ((16, 32), (32, 64), (64, 64), (
 SIDES = (32, 16, 16, 8, 8)
 
 
-def test_two_heads_on_xception():
-    parameters, _, macs = figures("loc_two_heads", "canonical")
-    assert (parameters, macs) == (20_879_921, 4_550_849_504)
+@pytest.mark.parametrize(("name", "variant", "parameters", "trainable", "macs"), cases(GOLDEN))
+def test_golden_numbers(name, variant, parameters, trainable, macs):
+    assert figures(name, variant) == (parameters, trainable, macs)
+
+
+def test_two_heads_on_xception_train_the_heads_first():
     model = outline("loc_two_heads")[0]
     with frozen(model, default_recipe(zoo.get("loc_two_heads").spec()).stages[0]):
         trainable = sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)

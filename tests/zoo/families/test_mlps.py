@@ -7,6 +7,7 @@ from edgecv.data.synthetic import synthetic
 from edgecv.graphs import read_graph
 from edgecv.jobs.zoo_check import cells
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
+from edgecv.tasks.registry import task_of
 from edgecv.train import TrainRecipe, train
 from tests.zoo.outline import cases, dense, figures, outline, shapes
 
@@ -76,7 +77,7 @@ def test_features_are_fed_as_they_are_and_digits_are_grey():
 def test_heads_say_what_the_graph_gives(name, task, activation, metric, layer):
     model, spec = outline(name)
     head = spec.head
-    assert (head.task, head.activation, head.metric) == (task, activation, metric)
+    assert (head.task, head.activation, task_of(head).metric.name) == (task, activation, metric)
     assert model.get_layer("output").activation.__name__ == layer
     assert model.output_shape[-1] == len(head.labels)
 
