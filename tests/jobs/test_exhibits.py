@@ -13,6 +13,7 @@ from edgecv import report as reports
 from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset, Split, Target
 from edgecv.data.schemes import SCHEMES, Scheme
+from edgecv.data.sources import ArrayImages
 from edgecv.evaluate import KerasPredictor
 from edgecv.jobs import convert, exhibits, models
 from edgecv.jobs import report as measure
@@ -39,10 +40,12 @@ def network(slope: float) -> Any:
 
 
 def data() -> Dataset:
-    images = np.broadcast_to(VALUES[:, None, None], (len(VALUES), 6, 6)).copy()
+    pixels = np.broadcast_to(VALUES[:, None, None], (len(VALUES), 6, 6)).copy()
+    images = ArrayImages(pixels, np.arange(len(VALUES)))
     truths = ((VALUES > 127).astype(np.int64),)
     splits = {name: Split(name=name, images=images, targets=truths) for name in ("train", "test")}
-    return Dataset(name=ADDRESS, targets=(Target(name="output", task="classification", labels=LABELS),), splits=splits)
+    target = Target(name="output", task="classification", labels=LABELS)
+    return Dataset(name=ADDRESS, uri=ADDRESS, targets=(target,), splits=splits)
 
 
 def answered(slope: float) -> Answers:
