@@ -38,10 +38,12 @@ def match_targets(
         reads: The kinds of truth that a task reads; default: what the registered task says.
 
     Raises:
-        ConfigError: No target fits a head, or several do; or its labels are not the head's.
+        ConfigError: No target fits a head, or several do; two heads of a task would share one; or its labels are not
+            the head's.
     """
     known = reads or reads_of
     chosen = tuple(_match(head, at, len(heads), targets, dataset, known) for at, head in enumerate(heads))
+    _check_apart(heads, chosen, targets, dataset)
     for head, index in zip(heads, chosen, strict=True):
         _check_labels(head, targets[index], dataset)
     return chosen
@@ -101,6 +103,19 @@ def _match(head: Head, position: int, count: int, targets: Sequence[Target], dat
         if fits
         else f"use data for {' or '.join(kinds)}",
     )
+
+
+def _check_apart(heads: Sequence[Head], chosen: Sequence[int], targets: Sequence[Target], dataset: str) -> None:
+    """Heads of different tasks may read one truth; two of a task that do are a target that is missing."""
+    for index in dict.fromkeys(chosen):
+        own = [head for head, at in zip(heads, chosen, strict=True) if at == index]
+        alike = [head.name for head in own if [other.task for other in own].count(head.task) > 1]
+        if alike:
+            raise ConfigError(
+                f"the model has the heads {', '.join(alike)}; '{dataset}' has one target for them, "
+                f"'{targets[index].name}' ({targets[index].task})",
+                hint="give a target per head, called like it: y_<head> in an .npz file",
+            )
 
 
 def _check_labels(head: Head, target: Target, dataset: str) -> None:

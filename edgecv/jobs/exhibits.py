@@ -27,7 +27,7 @@ FOLDER = "pictures"
 """Of a report, beside report.json."""
 MOST = 4
 LOOKED_AT = 64
-_LONGEST = 512  # pixels of a panel's side: report.html holds the pictures
+_LONGEST = 640  # pixels of a panel's side: report.html holds the pictures
 _KEPT_BYTES = 64 << 20  # of one model's answers: maps of large images are many megabytes each
 _SAME = 1e-5  # of the largest value: two engines round the sums of float32 that far apart
 
@@ -171,11 +171,11 @@ def _row(base: Answers, own: Answers, dataset: Dataset, split: str, index: int, 
     sample, task = samples.sample(index), task_of(head)
     (column,) = match_targets([head], dataset.targets, dataset=dataset.name)
     labels = dataset.targets[column].labels or head.labels
-    image = sample if task.compares > 1 else sample[0]
+    image: Any = sample if task.compares > 1 else sample[0]
     panels = [task.render(image, None, samples.targets[column][index], labels)]
     for one in (base, own):
         said = task_of(one.spec.head).decode(one.outputs[index], one.spec.head, frame_for(sample, one.spec))
-        panels.append(task.render(image, said, None, labels))
+        panels.append(said.draw(image))
     for panel in panels:
         panel.thumbnail((_LONGEST, _LONGEST))
     return drawing.beside(panels, ("truth", "float", _title(scheme)))

@@ -47,6 +47,13 @@ def test_which_target_a_head_is_about(heads, targets, expected):
     assert match_targets(heads, targets, dataset="toys", reads=reads) == expected
 
 
+def test_two_heads_of_a_task_do_not_share_a_target():
+    heads = [head("first"), head("second"), head("third", "embedding")]
+    with pytest.raises(ConfigError, match=r"has the heads first, second; 'toys' has one target for them, 'kind'"):
+        match_targets(heads, [KIND, MASK], dataset="toys", reads=reads)
+    assert match_targets(heads[1:], [KIND, MASK], dataset="toys", reads=reads) == (0, 0)
+
+
 def test_nothing_fits():
     with pytest.raises(ConfigError, match=r"'kind' is for detection; 'toys' has no target for detection: kind \(class"):
         match_targets([head("kind", "detection")], [KIND], dataset="toys", reads=reads)

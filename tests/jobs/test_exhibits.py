@@ -40,12 +40,15 @@ def network(slope: float) -> Any:
 
 
 def data() -> Dataset:
-    pixels = np.broadcast_to(VALUES[:, None, None], (len(VALUES), 6, 6)).copy()
-    images = ArrayImages(pixels, np.arange(len(VALUES)))
+    images = np.broadcast_to(VALUES[:, None, None], (len(VALUES), 6, 6)).copy()
     truths = ((VALUES > 127).astype(np.int64),)
-    splits = {name: Split(name=name, images=images, targets=truths) for name in ("train", "test")}
-    target = Target(name="output", task="classification", labels=LABELS)
-    return Dataset(name=ADDRESS, uri=ADDRESS, targets=(target,), splits=splits)
+    splits = {
+        name: Split(name=name, images=ArrayImages(images, np.arange(len(VALUES))), targets=truths)
+        for name in ("train", "test")
+    }
+    return Dataset(
+        name=ADDRESS, uri=ADDRESS, targets=(Target(name="output", task="classification", labels=LABELS),), splits=splits
+    )
 
 
 def answered(slope: float) -> Answers:
