@@ -13,7 +13,7 @@ from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.evaluate import assess, drop_between, head_results
+from edgecv.evaluate import assess, head_results
 from edgecv.jobs import exhibits, models
 from edgecv.jobs.baselines import BaselineFile, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
@@ -26,8 +26,9 @@ from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
 from edgecv.values.manifest import Manifest
-from edgecv.values.report import Baseline, DatasetInfo, LatencySummary, Report
+from edgecv.values.report import Baseline, DatasetInfo, HeadResult, LatencySummary, Report
 from edgecv.values.run_options import RunOptions
+from edgecv.values.scores import Drop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,7 @@ def _compare(
     ]
     results = _time(cases, base, request.device, request.plan, request.seed, out / RAW_RESULTS, reporter)
     latencies = {result.case.name: result.latency for result in results}
+    heads = {file: head_results(reference, answer.evaluation) for file, answer in found.items()}
     artifacts = tuple(
         reports.artifact_result(
             file,
@@ -125,8 +127,8 @@ def _compare(
             name=file_name(file),
             evaluation=found[file].evaluation,
             metric_kind=found[file].kind,
-            drop=drop_between(reference, found[file].evaluation),
-            heads=head_results(reference, found[file].evaluation),
+            drop=_drop(heads[file][0]),
+            heads=heads[file],
             mappings=mappings[file],
             latency=[latencies[file_name(file)]] if file_name(file) in latencies else [],
             exhibits=[picture.exhibit for picture in pictures[file]],
@@ -146,6 +148,11 @@ def _compare(
         warnings=(*remarks, *untimed),
     )
     return made, tuple(picture for own in pictures.values() for picture in own)
+
+
+def _drop(head: HeadResult) -> Drop | None:
+    """Return what is known of a head's drop; bootstraps take seconds, so that none is made twice."""
+    return None if head.drop is None or head.drop_ci95 is None else Drop(head.drop, head.drop_ci95)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

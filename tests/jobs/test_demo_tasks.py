@@ -43,6 +43,11 @@ def check_report(report: Report, demo: Demo, folder: Path) -> None:
     floats = [a for a in report.artifacts if a.scheme == "float32"]
     # The same weights in another file, by another interpreter, are the same model.
     assert all(a.value == pytest.approx(floats[0].value, abs=2e-3) for a in floats)
+    # A network of one epoch says other things in int8, and there are pictures of it.
+    for artifact in (a for a in report.artifacts if a.scheme == "int8"):
+        assert artifact.exhibits, artifact.name
+        assert all((folder / exhibit.path).is_file() for exhibit in artifact.exhibits)
+    assert "data:image/png;base64," in (folder / "report.html").read_text()
     pruned = next(a for a in report.artifacts if "pruned" in a.name)
     assert pruned.sparsity == pytest.approx(0.5, abs=0.01)
 
