@@ -82,7 +82,10 @@ ENTRIES = (
             "nearest": _variant("up by repeating pixels and a 3x3 convolution", "nearest"),
         },
         source="Ronneberger, Fischer, Brox, U-Net, MICCAI 2015; smaller, with padding and dropout",
-        notes={"": "maps at the input's full size need the most memory: halve the width or the input first"},
+        notes={
+            "": "maps at the input's full size need the most memory: halve the width or the input first",
+            "cpu": "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take the variant bilinear for int8",
+        },
         scalable=True,
     ),
 )
