@@ -84,7 +84,7 @@ ENTRIES = (
         source="Ronneberger, Fischer, Brox, U-Net, MICCAI 2015; smaller, with padding and dropout",
         notes={
             "": "maps at the input's full size need the most memory: halve the width or the input first",
-            "cpu": "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take the variant bilinear for int8",
+            "cpu": "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take the bilinear variant",
         },
         scalable=True,
     ),
