@@ -100,6 +100,20 @@ def test_heads_of_a_keras_3_dict_keep_their_values(tmp_path):
         np.testing.assert_allclose(got.heads[name].scores, np.asarray(expected[name])[0], atol=1e-4, err_msg=name)
 
 
+def test_keys_that_are_the_names_of_other_layers(tmp_path):
+    keras = env.keras()
+    image = keras.Input((16, 16, 3), name="frame")
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(image)
+    first, second = (keras.layers.Dense(3, "softmax", name=name)(x) for name in ("brake", "steer"))
+    model = keras.Model(image, {"steer": first, "brake": second}, name="crossed")
+    model.save(tmp_path / "crossed.keras")
+    loaded = load_keras(tmp_path / "crossed.keras", spec=DRIVE)
+    tensor = preprocess(synthetic(DRIVE).split("test").image(0), DRIVE)
+    got, expected = answers_by_name(loaded.model, [tensor]), model(tensor, training=False)
+    for name in ("steer", "brake"):
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-6, err_msg=name)
+
+
 def test_a_head_without_an_output_of_its_name_is_refused(driving, tmp_path):
     model, _ = driving
     model.save(tmp_path / "drive.keras")
