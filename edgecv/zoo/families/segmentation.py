@@ -21,23 +21,24 @@ TRIMAP = ("pet", "background", "border")
 """Classes of Oxford-IIIT Pet's trimaps, in the order of their values 1, 2, 3."""
 
 
-def build_unet_small(request: Build, *, upsampling: str = "transposed") -> Any:
+def build_unet_small(request: Build, *, upsampling: str = "transposed", normalised: bool = False) -> Any:
     """Two steps down, two up, each with a skip; maps 128, 64, 32, 64, 128.
 
     `upsampling`: "transposed" convolutions, or "bilinear" or "nearest" resizing with a 3x3 convolution behind it that
-    gives as many channels.
+    gives as many channels. `normalised`: batch normalisation behind each convolution of a pair, in place of dropout.
     """
     height, width = request.input_shape[:2]
     if height % 4 or width % 4:
         raise ValueError(f"height and width must be multiples of 4, got {height}x{width}")
     image = blocks.image_input(request.input_shape)
     filters = [blocks.scaled(count, request.width) for count in CHANNELS]
-    first = _pair(image, filters[0], DROPOUT[0], name="down1")
-    second = _pair(blocks.max_pool(first, 2, name="pool1"), filters[1], DROPOUT[1], name="down2")
-    x = _pair(blocks.max_pool(second, 2, name="pool2"), filters[2], DROPOUT[2], name="bottom")
+    pair = _normalised_pair if normalised else _pair
+    first = pair(image, filters[0], DROPOUT[0], name="down1")
+    second = pair(blocks.max_pool(first, 2, name="pool1"), filters[1], DROPOUT[1], name="down2")
+    x = pair(blocks.max_pool(second, 2, name="pool2"), filters[2], DROPOUT[2], name="bottom")
     for step, skip, index in (("up2", second, 1), ("up1", first, 0)):
         x = _enlarged(x, filters[index], upsampling, name=step)
-        x = _pair(blocks.concat([x, skip], name=f"{step}_concat"), filters[index], DROPOUT[index], name=step)
+        x = pair(blocks.concat([x, skip], name=f"{step}_concat"), filters[index], DROPOUT[index], name=step)
     return blocks.model(image, _head(x, request.labels), name="unet_small")
 
 
@@ -45,6 +46,11 @@ def _pair(x: Any, filters: int, rate: float, *, name: str) -> Any:
     """Two 3x3 convolutions with dropout between them."""
     x = blocks.conv(x, filters, 3, name=f"{name}a")
     return blocks.conv(blocks.dropout(x, rate, name=f"{name}_drop"), filters, 3, name=f"{name}b")
+
+
+def _normalised_pair(x: Any, filters: int, rate: float, *, name: str) -> Any:
+    """Two 3x3 convolutions, normalised; `rate` has no use, since normalisation does dropout's part."""
+    return blocks.conv_norm(blocks.conv_norm(x, filters, 3, name=f"{name}a"), filters, 3, name=f"{name}b")
 
 
 def _enlarged(x: Any, filters: int, upsampling: str, *, name: str) -> Any:
@@ -61,10 +67,10 @@ def _head(x: Any, labels: int) -> Any:
     return blocks.conv(x, labels, 1, name="mask", activation="softmax")
 
 
-def _variant(title: str, upsampling: str) -> Variant:
+def _variant(title: str, upsampling: str, *, normalised: bool = False) -> Variant:
     return Variant(
         title=title,
-        build=functools.partial(build_unet_small, upsampling=upsampling),
+        build=functools.partial(build_unet_small, upsampling=upsampling, normalised=normalised),
         preprocessing=inputs.UNIT,
     )
 
@@ -80,11 +86,12 @@ ENTRIES = (
             "canonical": _variant("up by 2x2 transposed convolutions of stride 2", "transposed"),
             "bilinear": _variant("up by bilinear resizing and a 3x3 convolution", "bilinear"),
             "nearest": _variant("up by repeating pixels and a 3x3 convolution", "nearest"),
+            "edge": _variant("bilinear, with batch normalisation for dropout", "bilinear", normalised=True),
         },
         source="Ronneberger, Fischer, Brox, U-Net, MICCAI 2015; smaller, with padding and dropout",
         notes={
             "": "maps at the input's full size need the most memory: halve the width or the input first",
-            "cpu": "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take the bilinear variant",
+            "cpu": "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take another variant",
         },
         scalable=True,
     ),
