@@ -48,6 +48,21 @@ def teach() -> None:
             _replace(graph, node, lambda build: build("Clip", build.value, build.constant(low), build.constant(high)))
 
 
+def nearest_by_present_rules(proto: Any) -> None:
+    """Rewrite, in place, how tf2onnx resizes to the nearest pixel: its mode is deprecated from opset 13 on.
+
+    Pixel x of the larger map takes floor((x + 1/2) / scale), which is what rounding half up of the pixels' centres,
+    (x + 1/2) / scale - 1/2, gives.
+    """
+    helper = require("onnx", why="to convert to ONNX").helper
+    present = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"}
+    for node in proto.graph.node:
+        if any(one.name in present and one.s == b"tf_half_pixel_for_nn" for one in node.attribute):
+            kept = [one for one in node.attribute if one.name not in present]
+            del node.attribute[:]
+            node.attribute.extend([*kept, *(helper.make_attribute(*pair) for pair in present.items())])
+
+
 class _Builder:
     """Adds nodes to a graph of tf2onnx; called with an operator and its inputs, it returns the output's name."""
 

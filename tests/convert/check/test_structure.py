@@ -26,6 +26,17 @@ def test_a_whole_int8_graph_passes():
     check_structure(graph((tensor(0, "in"), tensor(1, "out"))), scheme="int8", io_dtype="int8")
 
 
+def test_an_empty_constant_is_no_dynamic_shape():
+    """ONNX's Resize has an empty region among its inputs."""
+    tensors = (tensor(0, "in"), tensor(1, "out"), tensor(2, "roi", "float32", (0,), True))
+    op = Op(index=0, op="Resize", version=1, inputs=(0, 2), outputs=(1,))
+    check_structure(
+        Graph(format="tflite", ops=(op,), tensors=tensors, inputs=(0,), outputs=(1,)),
+        scheme="float32",
+        io_dtype="float32",
+    )
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [

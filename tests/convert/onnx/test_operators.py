@@ -31,6 +31,8 @@ CASES = {
     "bilinear, corners": lambda x: tf.compat.v1.image.resize_bilinear(x, (15, 15), align_corners=True),
     "bilinear, odd": lambda x: tf.image.resize(x, (13, 11)),
     "nearest": lambda x: layers.UpSampling2D(2)(x),
+    "nearest, odd": lambda x: tf.image.resize(x, (13, 11), "nearest"),
+    "nearest, smaller": lambda x: tf.image.resize(x, (3, 5), "nearest"),
     "depth to space": lambda x: tf.nn.depth_to_space(x, 2),
     "space to depth": lambda x: tf.nn.space_to_depth(x, 2),
     "prelu": lambda x: layers.PReLU(shared_axes=[1, 2], alpha_initializer=SOME)(x),
@@ -95,6 +97,13 @@ def answer(built):
 def test_float(case):
     model, data = made(case)
     np.testing.assert_allclose(answer(convert(converted_tflite(data), "float32")), model(image()), atol=1e-4)
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if name.startswith("nearest")])
+def test_resizes_use_no_deprecated_mode(case):
+    built = onnx.load_from_string(convert(converted_tflite(made(case)[1]), "float32").data)
+    (resize,) = [node for node in built.graph.node if node.op_type == "Resize"]
+    assert b"tf_half_pixel_for_nn" not in [one.s for one in resize.attribute]
 
 
 @pytest.mark.parametrize("case", ["gelu", "gelu by tanh", "clip to -1..1"])

@@ -7,6 +7,7 @@ GOLDEN = {
     ("unet_small", "canonical"): (1_862_979, 1_862_979, 6_339_690_496),
     ("unet_small", "bilinear"): (2_067_779, 2_067_779, 8_487_174_144),
     ("unet_small", "nearest"): (2_067_779, 2_067_779, 8_487_174_144),
+    ("unet_small", "edge"): (2_071_619, 2_069_059, 8_487_174_144),
 }
 
 
@@ -28,6 +29,13 @@ def test_unet_by_arithmetic(variant, kernel):
     parameters = sum(inputs * filters + filters for inputs, filters, _ in layers)
     macs = sum(inputs * filters * size(side, side) for inputs, filters, side in layers)
     assert GOLDEN["unet_small", variant] == (parameters, parameters, macs)
+
+
+def test_normalisation_has_four_values_a_channel_in_place_of_a_bias():
+    channels = 2 * (64 + 128 + 256 + 128 + 64)
+    parameters, trainable, macs = GOLDEN["unet_small", "edge"]
+    assert (parameters, trainable) == (2_067_779 + 3 * channels, 2_067_779 + channels)
+    assert macs == GOLDEN["unet_small", "bilinear"][2]
 
 
 @pytest.mark.parametrize("variant", ["canonical", "bilinear", "nearest"])
