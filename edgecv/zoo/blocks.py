@@ -195,6 +195,13 @@ def dense(x: Any, units: int, *, name: str, activation: str = "relu") -> Any:
     return env.keras().layers.Dense(units, activation=activation, name=name)(x)
 
 
+def dense_norm(x: Any, units: int, *, name: str, activation: str = "relu") -> Any:
+    """Fully connected layer `name`, batch normalisation `name`_bn, activation `name`_act."""
+    layers = env.keras().layers
+    x = layers.Dense(units, use_bias=False, name=name)(x)
+    return activate(layers.BatchNormalization(name=f"{name}_bn")(x), activation, name=f"{name}_act")
+
+
 def dropout(x: Any, rate: float, *, name: str) -> Any:
     """Zero a share of the values while training; nothing in inference."""
     return env.keras().layers.Dropout(rate, name=name)(x)

@@ -50,7 +50,8 @@ def _class(x: Any, filters: int, units: int) -> Any:
 
 def _box(x: Any) -> Any:
     x = blocks.flatten(blocks.conv_norm(x, BOX_MAPS, 1, name="box_conv"), name="box_flatten")
-    return blocks.dense(blocks.dense(x, BOX_UNITS, name="box_fc"), 4, activation="linear", name="box")
+    # Normalised: without it most units die in training, and the few that are left do not survive pruning.
+    return blocks.dense(blocks.dense_norm(x, BOX_UNITS, name="box_fc"), 4, activation="linear", name="box")
 
 
 def head(names: tuple[str, ...], settings: Mapping[str, Any]) -> tuple[Head, ...]:
