@@ -15,7 +15,7 @@ import numpy as np
 from edgecv.compress.canonical import KERNEL_KINDS
 from edgecv.compress.layer_graph import Call, LayerGraph, build, read
 from edgecv.modelio.env import keras
-from edgecv.modelio.layer_names import INPUT_QUANTIZER, QUANT_PREFIX
+from edgecv.modelio.layer_names import CALL_QUANTIZER, INPUT_QUANTIZER, QUANT_PREFIX
 from edgecv.modelio.wrapped import scopes
 
 # Operators of TFLite whose output has the input's scale.
@@ -54,7 +54,8 @@ def annotated(model: Any, *, input_ranges: Sequence[tuple[float, float] | None] 
 
     graph = read(model)
     unquantised = tuple(dict.fromkeys(call.name for call in graph.calls if not _known(call)))
-    configs = _configs(graph)
+    uses = _Uses(graph.consumers(), frozenset(graph.outputs))
+    configs = _configs(graph, uses)
 
     def wrap(call: Call) -> Any:
         if call.name not in configs:
@@ -67,7 +68,17 @@ def annotated(model: Any, *, input_ranges: Sequence[tuple[float, float] | None] 
         name = INPUT_QUANTIZER + (f"_{index}" if index else "")
         return quantisers.input_quantiser(known.get(index), name=name)(tensor)
 
-    return build(graph, wrap=wrap, at_input=at_input), unquantised
+    def behind(call: Call, tensor: Any) -> Any:
+        if call.name not in graph.shared or _output(call, uses) != "moving":
+            return tensor
+        return quantisers.input_quantiser(None, name=_behind(call.name, call.turn))(tensor)
+
+    return build(graph, wrap=wrap, at_input=at_input, behind=behind), unquantised
+
+
+def _behind(name: str, turn: int) -> str:
+    """Return the name of what rounds the output of one call of a shared layer: each has a range of its own."""
+    return f"{CALL_QUANTIZER}_{turn}_{name}"
 
 
 def without_weight_rounding(model: Any) -> Any:
@@ -91,10 +102,20 @@ def without_weight_rounding(model: Any) -> Any:
     with scopes():
         twin = keras().models.clone_model(model, clone_function=replace)
     for layer in model.layers:
-        values = {_short(weight): weight for weight in layer.weights}
-        for weight in twin.get_layer(layer.name).weights:
-            weight.assign(values[_short(weight)])
+        _hand_over(layer, twin.get_layer(layer.name))
     return twin
+
+
+def _hand_over(layer: Any, other: Any) -> None:
+    """Give a layer's weights to its copy: by position, or by name where one has no kernel to round and other order."""
+    from edgecv.modelio.quantisers import LayerQuantisation
+
+    if not isinstance(_config(layer), LayerQuantisation):
+        other.set_weights(layer.get_weights())
+        return
+    values = {_short(weight): weight for weight in layer.weights}
+    for weight in other.weights:
+        weight.assign(values[_short(weight)])
 
 
 def _config(layer: Any) -> Any:
@@ -134,25 +155,33 @@ class _Uses:
         return users[0] if len(users) == 1 and call.output not in self.outputs else None
 
 
-def _configs(graph: LayerGraph) -> dict[str, Any]:
+def _configs(graph: LayerGraph, uses: _Uses) -> dict[str, Any]:
     """Return what is rounded in each layer; those that nothing is rounded in are left out."""
     from edgecv.modelio.quantisers import LayerQuantisation
 
-    uses = _Uses(graph.consumers(), frozenset(graph.outputs))
     found: dict[str, Any] = {}
     for call in graph.calls:
-        if not _known(call) or call.kind in SAME_SCALE or _is_identity(call):
-            continue
+        output = _output(call, uses)
+        if output == "moving" and call.name in graph.shared:
+            output = "none"  # behind each call
+        low, high = _fixed(call) or (0.0, 0.0)
         weights = call.kind in KERNEL_KINDS
-        fixed = FIXED.get("softmax" if call.kind == "Softmax" else _activation(call))
-        shared = call.name in graph.shared
-        if fixed is not None:
-            settings: dict[str, Any] = {"output": "fixed", "low": fixed[0], "high": fixed[1]}
-        else:
-            settings = {"output": "none" if not shared and _next_one_rounds(call, uses) else "moving"}
-        if weights or settings["output"] != "none":
-            found[call.name] = LayerQuantisation(call.kind, weights=weights, **settings)
+        if weights or output != "none":
+            found[call.name] = LayerQuantisation(call.kind, weights=weights, output=output, low=low, high=high)
     return found
+
+
+def _output(call: Call, uses: _Uses) -> str:
+    """Return how the output of a call is rounded: "fixed", "moving" or "none"."""
+    if not _known(call) or call.kind in SAME_SCALE or _is_identity(call):
+        return "none"
+    if _fixed(call):
+        return "fixed"
+    return "none" if _next_one_rounds(call, uses) else "moving"
+
+
+def _fixed(call: Call) -> tuple[float, float] | None:
+    return FIXED.get("softmax" if call.kind == "Softmax" else _activation(call))
 
 
 def _next_one_rounds(call: Call, uses: _Uses) -> bool:
@@ -217,6 +246,10 @@ def _range_variables(quantised: Any, source: Any) -> Iterator[tuple[Any, Any, An
         wrapper = wrappers.get(QUANT_PREFIX + layer.name)
         if wrapper is not None:
             yield from _pair(wrapper, layer.get_output_at(0))
+        for turn in range(len(layer._inbound_nodes)):
+            wrapper = wrappers.get(_behind(layer.name, turn))
+            if wrapper is not None:
+                yield from _pair(wrapper, layer.get_output_at(turn))
 
 
 def _pair(wrapper: Any, tensor: Any) -> Iterator[tuple[Any, Any, Any]]:

@@ -40,6 +40,7 @@ class Call:
         weights: To set once the layer is built, in keras' order.
         arguments: Positional and named arguments of the call, with a `Slot` for each tensor; None: the tensors, as one
             argument.
+        turn: Which of its layer's calls it is, in the model that was read, 0-based: `layer.get_output_at(turn)`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Call:
     shape: tuple[int, ...]
     weights: list[Array] = field(default_factory=list)
     arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+    turn: int = 0
 
 
 @dataclass(slots=True)
@@ -181,6 +183,7 @@ class _Reading:
                 shape=tuple(given[0].shape)[1:],
                 weights=[np.asarray(weight) for weight in node.layer.get_weights()],
                 arguments=_arguments(node),
+                turn=node.layer._inbound_nodes.index(node),
             )
         )
         return output
@@ -233,6 +236,7 @@ def build(
     *,
     wrap: Callable[[Call], Any] = lambda call: call.layer,
     at_input: Callable[[int, Any], Any] = lambda index, tensor: tensor,
+    behind: Callable[[Call, Any], Any] = lambda call, tensor: tensor,
 ) -> Any:
     """Return the functional model of a graph, with its weights.
 
@@ -240,6 +244,7 @@ def build(
         graph: Without affines.
         wrap: From a call to the layer that is called; the default is the call's own.
         at_input: From the position of an input and its tensor to the tensor that takes its place.
+        behind: From a call and its output to the tensor that takes its place.
     """
     tensors: dict[int, Any] = {}
     inputs = []
@@ -253,7 +258,8 @@ def build(
         taken = [tensors[key] for key in call.inputs]
         args, kwargs = call.arguments or ((taken if len(taken) > 1 else taken[0],), {})
         named = {key: filled(value, taken) for key, value in kwargs.items()}
-        tensors[call.output] = layers[call.name](*(filled(value, taken) for value in args), **named)
+        given = layers[call.name](*(filled(value, taken) for value in args), **named)
+        tensors[call.output] = behind(call, given)
     model = keras().Model(inputs, [tensors[key] for key in graph.outputs], name=graph.name)
     for call in graph.calls:
         _set_weights(layers[call.name], call)
