@@ -15,6 +15,7 @@ import numpy as np
 from edgecv.compress.cloning import check_graph, copy_layer
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio.env import keras
+from edgecv.modelio.inference import check_inference
 
 Array = np.ndarray[Any, Any]
 
@@ -116,9 +117,10 @@ def read(model: Any) -> LayerGraph:
     """Return the calls of a functional or sequential model, models inside it opened; each with a copy of its layer.
 
     Raises:
-        UnsupportedModelError: The model is subclassed, or a layer gives several tensors.
+        UnsupportedModelError: The model is subclassed, a layer gives several tensors, or is called with training=True.
     """
     check_graph(model)
+    check_inference(model, where=f"'{model.name}'")
     reading = _Reading()
     keys = {id(tensor): reading.key() for tensor in model.inputs}
     inputs = [(keys[id(t)], tuple(t.shape)[1:], t.dtype.name, _input_name(t)) for t in model.inputs]

@@ -12,6 +12,7 @@ from typing import Any
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio.boundary import call, input_names, output_names
+from edgecv.modelio.inference import check_inference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,9 @@ def freeze(model: Any) -> Frozen:
         model: A tf_keras model with float32 inputs of static shape.
 
     Raises:
-        UnsupportedModelError: As `static_inputs` does.
+        UnsupportedModelError: As `static_inputs` does, and for a layer that is called with training=True.
     """
+    check_inference(model, where=f"'{model.name}'")
     inputs = static_inputs(model)
     tf = env.tensorflow()
     signature = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in inputs]

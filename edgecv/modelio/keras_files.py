@@ -21,6 +21,7 @@ from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.modelio import env, keras_import, wrapped
 from edgecv.modelio.boundary import input_names, named_outputs, output_names
+from edgecv.modelio.inference import check_inference
 from edgecv.modelio.provenance import manifest_for
 from edgecv.modelio.safety import refuse_code
 from edgecv.tasks.registry import task_of
@@ -112,6 +113,7 @@ def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | 
         raise ConfigError(f"model {source} does not exist", hint="check the path")
     model, embedded = _reader(source)(source, unsafe)
     _check_graph(model, str(source))
+    check_inference(model, where=str(source))
     model = named_outputs(model)
     check_static(model, where=str(source))
     digest = files.sha256(source)

@@ -20,6 +20,7 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.modelio import env
 from edgecv.modelio.boundary import renamed_outputs, scope_name
+from edgecv.modelio.inference import check_inference
 from edgecv.modelio.keras3_ops import is_operation, layer_of
 
 TOLERANCE = 1e-4
@@ -64,6 +65,7 @@ def import_keras3(source: Path, *, unsafe: bool) -> Any:
             f"{source} was written by Keras 3 and cannot be imported: {'; '.join(problems)}",
             hint="replace these layers by standard ones, or train the model with tf_keras",
         )
+    check_inference(original, where=str(source))
     model = _rebuild(original)
     _check_same(original, model, source)
     keys = _output_keys(original, keras3.tree)
