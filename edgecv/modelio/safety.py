@@ -9,14 +9,38 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgecv.core.errors import UnsupportedModelError
+from edgecv.modelio import env
 
 MODULES = frozenset({"keras", "tf_keras", "tensorflow_model_optimization"})
 OWN_MODULE = "edgecv.modelio.layers"
-# TFOpLambda calls a tensorflow function by name: arithmetic passes, functions that read or write files do not.
-TF_FUNCTIONS = ("math.", "nn.", "image.", "linalg.", "__operators__.", "keras.activations.", "compat.v1.nn.")
-TF_NAMES = frozenset({"abs", "cast", "clip_by_value", "concat", "expand_dims", "maximum", "minimum", "pad", "reshape",
-                      "shape", "slice", "split", "sqrt", "square", "squeeze", "stack", "strided_slice", "tile",
-                      "transpose", "unstack"})  # fmt: skip
+PLAIN = frozenset(
+    [f"tensorflow.python.ops.{name}" for name in (
+        "array_ops", "array_ops_stack", "bitwise_ops", "clip_ops", "einsum_ops", "image_ops_impl", "linalg.linalg_impl",
+        "linalg_ops", "manip_ops", "math_ops", "nn_impl", "nn_ops", "signal.fft_ops", "sort_ops", "special_math_ops",
+        "gen_array_ops", "gen_bitwise_ops", "gen_image_ops", "gen_linalg_ops", "gen_manip_ops", "gen_math_ops",
+        "gen_nn_ops", "gen_special_math_ops", "gen_spectral_ops", "tensor_math_operator_overrides", "bincount_ops",
+        "check_ops", "embedding_ops", "signal.dct_ops", "signal.shape_ops", "signal.window_ops",
+        "tensor_getitem_override", "weights_broadcast_ops",
+    )]
+    + ["tensorflow.python.framework.override_binary_operator", "tensorflow.python.framework.tensor_conversion"]
+    + ["tf_keras.src.activations"]
+)  # fmt: skip
+"""Modules of tensorflow whose functions compute with tensors and do nothing else: no files, no Python, no devices."""
+PLAIN_OF = {
+    "tensorflow.python.ops.gen_data_flow_ops": frozenset({"dynamic_partition", "dynamic_stitch"}),
+    "tf_keras.src.backend": frozenset({
+        "abs", "all", "any", "arange", "argmax", "argmin", "batch_dot", "batch_flatten", "batch_normalization",
+        "bias_add", "binary_crossentropy", "cast", "clip", "concatenate", "constant", "conv1d", "conv2d",
+        "conv2d_transpose", "conv3d", "cos", "cumprod", "cumsum", "depthwise_conv2d", "dot", "elu", "equal", "exp",
+        "expand_dims", "flatten", "gather", "greater", "greater_equal", "hard_sigmoid", "l2_normalize", "less",
+        "less_equal", "log", "max", "maximum", "mean", "min", "minimum", "not_equal", "one_hot", "ones_like",
+        "permute_dimensions", "pool2d", "pool3d", "pow", "prod", "relu", "repeat", "repeat_elements", "reshape",
+        "resize_images", "reverse", "round", "separable_conv2d", "shape", "sigmoid", "sign", "sin", "softmax",
+        "softplus", "softsign", "spatial_2d_padding", "sqrt", "square", "squeeze", "stack", "std", "sum", "tanh",
+        "temporal_padding", "tile", "transpose", "var", "zeros_like",
+    }),
+}  # fmt: skip
+"""Of modules that hold much else, the functions that only compute."""
 
 
 def refuse_code(config: Any, *, where: str) -> None:
@@ -80,4 +104,25 @@ def _trusted(module: str, kind: str) -> bool:
 def _plain_function(node: Mapping[str, Any]) -> bool:
     config = node.get("config")
     function = config.get("function") if isinstance(config, Mapping) else None
-    return isinstance(function, str) and (function.startswith(TF_FUNCTIONS) or function in TF_NAMES)
+    return isinstance(function, str) and is_plain(function)
+
+
+def is_plain(name: str) -> bool:
+    """Say whether the function that a Keras file calls by a name is arithmetic: it reads and writes nothing else.
+
+    The function itself decides, not its name: tensorflow knows most of them by several.
+    """
+    if name.partition(".")[0] == "raw_ops" or ".raw_ops." in name:
+        return False  # nothing that Keras records
+    from tensorflow.python.util import tf_decorator, tf_export
+
+    env.keras()  # registers its own functions
+    try:
+        found = tf_export.get_symbol_from_name(name)
+    except (AttributeError, KeyError, ValueError):
+        return False
+    if not callable(found) or isinstance(found, type):
+        return False
+    _, function = tf_decorator.unwrap(found)
+    module, own = str(getattr(function, "__module__", "")), str(getattr(function, "__name__", ""))
+    return module in PLAIN or own in PLAIN_OF.get(module, ())
