@@ -11,6 +11,7 @@ from edgecv.cli import options as opt
 from edgecv.cli import render_compress as render
 from edgecv.cli import render_models
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from edgecv.jobs.convert import Plan
@@ -31,7 +32,11 @@ Int16 = Annotated[
 ]
 MaxDrop = Annotated[
     float | None,
-    typer.Option("--max-drop", help="Climb the quantisation ladder: largest loss allowed, in percentage points."),
+    typer.Option(
+        "--max-drop",
+        help="Largest loss allowed, in percentage points: climb the quantisation ladder; with a scheme, method or step "
+        "of your own: exit 1 beyond it (default: 10).",
+    ),
 ]
 Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
 
@@ -143,7 +148,8 @@ def quantize(
     """Quantise a float model into a checked TFLite or ONNX file.
 
     With --max-drop: step by step, from calibration to training on, until a file loses no more than that. Training on
-    (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model.
+    (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model. Every file of integers is
+    held against the float model on the data's validation split.
 
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
 
@@ -158,8 +164,13 @@ def quantize(
         epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()), equalise=equalise,
         correct_bias=correct_bias, adaround=adaround,
     )  # fmt: skip
-    if max_drop is None:
-        return _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    if max_drop is None or plan.names_a_way:
+        for name, value in (("--budget-seconds", budget_seconds), ("--max-trials", max_trials)):
+            if value is not None:
+                raise ConfigError(f"{name} is of the ladder", hint="give --max-drop alone: it chooses the steps itself")
+        return _make(
+            model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_, judge=True, max_drop=max_drop
+        )
     limits = {"max_drop": max_drop, "budget_seconds": budget_seconds, "max_trials": max_trials}
     _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 
@@ -222,13 +233,27 @@ def convert(
     _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
 
 
-def _make(model: Path, plan: Plan, out: Path, *, unsafe: bool, spec: Path | None, force: bool, json_: bool) -> None:
+def _make(
+    model: Path,
+    plan: Plan,
+    out: Path,
+    *,
+    unsafe: bool,
+    spec: Path | None,
+    force: bool,
+    json_: bool,
+    judge: bool = False,
+    max_drop: float | None = None,
+) -> None:
     from edgecv.jobs import convert as artifacts
-    from edgecv.jobs import models
+    from edgecv.jobs import loss, models
 
     source = models.Source(path=model, unsafe=unsafe, spec=spec)
-    made = artifacts.make(source, plan, out=out, force=force, reporter=ConsoleReporter())
+    made = artifacts.make(
+        source, plan, out=out, force=force, judge=judge, max_drop=max_drop, reporter=ConsoleReporter()
+    )
     emit_json(made) if json_ else render.artifact(made)
+    loss.require_small(made.loss)
 
 
 def _climb(

@@ -67,6 +67,10 @@ def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {size_text(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
+    for head in made.loss.heads if made.loss else ():
+        low, high = head.drop_ci95
+        emit(f"  {head.metric} {head.before:.4f} in float, {head.after:.4f} in this file ({made.loss.split})")
+        emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {head.unit} on {made.loss.n} samples")
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
     if made.kept is not None:

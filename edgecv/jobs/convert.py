@@ -19,7 +19,8 @@ from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.jobs import models, sparse_kernels
+from edgecv.jobs import loss, models, sparse_kernels
+from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.jobs.traits import Kept, kept, traits
@@ -71,6 +72,11 @@ class Plan:
     sparse: bool = False
 
     @property
+    def names_a_way(self) -> bool:
+        """Whether it says how integers are reached, and does not leave that to the ladder."""
+        return bool(self.keep_float or self.int16 or self.recipe.steps or self.scheme != "int8" or self.method != "ptq")
+
+    @property
     def recipe(self) -> compress.PtqRecipe:
         """Return the steps before conversion, but for the weights' granularity."""
         bits = 4 if self.scheme == "int4" else 8
@@ -96,6 +102,7 @@ class MadeArtifact:
         kept: What the file has of its source's zeros, blocks and clusters; None for an ordinary source, and where the
             weights are not counted (ONNX, float16, dynamic).
         sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
+        loss: What a quantised file loses against the float model; None where it was not judged.
     """
 
     path: str
@@ -113,12 +120,23 @@ class MadeArtifact:
     kernels: Kernels | None = None
     kept: Kept | None = None
     sparse: SparseKernels | None = None
+    loss: Loss | None = None
 
 
 def make(
-    source: models.Source, plan: Plan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+    source: models.Source,
+    plan: Plan,
+    *,
+    out: Path,
+    force: bool = False,
+    judge: bool = False,
+    max_drop: float | None = None,
+    reporter: Reporter = QUIET,
 ) -> MadeArtifact:
     """Convert, quantise when asked, check, and write one file.
+
+    With `judge`, a file of integers is held against the float model on real data, which `max_drop` is for: see
+    `edgecv.jobs.loss`. Too large a loss is not raised here, since the file is made: see `loss.require_small`.
 
     Raises:
         ConfigError: An unknown name, a combination that does not exist, no data for int8, or an unwritable `out`.
@@ -128,7 +146,7 @@ def make(
     format_ = _format(plan, out)
     check_plan(plan)
     check_output(out, force=force)
-    loaded = models.load(source)
+    loaded = given = models.load(source)
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
     qat = plan.scheme in STATIC and plan.method == "qat"
@@ -140,7 +158,18 @@ def make(
     made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
     if plan.sparse:
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
+    if judge and dataset is not None and plan.scheme in STATIC:
+        made = replace(made, loss=_loss(given, manifest, out, dataset, max_drop, reporter))
     return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme))
+
+
+def _loss(
+    given: LoadedModel, manifest: Manifest, out: Path, dataset: Dataset, max_drop: float | None, reporter: Reporter
+) -> Loss | None:
+    if manifest.method == "qat":
+        reporter.info("the float model is not at hand: `edgecv report FILE --baseline MODEL.keras` compares with it")
+        return None
+    return loss.measured(given, out, dataset, max_drop=max_drop, reporter=reporter)
 
 
 def built(

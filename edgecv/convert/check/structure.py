@@ -18,9 +18,10 @@ MAX_RELATIVE_DIFFERENCE = {"float32": 1e-4, "float16": 1e-2}
 """Largest difference over the largest reference value, or over 1 if that is more. float32: order of summation;
 float16: half precision has a relative step of 2**-11, added up over the layers."""
 
-MIN_SQNR_DB = {"dynamic": 10.0, "ptq": 6.0, "qat": 10.0}
-"""Signal to quantisation noise of the answers, with their mean taken out. A collapsed model's answers do not follow
-the reference: below 3 dB. Accuracy is judged by evaluation; this finds broken files."""
+MIN_SQNR_DB = {"dynamic": 10.0, "int16x8": 20.0, "ptq": 6.0, "qat": 10.0}
+"""Signal to quantisation noise of the answers, with their mean taken out, by scheme or else by method. A collapsed
+model's answers do not follow the reference: below 3 dB. With int16 activations only the weights' rounding is left.
+Accuracy is judged by evaluation; this finds broken files."""
 
 QUANTISED_STEPS = 3
 """A difference within so many steps of the output's scale passes too: an answer cannot be finer than its scale."""
@@ -220,7 +221,7 @@ def _judge(
         if found > allowed:
             _fail(f"output '{name}' differs from the source by {found:.3g} on sample {sample}, allowed {allowed:.3g}")
         return
-    least = MIN_SQNR_DB["dynamic" if scheme == "dynamic" else method]
+    least = MIN_SQNR_DB[scheme if scheme in MIN_SQNR_DB else method]
     if ratio < least and (step is None or found > QUANTISED_STEPS * step):
         _fail(
             f"output '{name}' has a signal to quantisation noise ratio of {ratio:.1f} dB, expected {least:.0f}; "

@@ -20,10 +20,14 @@ from edgecv.convert.quiet import conversion
 from edgecv.convert.tflite import flatbuffer
 from edgecv.convert.tflite.ranges import Range, with_ranges
 from edgecv.core.errors import ConfigError, ConversionError, unknown_name
-from edgecv.graphs import Graph, Op, read_tflite
+from edgecv.graphs import Graph, Op, constant, read_tflite
 from edgecv.modelio import env
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+INT32_MAX = 2**31 - 1
+MOST_STEPS = 2.0**46
+"""Of an int64 bias. Source: kernels/internal/common.cc, MultiplyByQuantizedMultiplier for int64: sums below 2**47."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ def quantize(
             )
         )
     if activations == "int16":
-        quantised = _as_kernels_want(quantised)
+        quantised = _as_kernels_want(quantised, graph)
     _check(read_tflite(quantised), graph, frozenset(kept), frozenset(unchecked))
     return quantised
 
@@ -141,31 +145,66 @@ def _between(graph: Graph, kept: frozenset[int]) -> frozenset[int]:
     return frozenset(made - taken - set(graph.outputs))
 
 
-def _as_kernels_want(data: bytes) -> bytes:
+def _as_kernels_want(data: bytes, source: Graph) -> bytes:
     """Return a file with int16 activations in the form that their kernels compute.
 
     The quantiser puts some zero points at -1, since the middle of -32768..32767 is no integer, stores biases as int32
-    without saying so in the operator, leaves additions at the old scales of powers of two, and gives LOGISTIC the step
-    of an unsigned type.
+    without saying so in the operator, which cuts off those of channels with small weights, leaves additions at the old
+    scales of powers of two, and gives LOGISTIC the step of an unsigned type.
     Source: TFLite's 16x8 specification: activations with zero_point 0, biases int64; schema.fbs, AddOptions and
     SubOptions: pot_scale_int16; kernels/activations.cc, SigmoidPrepare: int16 results have the scale 2**-15.
     """
     model, generated = flatbuffer.unpack(data), flatbuffer.schema()
     graph, kinds = model.subgraphs[0], generated.TensorType
-    _coarser(model, graph, kinds)
+    read = read_tflite(data)
+    _coarser(model, graph, read, kinds)
     for tensor in graph.tensors:
         if tensor.type == kinds.INT16 and tensor.quantization is not None:
             points = tensor.quantization.zeroPoint
             tensor.quantization.zeroPoint = None if points is None else np.zeros(len(points), np.int64)
-    for op in graph.operators:
+    biases = _float_biases(read, source)
+    for op, seen in zip(graph.operators, read.ops, strict=True):
         if hasattr(op.builtinOptions, "potScaleInt16"):
             op.builtinOptions.potScaleInt16 = False
-        if graph.tensors[op.inputs[0]].type == kinds.INT16:
-            _widen(model, [graph.tensors[index] for index in op.inputs[2:] if index >= 0], kinds)
+        place = bias_place(seen)
+        if place is not None and graph.tensors[int(op.inputs[place.values])].type == kinds.INT16:
+            weights, bias = (graph.tensors[int(op.inputs[index])] for index in (1, place.bias))
+            if seen.index in biases:
+                _coarser_channels(model, weights, bias, biases[seen.index])
+            _widen(model, bias, biases.get(seen.index), kinds)
     return flatbuffer.pack(model)
 
 
-def _coarser(model: Any, graph: Any, kinds: Any) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which inputs of an operator with weights, which are the second, hold its values and its bias."""
+
+    values: int
+    bias: int
+
+
+def bias_place(op: Op) -> Place | None:
+    """Return where the bias of an operator is; None when it has none."""
+    if op.op not in WEIGHTED:
+        return None
+    place = Place(2, 3) if op.op == "TRANSPOSE_CONV" else Place(0, 2)
+    return place if len(op.inputs) > place.bias and op.inputs[place.bias] >= 0 else None
+
+
+def _float_biases(graph: Graph, source: Graph) -> dict[int, Any]:
+    """Return the bias of each operator of the quantised file in float32, from the float file of the same operators."""
+    ours = [op for op in graph.ops if op.op not in CONVERSIONS]
+    if [op.op for op in ours] != [op.op for op in source.ops]:
+        return {}
+    found = {}
+    for op, twin in zip(ours, source.ops, strict=True):
+        place = bias_place(twin)
+        if place is not None and source.tensors[twin.inputs[place.bias]].is_constant:
+            found[op.index] = constant(source, twin.inputs[place.bias]).astype(np.float64).reshape(-1)
+    return found
+
+
+def _coarser(model: Any, graph: Any, read: Graph, kinds: Any) -> None:
     """Double the steps of 2**-16, which hold no more than 0.5, and those of biases that are made of them."""
     doubled = set()
     for index, tensor in enumerate(graph.tensors):
@@ -174,21 +213,52 @@ def _coarser(model: Any, graph: Any, kinds: Any) -> None:
         if has_scale and float(record.scale[0]) == 2.0**-16:
             record.scale = np.array([2.0**-15], np.float32)
             doubled.add(index)
-    readers = [op for op in graph.operators if int(op.inputs[0]) in doubled]
-    for index in {int(i) for op in readers for i in op.inputs[2:] if i >= 0}:
+    for seen, op in zip(read.ops, graph.operators, strict=True):
+        place = bias_place(seen)
+        if place is None or int(op.inputs[place.values]) not in doubled:
+            continue
+        index = int(op.inputs[place.bias])
         tensor = graph.tensors[index]
         if tensor.type == kinds.INT32 and tensor.quantization is not None and tensor.quantization.scale is not None:
             _store(model, tensor, np.rint(_integers(model, tensor) / 2).astype(np.int32))
             tensor.quantization.scale = np.asarray(tensor.quantization.scale, np.float32) * np.float32(2)
 
 
-def _widen(model: Any, biases: Sequence[Any], kinds: Any) -> None:
-    """Store int32 biases as int64."""
-    for tensor in biases:
-        if tensor.type != kinds.INT32 or tensor.quantization is None or tensor.quantization.scale is None:
-            continue
-        _store(model, tensor, _integers(model, tensor).astype(np.int64))
-        tensor.type = kinds.INT64
+def _coarser_channels(model: Any, weights: Any, bias: Any, real: Any) -> None:
+    """Enlarge, in place, the scales of channels whose bias would be more than the kernels multiply.
+
+    Their weights are next to nothing beside the bias, and so are what they lose.
+    """
+    scales = [tensor.quantization and tensor.quantization.scale for tensor in (weights, bias)]
+    if any(scale is None or len(scale) != len(real) for scale in scales):
+        return
+    steps = np.abs(real) / np.asarray(bias.quantization.scale, np.float64)
+    over = steps > MOST_STEPS
+    if not over.any():
+        return
+    factors = np.where(over, 2.0 ** np.ceil(np.log2(np.maximum(steps, 1) / MOST_STEPS)), 1.0)
+    for tensor in (weights, bias):
+        tensor.quantization.scale = (np.asarray(tensor.quantization.scale) * factors).astype(np.float32)
+    values = np.frombuffer(np.asarray(model.buffers[weights.buffer].data, np.uint8).tobytes(), np.int8)
+    shape = [1] * len(weights.shape)
+    shape[int(weights.quantization.quantizedDimension)] = len(real)
+    _store(model, weights, np.rint(values.reshape(weights.shape) / factors.reshape(shape)).astype(np.int8))
+
+
+def _widen(model: Any, bias: Any, real: Any, kinds: Any) -> None:
+    """Store an int32 bias as int64, from its float values where they are known."""
+    if bias.type != kinds.INT32 or bias.quantization is None or bias.quantization.scale is None:
+        return
+    values = _integers(model, bias).astype(np.int64)
+    if real is not None and len(real) == len(values):
+        values = np.rint(real / np.asarray(bias.quantization.scale, np.float64)).astype(np.int64)
+    elif np.any(np.abs(values) >= INT32_MAX):
+        raise ConversionError(
+            "a bias does not fit int32 in the quantiser's file, and its float value is not at hand",
+            hint="use --scheme int8, or keep the layer in float",
+        )
+    _store(model, bias, values)
+    bias.type = kinds.INT64
 
 
 def _integers(model: Any, tensor: Any) -> Any:

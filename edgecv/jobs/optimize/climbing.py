@@ -62,8 +62,7 @@ def _check(request: LadderPlan, out: Path) -> None:
     plan = request.plan
     if not request.max_drop >= 0:
         raise ConfigError(f"--max-drop must be 0 or more, got {request.max_drop}")
-    asked = plan.keep_float or plan.int16 or plan.recipe.steps or plan.scheme != "int8" or plan.method != "ptq"
-    if asked:
+    if plan.names_a_way:
         raise ConfigError(
             "--max-drop chooses scheme, method and steps itself", hint="leave the others out, or leave out --max-drop"
         )

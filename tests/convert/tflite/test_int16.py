@@ -239,3 +239,28 @@ def test_a_sigmoid_hands_on_all_its_values():
     some = quantize_mixed(data, found, how, kept=(), wide=wide_ops(read_tflite(data), ["gate", "wide"], model))
     assert np.abs(answers(whole, inputs) - expected).max() < 0.01 * np.abs(expected).max()
     assert np.abs(answers(some, inputs) - expected).max() < 0.03 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("dead", [1e-5, 1e-7, 1e-9, 1e-12, 0.0])
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "dense", "transposed"])
+def test_a_channel_of_next_to_no_weights_keeps_its_bias(kind, dead):
+    """Trained MobileNets have such: normalisation left a shift and no scale. Their biases do not fit int32."""
+    keras = env.keras()
+    keras.utils.set_random_seed(0)
+    make = {
+        "conv": lambda: keras.layers.Conv2D(6, 3, activation="relu"),
+        "depthwise": lambda: keras.layers.DepthwiseConv2D(3, activation="relu"),
+        "dense": lambda: keras.layers.Dense(6, activation="relu"),
+        "transposed": lambda: keras.layers.Conv2DTranspose(6, 2, strides=2, activation="relu"),
+    }[kind]
+    entry, layer = keras.Input((8, 8, 6)), make()
+    model = keras.Model(entry, keras.layers.Dense(3, name="out")(layer(entry)))
+    kernel, bias = layer.get_weights()
+    channel = {"depthwise": (..., 2, slice(None)), "transposed": (..., 2, slice(None))}.get(kind, (..., 2))
+    kernel[channel] *= dead / np.abs(kernel[channel]).max()
+    bias[2] = 0.8
+    layer.set_weights([kernel, bias])
+    data, inputs, found = converted(model, (8, 8, 6))
+    wanted = answers(data, inputs)
+    got = answers(quantize_wide(data, found, replace(HOW, io_dtype="float32")), inputs)
+    assert np.square(wanted - got).sum() < 1e-3 * np.square(wanted - wanted.mean()).sum()

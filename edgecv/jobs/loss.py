@@ -1,0 +1,124 @@
+"""What a quantised file loses against the float model that it was made from, on real data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecv.core.errors import ConfigError, GateFailure
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset, fitted
+from edgecv.data.dataset import Split
+from edgecv.evaluate import KerasPredictor, drop_between, evaluate
+from edgecv.jobs.evaluate import open_artifact
+from edgecv.modelio import LoadedModel
+from edgecv.values.evaluation import Evaluation, HeadEvaluation
+
+SPLITS = ("validation", "all", "test", "train")
+"""Where samples are taken from: the first that the data has."""
+MOST = 500
+GENEROUS_POINTS = 10.0
+GENEROUS_SHARE = 0.5
+"""Of an error's value for the float model: a file may be half as wrong again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLoss:
+    """What one head loses.
+
+    Attributes:
+        before: The metric of the float model; `after` of the file.
+        drop: How much worse the file is, above 0, with a paired 95 % interval: percentage points where `unit` says
+            so, else in the metric's unit.
+        allowed: The largest drop that passes.
+    """
+
+    head: str
+    metric: str
+    unit: str
+    before: float
+    after: float
+    drop: float
+    drop_ci95: tuple[float, float]
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What a file loses on `n` samples of a split."""
+
+    dataset: str
+    split: str
+    n: int
+    heads: tuple[HeadLoss, ...]
+
+
+def measured(
+    reference: LoadedModel, file: Path, dataset: Dataset, *, max_drop: float | None = None, reporter: Reporter = QUIET
+) -> Loss | None:
+    """Return what a file loses against its float model, on at most `MOST` samples; None when the data has no truths.
+
+    Args:
+        reference: The float model.
+        file: Made from it.
+        dataset: Its validation split judges, or the whole where it has none.
+        max_drop: What each head may lose: percentage points, or the unit of an error. None is generous: ten points, or
+            half of the float model's error.
+        reporter: Gets progress, and the warning that nothing could be judged.
+    """
+    spec = reference.require_spec()
+    try:
+        whole = fitted(dataset, spec)
+        part = _part(whole)
+        with KerasPredictor(reference) as keras:
+            before = evaluate(keras, part, whole.name, targets=whole.targets, name="the float model", reporter=reporter)
+        with open_artifact(file) as predictor:
+            after = evaluate(predictor, part, whole.name, targets=whole.targets, name=file.name, reporter=reporter)
+    except ConfigError as error:
+        reporter.warn(f"not held against the float model: {error.message}")
+        return None
+    return Loss(dataset=whole.name, split=part.name, n=len(part), heads=_heads(before, after, max_drop))
+
+
+def require_small(loss: Loss | None) -> None:
+    """Raise GateFailure when a head loses more than is allowed; the message has both values."""
+    if loss is None:
+        return
+    for head in loss.heads:
+        if head.drop > head.allowed:
+            raise GateFailure(
+                f"the file loses {head.drop:.2f} {head.unit} of {head.metric} against the float model "
+                f"({head.before:.4f} to {head.after:.4f} on {loss.n} samples of {loss.split}), "
+                f"allowed {head.allowed:g}",
+                hint="`edgecv debug MODEL --rank` says which layers it is and what helps; or allow another --max-drop",
+            )
+
+
+def _part(whole: Dataset) -> Split:
+    """Return the split that judges, or `MOST` samples spread evenly over it."""
+    split = whole.split(next(name for name in SPLITS if name in whole.splits))
+    if len(split) <= MOST:
+        return split
+    return split.take(np.linspace(0, len(split) - 1, MOST).astype(np.int64), split.name)
+
+
+def _heads(before: Evaluation, after: Evaluation, max_drop: float | None) -> tuple[HeadLoss, ...]:
+    return tuple(_head(float_, own, max_drop) for float_, own in zip(before.heads, after.heads, strict=True))
+
+
+def _head(before: HeadEvaluation, after: HeadEvaluation, max_drop: float | None) -> HeadLoss:
+    found, metric = drop_between(before, after), before.metric
+    factor = 100.0 if metric.is_share else 1.0
+    generous = GENEROUS_POINTS if metric.is_share else GENEROUS_SHARE * abs(before.value)
+    return HeadLoss(
+        head=before.head.name,
+        metric=metric.name,
+        unit="points" if metric.is_share else metric.unit,
+        before=before.value,
+        after=after.value,
+        drop=factor * found.value,
+        drop_ci95=(factor * found.ci95[0], factor * found.ci95[1]),
+        allowed=generous if max_drop is None else max_drop,
+    )
