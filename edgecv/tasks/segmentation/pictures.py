@@ -32,13 +32,12 @@ def colored(image: Array, mask: Array, labels: Sequence[str]) -> Any:
 
 
 def compared(image: Array, prediction: Optional[Array], truth: Optional[Array], labels: Tuple[str, ...]) -> Any:
-    """Return the image, its truth and its prediction in a row; what is None is left out."""
-    pictures, titles = [drawing.canvas(image)[0]], ["image"]
-    for title, mask in (("truth", truth), ("predicted", prediction)):
-        if mask is not None:
-            pictures.append(colored(image, mask, labels))
-            titles.append(title)
-    return drawing.beside(pictures, titles)
+    """Return the image, its truth and its prediction in a row; of one of the two, that one alone, on the image."""
+    given = {"truth": truth, "predicted": prediction}
+    drawn = {title: colored(image, mask, labels) for title, mask in given.items() if mask is not None}
+    if len(drawn) == 1:
+        return next(iter(drawn.values()))
+    return drawing.beside([drawing.canvas(image)[0], *drawn.values()], ["image", *drawn])
 
 
 def _legend(picture: Any, classes: Sequence[int], labels: Sequence[str], scale: int) -> None:
