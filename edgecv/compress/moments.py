@@ -73,6 +73,11 @@ class Quadratic:
         found: Array = np.sum(matrix.astype(np.float64) * inner, axis=1, keepdims=True)
         return found
 
+    def power(self, matrix: Array) -> Array:
+        """Return the variance of what each output channel of a kernel gives, without its bias: (groups, 1, outputs)."""
+        found: Array = np.sum(matrix.astype(np.float64) * self.apply(matrix), axis=1, keepdims=True)
+        return np.maximum(found, 0.0)
+
     def bias_shift(self, float_matrix: Array, rounded: Array) -> Array:
         """Return what to add to the bias so that the mean output is the float model's, (groups * outputs,)."""
         shift = np.matmul(self.mean_expected, float_matrix) - np.matmul(self.mean_given, rounded)
