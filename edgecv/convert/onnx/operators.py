@@ -63,6 +63,31 @@ def nearest_by_present_rules(proto: Any) -> None:
             node.attribute.extend([*kept, *(helper.make_attribute(*pair) for pair in present.items())])
 
 
+def without_negative_pads(proto: Any) -> None:
+    """Rewrite, in place, transposed convolutions whose output is larger than their steps make it.
+
+    tf2onnx gives them negative pads, which the checker refuses. What lacks is at the end, as in TensorFlow, and ONNX
+    calls it output_padding.
+    Source: ONNX operators, ConvTranspose: size = stride (n - 1) + output_padding + (k - 1) dilation + 1 - pads.
+    """
+    helper = require("onnx", why="to convert to ONNX").helper
+    for node in proto.graph.node:
+        given = {one.name: one for one in node.attribute}
+        if node.op_type != "ConvTranspose" or "pads" not in given or min(given["pads"].ints) >= 0:
+            continue
+        pads, axes = list(given["pads"].ints), len(given["pads"].ints) // 2
+        more = [max(0, -(pads[axis] + pads[axis + axes])) for axis in range(axes)]
+        for axis in range(axes):
+            if more[axis]:
+                pads[axis] = pads[axis + axes] = 0
+        known = list(given["output_padding"].ints) if "output_padding" in given else [0] * axes
+        padding = [own + further for own, further in zip(known, more, strict=True)]
+        kept = [one for one in node.attribute if one.name not in ("pads", "output_padding")]
+        del node.attribute[:]
+        named = {"pads": pads, "output_padding": padding}
+        node.attribute.extend([*kept, *(helper.make_attribute(*pair) for pair in named.items())])
+
+
 class _Builder:
     """Adds nodes to a graph of tf2onnx; called with an operator and its inputs, it returns the output's name."""
 

@@ -27,6 +27,16 @@ SOME = keras.initializers.RandomNormal(stddev=0.3, seed=1)
 CASES = {
     "transposed": lambda x: layers.Conv2DTranspose(5, 3, strides=2, padding="same", bias_initializer=SOME)(x),
     "transposed valid": lambda x: layers.Conv2DTranspose(5, 3, strides=2, bias_initializer=SOME)(x),
+    "transposed, output padding": lambda x: layers.Conv2DTranspose(5, 3, strides=2, padding="same", output_padding=1)(
+        x
+    ),
+    "transposed valid, output padding": lambda x: layers.Conv2DTranspose(5, 2, strides=2, output_padding=1)(x),
+    "transposed, output padding 0": lambda x: layers.Conv2DTranspose(5, 3, strides=2, padding="same", output_padding=0)(
+        x
+    ),
+    "transposed, steps wider than the kernel": lambda x: layers.Conv2DTranspose(5, 2, strides=3, padding="same")(x),
+    "transposed, uneven": lambda x: layers.Conv2DTranspose(5, (2, 5), strides=(3, 1), padding="same")(x),
+    "transposed, wide": lambda x: layers.Conv2DTranspose(5, 1, strides=2, padding="same")(x),
     "bilinear": lambda x: layers.UpSampling2D(2, interpolation="bilinear")(x),
     "bilinear, corners": lambda x: tf.compat.v1.image.resize_bilinear(x, (15, 15), align_corners=True),
     "bilinear, odd": lambda x: tf.image.resize(x, (13, 11)),
