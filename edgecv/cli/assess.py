@@ -102,6 +102,7 @@ def report(
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Repeatable; default: all.")] = None,
     plan: Plan = "quick",
     baseline_engine: opt.BaselineEngine = "auto",
+    spec: opt.Spec = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -113,8 +114,9 @@ def report(
     from edgecv.jobs import report as measure
 
     request = measure.ReportRequest(
-        data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine
-    )
+        data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine,
+        spec=spec,
+    )  # fmt: skip
     made = measure.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made.report) if json_ else render.report(made.report, made.paths)
 

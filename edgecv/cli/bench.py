@@ -71,6 +71,7 @@ def files(
     profile: Annotated[bool, typer.Option("--profile", help="Time per operator too, with source layers.")] = False,
     retries: Retries = 2,
     out: Out = None,
+    spec: opt.Spec = None,
     seed: opt.Seed = 0,
     json_: opt.Json = False,
 ) -> None:
@@ -86,7 +87,7 @@ def files(
         devices=tuple(device or ("local",)), engine=engine, accelerator=accelerator,
         threads=benching.thread_counts(threads), plan=plan, seed=seed, retries=retries,
         mode=mode, seconds=seconds, window=window, profile=profile, precision=precision, partial=allow_partial,
-        baseline_engine=baseline_engine, devices_file=devices,
+        baseline_engine=baseline_engine, devices_file=devices, spec=spec,
     )  # fmt: skip
     result = benching.bench_files(files, request, baseline=baseline, out=out, reporter=ConsoleReporter())
     emit_json(result) if json_ else render.report(result)

@@ -98,6 +98,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Of the first epoch.")] = None,
     teacher: Annotated[Path | None, typer.Option("--teacher", help="A trained `.keras` to learn from.")] = None,
     log_dir: Annotated[Path | None, typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.")] = None,
+    spec: opt.Spec = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -111,7 +112,7 @@ def train(
     plan = training_job.TrainPlan(
         name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
         recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, teacher=teacher,
-        log_dir=log_dir, seed=seed,
+        log_dir=log_dir, spec=spec, seed=seed,
     )  # fmt: skip
     saved = training_job.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
@@ -121,6 +122,7 @@ def split(
     model: Annotated[Path, typer.Argument(help="A trained `.keras`.")],
     at: Annotated[str, typer.Option("--at", help="The first layer of the head.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for backbone.keras and head.keras.")],
+    spec: opt.Spec = None,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
@@ -131,5 +133,5 @@ def split(
     from edgecv.jobs import models
     from edgecv.jobs import split as splitting
 
-    parts = splitting.split(models.Source(path=model), at=at, out=out, force=force)
+    parts = splitting.split(models.Source(path=model, spec=spec), at=at, out=out, force=force)
     emit_json(parts) if json_ else render.split_parts(parts)

@@ -73,7 +73,7 @@ def freeze(model: Any) -> Frozen:
     inputs = static_inputs(model)
     tf = env.tensorflow()
     signature = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in inputs]
-    function = tf.function(lambda *tensors: call(model, tensors)).get_concrete_function(*signature)
+    function = tf.function(lambda *tensors: call(model, tensors), autograph=False).get_concrete_function(*signature)
     return Frozen(
         function=function,
         graph_def=_constant_graph(function),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from edgecv.convert.graphdef import write_graphdef
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import models
+from edgecv.modelio import LoadedModel, load_keras, save_keras
 from edgecv.modelio.model_file import model_file
+from edgecv.values.specs import ModelSpec
 
 _ENGINE_OF = {"tflite": "litert", "onnx": "onnxruntime"}
 
@@ -55,6 +57,7 @@ def open_baseline(
     seed: int = 0,
     wanted: str = "auto",
     choice: BaselineEngine | None = None,
+    spec: ModelSpec | None = None,
     reporter: Reporter = QUIET,
 ) -> Iterator[BaselineFile]:
     """Make a baseline ready, for as long as the context lasts.
@@ -66,6 +69,7 @@ def open_baseline(
         source: `.keras`, `.h5`, SavedModel folder, `.tflite` or `.onnx`.
         wanted: "auto", or an engine's name: see `choose_baseline_engine`.
         choice: Engine; None chooses one that can use a GPU, and falls back, declared, to the CPU.
+        spec: The contract of a keras model that says nothing of its own: that of the files it is compared with.
 
     Raises:
         ConfigError: It does not exist, is a quantised file, or in a format that the engine does not run.
@@ -82,14 +86,31 @@ def open_baseline(
     engine = choice or choose_baseline_engine(wanted=wanted)
     reporter.info(engine.sentence)
     with tempfile.TemporaryDirectory(prefix="edgecv-baseline-") as folder:
-        out = Path(folder) / f"{source.stem}.{engine.format}"
-        _write(source, engine, out, seed, reporter)
-        yield BaselineFile(path=out, name=source.stem, engine=engine, source=source)
+        loaded, out = _loaded(source, spec, reporter), Path(folder) / f"{source.stem}.{engine.format}"
+        _write(loaded, engine, out, seed, reporter)
+        if not model_file(source).manifest:
+            source = save_keras(loaded.model, Path(folder) / "described.keras", models.require_manifest(loaded))
+        yield BaselineFile(path=out, name=out.stem, engine=engine, source=source)
 
 
-def _write(source: Path, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:
+def contract(spec: Path | None, files: Sequence[Path]) -> ModelSpec | None:
+    """Return the contract that a user gives, else that of the first file that has one; None when there is none."""
+    if spec is not None:
+        return models.read_spec(spec)
+    manifests = (model_file(file).manifest for file in files)
+    return next((manifest.spec for manifest in manifests if manifest is not None), None)
+
+
+def _loaded(source: Path, spec: ModelSpec | None, reporter: Reporter) -> LoadedModel:
     loaded = models.load(models.Source(path=source))
+    if loaded.manifest is None and spec is not None:
+        reporter.info(f"{source.name} says nothing of its inputs: it takes the contract of the files")
+        loaded = load_keras(source, spec=spec)
     models.require_manifest(loaded)
+    return loaded
+
+
+def _write(loaded: LoadedModel, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:
     if engine.format == "graphdef":
         write_graphdef(loaded.model, out)
     else:

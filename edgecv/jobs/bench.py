@@ -13,7 +13,7 @@ from edgecv.core import errors
 from edgecv.core.errors import ConfigError, EdgecvError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import delegates, starting
-from edgecv.jobs.baselines import BaselineFile, open_baseline
+from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.bench_report import LOCAL, Profiles, bench_report
 from edgecv.jobs.report import distinct, file_name
 from edgecv.targets import vulkan
@@ -37,6 +37,7 @@ class BenchRequest:
         precision: On a GPU, "float16" or "float32"; None leaves it to the accelerator.
         partial: On a GPU, run refused operators on the CPU instead of refusing the file.
         baseline_engine: Of the baseline on this host: "auto" or a name, see `choose_baseline_engine`.
+        spec: TOML of the baseline's contract, for one that has none; None takes that of the files.
     """
 
     devices: tuple[str, ...] = (LOCAL,)
@@ -54,6 +55,7 @@ class BenchRequest:
     precision: str | None = None
     partial: bool = False
     baseline_engine: str = "auto"
+    spec: Path | None = None
 
 
 def thread_counts(text: str) -> tuple[int, ...]:
@@ -93,7 +95,7 @@ def bench_files(
     for file in files:
         delegates.warn_wrong(file, request.accelerator, reporter)
     with contextlib.ExitStack() as held:
-        base = held.enter_context(_open_baseline(baseline, request, reporter)) if baseline else None
+        base = held.enter_context(_open_baseline(baseline, files, request, reporter)) if baseline else None
         jobs = _jobs(cases, base, devices, plan, request, out, reporter)
         found = starting.with_layers(bench.bench_devices(jobs), files)
         found = starting.with_startup(found, reporter)
@@ -171,11 +173,12 @@ def _case(file: Path, request: BenchRequest) -> BenchCase:
 
 
 def _open_baseline(
-    source: Path, request: BenchRequest, reporter: Reporter
+    source: Path, files: Sequence[Path], request: BenchRequest, reporter: Reporter
 ) -> contextlib.AbstractContextManager[BaselineFile]:
     """Make the baseline ready: for this host's GPU only when nothing else is measured."""
+    spec = contract(request.spec, files)
     if request.devices == (LOCAL,):
-        return open_baseline(source, seed=request.seed, wanted=request.baseline_engine, reporter=reporter)
+        return open_baseline(source, seed=request.seed, wanted=request.baseline_engine, spec=spec, reporter=reporter)
     if request.baseline_engine != "auto":
         raise ConfigError(
             f"--baseline-engine {request.baseline_engine} is for this host, and other devices are measured too",
@@ -184,7 +187,7 @@ def _open_baseline(
     choice = BaselineEngine(
         engine="litert", accelerator="cpu", format="tflite", device="the device's CPU", sentence=EACH_CPU
     )
-    return open_baseline(source, seed=request.seed, choice=choice, reporter=reporter)
+    return open_baseline(source, seed=request.seed, choice=choice, spec=spec, reporter=reporter)
 
 
 def _baseline_case(base: BaselineFile, device: Device) -> BenchCase:

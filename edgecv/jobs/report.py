@@ -15,7 +15,7 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, head_results
 from edgecv.jobs import exhibits, models
-from edgecv.jobs.baselines import BaselineFile, open_baseline
+from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.exhibits import Answers, Picture
 from edgecv.modelio.model_file import model_file
@@ -42,6 +42,7 @@ class ReportRequest:
     device: str = "local"
     seed: int = 0
     baseline_engine: str = "auto"
+    spec: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,8 @@ def report_files(
     dataset, judged = models.judged(request.data, next(iter(manifests.values())), request.split, reporter)
     request = replace(request, split=judged)
     wanted = request.baseline_engine
-    with open_baseline(baseline, seed=request.seed, wanted=wanted, reporter=reporter) as base:
+    spec = contract(request.spec, files)
+    with open_baseline(baseline, seed=request.seed, wanted=wanted, spec=spec, reporter=reporter) as base:
         made, pictures = _compare(manifests, base, dataset, targets, request, out, reporter)
     # Only now: a killed run leaves none, so that it goes on without --force.
     exhibits.write(pictures, names, out)

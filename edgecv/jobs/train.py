@@ -42,6 +42,7 @@ class TrainPlan:
         recipe: Name of a shipped recipe, or a TOML file.
         teacher: A trained keras model of the same labels to learn from.
         log_dir: Folder for a CSV table and TensorBoard events.
+        spec: TOML of the source's contract, for a model that edgecv did not write.
     """
 
     name: str | None = None
@@ -57,6 +58,7 @@ class TrainPlan:
     learning_rate: float | None = None
     teacher: Path | None = None
     log_dir: Path | None = None
+    spec: Path | None = None
     seed: int = 0
 
 
@@ -97,7 +99,7 @@ def _untrained(
         raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
     if plan.source is not None:
         _check_no_architecture_options(plan)
-        loaded = load(Source(path=plan.source))
+        loaded = load(Source(path=plan.source, spec=plan.spec))
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
         head = training.NewHead(task=dataset.targets[0].task, labels=dataset.labels)

@@ -25,14 +25,19 @@ def _prepare() -> None:
 
 def tensorflow() -> Any:
     """Return the tensorflow module. Raises MissingDependencyError when it is not installed."""
-    _prepare()
     if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
+        return _quiet(sys.modules["tensorflow"])
+    _prepare()
     # Its C++ libraries announce themselves on stderr before any log level counts.
     with captured():
         tf = require("tensorflow", why="to train, compress and convert models")
         # Importing tf_keras here keeps the announcement of its second plug-in scan inside as well.
         require("tf_keras", why="to train, compress and convert models")
+    return _quiet(tf)
+
+
+def _quiet(tf: Any) -> Any:
+    """Silence warnings: some of AutoGraph's print all of the environment's variables, secrets included."""
     tf.get_logger().setLevel("ERROR")
     return tf
 

@@ -57,6 +57,7 @@ def import_keras3(source: Path, *, unsafe: bool) -> Any:
         UnsupportedModelError: It holds something that tf_keras lacks (each layer and class is listed), or the
             rebuilt model does not compute the same.
     """
+    env.tensorflow()  # which keras would import itself, with all that it says while that happens
     keras3 = require("keras", why="to read models written by Keras 3")
     original = keras3.models.load_model(source, compile=False, safe_mode=not unsafe)
     problems = _problems(original)
