@@ -73,6 +73,8 @@ def dataset(described: Any) -> None:
     emit(f"{described.name}: {sizes}; samples {small if small == large else f'{small} to {large}'}")
     for target in described.targets:
         _target(target)
+    if not described.targets:
+        emit("no labels: it calibrates, and can neither train a model nor judge one")
     for note in described.notes:
         emit(f"note: {note}")
     for split, n in described.duplicates_within.items():

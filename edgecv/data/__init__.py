@@ -2,7 +2,7 @@
 
 from edgecv.data.dataset import ALL, Column, Dataset, Record, Split, Target
 from edgecv.data.describe import DatasetSummary, TargetSummary, describe
-from edgecv.data.matching import fitted, match_targets
+from edgecv.data.matching import check_labelled, fitted, match_targets
 from edgecv.data.pairs import as_pairs, as_triplets
 from edgecv.data.schemes import open_dataset, open_divided, schemes
 from edgecv.data.sheet import contact_sheet
@@ -23,6 +23,7 @@ __all__ = [
     "TargetSummary",
     "as_pairs",
     "as_triplets",
+    "check_labelled",
     "contact_sheet",
     "describe",
     "fitted",

@@ -13,7 +13,11 @@ from edgecv.data.splits import check_classes, check_range
 
 Array = np.ndarray[Any, Any]
 
-FORMS = "integers (n,) for classes, floats (n,) or (n, k) for values, 0 and 1 of shape (n, k) for several labels"
+FORMS = (
+    "integers (n,) for classes, floats (n,) or (n, k) for values, 0 and 1 of shape (n, k) for several labels, "
+    "uint8 (n, H, W) for masks"
+)
+IGNORED = 255
 
 
 def read_target(name: str, array: Array, labels: Sequence[str] | None, *, where: str) -> tuple[Target, Array]:
@@ -22,17 +26,20 @@ def read_target(name: str, array: Array, labels: Sequence[str] | None, *, where:
     Args:
         name: Of the target.
         array: Integers or bools (n,) or (n, 1): classification. Floats (n,) or (n, k): regression. Bools, or integers
-            that are 0 or 1, of shape (n, k > 1): multilabel.
+            that are 0 or 1, of shape (n, k > 1): multilabel. uint8 (n, H, W) or (n, H, W, 1): segmentation; 255 is
+            a pixel that does not count.
         labels: Names of the classes, labels or values; None numbers them.
         where: The array, for messages.
 
     Returns:
-        The target, and int64 (n,) for classes or float32 (n, k).
+        The target, and int64 (n,) for classes, float32 (n, k), or uint8 (n, H, W) for masks.
 
     Raises:
         DataError: The array has another form, or does not hold what its names promise.
     """
     array = _squeezed(array)
+    if array.dtype == np.uint8 and array.ndim == 3:
+        return _masks(name, array, labels, where)
     if np.issubdtype(array.dtype, np.floating) and array.ndim in (1, 2):
         return _regression(name, array, labels, where)
     if array.ndim == 2 and array.shape[1] > 1 and _is_whole(array):
@@ -59,6 +66,11 @@ def read_more(target: Target, array: Array, *, where: str) -> Array:
         values = array.astype(np.int64)
         check_range(values, target.labels, where=where)
         return values
+    if target.task == "segmentation":
+        if array.dtype != np.uint8 or array.ndim != 3:
+            raise DataError(f"{where} is {array.dtype} of shape {array.shape}, expected uint8 (n, H, W) as in training")
+        check_range(array[array != IGNORED], target.labels, where=where)
+        return array
     values = _columns(array)
     right = np.issubdtype(array.dtype, np.floating) if target.task == "regression" else _is_whole(array)
     if not right or values.ndim != 2 or values.shape[1] != k:
@@ -77,8 +89,22 @@ def check_finite(array: Array, where: str, *, hint: str = "remove or repair the 
         raise DataError(f"{where} holds {value} at index {at}", hint=hint)
 
 
+def _masks(name: str, array: Array, labels: Sequence[str] | None, where: str) -> tuple[Target, Array]:
+    counted = array[array != IGNORED]
+    if counted.size != array.size and not counted.any():
+        raise DataError(
+            f"{where} holds 0 and 255 alone: 255 stands for pixels that do not count, and one class is left",
+            hint="store the object as 1",
+        )
+    names = _class_names(counted, labels, where)
+    check_range(counted, names, where=where)
+    settings = {"ignore_index": IGNORED} if counted.size != array.size else {}
+    return Target(name=name, task="segmentation", labels=names, settings=settings), array
+
+
 def _squeezed(array: Array) -> Array:
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    """Return an array without a last axis of one: of a column, or of masks."""
+    return array[..., 0] if array.ndim in (2, 4) and array.shape[-1] == 1 else array
 
 
 def _columns(array: Array) -> Array:

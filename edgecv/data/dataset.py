@@ -202,7 +202,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A labelled data set.
+    """A data set; one without targets calibrates and is run through a model, and can neither train nor judge it.
 
     Attributes:
         uri: What it was opened from: "digits", "npz:PATH", "folder:PATH", …
@@ -220,8 +220,8 @@ class Dataset:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the first target."""
-        return self.targets[0].labels
+        """Labels of the first target; none of a data set without targets."""
+        return self.targets[0].labels if self.targets else ()
 
     def split(self, name: str) -> Split:
         """Return a split by name.

@@ -50,7 +50,7 @@ class DatasetSummary:
     """Sizes, balance and duplicates. What is said of training is said of the first split when none is called so.
 
     Attributes:
-        labels: Of the first target; so are `counts` and `imbalance`.
+        labels: Of the first target; so are `counts` and `imbalance`. Empty, and None, where there are no targets.
         targets: Every target.
         sizes: Split to its number of samples.
         smallest: Least height, width and channels (or length of the vectors) among `sized` training samples.
@@ -96,8 +96,8 @@ def describe(dataset: Dataset) -> DatasetSummary:
         name=dataset.name,
         uri=dataset.uri,
         labels=dataset.labels,
-        counts=targets[0].counts,
-        imbalance=targets[0].imbalance,
+        counts=targets[0].counts if targets else {},
+        imbalance=targets[0].imbalance if targets else None,
         targets=targets,
         sizes={name: len(split) for name, split in dataset.splits.items()},
         smallest=smallest,

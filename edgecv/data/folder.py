@@ -1,4 +1,7 @@
-"""Data sets as folders: a directory per class, or train/ and test/ (and validation/) with class directories each."""
+"""Data sets as folders: a directory per class, or train/ and test/ (and validation/) with class directories each.
+
+Images that no two directories tell apart are data without labels: enough to calibrate with.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +32,38 @@ def open_folder(root: Path, seed: int) -> Dataset:
     """Open a folder of class directories. Class order is the sorted order of the directory names.
 
     Images are found by suffix, at any depth below their class; other files and hidden ones are left out. Every
-    image's header is read now, its pixels when asked for.
+    image's header is read now, its pixels when asked for. Images beside each other, or in a single directory, have no
+    labels.
 
     Raises:
         ConfigError: The folder is missing.
-        DataError: No class directories, a single class, an empty class, splits that disagree, a file that is no image.
+        DataError: No images, an empty class, splits that disagree, a file that is no image.
     """
     if not root.is_dir():
         raise ConfigError(f"data set folder {root} does not exist", hint="check the path after folder:")
     children = directories(root)
     _check_parts(root, children)
+    if len(children) < 2:
+        return _unlabelled(root, tuple(children))
     if {"train", "test"} <= children.keys() <= PARTS.keys() and directories(children["train"]):
         labels, splits = _presplit(root, children, seed)
     else:
         labels, splits = _flat(root, children)
     return Dataset(name=root.resolve().name, uri=f"folder:{root}", targets=classes(labels), splits=splits)
+
+
+def _unlabelled(root: Path, names: tuple[str, ...]) -> Dataset:
+    paths = images_under(root)
+    if not paths:
+        raise DataError(
+            f"{root} holds no images", hint="make one directory per class with its images in it; or put images in it"
+        )
+    for path in paths:
+        check_header(path)
+    why = f"'{names[0]}' alone tells nothing apart" if names else "no class directories"
+    note = f"{len(paths)} images without labels: {why}"
+    splits = {ALL: Split(name=ALL, images=FileImages(tuple(paths)), targets=())}
+    return Dataset(name=root.resolve().name, uri=f"folder:{root}", targets=(), splits=splits, notes=(note,))
 
 
 def _check_parts(root: Path, children: Mapping[str, Path]) -> None:

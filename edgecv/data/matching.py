@@ -42,11 +42,21 @@ def match_targets(
             the head's.
     """
     known = reads or reads_of
+    check_labelled(targets, dataset)
     chosen = tuple(_match(head, at, len(heads), targets, dataset, known) for at, head in enumerate(heads))
     _check_apart(heads, chosen, targets, dataset)
     for head, index in zip(heads, chosen, strict=True):
         _check_labels(head, targets[index], dataset)
     return chosen
+
+
+def check_labelled(targets: Sequence[Target], dataset: str) -> None:
+    """Raise ConfigError for a data set without targets, which only calibrates."""
+    if not targets:
+        raise ConfigError(
+            f"'{dataset}' has no labels, which training and judging a model need",
+            hint="make one directory per class, or store y beside x; docs/data.md has every form",
+        )
 
 
 def reads_of(task: str) -> tuple[str, ...]:

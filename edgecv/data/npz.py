@@ -41,12 +41,16 @@ def open_npz(path: Path, seed: int) -> Dataset:
     Several targets are y_<head> (y_train_<head>, …) in the order of their names, or of `heads`. `class_names`, or
     `class_names_<head>`, name what is counted. Samples of one value of `groups` (`groups_train`, …) stay together.
 
+    An x alone, or with a y of one class, is data without labels.
+
     Raises:
         ConfigError: The file is missing.
         DataError: It is no .npz, or its arrays do not hold what is said above.
     """
     arrays = {name.replace("_validation", "_val"): array for name, array in _read(path).items()}
     whole = "x" in arrays
+    if whole and _says_nothing(arrays):
+        return _unlabelled(path, arrays)
     needed = ("",) if whole else (SUFFIXES["train"], SUFFIXES["test"])
     heads = _heads(path, arrays, needed)
     targets, parts = _parts(path, arrays, heads, needed)
@@ -54,6 +58,23 @@ def open_npz(path: Path, seed: int) -> Dataset:
     given = {name: _split(name, part) for name, part in parts.items()}
     splits = given if whole else completed(targets, given, seed=seed, where=str(path))
     return Dataset(name=path.stem, uri=f"npz:{path}", targets=targets, splits=splits)
+
+
+def _says_nothing(arrays: Mapping[str, Array]) -> bool:
+    """Say whether a file that is no presplit one has no answers, or one class without a name for all samples."""
+    answers = [name for name in arrays if name == "y" or name.startswith(("y_", "x_"))]
+    if answers != ["y"] or "class_names" in arrays:
+        return not answers
+    y = arrays["y"]
+    is_column = y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
+    return bool(is_column and y.size and y.dtype.kind in "iub" and (y == 0).all())
+
+
+def _unlabelled(path: Path, arrays: Mapping[str, Array]) -> Dataset:
+    x = _inputs(arrays["x"], f"{path}: x")
+    note = f"{len(x)} samples without labels" + (": y holds a single class" if "y" in arrays else "")
+    splits = {ALL: _split(ALL, _part(path, arrays, "", (), x))}
+    return Dataset(name=path.stem, uri=f"npz:{path}", targets=(), splits=splits, notes=(note,))
 
 
 def _split(name: str, part: _Part) -> Split:

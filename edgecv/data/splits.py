@@ -15,6 +15,7 @@ ORDER = ("train", "validation", "test")
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.15
 Indices = np.ndarray[Any, np.dtype[np.int64]]
+Array = np.ndarray[Any, Any]
 
 
 def check_classes(labels: Indices, names: Sequence[str], *, where: str) -> None:
@@ -38,7 +39,7 @@ def check_classes(labels: Indices, names: Sequence[str], *, where: str) -> None:
         )
 
 
-def check_range(labels: Indices, names: Sequence[str], *, where: str) -> None:
+def check_range(labels: Array, names: Sequence[str], *, where: str) -> None:
     """Check that every label is an index of `names`. Raises DataError for the first that is not."""
     wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
     if wrong.size:

@@ -102,6 +102,7 @@ def _untrained(
         loaded = load(Source(path=plan.source, spec=plan.spec))
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
+        data.check_labelled(dataset.targets, dataset.name)
         head = training.NewHead(task=dataset.targets[0].task, labels=dataset.labels)
         model, spec = training.with_new_head(loaded.model, parent.spec, head)
         recipe = training.adjusted(_recipe(plan, parent.spec), **changes)

@@ -73,14 +73,17 @@ def test_an_empty_class(tmp_path):
         open_divided(f"folder:{tmp_path}")
 
 
-def test_a_single_class(tmp_path):
-    fill(tmp_path / "a", 3)
-    with pytest.raises(DataError, match="single class"):
-        open_divided(f"folder:{tmp_path}")
+@pytest.mark.parametrize("where", ["a", ""])
+def test_images_that_nothing_tells_apart_have_no_labels(tmp_path, where):
+    fill(tmp_path / where, 6)
+    dataset = open_divided(f"folder:{tmp_path}")
+    assert dataset.targets == ()
+    assert sum(len(split) for split in dataset.splits.values()) == 6
+    assert ("'a' alone tells nothing apart" if where else "no class directories") in dataset.notes[0]
 
 
-def test_no_classes_and_no_folder(tmp_path):
-    with pytest.raises(DataError, match="no class directories"):
+def test_no_images_and_no_folder(tmp_path):
+    with pytest.raises(DataError, match="holds no images"):
         open_divided(f"folder:{tmp_path}")
     with pytest.raises(ConfigError, match="does not exist"):
         open_divided(f"folder:{tmp_path / 'none'}")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError, DataError
-from edgecv.data import describe, open_divided
+from edgecv.data import describe, match_targets, open_dataset, open_divided
+from edgecv.values.specs import Head
 
 
 def arrays(n=20, shape=(6, 5), classes=2):
@@ -59,7 +60,8 @@ NAN[3, 2, 1] = np.nan
     ("content", "message"),
     [
         ({"x": X, "y": Y[:-1]}, "x has 20 images and y 19 labels"),
-        ({"x": X}, "has the arrays x, expected x and y, or x_train"),
+        ({"x_train": X, "x_test": X}, "has the arrays x_test, x_train, expected x and y, or x_train"),
+        ({"x": X, "y": np.where(X > 100, 255, 0).astype(np.uint8)}, "holds 0 and 255 alone"),
         ({"x": NAN, "y": Y}, r"holds NaN at index \(3, 2, 1\)"),
         ({"x": X / 255.0, "y": Y}, "is float64, expected uint8"),
         ({"x": X.astype(int), "y": Y}, "is int64, expected uint8"),
@@ -89,7 +91,7 @@ NAN[3, 2, 1] = np.nan
             | {"groups_train": np.arange(20), "groups_test": np.arange(19, 39)},
             "group 19 is in train and in test",
         ),
-        ({"x": X, "y": Y * 0}, "single class"),
+        ({"x": X, "y": Y * 0, "class_names": ["a"]}, "single class"),
         ({"x": X, "y": Y * 2}, "class '1' has no samples"),
         ({"x": X, "y": Y * 999}, "label 999 at index 1 is out of range for 20 samples"),
         ({"x": X, "y": Y - 1}, "label -1 at index 0 is out of range"),
@@ -237,3 +239,25 @@ def test_the_hash_depends_on_values(save):
     assert first == open_divided(save(x=x, y=y)).split("train").sha256
     assert first != open_divided(save(x=x, y=y + 1)).split("train").sha256
     assert first != open_divided(save(x=x + 1, y=y)).split("train").sha256
+
+
+@pytest.mark.parametrize("content", [{"x": X}, {"x": X, "y": Y * 0}, {"x": X, "y": np.zeros((20, 1), np.uint8)}])
+def test_samples_without_answers_are_data_without_labels(save, content):
+    dataset = open_dataset(save(**content))
+    assert (dataset.targets, dataset.labels) == ((), ())
+    assert "20 samples without labels" in dataset.notes[0]
+    assert sorted(dataset.divided().splits) == ["test", "train", "validation"]
+    with pytest.raises(ConfigError, match="has no labels"):
+        match_targets([Head(name="c", task="classification", activation="logits")], dataset.targets, dataset="d")
+
+
+@pytest.mark.parametrize("shape", [X.shape, (*X.shape, 1)])
+def test_masks(save, shape):
+    masks = (X > 100).astype(np.uint8)
+    masks[0, 0, 0] = 255
+    dataset = open_dataset(save(x=X, y=masks.reshape(shape), class_names=["ground", "thing"]))
+    (target,) = dataset.targets
+    assert (target.task, target.labels, dict(target.settings)) == (
+        "segmentation", ("ground", "thing"), {"ignore_index": 255},
+    )  # fmt: skip
+    np.testing.assert_array_equal(dataset.split("all").targets[0], masks)
