@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.convert.check import samples, structure
+from edgecv.convert.check import meaning, samples, structure
 from edgecv.convert.converted import Converted
 from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.layers import layer_map
@@ -111,8 +111,12 @@ def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, structur
     chosen = samples.check_samples(job.dataset, job.spec, job.seed)
     with _running(path) as predictor:
         reference = job.preparation.reference if job.preparation else model
+        wanted = _keras_answers(reference, chosen, job.spec)
+        meaning.check(
+            wanted, job.spec, model, predictor.bound_outputs, real=job.dataset is not None, tell=job.reporter.warn
+        )
         check = structure.check_answers(
-            _keras_answers(reference, chosen, job.spec),
+            wanted,
             _file_answers(predictor, chosen, job.spec),
             names=output_names(model),
             groups=_groups(job.spec, predictor),

@@ -54,6 +54,7 @@ class MultilabelTask(BaseTask):
     metric = Metric("exact_match")
     reads = ("multilabel",)
     named: Tuple[str, str] = ("label", "labels")
+    exclusive = False
     divided_by: Division = "patterns"
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
