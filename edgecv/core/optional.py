@@ -29,6 +29,9 @@ EXTRAS: Dict[str, str] = {
     "jsonschema": "dev",
 }
 
+BUILT_FOR_NUMPY_1 = frozenset({"tflite_runtime"})
+"""Packages whose last release (2.14) came before numpy 2."""
+
 
 def available(module: str) -> bool:
     """Say whether `module` can be found, without importing it."""
@@ -50,10 +53,30 @@ def require(module: str, *, why: str = "") -> Any:
     """
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        extra = EXTRAS.get(module.split(".")[0], "toolchain")
+    # An extension module that was built for another numpy fails with SystemError or AttributeError.
+    except (ImportError, SystemError, AttributeError) as error:
+        package = module.split(".")[0]
         need = f" {why}" if why else ""
+        if available(package) and _is_of_old_numpy(package):
+            raise MissingDependencyError(
+                f"the package '{package}' is needed{need}, and does not work with numpy {_numpy_version()}: it was built "
+                "for numpy 1",
+                hint="pip install 'numpy<2'",
+            ) from error
+        if not isinstance(error, ImportError):
+            raise
         raise MissingDependencyError(
-            f"the package '{module.split('.')[0]}' is needed{need}, and cannot be imported: {error}",
-            hint=f"pip install 'edgecv[{extra}]'",
+            f"the package '{package}' is needed{need}, and cannot be imported: {error}",
+            hint=f"pip install 'edgecv[{EXTRAS.get(package, 'toolchain')}]'",
         ) from error
+
+
+def _is_of_old_numpy(package: str) -> bool:
+    """Say whether a package has compiled code for numpy 1 only, and numpy is newer."""
+    return package in BUILT_FOR_NUMPY_1 and int(_numpy_version().split(".")[0]) >= 2
+
+
+def _numpy_version() -> str:
+    import numpy
+
+    return str(numpy.__version__)

@@ -87,3 +87,16 @@ def test_a_profile_that_extends_another_takes_its_keys_table_by_table(tmp_path: 
     mine.write_text('extends = "edgetup"\ntitle = "mine"\n')
     with pytest.raises(ConfigError, match="did you mean 'edgetpu'"):
         profiles.target(str(mine))
+
+
+@pytest.mark.parametrize("error", ["SystemError('initialization raised unreported exception')", "ImportError('x')"])
+def test_a_package_for_an_older_numpy_says_which_one_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: str
+) -> None:
+    (tmp_path / "built_for_another_numpy.py").write_text(f"raise {error}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(optional, "BUILT_FOR_NUMPY_1", {"built_for_another_numpy"})
+    monkeypatch.setattr(optional, "_numpy_version", lambda: "2.1.0")
+    with pytest.raises(MissingDependencyError, match="does not work with numpy 2.1.0") as caught:
+        optional.require("built_for_another_numpy", why="to run .tflite files")
+    assert caught.value.hint == "pip install 'numpy<2'"
