@@ -59,8 +59,8 @@ def require(module: str, *, why: str = "") -> Any:
         need = f" {why}" if why else ""
         if available(package) and _is_of_old_numpy(package):
             raise MissingDependencyError(
-                f"the package '{package}' is needed{need}, and does not work with numpy {_numpy_version()}: it was built "
-                "for numpy 1",
+                f"the package '{package}' is needed{need}, and does not work with numpy {_numpy_version()}: "
+                "it was built for numpy 1",
                 hint="pip install 'numpy<2'",
             ) from error
         if not isinstance(error, ImportError):

@@ -97,6 +97,6 @@ def test_a_package_for_an_older_numpy_says_which_one_it_needs(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(optional, "BUILT_FOR_NUMPY_1", {"built_for_another_numpy"})
     monkeypatch.setattr(optional, "_numpy_version", lambda: "2.1.0")
-    with pytest.raises(MissingDependencyError, match="does not work with numpy 2.1.0") as caught:
+    with pytest.raises(MissingDependencyError, match=r"does not work with numpy 2\.1\.0") as caught:
         optional.require("built_for_another_numpy", why="to run .tflite files")
     assert caught.value.hint == "pip install 'numpy<2'"
