@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 (or newer) and make; everything else lands in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-DEMO ?= demo
+DEMO ?= demo$(if $(TASK),-$(TASK))
 BIN := $(VENV)/bin
 # A host with an NVIDIA GPU gets the CUDA build of tensorflow; every other host the CPU build at half the size.
 GPU := $(wildcard /dev/nvidiactl)
@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-slow test-matrix lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -20,11 +20,14 @@ help: ## show this list
 demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow, to demo/report.html; TASK=segmentation and others
 	$(BIN)/edgecv demo $(if $(TASK),--task $(TASK)) --out $(DEMO)
 
-test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not matrix"
+test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (about 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flow and not matrix"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow --timeout=3000
+	$(BIN)/python -m pytest -m "slow and not flow" --timeout=3000
+
+test-flows: $(VENV)/.dev ## the demo, killed and started again, and the documents' commands in order (about 6 minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m flow
 
 test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about two hours)
 	$(BIN)/python -m pytest -m matrix
@@ -66,7 +69,7 @@ arm: qemu $(VENV)/.toolchain ## emulated 64-bit and 32-bit Arm devices: the real
 	$(BIN)/edgecv device setup armv7
 
 clean: ## remove the demo's output and caches, not the environment
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf demo demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer" >&2; exit 2; }

@@ -59,4 +59,9 @@ def _parts(layer: Any) -> Iterator[Any]:
 
 
 def _depends_on_training(layer: Any) -> bool:
-    return "training" in inspect.signature(layer.call).parameters and getattr(layer, "rate", 1) != 0
+    """Say whether a layer does something else in training; where that is its default, nobody has asked for it.
+
+    Such are the layers that augment images: they do nothing in inference all the same.
+    """
+    training = inspect.signature(layer.call).parameters.get("training")
+    return training is not None and training.default is not True and getattr(layer, "rate", 1) != 0

@@ -147,9 +147,10 @@ def test_a_folder_data_set_with_a_corrupt_image(work: Path) -> None:
     check_refused("train", "lenet5", "--data", f"folder:{work / 'data'}", "--out", work / "m.keras", says="3.png")
 
 
-def test_a_folder_data_set_with_a_single_class(work: Path) -> None:
+def test_a_folder_data_set_with_a_single_class(made: Made, work: Path) -> None:
     images(work / "data", {"a": 8})
-    check_refused("data", "show", f"folder:{work / 'data'}", says="class")
+    check_refused("evaluate", made.int8, "--data", f"folder:{work / 'data'}", says="has no labels")
+    check_refused("train", "lenet5", "--data", f"folder:{work / 'data'}", "--out", work / "m.keras", says="no labels")
 
 
 def test_labels_out_of_range(work: Path) -> None:

@@ -53,7 +53,7 @@ def size(folder):
     return f"{(folder / 'm.tflite').stat().st_size} bytes"
 
 
-@pytest.mark.parametrize("given", [(), ("--spec", "spec.toml")])
+@pytest.mark.parametrize("given", [(), pytest.param(("--spec", "spec.toml"), marks=pytest.mark.slow)])
 def test_a_baseline_takes_the_contract_of_its_files(foreign, given):
     file, model = foreign / "f.tflite", foreign / "m.keras"
     assert edgecv("convert", model, "--spec", foreign / "spec.toml", "--out", file, "--force").code == 0

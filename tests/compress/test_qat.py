@@ -58,7 +58,7 @@ def test_a_small_net_becomes_a_fully_integer_file_that_agrees(digits: Dataset, t
     assert agreement(out, done.model, SPEC, digits) >= 0.97
 
 
-@pytest.mark.parametrize("name", ["lenet5", "cnn_fashion"])
+@pytest.mark.parametrize("name", ["lenet5", pytest.param("cnn_fashion", marks=pytest.mark.slow)])
 def test_the_zoo_converts_to_integers_after_qat(name: str, tmp_path: Path) -> None:
     data = open_dataset("digits")
     net, spec = zoo.build(name, labels=data.labels, seed=0)

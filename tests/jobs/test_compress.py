@@ -121,6 +121,7 @@ def test_step_by_step(dense: models.Source, recipe: Path, tmp_path: Path) -> Non
     json.dumps(codec.encode(done))
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_keeps_its_finished_steps(
     dense: models.Source, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from edgecv.report import read, report_schema
 from edgecv.runtime.container import read_manifest
 
 COMMAND = [sys.executable, "-m", "edgecv.cli.main", "demo", "--out"]
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 MODELS = {".keras", ".tflite", ".onnx"}

@@ -109,6 +109,7 @@ def test_a_run_under_sigkill_ends_with_the_same_bytes(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_latency_budget_outlives_a_killed_converter(
     dense: models.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def network(filters: int) -> Any:
     return keras.Model(image, keras.layers.Dense(4, name="out")(keras.layers.GlobalAveragePooling2D()(x)))
 
 
+@pytest.mark.slow
 def test_a_candidate_is_compared_with_its_parent() -> None:
     with stopwatch.stopwatch(network(64), SPEC, wanted=True, seed=0) as measure:
         assert measure is not None

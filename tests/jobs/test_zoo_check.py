@@ -7,8 +7,8 @@ from edgecv.jobs import zoo_check as matrix
 
 # Depthwise layers, gates and residuals, wide dense layers, several heads on feature vectors.
 SUBSET = [
-    ("mobilenet_v2_small", "canonical"),
-    ("se_resnet20", "canonical"),
+    pytest.param("mobilenet_v2_small", "canonical", marks=pytest.mark.slow),
+    pytest.param("se_resnet20", "canonical", marks=pytest.mark.slow),
     ("mlp_multitask", "canonical"),
     ("cnn_mnist_b4", "canonical"),
 ]

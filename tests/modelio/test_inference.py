@@ -56,3 +56,11 @@ def test_a_dropout_of_nothing_is_no_matter(tmp_path):
 def test_a_model_in_memory_is_refused_too(reader):
     with pytest.raises(UnsupportedModelError, match="layer 'mc' is called with training=True"):
         reader(built(tf_keras, KINDS["normalisation"](tf_keras), True))
+
+
+@pytest.mark.parametrize("keras", [tf_keras, keras3], ids=["tf_keras", "keras3"])
+def test_augmentation_has_that_as_its_default(keras, tmp_path):
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(4, 3)(keras.layers.RandomRotation(0.1)(keras.layers.RandomFlip()(image)))
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(x)).save(tmp_path / "m.keras")
+    assert load_keras(tmp_path / "m.keras").model.name

@@ -135,6 +135,7 @@ def test_without_a_recipe_of_the_users_own_ranges_are_searched(files, tmp_path, 
     assert estimators[0] == estimators[1]
 
 
+@pytest.mark.slow
 def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
     out, source = tmp_path / "out.tflite", models.Source(path=files["uneven"])
     real, made = steps.Steps._artifact, []
