@@ -34,7 +34,10 @@ from edgecv.modelio.keras_files import check_heads
 from edgecv.values import profiles
 from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.profiles import CalibrationRecipe
-from edgecv.values.specs import ModelSpec
+from edgecv.values.specs import InputSpec, ModelSpec
+
+NARROW_SHARE = 0.25
+"""Of an input's range: calibration samples that use less of it than this are not what a model will see."""
 
 
 def convert(
@@ -226,6 +229,19 @@ def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
     return quantize_mixed(data, found, how, kept=kept, wide=wide_ops(graph, request.int16, model))
 
 
+def _warn_narrow(seen: ranges.Range, only: InputSpec, job: Job) -> None:
+    """Warn of calibration images that hardly use the range of their input: the ranges found with them are too small."""
+    if only.range is None:
+        return
+    share = (seen[1] - seen[0]) / (only.range[1] - only.range[0])
+    if share < NARROW_SHARE:
+        job.reporter.warn(
+            f"the calibration samples use {100 * share:.0f} % of the range of input '{only.name}' "
+            f"({seen[0]:.3g} to {seen[1]:.3g} of {only.range[0]:.3g} to {only.range[1]:.3g}): with others the file may "
+            "answer anything; calibrate with pictures like those it will see"
+        )
+
+
 def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     if job.recipe is None or job.dataset is None:
         raise ConfigError("calibration needs a recipe and a data set")
@@ -236,4 +252,7 @@ def _ranges(data: bytes, job: Job) -> dict[int, ranges.Range]:
     layers = ranges.tensor_layers(data, job.source.model)
     found = ranges.observe(data, ordered, job.recipe, reporter=job.reporter, total=total, layers=layers)
     known = dict(zip(ranges.input_indices(data), in_order([only.range for only in spec.inputs], places), strict=True))
+    for index, only in zip(ranges.input_indices(data), in_order(spec.inputs, places), strict=True):
+        if index in found:
+            _warn_narrow(found[index], only, job)
     return {index: known.get(index) or one for index, one in found.items()}

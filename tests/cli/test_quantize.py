@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from edgecv.runtime.container import read_manifest
 
 from .conftest import Made, edgecv
@@ -37,6 +39,7 @@ def test_layers_with_int16_say_what_computes_them(made: Made, tmp_path: Path) ->
     assert edgecv("verify", out).code == 0
 
 
+@pytest.mark.slow
 def test_int4_says_what_computes_it(made: Made, tmp_path: Path) -> None:
     done = edgecv("quantize", made.keras, "--scheme", "int4", "-o", tmp_path / "int4.tflite", "--json")
     assert done.code == 0, done.err

@@ -152,6 +152,7 @@ def test_a_run_that_broke_off_keeps_its_finished_steps(
     assert sha256(out) == sha256(whole)
 
 
+@pytest.mark.slow
 def test_a_step_with_other_options_is_taken_again(dense: models.Source, tmp_path: Path) -> None:
     out = tmp_path / "small.keras"
     text = STEPS[: STEPS.rindex("[[step]]")].replace("sparsity = 0.5", "sparsity = {}")

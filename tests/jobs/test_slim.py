@@ -91,6 +91,7 @@ def test_what_a_killed_run_left_is_not_in_its_way(dense: models.Source) -> None:
     assert not list(out.parent.glob(".killed*"))
 
 
+@pytest.mark.slow
 def test_a_run_under_sigkill_ends_with_the_same_bytes(
     dense: models.Source, narrow: tuple[Path, slimming.SlimResult], tmp_path: Path
 ) -> None:

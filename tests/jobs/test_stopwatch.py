@@ -47,6 +47,7 @@ def test_no_stopwatch_without_need() -> None:
         assert measure is None
 
 
+@pytest.mark.slow
 def test_a_killed_converter_is_started_again(tmp_path: Path) -> None:
     model = network(4)
     with candidates.Converter(tmp_path, SPEC) as converter:

@@ -9,7 +9,7 @@ from edgecv.jobs import zoo_check as matrix
 SUBSET = [
     pytest.param("mobilenet_v2_small", "canonical", marks=pytest.mark.slow),
     pytest.param("se_resnet20", "canonical", marks=pytest.mark.slow),
-    ("mlp_multitask", "canonical"),
+    pytest.param("mlp_multitask", "canonical", marks=pytest.mark.slow),
     ("cnn_mnist_b4", "canonical"),
 ]
 WHOLE = [(entry.name, variant) for entry in zoo.entries() for variant in entry.variants]

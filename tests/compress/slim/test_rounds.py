@@ -65,6 +65,7 @@ def test_half_the_macs_keep_the_accuracy_and_the_parent_is_untouched(parent: Any
     assert len(done.plan.layers["c1"].kept) < 8
 
 
+@pytest.mark.slow
 def test_a_second_run_resumes_and_gives_the_same_weights(parent: Any, digits: Dataset, tmp_path: Path) -> None:
     listener = Listener()
     measured: list[int] = []

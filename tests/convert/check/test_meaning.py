@@ -11,8 +11,9 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.progress import Reporter
 from edgecv.modelio import env, manifest_for
 from edgecv.tasks.registry import task_of
+from edgecv.values import profiles
 from edgecv.values.specs import Head, Preprocessing, one_input
-from tests.convert.conftest import LABELS, loaded
+from tests.convert.conftest import LABELS, Stored, loaded
 
 keras = env.keras()
 
@@ -76,6 +77,19 @@ def test_answers_that_never_change(dataset, tmp_path):
     net.get_layer("side").kernel.assign(np.zeros((144, 3), np.float32))
     (text,) = converted(net, spec(), dataset, tmp_path)
     assert "the same answer to all 16 check images" in text
+
+
+def test_calibration_images_that_hardly_use_the_range(dataset, tmp_path):
+    images = [image // 16 for image in dataset.split("train").images]
+    dark = replace(dataset.split("train"), images=Stored(images))
+    narrow, told = replace(dataset, splits={**dataset.splits, "train": dark}), Told()
+    source = loaded(model(), manifest_for(spec(), recipe={"step": "test"}))
+    convert(
+        source, format="tflite", scheme="int8", method="ptq", calibration=profiles.calibration("minmax"),
+        dataset=narrow, out=tmp_path / "m.tflite", reporter=told,
+    )  # fmt: skip
+    (text,) = told.warnings
+    assert "use 5 % of the range of input 'image'" in text
 
 
 def test_noise_says_nothing_of_answers(tmp_path):
