@@ -8,7 +8,7 @@ import pytest
 from edgecv.convert import convert
 from edgecv.convert.check import meaning
 from edgecv.core.errors import ConfigError
-from edgecv.core.progress import Reporter
+from edgecv.core.progress import Quiet
 from edgecv.modelio import env, manifest_for
 from edgecv.tasks.registry import task_of
 from edgecv.values import profiles
@@ -18,7 +18,7 @@ from tests.convert.conftest import LABELS, Stored, loaded
 keras = env.keras()
 
 
-class Told(Reporter):
+class Told(Quiet):
     def __init__(self):
         self.warnings = []
 
@@ -80,9 +80,11 @@ def test_answers_that_never_change(dataset, tmp_path):
 
 
 def test_calibration_images_that_hardly_use_the_range(dataset, tmp_path):
-    images = [image // 16 for image in dataset.split("train").images]
-    dark = replace(dataset.split("train"), images=Stored(images))
-    narrow, told = replace(dataset, splits={**dataset.splits, "train": dark}), Told()
+    dark = {
+        name: replace(split, images=Stored([image // 16 for image in split.images]))
+        for name, split in dataset.splits.items()
+    }
+    narrow, told = replace(dataset, splits=dark), Told()
     source = loaded(model(), manifest_for(spec(), recipe={"step": "test"}))
     convert(
         source, format="tflite", scheme="int8", method="ptq", calibration=profiles.calibration("minmax"),
