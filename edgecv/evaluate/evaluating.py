@@ -179,8 +179,8 @@ def _columns(
 ) -> tuple[Sequence[Any], ...]:
     """Return the truths of each head, by name or place."""
     heads, where = spec.heads, _where(split, dataset_name)
-    own = targets is not None
-    chosen = match_targets(heads, targets or (), dataset=dataset_name) if own else tuple(range(len(heads)))
+    by_place = tuple(range(len(heads)))
+    chosen = by_place if targets is None else match_targets(heads, targets, dataset=dataset_name)
     if len(split) == 0:
         raise DataError(f"{where} is empty")
     for head, index in zip(heads, chosen, strict=True):

@@ -228,12 +228,11 @@ class Session:
         began = time.monotonic()
         result = METHODS[method].run(before, request, out, self._reporter)
         found = self._evaluated(out, None)
-        drop = drop_between(self._before, found)
-        unit = 100.0 if self._before.metric.is_share else 1.0
+        drop = self._before.metric.told(drop_between(self._before, found))
         report = StepReport(
             method=method, settings=plain(request), path=str(out), sha256=sha256(out),
-            size_bytes=out.stat().st_size, value=found.value, drop=unit * drop.value,
-            drop_ci95=(unit * drop.ci95[0], unit * drop.ci95[1]),
+            size_bytes=out.stat().st_size, value=found.value, drop=drop.value,
+            drop_ci95=drop.ci95,
             gained_bytes=sum(path.stat().st_size for path in _contents(before.path)) - out.stat().st_size,
             seconds=time.monotonic() - began, result=plain(result),
         )  # fmt: skip

@@ -30,8 +30,7 @@ class HeadLoss:
 
     Attributes:
         before: The metric of the float model; `after` of the file.
-        drop: How much worse the file is, above 0, with a paired 95 % interval: percentage points where `unit` says
-            so, else in the metric's unit.
+        drop: How much worse the file is, above 0, in `unit`, with a paired 95 % interval.
         allowed: The largest drop that passes.
     """
 
@@ -109,16 +108,16 @@ def _heads(before: Evaluation, after: Evaluation, max_drop: float | None) -> tup
 
 
 def _head(before: HeadEvaluation, after: HeadEvaluation, max_drop: float | None) -> HeadLoss:
-    found, metric = drop_between(before, after), before.metric
-    factor = 100.0 if metric.is_share else 1.0
+    metric = before.metric
+    found = metric.told(drop_between(before, after))
     generous = GENEROUS_POINTS if metric.is_share else GENEROUS_SHARE * abs(before.value)
     return HeadLoss(
         head=before.head.name,
         metric=metric.name,
-        unit="points" if metric.is_share else metric.unit,
+        unit=metric.drop_unit,
         before=before.value,
         after=after.value,
-        drop=factor * found.value,
-        drop_ci95=(factor * found.ci95[0], factor * found.ci95[1]),
+        drop=found.value,
+        drop_ci95=found.ci95,
         allowed=generous if max_drop is None else max_drop,
     )

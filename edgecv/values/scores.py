@@ -27,6 +27,16 @@ class Metric:
         """Whether values lie in 0..1."""
         return self.unit == SHARE
 
+    @property
+    def drop_unit(self) -> str:
+        """What drops are told in: "points", percentage points, of a share; else the metric's name."""
+        return "points" if self.is_share else self.name
+
+    def told(self, drop: Drop) -> Drop:
+        """Return a drop in `drop_unit`."""
+        factor = 100.0 if self.is_share else 1.0
+        return Drop(value=factor * drop.value, ci95=(factor * drop.ci95[0], factor * drop.ci95[1]))
+
     def loss(self, base: float, candidate: float) -> float:
         """Return how much worse `candidate` is than `base`; negative when it is better."""
         return base - candidate if self.better == "higher" else candidate - base

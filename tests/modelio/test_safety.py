@@ -33,10 +33,18 @@ def test_what_can_run_code_is_found_at_any_depth(node, message):
 
 
 def test_standard_configs_pass():
+    """Each of them, and not since nothing is looked at: one name in the same place is refused."""
     relu = {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"}
     own = layer("SparseConv2D", module="edgecv.modelio.layers")
-    refuse_code(layer("Sequential", layers=[layer("Dense", activation=relu), own]), where="m.keras")
-    refuse_code(layer("TFOpLambda", function="math.add"), where="m.keras")
+    sums = layer("TFOpLambda", function="math.add")
+
+    def passes(*layers):
+        return refuse_code(layer("Sequential", layers=list(layers)), where="m.keras") is None
+
+    assert passes(layer("Dense", activation=relu), own, sums)
+    for evil in ({**relu, "module": "os"}, {**own, "module": "edgecv.modelio.env"}):
+        with pytest.raises(UnsupportedModelError, match="outside keras"):
+            passes(layer("Dense", activation=evil), sums)
 
 
 ARITHMETIC = (

@@ -63,7 +63,7 @@ class Steps:
     @property
     def unit(self) -> str:
         """Of drops."""
-        return "points" if self.baseline.metric.is_share else self.baseline.metric.name
+        return self.baseline.metric.drop_unit
 
     def file(self, step: str) -> Path:
         """Return where a step's file is."""
@@ -172,9 +172,7 @@ class Steps:
         return assess(predictor, self._dataset, SPLIT, name=name, reporter=self._reporter)
 
     def _drop(self, evaluation: Evaluation) -> Drop:
-        found = drop_between(self.baseline, evaluation)
-        factor = 100.0 if self.unit == "points" else 1.0
-        return Drop(value=factor * found.value, ci95=(factor * found.ci95[0], factor * found.ci95[1]))
+        return self.baseline.metric.told(drop_between(self.baseline, evaluation))
 
     def _baseline(self) -> Evaluation:
         # Measured anew by a climb that goes on: what paired statistics need of a sample is the task's own.
