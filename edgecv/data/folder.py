@@ -37,7 +37,8 @@ def open_folder(root: Path, seed: int) -> Dataset:
 
     Raises:
         ConfigError: The folder is missing.
-        DataError: No images, an empty class, splits that disagree, a file that is no image.
+        DataError: No images, classes a level further down, an empty class, splits that disagree, a file that is no
+            image.
     """
     if not root.is_dir():
         raise ConfigError(f"data set folder {root} does not exist", hint="check the path after folder:")
@@ -53,6 +54,11 @@ def open_folder(root: Path, seed: int) -> Dataset:
 
 
 def _unlabelled(root: Path, names: tuple[str, ...]) -> Dataset:
+    if names and len(directories(root / names[0])) > 1:
+        raise DataError(
+            f"{root} holds '{names[0]}' alone, which has directories of its own: are they the classes?",
+            hint=f"use folder:{root / names[0]}",
+        )
     paths = images_under(root)
     if not paths:
         raise DataError(

@@ -82,6 +82,14 @@ def test_images_that_nothing_tells_apart_have_no_labels(tmp_path, where):
     assert ("'a' alone tells nothing apart" if where else "no class directories") in dataset.notes[0]
 
 
+def test_classes_a_level_further_down_are_not_taken_for_unlabelled_images(tmp_path):
+    fill(tmp_path / "photos" / "cat", 3)
+    fill(tmp_path / "photos" / "dog", 3)
+    with pytest.raises(DataError, match="are they the classes") as caught:
+        open_divided(f"folder:{tmp_path}")
+    assert caught.value.hint == f"use folder:{tmp_path / 'photos'}"
+
+
 def test_no_images_and_no_folder(tmp_path):
     with pytest.raises(DataError, match="holds no images"):
         open_divided(f"folder:{tmp_path}")
