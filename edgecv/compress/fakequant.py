@@ -15,6 +15,7 @@ import numpy as np
 from edgecv.compress.canonical import KERNEL_KINDS
 from edgecv.compress.layer_graph import Call, LayerGraph, build, read
 from edgecv.modelio.env import keras
+from edgecv.modelio.functions import Role
 from edgecv.modelio.layer_names import CALL_QUANTIZER, INPUT_QUANTIZER, QUANT_PREFIX
 from edgecv.modelio.wrapped import scopes
 
@@ -129,7 +130,16 @@ def _short(weight: Any) -> str:
 def _known(call: Call) -> bool:
     if call.kind == "Activation":
         return _activation(call) in ACTIVATIONS
+    if call.kind == "TensorFunction":
+        return bool(call.layer.role is not Role.DECISION)
     return call.kind in KERNEL_KINDS or call.kind in OWN_SCALE or call.kind in SAME_SCALE
+
+
+def _has_same_scale(call: Call) -> bool:
+    """Say whether what a layer gives has the scale of what it takes: it only moves values of one tensor."""
+    if call.kind == "TensorFunction":
+        return bool(call.layer.role is Role.MOVE and len(call.inputs) == 1)
+    return call.kind in SAME_SCALE
 
 
 def _is_identity(call: Call) -> bool:
@@ -173,7 +183,7 @@ def _configs(graph: LayerGraph, uses: _Uses) -> dict[str, Any]:
 
 def _output(call: Call, uses: _Uses) -> str:
     """Return how the output of a call is rounded: "fixed", "moving" or "none"."""
-    if not _known(call) or call.kind in SAME_SCALE or _is_identity(call):
+    if not _known(call) or _has_same_scale(call) or _is_identity(call):
         return "none"
     if _fixed(call):
         return "fixed"

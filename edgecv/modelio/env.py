@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.core.errors import ConfigError
 from edgecv.core.optional import require
 from edgecv.runtime.engines.native_log import captured
 
@@ -46,6 +47,25 @@ def keras() -> Any:
     """Return the tf_keras module. Raises MissingDependencyError when it is not installed."""
     tensorflow()
     return require("tf_keras", why="to train, compress and convert models")
+
+
+def keras3() -> Any:
+    """Return the keras module, of version 3, which computes with tensorflow here.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+        ConfigError: It was imported to compute with another library.
+    """
+    tensorflow()  # which keras would import itself, with all that it says while that happens
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    found = require("keras", why="to read models written by Keras 3")
+    if found.backend.backend() != "tensorflow":
+        raise ConfigError(
+            f"keras computes with {found.backend.backend()} in this process, and edgecv with tensorflow",
+            hint="set KERAS_BACKEND=tensorflow, or import edgecv before keras",
+        )
+    return found
 
 
 def tfmot() -> Any:

@@ -1,49 +1,26 @@
-"""Keras 3 models, rebuilt layer by layer in tf_keras and checked against Keras 3 on random inputs.
+"""Keras 3 models, rebuilt in tf_keras and checked against Keras 3 on random inputs.
 
-Models inside models are opened: the result is one flat graph, which is what pruning and quantisation need. Layers and
-models that are called several times stay shared. Only layers whose meaning is the same in both are taken, with every
-setting accounted for: one that tf_keras does not know, and that is neither off nor at Keras 3's default, is a refusal.
-What cannot be taken is listed by layer and class.
+Models inside models are opened: the result is one flat graph, which is what pruning and quantisation need. A layer of
+the same meaning stands for a layer, and layers and models that are called several times stay shared. Any other layer
+is traced: its `call` is read as the functions of `keras.ops` that it is made of. What cannot be taken is listed by layer
+and class.
 """
 
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
-from edgecv.core.optional import require
 from edgecv.modelio import env
 from edgecv.modelio.boundary import renamed_outputs, scope_name
 from edgecv.modelio.inference import check_inference
-from edgecv.modelio.keras3_ops import is_operation, layer_of
+from edgecv.modelio.keras3_plan import Plan, Planner, Traced, nodes_of, repair
 
 TOLERANCE = 1e-4
-# Layers with the same meaning in Keras 2 and 3.
-LAYERS = frozenset({
-    "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Concatenate",
-    "Conv1D", "Conv2D", "Conv2DTranspose", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv2D", "Dropout",
-    "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GroupNormalization", "LayerNormalization", "LeakyReLU",
-    "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "PReLU", "Permute", "ReLU", "Rescaling",
-    "Reshape", "SeparableConv2D", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "Subtract",
-    "UnitNormalization", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
-})  # fmt: skip
-RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}
-# They move images while training and do nothing in inference; training augments by its recipe.
-AUGMENTING = ("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
-# Keras 2's hard_sigmoid has another slope, 0.2 for 1/6, so these become layers of ours.
-OURS = {"hard_sigmoid": "HardSigmoid", "hard_silu": "HardSwish", "hard_swish": "HardSwish"}
-ACTIVATIONS = frozenset({"elu", "exponential", "gelu", "linear", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
-                         "softplus", "softsign", "swish", "tanh"})  # fmt: skip
-# They matter to training from scratch only; the trained weights are copied.
-TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
-GRAPHS = frozenset({"Functional", "Sequential"})
 
 
 def import_keras3(source: Path, *, unsafe: bool) -> Any:
@@ -57,17 +34,18 @@ def import_keras3(source: Path, *, unsafe: bool) -> Any:
         UnsupportedModelError: It holds something that tf_keras lacks (each layer and class is listed), or the
             rebuilt model does not compute the same.
     """
-    env.tensorflow()  # which keras would import itself, with all that it says while that happens
-    keras3 = require("keras", why="to read models written by Keras 3")
+    keras3 = env.keras3()
     original = keras3.models.load_model(source, compile=False, safe_mode=not unsafe)
-    problems = _problems(original)
-    if problems:
+    repair(original)
+    planner = Planner()
+    planner.add(original)
+    if planner.problems:
         raise UnsupportedModelError(
-            f"{source} was written by Keras 3 and cannot be imported: {'; '.join(problems)}",
+            f"{source} was written by Keras 3 and cannot be imported: {'; '.join(dict.fromkeys(planner.problems))}",
             hint="replace these layers by standard ones, or train the model with tf_keras",
         )
     check_inference(original, where=str(source))
-    model = _rebuild(original)
+    model = _rebuild(original, planner)
     _check_same(original, model, source)
     keys = _output_keys(original, keras3.tree)
     return renamed_outputs(model, keys) if keys else model
@@ -81,91 +59,9 @@ def _output_keys(model: Any, tree: Any) -> list[str]:
     return list(tree.flatten({key: str(key) for key in outputs}))
 
 
-def _problems(model: Any) -> list[str]:
-    """Return what stands in the way, one text per layer."""
-    if type(model).__name__ == "Sequential" and not model.built:
-        return [f"'{model.name}' has no input shape: add Input((height, width, channels)) as its first layer"]
-    if type(model).__name__ not in GRAPHS:
-        return [f"'{model.name}' is a {type(model).__name__}, expected a functional or Sequential model"]
-    found = []
-    for layer in model.layers:
-        kind = type(layer).__name__
-        if kind in GRAPHS:
-            found += _problems(layer)
-        elif kind != "InputLayer" and not is_operation(layer):
-            found += [f"layer '{layer.name}' ({kind}) {reason}" for reason in _layer_problems(layer, kind)]
-    found += [text for node in _nodes(model) if is_operation(node.operation) for text in _operation_problems(node)]
-    return list(dict.fromkeys(found))
-
-
-def _operation_problems(node: Any) -> list[str]:
-    try:
-        layer_of(node)
-    except UnsupportedModelError as error:
-        return [f"operation '{node.operation.name}' ({type(node.operation).__name__}) {error.message}"]
-    return []
-
-
-def _layer_problems(layer: Any, kind: str) -> list[str]:
-    if kind not in LAYERS and kind not in _OTHERS:
-        return ["has no counterpart here"]
-    try:
-        _OTHERS[kind](layer) if kind in _OTHERS else _settings(layer)
-    except UnsupportedModelError as error:
-        return [error.message]
-    return []
-
-
-def _settings(layer: Any) -> dict[str, Any]:
-    """Return the keyword arguments of the tf_keras layer. Raises UnsupportedModelError for one that has none."""
-    kind = type(layer).__name__
-    known, renamed = _parameters(getattr(env.keras().layers, kind)), RENAMED.get(kind, {})
-    defaults = _parameters(type(layer))
-    settings: dict[str, Any] = {}
-    for original_key, value in layer.get_config().items():
-        key = renamed.get(original_key, original_key)
-        if key == "dtype":
-            _expect(_dtype(value) == "float32", f"computes in {_dtype(value)}, expected float32")
-        elif key in known and not key.endswith(TRAINING_ONLY):
-            settings[key] = value
-        elif not key.endswith(TRAINING_ONLY):
-            at_rest = value is None or value is False or value == defaults.get(key)
-            _expect(at_rest, f"has the setting {key}={value!r}, which tf_keras lacks")
-    activation = settings.get("activation", "linear")
-    known_activation = isinstance(activation, str) and (activation in ACTIVATIONS or activation in OURS)
-    _expect(known_activation, f"has the activation {activation!r}")
-    _expect(settings.get("data_format") in (None, "channels_last"), "has channels first")
-    return settings
-
-
-def _parameters(cls: type) -> dict[str, Any]:
-    """Return the constructor parameters of a class and its bases, with their defaults."""
-    found: dict[str, Any] = {}
-    for base in cls.__mro__:
-        own = inspect.signature(base.__init__).parameters  # type: ignore[misc]
-        found = {name: parameter.default for name, parameter in own.items()} | found
-    return found
-
-
-def _dtype(policy: Any) -> str:
-    return str(policy["config"]["name"]) if isinstance(policy, Mapping) else str(policy)
-
-
-def _expect(condition: bool, reason: str) -> None:
-    if not condition:
-        raise UnsupportedModelError(reason)
-
-
-def _nodes(model: Any) -> list[Any]:
-    """Return the calls of a Keras 3 model in an order in which they can be computed, inputs left out."""
-    graph = model._functional if type(model).__name__ == "Sequential" else model
-    levels = sorted(graph._nodes_by_depth.items(), reverse=True)
-    return [node for _, nodes in levels for node in nodes if not node.is_input]
-
-
-def _rebuild(original: Any) -> Any:
+def _rebuild(original: Any, planner: Planner) -> Any:
     keras = env.keras()
-    rebuilding = _Rebuilding()
+    rebuilding = _Rebuilding(planner)
     inputs, tensors = [], {}
     for tensor in original.inputs:
         name = tensor._keras_history.operation.name
@@ -178,8 +74,9 @@ def _rebuild(original: Any) -> Any:
 class _Rebuilding:
     """The layers made so far, by the Keras 3 layer that they stand for."""
 
-    def __init__(self) -> None:
-        self._layers: dict[int, list[Any]] = {}
+    def __init__(self, planner: Planner) -> None:
+        self._plans = planner.plans
+        self._called: dict[int, str] = {}
         self._names: set[str] = set()
 
     def unique(self, name: str, where: str) -> str:
@@ -194,103 +91,77 @@ class _Rebuilding:
         self._names.add(free)
         return free
 
-    def run(self, model: Any, tensors: dict[int, Any], *, where: str) -> list[Any]:
-        """Return the outputs of one call of a model.
+    def run(self, graph: Any, tensors: dict[int, Any], *, where: str) -> list[Any]:
+        """Return the outputs of one call of a model, or of a traced layer.
 
         Args:
-            model: Of Keras 3.
+            graph: Of Keras 3.
             tensors: Its inputs' ids to tf_keras tensors; filled with what is between.
             where: Names of the models around it.
         """
-        for node in _nodes(model):
+        for node in nodes_of(graph):
             operation = node.operation
             taken = [tensors[id(tensor)] for tensor in node.input_tensors]
             if hasattr(operation, "layers"):
                 inner = {id(tensor): value for tensor, value in zip(operation.inputs, taken, strict=True)}
-                path = f"{where}.{operation.name}" if where else operation.name
-                results = self.run(operation, inner, where=path)
+                results = self.run(operation, inner, where=_inside(where, operation.name))
             else:
-                results = self._call(node, taken, where)
+                results = self._call(self._plans[id(node)], node, taken, where)
             tensors.update(zip((id(tensor) for tensor in node.outputs), results, strict=True))
-        return [tensors[id(tensor)] for tensor in model.outputs]
+        return [tensors[id(tensor)] for tensor in graph.outputs]
 
-    def _call(self, node: Any, taken: list[Any], where: str) -> list[Any]:
-        operation = node.operation
-        result = taken if len(taken) > 1 else taken[0]
-        if id(operation) in self._layers:
-            for layer in self._layers[id(operation)]:
-                result = layer(result)
-            return [result]
-        chain = [layer_of(node)] if is_operation(operation) else _chain(operation)
-        names = [operation.name] if len(chain) == 1 else [operation.name, f"{operation.name}_activation"]
-        for layer, name in zip(chain, names, strict=True):
-            layer._name = self.unique(name, where)
-            result = layer(result)
-        if not is_operation(operation) and chain[0].weights:
-            chain[0].set_weights(operation.get_weights())
-        self._layers[id(operation)] = chain
-        return [result]
+    def _call(self, plan: Plan, node: Any, taken: list[Any], where: str) -> list[Any]:
+        """Return the outputs of one call of an operation or layer."""
+        name = node.operation.name
+        if isinstance(plan, Traced):
+            return self._traced(plan, taken, name, where)
+        results = []
+        for output in plan:
+            result: Any = taken if len(taken) > 1 else taken[0]
+            for place, part in enumerate(output):
+                part_name = name if place == 0 else f"{name}_activation"
+                if isinstance(part, Traced):
+                    (result,) = self._traced(part, [result], part_name, where)
+                else:
+                    result = self._layer(part, result, part_name, where)
+            results.append(result)
+        return results
 
+    def _traced(self, plan: Traced, taken: list[Any], name: str, where: str) -> list[Any]:
+        """Return the outputs of a traced layer; the last operation of its only output has the layer's name."""
+        inner = {id(tensor): value for tensor, value in zip(plan.graph.inputs, taken, strict=True)}
+        results = self.run(plan.graph, inner, where=_inside(where, name))
+        if len(results) > 1:
+            return results
+        identity = env.keras().layers.Activation("linear", name=self.unique(name, where))
+        return [identity(results[0])]
 
-def _chain(operation: Any) -> list[Any]:
-    """Return the layers that stand for one: itself, and an activation of ours where Keras 2 has another one."""
-    kind = type(operation).__name__
-    if kind in _OTHERS:
-        return [_OTHERS[kind](operation)]
-    settings = _settings(operation)
-    activation = settings.get("activation")
-    if activation not in OURS:
-        return [getattr(env.keras().layers, kind)(**settings)]
-    from edgecv.modelio import layers
-
-    ours = getattr(layers, OURS[activation])()
-    if kind == "Activation":
-        return [ours]
-    return [getattr(env.keras().layers, kind)(**{**settings, "activation": "linear"}), ours]
-
-
-def _layer_scale(operation: Any) -> Any:
-    from edgecv.modelio import layers
-
-    return layers.ChannelScale()
-
-
-def _stochastic_depth(operation: Any) -> Any:
-    """Drop whole samples of a branch while training, as the original does; nothing in inference."""
-    rank = len(operation.input.shape)
-    return env.keras().layers.Dropout(operation.drop_path_rate, noise_shape=(None, *[1] * (rank - 1)))
+    def _layer(self, step: Any, taken: Any, name: str, where: str) -> Any:
+        layer = step.layer
+        first = id(layer) not in self._called
+        if first:
+            layer._name = self._called[id(layer)] = self.unique(name, where)
+        try:
+            result = layer(taken)
+        except Exception as error:
+            cause = str(error).strip().splitlines()
+            raise UnsupportedModelError(
+                f"layer '{name}' ({type(layer).__name__}) cannot be built: {' '.join(cause[-1:])[:200]}"
+            ) from error
+        if first and layer.weights:
+            layer.set_weights(step.weights)
+        return result
 
 
-def _normalization(operation: Any) -> Any:
-    """Rescaling by the statistics, which are fixed: tf_keras' own layer keeps them out of the graph."""
-    config = operation.get_config()
-    axis = config["axis"] if isinstance(config["axis"], (list, tuple)) else (config["axis"],)
-    rank = len(operation.input.shape)
-    _expect(not config["invert"], "has the setting invert=True")
-    _expect(tuple(axis) in ((-1,), (rank - 1,), ()), f"normalises over the axis {config['axis']}, expected the last")
-    mean, variance = (np.asarray(value, np.float32).reshape(-1) for value in (operation.mean, operation.variance))
-    # Source: keras.layers.Normalization.call; the floor is keras.backend.epsilon().
-    scale = 1.0 / np.maximum(np.sqrt(variance), 1e-7)
-    return env.keras().layers.Rescaling(scale.tolist(), (-mean * scale).tolist())
-
-
-def _nothing(operation: Any) -> Any:
-    return env.keras().layers.Activation("linear")
-
-
-_OTHERS: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("Identity", *AUGMENTING), _nothing),
-    "LayerScale": _layer_scale,
-    "StochasticDepth": _stochastic_depth,
-    "Normalization": _normalization,
-}
+def _inside(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
 
 
 def _check_same(original: Any, model: Any, source: Path) -> None:
     """Check both on random inputs, in inference. Raises UnsupportedModelError beyond 1e-4 of the largest output."""
     rng = np.random.default_rng(0)
     batch = [rng.standard_normal((2, *_static(t, source))).astype(np.float32) for t in original.inputs]
-    tree = require("keras", why="to read models written by Keras 3").tree
+    tree = env.keras3().tree
     structure = getattr(original, "_inputs_struct", original.inputs)
     answers = original(tree.pack_sequence_as(structure, batch), training=False)
     expected = [np.asarray(value) for value in tree.flatten(answers)]

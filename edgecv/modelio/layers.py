@@ -14,6 +14,7 @@ import numpy as np
 
 from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
+from edgecv.modelio.tensor_function import TensorFunction as TensorFunction
 
 tf, keras = env.tensorflow(), env.keras()
 register = keras.saving.register_keras_serializable(package="edgecv")

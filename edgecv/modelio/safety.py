@@ -12,7 +12,7 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 
 MODULES = frozenset({"keras", "tf_keras", "tensorflow_model_optimization"})
-OWN_MODULE = "edgecv.modelio.layers"
+OWN_MODULES = ("edgecv.modelio.layers", "edgecv.modelio.tensor_function")
 PLAIN = frozenset(
     [f"tensorflow.python.ops.{name}" for name in (
         "array_ops", "array_ops_stack", "bitwise_ops", "clip_ops", "einsum_ops", "image_ops_impl", "linalg.linalg_impl",
@@ -98,7 +98,7 @@ def _danger(node: Mapping[str, Any]) -> str:
 def _trusted(module: str, kind: str) -> bool:
     if module == "builtins":
         return kind in ("function", "dict", "str")
-    return module == OWN_MODULE or module.split(".")[0] in MODULES
+    return module in OWN_MODULES or module.split(".")[0] in MODULES
 
 
 def _plain_function(node: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.compress.layer_graph import Array, Call, LayerGraph
+from edgecv.modelio.functions import Role
 
 MIXERS = frozenset({"Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Dense", "SeparableConv1D", "SeparableConv2D"})
 """Layers whose every output depends on every input channel: the ends and starts of components."""
@@ -200,6 +201,8 @@ def _rule(call: Call) -> _Rule:
         return _mix
     if call.kind in CHANNELWISE:
         return _pass
+    if call.kind == "TensorFunction" and call.layer.role is Role.POINTWISE:
+        return _function
     return _join if call.kind in JOINS else _RULES.get(call.kind, _unknown)
 
 
@@ -219,6 +222,13 @@ def _mix(trace: _Trace, call: Call, taken: list[Array]) -> Array | None:
 
 def _pass(trace: _Trace, call: Call, taken: list[Array]) -> Array | None:
     return taken[0] if call.shape[-1] == len(taken[0]) else None
+
+
+def _function(trace: _Trace, call: Call, taken: list[Array]) -> Array | None:
+    """A function of single values: channels stay where they are, unless it holds one constant for each."""
+    if call.weights or len(taken) != 1 or "array" in str(call.layer.get_config()["arguments"]):
+        return None
+    return _pass(trace, call, taken)
 
 
 def _normalise(trace: _Trace, call: Call, taken: list[Array]) -> Array | None:
