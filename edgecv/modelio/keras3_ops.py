@@ -276,12 +276,11 @@ def _einsum(operation: Any, node: Any) -> Steps | None:
         or result != kept + made
     ):
         return None
-    before, after = _shape(node)[1:], tuple(node.outputs[0].shape)[1:]
-    before = tuple(after[i] if size is None and i < len(kept) - 1 else size for i, size in enumerate(before))
     kernel = np.asarray(operands[1], np.float32)
     wide, narrow = math.prod(kernel.shape[: len(summed)]), math.prod(kernel.shape[len(summed) :])
-    batch = before[: len(kept) - 1]
-    if None in batch:
+    batch = tuple(-1 if size is None else size for size in _shape(node)[1 : len(kept)])
+    reshapes = (len(summed) > 1) + (len(made) != 1)
+    if reshapes and batch.count(-1) > 1:
         return None
     layers = env.keras().layers
     made_of = [Step(layers.Dense(narrow, use_bias=False), (kernel.reshape(wide, narrow),))]

@@ -150,15 +150,6 @@ def _symbolic_activation(layer: Any) -> Iterator[None]:
         layer.activation = own
 
 
-def repair(graph: Any) -> None:
-    """Make tuples of the lists that Keras makes of them in a file: some of its own operations want tuples."""
-    for node in nodes_of(graph) if hasattr(graph, "_nodes_by_depth") else ():
-        if is_operation(node.operation):
-            for name in ("axis", "axes"):
-                if isinstance(getattr(node.operation, name, None), list):
-                    setattr(node.operation, name, tuple(getattr(node.operation, name)))
-
-
 def nodes_of(graph: Any) -> list[Any]:
     """Return the calls of a Keras 3 graph in an order in which they can be computed, inputs left out."""
     inner = graph._functional if type(graph).__name__ == "Sequential" else graph

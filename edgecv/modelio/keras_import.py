@@ -18,7 +18,7 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio.boundary import renamed_outputs, scope_name
 from edgecv.modelio.inference import check_inference
-from edgecv.modelio.keras3_plan import Plan, Planner, Traced, nodes_of, repair
+from edgecv.modelio.keras3_plan import Plan, Planner, Traced, nodes_of
 
 TOLERANCE = 1e-4
 
@@ -36,7 +36,6 @@ def import_keras3(source: Path, *, unsafe: bool) -> Any:
     """
     keras3 = env.keras3()
     original = keras3.models.load_model(source, compile=False, safe_mode=not unsafe)
-    repair(original)
     planner = Planner()
     planner.add(original)
     if planner.problems:

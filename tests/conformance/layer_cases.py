@@ -14,22 +14,24 @@ import keras
 import numpy as np
 
 L, ops = keras.layers, keras.ops
-MAP, VECTOR, SERIES, VOLUME = (12, 12, 4), (16,), (10, 6), (6, 6, 6, 2)
+SIDE = 12
 
 
 @dataclass(frozen=True)
 class Case:
-    """A small model.
+    """A small classifier of three classes around what is tried.
 
     Attributes:
-        make: From the input tensor to the output.
-        shape: Of the input, without the batch.
+        make: From a tensor to another.
+        shape: Of the tensor that it takes, without the batch; as many values as the image has when not led.
+        image: Height, width and channels of the input.
         low, high: Of the values that the input holds.
-        lead: Whether a convolution (or dense layer) goes before.
+        lead: Whether a convolution goes before.
     """
 
     make: Callable[[Any], Any]
-    shape: tuple[int, ...] = MAP
+    shape: tuple[int, ...] = (SIDE, SIDE, 4)
+    image: tuple[int, int, int] = (SIDE, SIDE, 3)
     low: float = -1.0
     high: float = 1.0
     lead: bool = True
@@ -37,11 +39,11 @@ class Case:
     def model(self) -> Any:
         """Return the Keras 3 model, its weights at random but fixed."""
         keras.utils.set_random_seed(1)
-        image = keras.Input(self.shape)
-        before = image
-        if self.lead and len(self.shape) == 3:
-            before = L.Conv2D(self.shape[-1], 3, padding="same", name="lead")(image)
-        model = keras.Model(image, self.make(before))
+        image = keras.Input(self.image, name="image")
+        before = L.Conv2D(self.shape[-1], 3, padding="same", name="lead")(image) if self.lead else image
+        tried = self.make(before if tuple(before.shape[1:]) == self.shape else L.Reshape(self.shape)(before))
+        floats = tried if "float" in str(tried.dtype) else ops.cast(tried, "float32")
+        model = keras.Model(image, L.Dense(3, name="answer")(L.Flatten()(floats)))
         rng = np.random.default_rng(2)
         for weight in model.weights:
             kind = weight.path.rpartition("/")[2]
@@ -51,9 +53,17 @@ class Case:
                 weight.assign(rng.normal(0, 0.1, weight.shape))
         return model
 
-    def samples(self, count: int, seed: int = 0) -> Any:
-        """Return float32 inputs (count, *shape)."""
-        return np.random.default_rng(seed).uniform(self.low, self.high, (count, *self.shape)).astype(np.float32)
+    def pixels(self, count: int, seed: int = 0) -> Any:
+        """Return images (count, *image), uint8: shades and patches, as pictures have them."""
+        rng = np.random.default_rng(seed)
+        coarse = rng.integers(0, 256, (count, 4, 4, self.image[-1]))
+        rows, columns = (np.arange(size) * 4 // size for size in self.image[:2])
+        noise = rng.integers(-40, 41, (count, *self.image))
+        return np.clip(coarse[:, rows][:, :, columns] + noise, 0, 255).astype(np.uint8)
+
+    def values(self, pixels: Any) -> Any:
+        """Return float32 inputs of the model for pixels."""
+        return (pixels.astype(np.float32) / 255.0 * (self.high - self.low) + self.low).astype(np.float32)
 
 
 def layers_of_maps() -> dict[str, Callable[[Any], Any]]:
@@ -303,7 +313,6 @@ def functions() -> dict[str, Callable[[Any], Any]]:
         "normalize": lambda x: ops.normalize(x, axis=-1),
         "norm": lambda x: ops.norm(x, axis=-1, keepdims=True),
         "softmax(axis=1)": lambda x: ops.softmax(x, 1),
-        "softmax(two axes)": lambda x: ops.softmax(x, (1, 2)),
         "log_softmax": lambda x: ops.log_softmax(x),
         "moments": lambda x: ops.moments(x, (1, 2))[1],
         "layer_normalization": lambda x: ops.layer_normalization(x, axis=-1),
@@ -534,13 +543,12 @@ def blocks() -> dict[str, Callable[[Any], Any]]:
 def _cases() -> dict[str, Case]:
     found = {name: Case(make) for name, make in (layers_of_maps() | blocks()).items()}
     found |= {f"ops: {name}": Case(make) for name, make in functions().items()}
-    found |= {
-        name: Case(lambda x, make=make: L.Conv2D(3, 3)(make(x)), lead=False) for name, make in augmenting().items()
-    }
-    found |= {name: Case(make, (12, 12, 3), 0.0, 255.0, lead=False) for name, make in COLOURED.items()}
-    found |= {name: Case(make, SERIES) for name, make in SERIAL.items()}
-    found |= {name: Case(make, VECTOR) for name, make in FLAT.items()}
-    return found | {name: Case(make, VOLUME) for name, make in SOLID.items()}
+    first = {name: lambda x, make=make: L.Conv2D(3, 3)(make(x)) for name, make in augmenting().items()}
+    found |= {name: Case(make, (SIDE, SIDE, 3), lead=False) for name, make in first.items()}
+    found |= {name: Case(make, (SIDE, SIDE, 3), low=0.0, high=255.0, lead=False) for name, make in COLOURED.items()}
+    found |= {name: Case(make, (10, 6), (10, 6, 1), lead=False) for name, make in SERIAL.items()}
+    found |= {name: Case(make, (16,), (4, 4, 1), lead=False) for name, make in FLAT.items()}
+    return found | {name: Case(make, (6, 6, 6, 2), (12, 12, 3), lead=False) for name, make in SOLID.items()}
 
 
 CASES: Mapping[str, Case] = _cases()
