@@ -2,8 +2,8 @@
 
 Models inside models are opened: the result is one flat graph, which is what pruning and quantisation need. A layer of
 the same meaning stands for a layer, and layers and models that are called several times stay shared. Any other layer
-is traced: its `call` is read as the functions of `keras.ops` that it is made of. What cannot be taken is listed by layer
-and class.
+is traced: its `call` is read as the functions of `keras.ops` that it is made of. What cannot be taken is listed by
+layer and class.
 """
 
 from __future__ import annotations

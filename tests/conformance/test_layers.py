@@ -1,4 +1,4 @@
-"""Every layer and function of `layer_cases.py` through the import; benchmarks/layer_conformance.py has all file forms."""
+"""The cases of `layer_cases.py` through the import; benchmarks/layer_conformance.py makes every file of them."""
 
 import numpy as np
 import pytest
