@@ -4,9 +4,10 @@
 
 Each case of `tests/conformance/layer_cases.py` is a small model that Keras 3 saves. edgecv imports the file and makes a
 float and an int8 .tflite, a float and an int8 .onnx, and an int8 file of the fake-quantised network before any
-training step. TensorFlow's converter makes a float and an int8 .tflite of the model in memory. All files answer the same images,
-which did not calibrate, and Keras 3 itself says what is right: the largest difference of the float files in parts of the
-largest answer, and the signal-to-noise ratio of the int8 files in decibel, of the answers less their means.
+training step. TensorFlow's converter makes a float and an int8 .tflite of the model in memory. All files answer the
+same images, which did not calibrate, and Keras 3 itself says what is right: the largest difference of the float files
+in parts of the largest answer, and the signal-to-noise ratio of the int8 files in decibel, of the answers less their
+means.
 
 The state of each case is a file in the output folder, so the same line continues a run. The summary goes to
 `<out>/layer_conformance.json`, and the list of what is refused to docs/importing.md by `--docs`.
