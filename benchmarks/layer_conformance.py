@@ -1,6 +1,6 @@
 """Every layer and function of Keras 3 that a vision network may hold, through edgecv and through the stock converter.
 
-    python benchmarks/layer_conformance.py --out conformance [--case TEXT …] [--json]
+    python benchmarks/layer_conformance.py --out conformance [--case TEXT …] [--architectures]
 
 Each case of `tests/conformance/layer_cases.py` is a small model that Keras 3 saves. edgecv imports the file and makes a
 float and an int8 .tflite, a float and an int8 .onnx, and an int8 file of the fake-quantised network before any
@@ -8,6 +8,8 @@ training step. TensorFlow's converter makes a float and an int8 .tflite of the m
 same images, which did not calibrate, and Keras 3 itself says what is right: the largest difference of the float files
 in parts of the largest answer, and the signal-to-noise ratio of the int8 files in decibel, of the answers less their
 means.
+
+`--architectures` does the same with the networks of `tests/conformance/architecture_cases.py`.
 
 The state of each case is a file in the output folder, so the same line continues a run. The summary goes to
 `<out>/layer_conformance.json`, and the list of what is refused to docs/importing.md by `--docs`.
@@ -28,7 +30,6 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "conformance"))
 
 from edgecv import data
 from edgecv.compress.canonical import canonical
@@ -55,15 +56,15 @@ def _spec(case: Any) -> Any:
     preprocessing = Preprocessing(
         color="gray" if channels == 1 else "rgb", mean=(-case.low * scale,) * channels, std=(scale,) * channels
     )
-    head = Head("answer", "classification", activation="logits", labels=("a", "b", "c"))
+    task, activation = case.task
+    head = Head("answer", task, activation=activation, labels=("a", "b", "c") if task == "classification" else ())
     return one_input("case", case.image, (head,), preprocessing)
 
 
 def _dataset(case: Any, folder: Path) -> Any:
     pixels = case.pixels(CALIBRATION)
-    labels = np.arange(CALIBRATION) % 3
     path = folder / "images.npz"
-    np.savez(path, x_train=pixels, y_train=labels, x_test=pixels[:16], y_test=labels[:16])
+    np.savez(path, x=pixels)
     return data.open_divided(f"npz:{path}")
 
 
@@ -83,6 +84,8 @@ def _run(made: Callable[[], Path], spec: Any, inputs: Array, expected: Array, ex
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         return {"failed": f"{type(error).__name__}: {lines[0][:300]}"}
+    if got.shape != expected.shape:
+        got = got.reshape(expected.shape)
     if exact:
         return {"difference": float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-6))}
     return {"sqnr_db": round(_sqnr(expected, got), 2)}
@@ -195,12 +198,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--case", action="append", default=[], help="part of a case's name; several are possible")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--architectures", action="store_true", help="twenty whole networks instead")
     parser.add_argument("--docs", type=Path, help="the page whose list of refusals is written anew")
     options = parser.parse_args()
     env.keras3()
-    from layer_cases import CASES
+    from tests.conformance.architecture_cases import ARCHITECTURES
+    from tests.conformance.layer_cases import CASES
 
+    cases = ARCHITECTURES if options.architectures else CASES
     options.out.mkdir(parents=True, exist_ok=True)
     state = options.out / "cases.jsonl"
     done = {
@@ -208,10 +213,10 @@ def main() -> int:
         for line in (state.read_text().splitlines() if state.exists() else [])
         if (row := json.loads(line))
     }
-    chosen = [name for name in CASES if not options.case or any(part in name for part in options.case)]
+    chosen = [name for name in cases if not options.case or any(part in name for part in options.case)]
     for place, name in enumerate(chosen):
         if name not in done:
-            done[name] = {"case": name, **measure(CASES[name])}
+            done[name] = {"case": name, **measure(cases[name])}
             with state.open("a") as file:
                 file.write(json.dumps(done[name]) + "\n")
             print(f"[{place + 1}/{len(chosen)}] {name}: {_line(done[name])}", file=sys.stderr)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecv.compress.fakequant import without_weight_rounding
+from edgecv.compress.unrolled import unrolled
 from edgecv.convert.artifact import Artifact, Job, Preparation, write
 from edgecv.convert.check import samples
 from edgecv.convert.check.integers import check_chosen
@@ -177,7 +178,8 @@ def _lacks_hard_swish(target: str) -> bool:
 
 def _frozen(job: Job) -> Frozen:
     wanted = job.request.method == "qat"
-    frozen = freeze(without_weight_rounding(job.source.model) if wanted else job.source.model)
+    model = without_weight_rounding(job.source.model) if wanted else job.source.model
+    frozen = freeze(unrolled(model) if job.request.scheme in STATIC and not wanted else model)
     fake = tflite.has_fake_quantisation(frozen)
     if fake and not wanted:
         raise ConfigError(

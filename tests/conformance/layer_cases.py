@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -36,14 +36,21 @@ class Case:
     high: float = 1.0
     lead: bool = True
 
-    def model(self) -> Any:
-        """Return the Keras 3 model, its weights at random but fixed."""
-        keras.utils.set_random_seed(1)
+    task: ClassVar[tuple[str, str]] = ("classification", "logits")
+    """Of the output, and what it holds."""
+
+    def graph(self) -> Any:
+        """Return the Keras 3 model, of one output "answer"."""
         image = keras.Input(self.image, name="image")
         before = L.Conv2D(self.shape[-1], 3, padding="same", name="lead")(image) if self.lead else image
         tried = self.make(before if tuple(before.shape[1:]) == self.shape else L.Reshape(self.shape)(before))
         floats = tried if "float" in str(tried.dtype) else ops.cast(tried, "float32")
-        model = keras.Model(image, L.Dense(3, name="answer")(L.Flatten()(floats)))
+        return keras.Model(image, L.Dense(3, name="answer")(L.Flatten()(floats)))
+
+    def model(self) -> Any:
+        """Return the Keras 3 model, its weights at random but fixed."""
+        keras.utils.set_random_seed(1)
+        model = self.graph()
         rng = np.random.default_rng(2)
         for weight in model.weights:
             kind = weight.path.rpartition("/")[2]
