@@ -1,0 +1,247 @@
+"""The contract of a model from elsewhere: what the model tells, and what labelled data decides.
+
+Where nothing in a model says how its images are scaled, each common way is tried on labelled images: the one under
+which the model is right is the one that it was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgecv import data
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.data import Dataset, Split, Target, fitted
+from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.modelio import LoadedModel
+from edgecv.modelio.contract import Inferred, infer, with_preprocessing
+from edgecv.modelio.provenance import manifest_for
+from edgecv.values.presets import PRESETS, preset
+from edgecv.values.specs import Head, ModelSpec
+
+TRIED = 200
+"""Labelled images that decide between presets."""
+DEVIATIONS = 3.0
+"""Of a share under chance: what lies within is no better than guessing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """How a model does under one scaling: `accuracy` on `n` labelled images."""
+
+    preset: str
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What was found out of a model.
+
+    Attributes:
+        spec: Its contract.
+        known: What the model, the data or the caller says, a sentence each.
+        guessed: What was assumed, likewise; look at it.
+        trials: Each scaling that was tried on labelled images; empty when none had to be.
+        open: Presets between which nothing decides; empty when the scaling is known.
+    """
+
+    spec: ModelSpec
+    known: tuple[str, ...]
+    guessed: tuple[str, ...]
+    trials: tuple[Trial, ...] = ()
+    open: tuple[str, ...] = ()
+
+
+def contract_of(loaded: LoadedModel, *, dataset: Dataset | None = None, preset_name: str | None = None) -> Contract:
+    """Return the contract of a model without one.
+
+    Args:
+        loaded: The model; what its file says of it is not looked at.
+        dataset: Gives labels, and, where it has some, decides how images are scaled.
+        preset_name: How images are scaled, in place of what the model says or the data shows.
+
+    Raises:
+        ConfigError: The model takes or gives what no task reads, or there is no such preset.
+    """
+    found = infer(loaded.model, loaded.path)
+    widths = tuple(int(tensor.shape[-1]) for tensor in loaded.model.outputs)
+    spec, known, guessed = _labelled(found, widths, dataset)
+    candidates, trials = found.candidates, tuple[Trial, ...]()
+    if preset_name is not None:
+        shape = next((one.shape for one in spec.inputs if one.preprocessing is not None), (0, 0, 3))
+        spec = with_preprocessing(spec, preset(preset_name, shape[-1]))
+        known, guessed = _without_pixels(known), _without_pixels(guessed)
+        known.append(f"pixels {PRESETS[preset_name]}: as you say")
+        candidates = ()
+    elif candidates and dataset is not None:
+        trials = try_presets(loaded, spec, dataset, candidates)
+        best = _decided(trials)
+        if best is not None:
+            spec = with_preprocessing(spec, preset(best.preset, spec.inputs[0].shape[-1]))
+            guessed = _without_pixels(guessed)
+            known.append(f"pixels {PRESETS[best.preset]}: {best.accuracy:.1%} of {best.n} images are right under it")
+            candidates = ()
+    return Contract(spec=spec, known=tuple(known), guessed=tuple(guessed), trials=trials, open=candidates)
+
+
+def described(
+    loaded: LoadedModel,
+    *,
+    uri: str | None = None,
+    preset_name: str | None = None,
+    needed: bool = True,
+    reporter: Reporter = QUIET,
+) -> LoadedModel:
+    """Return a model with a contract: its own, or the one that is found out, which is said in a line.
+
+    Args:
+        uri: The data that the job is about, when there is some.
+        preset_name: How images are scaled.
+        needed: Whether the job feeds the model: what is open then is refused.
+
+    Raises:
+        ConfigError: The model has a contract of its own and a preset is given as well, or the scaling is open.
+    """
+    if loaded.manifest is not None:
+        if preset_name is not None:
+            raise ConfigError(
+                f"{loaded.path} has a contract, so --preset has nothing to say", hint="leave --preset out"
+            )
+        return loaded
+    dataset = data.open_dataset(uri) if uri is not None else None
+    found = contract_of(loaded, dataset=dataset, preset_name=preset_name)
+    if found.open and needed:
+        raise ConfigError(
+            f"{loaded.path} does not say how it wants its pixels, and edgecv did not write it",
+            hint=f"--preset {'|'.join(found.open)} says it, labelled --data show it, --spec model.toml has everything: "
+            f"`edgecv spec {loaded.path.name}` writes one",
+        )
+    if found.open:
+        reporter.warn(
+            "nothing says how pixels are scaled: the file's contract says 0..1. It computes right all the same; "
+            "--preset names another scale"
+        )
+    reporter.info(f"contract found out: {'; '.join((*found.known, *found.guessed))}")
+    recipe = {"step": "import", "file": loaded.path.name, "inferred": [*found.known, *found.guessed]}
+    return replace(loaded, manifest=manifest_for(found.spec, recipe=recipe, source_sha256=loaded.sha256))
+
+
+def try_presets(loaded: LoadedModel, spec: ModelSpec, dataset: Dataset, names: Sequence[str]) -> tuple[Trial, ...]:
+    """Return the accuracy of a classifier under each scaling, on at most `TRIED` images; nothing without labels."""
+    try:
+        whole = fitted(dataset, spec)
+    except ConfigError:
+        return ()
+    if len(spec.heads) != 1 or spec.heads[0].task != "classification" or not _classes(whole):
+        return ()
+    part = _some(whole)
+    trials = []
+    for name in names:
+        twin = with_preprocessing(spec, preset(name, spec.inputs[0].shape[-1]))
+        try:
+            with KerasPredictor.of(loaded.model, twin) as predictor:
+                found = evaluate(predictor, part, whole.name, targets=whole.targets, name=name)
+        except ConfigError:
+            return ()
+        trials.append(Trial(preset=name, accuracy=found.heads[0].value, n=len(part)))
+    return tuple(trials)
+
+
+def better_preset(loaded: LoadedModel, dataset: Dataset) -> Trial | None:
+    """Return the scaling under which a model is clearly right, None when it is under none."""
+    spec = loaded.require_spec()
+    channels = spec.inputs[0].shape[-1]
+    names = tuple(PRESETS) if channels == 3 else ("raw", "unit", "imagenet-tf")
+    return _decided(try_presets(loaded, spec, dataset, names))
+
+
+def at_chance(accuracy: float, labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+    """Say whether an accuracy is no better than always giving the commonest class, within three deviations."""
+    share = float(np.bincount(labels).max() / len(labels))
+    return accuracy <= share + DEVIATIONS * float(np.sqrt(share * (1 - share) / len(labels)))
+
+
+def _decided(trials: Sequence[Trial]) -> Trial | None:
+    """Return the best trial when it is better than all others by more than chance explains."""
+    ranked = sorted(trials, key=lambda trial: -trial.accuracy)
+    if not ranked:
+        return None
+    best, rest = ranked[0], ranked[1:]
+    spread = np.sqrt(max(best.accuracy * (1 - best.accuracy), 1e-4) / best.n)
+    clear = all(best.accuracy - trial.accuracy > 2 * spread for trial in rest[:1])
+    return best if clear else None
+
+
+def _classes(dataset: Dataset) -> bool:
+    return any(target.task == "classification" for target in dataset.targets)
+
+
+def _some(dataset: Dataset) -> Split:
+    """Return labelled images spread evenly over the split that judges."""
+    name = next(name for name in ("validation", data.ALL, "test", "train") if name in dataset.splits)
+    split = dataset.split(name)
+    count = min(TRIED, len(split))
+    return split.take(np.linspace(0, len(split) - 1, count).astype(np.int64), split.name)
+
+
+def _labelled(
+    found: Inferred, widths: Sequence[int], dataset: Dataset | None
+) -> tuple[ModelSpec, list[str], list[str]]:
+    """Return a contract with the labels of a data set, where one of its targets fits an output."""
+    spec, known, guessed = found.spec, list(found.known), list(found.guessed)
+    heads = []
+    for head, width in zip(spec.heads, widths, strict=True):
+        target = _fitting(head, dataset.targets if dataset else ())
+        if target is not None and dataset is not None and not head.labels:
+            if len(target.labels) == width:
+                head = replace(head, labels=target.labels)
+                known.append(f"{width} labels from {dataset.name}")
+            else:
+                guessed.append(f"{dataset.name} has {len(target.labels)} labels, output '{head.name}' {width}")
+        heads.append(head)
+    return replace(spec, heads=tuple(heads)), known, guessed
+
+
+def _fitting(head: Head, targets: Sequence[Target]) -> Target | None:
+    found = [target for target in targets if target.task == head.task]
+    return found[0] if len(found) == 1 else None
+
+
+def _without_pixels(sentences: Sequence[str]) -> list[str]:
+    return [one for one in sentences if not one.startswith("pixels ")]
+
+
+def summary(found: Inferred | Contract) -> str:
+    """Return what is known and what is guessed, in one line."""
+    return "; ".join((*found.known, *found.guessed))
+
+
+def write_toml(found: Contract, path: Path) -> str:
+    """Return the text of a spec file, with what was guessed as comments."""
+    spec = found.spec
+    lines = [f'name = "{spec.name}"', *(f"# guessed: {one}" for one in found.guessed)]
+    for one in spec.inputs:
+        lines += ["", "[[inputs]]", f'name = "{one.name}"', f"shape = {list(one.shape)}"]
+        settings = one.preprocessing
+        if settings is not None:
+            lines += [
+                "", "[inputs.preprocessing]", f'color = "{settings.color}"', f'resize = "{settings.resize}"',
+                f'interpolation = "{settings.interpolation}"', f"mean = {list(settings.mean)}",
+                f"std = {list(settings.std)}   # input = (pixel - mean) / std",
+            ]  # fmt: skip
+    for head in spec.heads:
+        labels = ", ".join('"' + label.replace("\\", "\\\\").replace('"', '\\"') + '"' for label in head.labels)
+        lines += [
+            "",
+            "[[heads]]",
+            f'name = "{head.name}"',
+            f'task = "{head.task}"',
+            f'activation = "{head.activation}"',
+        ]
+        lines += [f"labels = [{labels}]"] if labels else []
+    return "\n".join(lines) + "\n"
