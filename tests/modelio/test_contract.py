@@ -82,7 +82,7 @@ def test_a_softmax_of_its_own_and_masks_are_seen():
 @pytest.mark.parametrize(
     ("name", "text"),
     [("class_names.json", '["a", "b", "c", "d"]'), ("labels.txt", "a\nb\n\nc\nd\n"),
-     ("class_indices.json", '{"b": 1, "a": 0, "d": 3, "c": 2}'), 
+     ("class_indices.json", '{"b": 1, "a": 0, "d": 3, "c": 2}'),
      ("m_labels.json", '{"0": "a", "1": "b", "3": "d", "2": "c"}'),
      ("label_map.pbtxt", "".join(f"item {{ id: {i} name: '{n}' }}\n" for i, n in enumerate("abcd", 1)))],
 )  # fmt: skip
