@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, devices, files, models
+from edgecv.cli import assess, bench, compress, contract, devices, files, models
 
 app = typer.Typer(
     name="edgecv",
@@ -44,6 +44,7 @@ data = typer.Typer(
 )
 data.command("show")(models.data_show)
 app.add_typer(data, name="data")
+app.command("spec")(contract.spec)
 app.command("train")(models.train)
 app.command("split")(models.split)
 app.command("prune")(compress.prune)

@@ -26,6 +26,13 @@ Spec = Annotated[
     Path | None,
     typer.Option("--spec", help="TOML with the model's contract, for a model that edgecv did not write."),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="How a foreign model's images are scaled: raw, unit, imagenet-tf, imagenet-torch, imagenet-caffe.",
+    ),
+]
 Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
 Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")

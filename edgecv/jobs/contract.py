@@ -6,36 +6,50 @@ which the model is right is the one that it was trained with.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgecv import data
 from edgecv.core.errors import ConfigError
+from edgecv.core.files import atomic_path, check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset, Split, Target, fitted
-from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.evaluate import KerasPredictor
+from edgecv.jobs import models
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.contract import Inferred, infer, with_preprocessing
 from edgecv.modelio.provenance import manifest_for
+from edgecv.runtime.image import preprocess, preprocess_batch
 from edgecv.values.presets import PRESETS, preset
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, InputSpec, ModelSpec
 
 TRIED = 200
 """Labelled images that decide between presets."""
+Array = np.ndarray[Any, Any]
 DEVIATIONS = 3.0
 """Of a share under chance: what lies within is no better than guessing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """How a model does under one scaling: `accuracy` on `n` labelled images."""
+    """How a classifier does under one scaling.
+
+    Attributes:
+        accuracy: On `n` labelled images.
+        loss: Mean cross entropy of the true labels, nats.
+        chance: The accuracy that is no better than always naming the commonest class, three deviations included.
+    """
 
     preset: str
     accuracy: float
+    loss: float
     n: int
+    chance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +94,13 @@ def contract_of(loaded: LoadedModel, *, dataset: Dataset | None = None, preset_n
         candidates = ()
     elif candidates and dataset is not None:
         trials = try_presets(loaded, spec, dataset, candidates)
-        best = _decided(trials)
+        best = best_of(trials)
         if best is not None:
             spec = with_preprocessing(spec, preset(best.preset, spec.inputs[0].shape[-1]))
             guessed = _without_pixels(guessed)
-            known.append(f"pixels {PRESETS[best.preset]}: {best.accuracy:.1%} of {best.n} images are right under it")
+            said = f"pixels {PRESETS[best.preset]}: {best.accuracy:.1%} of {best.n} images are right under it"
+            equal = [trial.preset for trial in trials if trial is not best and not _clearly_better(best, trial)]
+            (guessed if equal else known).append(said + (f", and as many under {', '.join(equal)}" if equal else ""))
             candidates = ()
     return Contract(spec=spec, known=tuple(known), guessed=tuple(guessed), trials=trials, open=candidates)
 
@@ -140,16 +156,33 @@ def try_presets(loaded: LoadedModel, spec: ModelSpec, dataset: Dataset, names: S
     if len(spec.heads) != 1 or spec.heads[0].task != "classification" or not _classes(whole):
         return ()
     part = _some(whole)
+    labels = part.labels
     trials = []
     for name in names:
         twin = with_preprocessing(spec, preset(name, spec.inputs[0].shape[-1]))
-        try:
-            with KerasPredictor.of(loaded.model, twin) as predictor:
-                found = evaluate(predictor, part, whole.name, targets=whole.targets, name=name)
-        except ConfigError:
+        answers = _probabilities(loaded, twin, part)
+        if answers.shape[1] <= int(labels.max()):
             return ()
-        trials.append(Trial(preset=name, accuracy=found.heads[0].value, n=len(part)))
+        right = answers.argmax(1) == labels
+        loss = -np.log(np.maximum(answers[np.arange(len(labels)), labels], 1e-12)).mean()
+        chance = chance_of(labels)
+        found = Trial(preset=name, accuracy=float(right.mean()), loss=float(loss), n=len(part), chance=chance)
+        trials.append(found)
     return tuple(trials)
+
+
+def _probabilities(loaded: LoadedModel, spec: ModelSpec, part: Split) -> Array:
+    """Return float (n, classes) of the only head."""
+    with KerasPredictor.of(loaded.model, spec) as predictor:
+        rows = []
+        for start in range(0, len(part), 50):
+            images = [part.image(place) for place in range(start, min(start + 50, len(part)))]
+            rows.append(np.asarray(predictor.run([preprocess_batch(images, spec)])[0], np.float64))
+    answers = np.concatenate(rows).reshape(len(part), -1)
+    if spec.head.activation == "probabilities":
+        return answers
+    exponents = np.exp(answers - answers.max(1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(1, keepdims=True))
 
 
 def better_preset(loaded: LoadedModel, dataset: Dataset) -> Trial | None:
@@ -157,24 +190,25 @@ def better_preset(loaded: LoadedModel, dataset: Dataset) -> Trial | None:
     spec = loaded.require_spec()
     channels = spec.inputs[0].shape[-1]
     names = tuple(PRESETS) if channels == 3 else ("raw", "unit", "imagenet-tf")
-    return _decided(try_presets(loaded, spec, dataset, names))
+    return best_of(try_presets(loaded, spec, dataset, names))
 
 
-def at_chance(accuracy: float, labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
-    """Say whether an accuracy is no better than always giving the commonest class, within three deviations."""
+def chance_of(labels: Array) -> float:
+    """Return the share of the commonest class plus three deviations: no accuracy up to it is better than guessing."""
     share = float(np.bincount(labels).max() / len(labels))
-    return accuracy <= share + DEVIATIONS * float(np.sqrt(share * (1 - share) / len(labels)))
+    return share + DEVIATIONS * float(np.sqrt(share * (1 - share) / len(labels)))
 
 
-def _decided(trials: Sequence[Trial]) -> Trial | None:
-    """Return the best trial when it is better than all others by more than chance explains."""
-    ranked = sorted(trials, key=lambda trial: -trial.accuracy)
-    if not ranked:
-        return None
-    best, rest = ranked[0], ranked[1:]
-    spread = np.sqrt(max(best.accuracy * (1 - best.accuracy), 1e-4) / best.n)
-    clear = all(best.accuracy - trial.accuracy > 2 * spread for trial in rest[:1])
-    return best if clear else None
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial of the highest accuracy, the least loss among equals; None when it is no better than chance."""
+    ranked = sorted(trials, key=lambda trial: (-trial.accuracy, trial.loss))
+    return ranked[0] if ranked and ranked[0].accuracy > ranked[0].chance else None
+
+
+def _clearly_better(one: Trial, other: Trial) -> bool:
+    """Say whether an accuracy is higher by more than two deviations of itself."""
+    spread = np.sqrt(max(one.accuracy * (1 - one.accuracy), 1 / one.n) / one.n)
+    return bool(one.accuracy - other.accuracy > 2 * spread)
 
 
 def _classes(dataset: Dataset) -> bool:
@@ -216,12 +250,7 @@ def _without_pixels(sentences: Sequence[str]) -> list[str]:
     return [one for one in sentences if not one.startswith("pixels ")]
 
 
-def summary(found: Inferred | Contract) -> str:
-    """Return what is known and what is guessed, in one line."""
-    return "; ".join((*found.known, *found.guessed))
-
-
-def write_toml(found: Contract, path: Path) -> str:
+def toml_of(found: Contract) -> str:
     """Return the text of a spec file, with what was guessed as comments."""
     spec = found.spec
     lines = [f'name = "{spec.name}"', *(f"# guessed: {one}" for one in found.guessed)]
@@ -245,3 +274,72 @@ def write_toml(found: Contract, path: Path) -> str:
         ]
         lines += [f"labels = [{labels}]"] if labels else []
     return "\n".join(lines) + "\n"
+
+
+def describe(
+    source: models.Source,
+    *,
+    uri: str | None = None,
+    preset_name: str | None = None,
+    out: Path | None = None,
+    sheet: Path | None = None,
+    force: bool = False,
+) -> Contract:
+    """Find the contract of a model out, and write it as TOML, and a picture of what the model sees.
+
+    Args:
+        uri: Data that gives labels and decides how images are scaled.
+        preset_name: How they are scaled.
+        out: Where the TOML goes; `sheet` where the picture goes, which needs `uri`.
+
+    Raises:
+        ConfigError: A file exists already, or the model takes or gives what no task reads.
+    """
+    if sheet is not None and uri is None:
+        raise ConfigError("a picture of what the model sees needs images", hint="give --data")
+    for path in (out, sheet):
+        if path is not None:
+            check_output(path, force=force)
+    loaded = models.load(source)
+    dataset = data.open_dataset(uri) if uri is not None else None
+    found = contract_of(loaded, dataset=dataset, preset_name=preset_name)
+    if out is not None:
+        with atomic_path(out) as partial:
+            partial.write_text(toml_of(found), encoding="utf-8")
+    if sheet is not None and dataset is not None:
+        with atomic_path(sheet) as partial:
+            picture(found.spec, dataset).save(partial, format="PNG")
+    return found
+
+
+def picture(spec: ModelSpec, dataset: Dataset) -> Any:
+    """Return a Pillow image of what the first input sees of eight samples: resized and scaled as the contract says.
+
+    Raises:
+        ConfigError: The input takes no image.
+    """
+    only = spec.inputs[0]
+    if only.preprocessing is None:
+        raise ConfigError(f"input '{only.name}' takes numbers, so there is nothing to draw", hint="leave --picture out")
+    part = _some(dataset)
+    part = part.take(np.unique(np.linspace(0, len(part) - 1, 8).astype(np.int64)))
+    seen = replace(part, images=_Seen([_seen(part.image(place), only) for place in range(len(part))]))
+    return data.contact_sheet(dataset, seen, rows=2, columns=4)
+
+
+class _Seen(list[Any]):
+    """Images in memory, as a split wants them."""
+
+    def digest(self, index: int) -> bytes:
+        """Return the sha256 of an image's pixels."""
+        return hashlib.sha256(self[index].tobytes()).digest()
+
+
+def _seen(image: np.ndarray[Any, Any], only: InputSpec) -> np.ndarray[Any, Any]:
+    """Return an input tensor as uint8 RGB: its range from black to white, blue first put back last."""
+    low, high = only.range or (0.0, 1.0)
+    tensor = preprocess(image, only)[0]
+    pixels = np.clip((tensor - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    if only.preprocessing is not None and only.preprocessing.color == "bgr":
+        pixels = pixels[..., ::-1]
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels

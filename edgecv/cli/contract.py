@@ -1,0 +1,59 @@
+"""The command that finds the contract of a foreign model out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgecv.cli import options as opt
+from edgecv.cli.console import emit, emit_json, emit_table
+from edgecv.values.presets import PRESETS
+
+
+def spec(
+    model: Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="Gives labels, and decides how images are scaled where the model does not."),
+    ] = None,
+    preset: opt.Preset = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the TOML goes; default: stdout.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="A .png of what the model sees of eight images of --data.")
+    ] = None,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    json_: opt.Json = False,
+) -> None:
+    """Write the contract of a model that edgecv did not write, as far as the model and labelled data tell it.
+
+    `convert`, `quantize` and the others find out the same by themselves; write it down to change it.
+
+    Example: `edgecv spec flowers.keras --data folder:flowers --out flowers.toml`
+    """
+    from edgecv.jobs import contract, models
+
+    source = models.Source(path=model, unsafe=unsafe)
+    found = contract.describe(source, uri=data, preset_name=preset, out=out, sheet=picture, force=force)
+    if json_:
+        emit_json(found)
+        return
+    for one in found.known:
+        typer.echo(f"known:   {one}", err=out is None)
+    for one in found.guessed:
+        typer.echo(f"guessed: {one}", err=out is None)
+    _trials(found)
+    if found.open:
+        typer.echo(f"open:    how images are scaled; --preset {'|'.join(found.open)}", err=out is None)
+    if out is None:
+        emit(contract.toml_of(found).rstrip("\n"))
+    else:
+        typer.echo(f"wrote {out}")
+
+
+def _trials(found: Any) -> None:
+    if found.trials:
+        rows = [(trial.preset, PRESETS[trial.preset], f"{trial.accuracy:.1%}") for trial in found.trials]
+        emit_table(f"accuracy on {found.trials[0].n} images", ("preset", "pixels", "right"), rows, right=(2,))

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from edgecv import data
+from edgecv.core.errors import ConfigError
+from edgecv.jobs import contract, models
+from edgecv.modelio import env, load_keras
+from edgecv.values.presets import preset
+
+keras = env.keras()
+L = keras.layers
+CLASSES = ("daisy", "rose", "tulip")
+
+
+def pictures(count, seed):
+    """uint8 images whose brightness is the class, so that another scaling is another answer."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    shades = (60 + 68 * labels + rng.uniform(-25, 25, count))[:, None, None, None]
+    return np.clip(shades + rng.normal(0, 25, (count, 16, 16, 3)), 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("flowers")
+    images, labels = pictures(120, 0)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (folder / CLASSES[label]).mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / CLASSES[label] / f"{index}.png")
+    return folder
+
+
+def trained(path, scale, last="softmax", inside=False):
+    """A classifier of the pictures under a scaling, which it does itself or not."""
+    keras.utils.set_random_seed(0)
+    images, labels = pictures(240, 1)
+    x = image = keras.Input((16, 16, 3), name="photo")
+    if inside:
+        x = L.Rescaling(1 / 127.5, -1)(x)
+    x = L.Dense(16, activation="relu")(L.GlobalAveragePooling2D()(L.Conv2D(6, 3, activation="tanh")(x)))
+    model = keras.Model(image, L.Dense(3, activation=last, name="flower")(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=last is None)
+    model.compile(keras.optimizers.legacy.Adam(0.02), loss)
+    inputs = images.astype(np.float32) if inside else scale(images.astype(np.float32))
+    model.fit(inputs, labels, epochs=30, batch_size=24, verbose=0)
+    model.save(path, save_format="keras")
+    return path
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("signed") / "m.keras", lambda x: x / 127.5 - 1, last=None)
+
+
+def test_labelled_images_decide_how_a_model_wants_its_pixels(signed, flowers):
+    found = contract.describe(models.Source(path=signed), uri=f"folder:{flowers}")
+    assert found.open == ()
+    assert found.spec.inputs[0].preprocessing == preset("imagenet-tf")
+    assert found.spec.heads[0].labels == CLASSES
+    assert found.spec.heads[0].activation == "logits"
+    best = max(found.trials, key=lambda trial: trial.accuracy)
+    assert best.n == 120
+    assert best.accuracy > 0.9
+    assert best.preset == "imagenet-tf"
+    assert any("images are right under it" in one for one in found.known)
+
+
+def test_without_labels_the_scaling_stays_open(signed, flowers, tmp_path):
+    found = contract.describe(models.Source(path=signed))
+    assert set(found.open) == {"raw", "unit", "imagenet-tf", "imagenet-torch", "imagenet-caffe"}
+    loaded = load_keras(signed)
+    with pytest.raises(ConfigError, match="does not say how it wants its pixels"):
+        contract.described(loaded)
+    assert contract.described(loaded, needed=False).require_spec().inputs[0].preprocessing == preset("unit")
+
+
+def test_a_preset_says_it(signed, flowers):
+    loaded = contract.described(load_keras(signed), preset_name="imagenet-tf")
+    assert loaded.require_spec().inputs[0].preprocessing == preset("imagenet-tf")
+    with pytest.raises(ConfigError, match="unknown preset 'imagenet'"):
+        contract.described(load_keras(signed), preset_name="imagenet")
+    with pytest.raises(ConfigError, match="--preset has nothing to say"):
+        contract.described(loaded, preset_name="unit")
+
+
+def test_what_is_written_is_read_again_and_the_picture_is_what_the_model_sees(signed, flowers, tmp_path):
+    from PIL import Image
+
+    out, sheet = tmp_path / "flowers.toml", tmp_path / "seen.png"
+    found = contract.describe(models.Source(path=signed), uri=f"folder:{flowers}", out=out, sheet=sheet)
+    assert models.read_spec(out) == found.spec
+    assert Image.open(sheet).size[0] > 400
+    with pytest.raises(ConfigError, match="exists"):
+        contract.describe(models.Source(path=signed), out=out)
+
+
+def test_chance_is_seen():
+    labels = np.arange(300) % 3
+    assert contract.chance_of(labels) == pytest.approx(1 / 3 + 3 * (2 / 9 / 300) ** 0.5)
+    trial = contract.Trial(preset="raw", accuracy=0.41, loss=1.0, n=300, chance=contract.chance_of(labels))
+    assert contract.best_of([trial]) is None
+
+
+def test_the_better_preset_is_named(signed, flowers):
+    loaded = contract.described(load_keras(signed), preset_name="unit")
+    better = contract.better_preset(loaded, data.open_dataset(f"folder:{flowers}"))
+    assert better is not None
+    assert better.preset == "imagenet-tf"
