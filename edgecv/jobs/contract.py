@@ -149,11 +149,8 @@ def described(
 
 def try_presets(loaded: LoadedModel, spec: ModelSpec, dataset: Dataset, names: Sequence[str]) -> tuple[Trial, ...]:
     """Return the accuracy of a classifier under each scaling, on at most `TRIED` images; nothing without labels."""
-    try:
-        whole = fitted(dataset, spec)
-    except ConfigError:
-        return ()
-    if len(spec.heads) != 1 or spec.heads[0].task != "classification" or not _classes(whole):
+    whole = _classification(spec, dataset)
+    if whole is None:
         return ()
     part = _some(whole)
     labels = part.labels
@@ -185,12 +182,68 @@ def _probabilities(loaded: LoadedModel, spec: ModelSpec, part: Split) -> Array:
     return np.asarray(exponents / exponents.sum(1, keepdims=True))
 
 
-def better_preset(loaded: LoadedModel, dataset: Dataset) -> Trial | None:
-    """Return the scaling under which a model is clearly right, None when it is under none."""
+def check_sense(loaded: LoadedModel, dataset: Dataset, reporter: Reporter = QUIET) -> None:
+    """Hold a classifier's contract against labelled images, before anything is made of it.
+
+    A model that is no better than guessing under its contract, and right under another scaling or another order of
+    labels, was described wrongly: every figure after it would prove nothing.
+
+    Raises:
+        ConfigError: That is so; the hint says what is right.
+    """
     spec = loaded.require_spec()
+    whole = _classification(spec, dataset)
+    if whole is None:
+        return
+    part = _some(whole)
+    answers, labels = _probabilities(loaded, spec, part), part.labels
+    if answers.shape[1] <= int(labels.max()):
+        return
+    accuracy, chance = float((answers.argmax(1) == labels).mean()), chance_of(labels)
+    if accuracy > chance:
+        return
+    said = f"the float model names {accuracy:.1%} of {len(part)} images of {whole.name} right, no better than guessing"
     channels = spec.inputs[0].shape[-1]
     names = tuple(PRESETS) if channels == 3 else ("raw", "unit", "imagenet-tf")
-    return best_of(try_presets(loaded, spec, dataset, names))
+    best = best_of(try_presets(loaded, spec, dataset, names))
+    order = _order(answers, labels)
+    ordered = 0.0 if order is None else float((order[answers.argmax(1)] == labels).mean())
+    if order is not None and ordered > max(chance, best.accuracy if best else 0.0):
+        told = ", ".join(f"{index}: {_label(whole, int(label))}" for index, label in enumerate(order[:5]))
+        raise ConfigError(
+            f"{said}: its labels are in another order than the data's",
+            hint=f"its outputs are {told}{', …' if len(order) > 5 else ''}: say so in labels of --spec",
+        )
+    if best is not None:
+        raise ConfigError(
+            f"{said}: its pixels are scaled otherwise",
+            hint=f"under --preset {best.preset} ({PRESETS[best.preset]}) it is {best.accuracy:.1%}",
+        )
+    reporter.warn(f"{said}: figures about its files will prove nothing")
+
+
+def _order(answers: Array, labels: Array) -> Array | None:
+    """Return the true label that each output names mostly; None when two outputs name the same one."""
+    counts = np.zeros((answers.shape[1], answers.shape[1]), np.int64)
+    np.add.at(counts, (answers.argmax(1), labels), 1)
+    order = counts.argmax(1)
+    return order if len(set(order.tolist())) == len(order) else None
+
+
+def _label(dataset: Dataset, index: int) -> str:
+    known = next(target.labels for target in dataset.targets if target.task == "classification")
+    return known[index] if index < len(known) else str(index)
+
+
+def _classification(spec: ModelSpec, dataset: Dataset) -> Dataset | None:
+    """Return a data set as a classifier of one head takes it; None for other models and data without class labels."""
+    try:
+        whole = fitted(dataset, spec)
+    except ConfigError:
+        return None
+    plain = len(spec.heads) == 1 and len(spec.inputs) == 1 and spec.heads[0].task == "classification"
+    scaled = spec.inputs[0].preprocessing is not None and spec.heads[0].activation in ("probabilities", "logits")
+    return whole if plain and scaled and _classes(whole) else None
 
 
 def chance_of(labels: Array) -> float:

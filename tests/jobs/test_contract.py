@@ -103,8 +103,35 @@ def test_chance_is_seen():
     assert contract.best_of([trial]) is None
 
 
-def test_the_better_preset_is_named(signed, flowers):
-    loaded = contract.described(load_keras(signed), preset_name="unit")
-    better = contract.better_preset(loaded, data.open_dataset(f"folder:{flowers}"))
-    assert better is not None
-    assert better.preset == "imagenet-tf"
+def test_a_wrong_scaling_is_an_error_that_names_the_right_one(signed, flowers):
+    loaded, images = load_keras(signed), data.open_dataset(f"folder:{flowers}")
+    contract.check_sense(contract.described(loaded, preset_name="imagenet-tf"), images)
+    with pytest.raises(ConfigError, match="no better than guessing: its pixels are scaled otherwise") as caught:
+        contract.check_sense(contract.described(loaded, preset_name="raw"), images)
+    assert "--preset imagenet-tf" in caught.value.hint
+
+
+def test_labels_in_another_order_are_seen(signed, flowers):
+    loaded, images = load_keras(signed), data.open_dataset(f"folder:{flowers}")
+    kernel, bias = loaded.model.get_layer("flower").get_weights()
+    loaded.model.get_layer("flower").set_weights([kernel[:, [1, 2, 0]], bias[[1, 2, 0]]])
+    with pytest.raises(ConfigError, match="labels are in another order than the data's") as caught:
+        contract.check_sense(contract.described(loaded, preset_name="imagenet-tf"), images)
+    assert "0: rose, 1: tulip, 2: daisy" in caught.value.hint
+
+
+def test_a_model_that_knows_nothing_is_only_warned_of(flowers, tmp_path):
+    from edgecv.core.progress import Reporter
+
+    class Listening(Reporter):
+        said = ()
+
+        def warn(self, message):
+            self.said += (message,)
+
+    images, listener = data.open_dataset(f"folder:{flowers}"), Listening()
+    model = keras.Sequential([L.Input((16, 16, 3)), L.GlobalAveragePooling2D(), L.Dense(3, activation="softmax")])
+    model.layers[-1].set_weights([np.zeros((3, 3)), np.array([1.0, 0.0, 0.0])])
+    model.save(tmp_path / "m.keras", save_format="keras")
+    contract.check_sense(contract.described(load_keras(tmp_path / "m.keras"), preset_name="unit"), images, listener)
+    assert "figures about its files will prove nothing" in listener.said[0]
