@@ -136,7 +136,7 @@ def quantize(
     ] = None,
     max_trials: Annotated[int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.")] = None,
     format_: FormatOption = None,
-    target: opt.Target = "cpu",
+    target: opt.Targets = None,
     io: IoType = None,
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
@@ -160,8 +160,9 @@ def quantize(
     from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data, calibration=calibration,
-        epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()), equalise=equalise,
+        scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, data=data,
+        calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
+        equalise=equalise,
         correct_bias=correct_bias, adaround=adaround,
     )  # fmt: skip
     if max_drop is None or plan.names_a_way:
@@ -204,7 +205,7 @@ def convert(
     out: opt.Out,
     format_: FormatOption = None,
     scheme: Annotated[str, typer.Option("--scheme", help="float32, float16, dynamic or int8.")] = "float32",
-    target: opt.Target = "cpu",
+    target: opt.Targets = None,
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     io: IoType = None,
@@ -227,10 +228,15 @@ def convert(
     from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
+        scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse,
     )  # fmt: skip
     _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+
+
+def _targets(named: list[str] | None) -> dict[str, Any]:
+    first, *others = named or ["cpu"]
+    return {"target": first, "further_targets": tuple(others)}
 
 
 def _make(

@@ -27,6 +27,12 @@ Spec = Annotated[
     typer.Option("--spec", help="TOML with the model's contract, for a model that edgecv did not write."),
 ]
 Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", "-t", help="What the file must run on: see `edgecv targets`; repeatable, the most important first."
+    ),
+]
 Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from edgecv.convert.tflite import ranges
 from edgecv.convert.tflite.hard_swish import without_hard_swish
 from edgecv.convert.tflite.int4 import with_int4_weights
 from edgecv.convert.tflite.int16 import quantize_mixed, quantize_wide, wide_ops
+from edgecv.convert.tflite.older import with_older_operators
 from edgecv.convert.tflite.sparse import with_sparse_weights
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, ConversionError
@@ -46,7 +48,7 @@ def convert(
     format: str,
     scheme: str,
     out: files.PathLike,
-    target: str = "cpu",
+    target: str | Sequence[str] = "cpu",
     method: str = "none",
     io_dtype: str | None = None,
     calibration: CalibrationRecipe | None = None,
@@ -69,7 +71,8 @@ def convert(
         format: "tflite" or "onnx".
         scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         out: Where the file goes.
-        target: A deployment target; it must take the format, and a scheme it does not run well is warned of.
+        target: A deployment target, or several, the one that it is made for first. Each must take the format, and a
+            scheme that one does not run well is warned of. Operators are written as all of them read them.
         method: How int8 is reached: "ptq" or "qat".
         io_dtype: Of an int8 file's inputs and outputs: "int8" (tflite's default), "uint8" (tflite), or "float32" (a
             float boundary; onnx's default).
@@ -154,7 +157,7 @@ def _build(job: Job) -> Converted:
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme in STATIC:
         data, calibrated = _static(job)
-        twin = converted_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
+        twin = converted_tflite(_as_targets_read(data, request.targets))
         return replace(twin if request.format == "tflite" else onnx.convert(twin, "int8"), calibrated=calibrated)
     if request.format == "onnx":
         return onnx.convert(converted_tflite(_float(job, "float32")), request.scheme)
@@ -170,9 +173,13 @@ def _float(job: Job, scheme: str) -> bytes:
     return _named(tflite.convert_float(frozen, scheme), frozen, job.source.model)
 
 
-def _lacks_hard_swish(target: str) -> bool:
-    """Say whether a target has no integer kernel for HARD_SWISH: CPUs and Edge TPUs; Ethos-U NPUs have one."""
-    return profiles.target(target).accelerator in ("cpu", "edgetpu")
+def _as_targets_read(data: bytes, targets: tuple[str, ...]) -> bytes:
+    """Return an integer file without operators that one of its targets refuses for their form, or computes in float."""
+    known = [profiles.target(name) for name in targets]
+    # CPUs and Edge TPUs have no integer kernel for HARD_SWISH; Ethos-U NPUs have one.
+    if any(profile.accelerator in ("cpu", "edgetpu") for profile in known):
+        data = without_hard_swish(data)
+    return with_older_operators(data, known)
 
 
 def _frozen(job: Job) -> Frozen:

@@ -24,8 +24,10 @@ from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.jobs.traits import Kept, kept, traits
+from edgecv.jobs.verdicts import verdicts
 from edgecv.modelio import LoadedModel
 from edgecv.values import profiles
+from edgecv.values.inspection import TargetVerdict
 from edgecv.values.manifest import Manifest
 from edgecv.values.specs import Format, Method, Scheme
 
@@ -48,7 +50,7 @@ class Plan:
         adaround: Likewise: learned rounding; int4 always has it.
         sparse: Leave the zeros of a pruned model out of a float32 .tflite.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
-        target: A deployment target's name.
+        target: A deployment target's name; `further_targets` those of others that the file must run on too.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
         data: For calibration and training; None takes the training data when it is a bundled set.
         calibration: Recipe name or TOML path.
@@ -70,6 +72,12 @@ class Plan:
     correct_bias: bool = False
     adaround: bool = False
     sparse: bool = False
+    further_targets: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets, the one that the file is made for first."""
+        return tuple(dict.fromkeys((self.target, *self.further_targets)))
 
     @property
     def names_a_way(self) -> bool:
@@ -103,6 +111,7 @@ class MadeArtifact:
             weights are not counted (ONNX, float16, dynamic).
         sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
         loss: What a quantised file loses against the float model; None where it was not judged.
+        verdicts: What each target does with the file's operators, predicted.
     """
 
     path: str
@@ -121,6 +130,7 @@ class MadeArtifact:
     kept: Kept | None = None
     sparse: SparseKernels | None = None
     loss: Loss | None = None
+    verdicts: tuple[TargetVerdict, ...] = ()
 
 
 def make(
@@ -160,7 +170,8 @@ def make(
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
     if judge and dataset is not None and plan.scheme in STATIC:
         made = replace(made, loss=_loss(given, manifest, out, dataset, max_drop, reporter))
-    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme))
+    told = verdicts(out, plan.targets, reporter=reporter)
+    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme), verdicts=told)
 
 
 def _loss(
@@ -197,7 +208,7 @@ def built(
         scheme=cast(Scheme, plan.scheme),
         method=cast(Method, plan.method if static else "none"),
         out=out,
-        target=plan.target,
+        target=plan.targets,
         io_dtype=plan.io_dtype if static else None,
         calibration=profiles.calibration(plan.calibration) if static else None,
         dataset=dataset,
@@ -250,7 +261,8 @@ def check_plan(plan: Plan) -> None:
     if asked and (plan.scheme not in STATIC or plan.method == "qat"):
         how = f"{plan.scheme} by {plan.method}"
         raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
-    profiles.target(plan.target)
+    for name in plan.targets:
+        profiles.target(name)
     profiles.calibration(plan.calibration)
 
 

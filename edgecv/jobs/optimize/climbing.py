@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from edgecv.core.errors import ConfigError, GateFailure
@@ -13,6 +14,7 @@ from edgecv.jobs import models
 from edgecv.jobs.optimize.rungs import LAST, rungs
 from edgecv.jobs.optimize.steps import Steps
 from edgecv.jobs.optimize.values import Climb, LadderPlan, Trial, better
+from edgecv.jobs.verdicts import verdicts
 
 
 def climb(
@@ -40,6 +42,8 @@ def climb(
     folder.mkdir(parents=True, exist_ok=True)
     ladder = Steps(source.path, loaded, request, dataset, folder, reporter)
     done = _up(ladder, out)
+    if done.chosen:
+        done = replace(done, verdicts=verdicts(out, request.plan.targets, reporter=reporter))
     if done.passed:
         shutil.rmtree(folder)
     return done
