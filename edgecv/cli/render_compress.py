@@ -98,6 +98,8 @@ def _verdicts(found: Any) -> None:
             emit(f"  not #{op.index} {op.op}{f', layer {op.layer}' if op.layer else ''}: {op.reason}")
         if len(one.unmapped) > MOST_UNMAPPED:
             emit(f"  and {len(one.unmapped) - MOST_UNMAPPED} more: edgecv inspect FILE --target {one.target}")
+        for doubt in one.doubts:
+            emit(f"  not known: {doubt}")
         for advice in one.advice:
             emit(f"  {render_files.advice_line(advice, one.n_mapped)}")
 

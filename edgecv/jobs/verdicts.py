@@ -28,6 +28,8 @@ def verdicts(file: Path, targets: Iterable[str], *, reporter: Reporter = QUIET) 
     for one in found:
         if one.unmapped:
             reporter.warn(_warning(one))
+        for doubt in one.doubts:
+            reporter.warn(f"not known of {one.target}: {doubt}")
     return found
 
 
@@ -40,6 +42,7 @@ def _verdict(file: Path, target: str) -> TargetVerdict:
         n_mapped=summary.n_mapped,
         unmapped=summary.unmapped,
         kind=summary.kind,
+        doubts=tuple(dict.fromkeys(op.reason for op in found.ops if op.mapped and op.certainty == "unknown")),
         advice=found.advice,
         notes=found.notes,
     )

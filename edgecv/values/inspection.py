@@ -177,6 +177,7 @@ class TargetVerdict:
 
     Attributes:
         unmapped: Every operator that it does not run, with the reason.
+        doubts: Why it is not known whether some of the others, or the whole file, run there.
         advice: What would map more.
         notes: Remarks on the whole file.
     """
@@ -186,6 +187,7 @@ class TargetVerdict:
     n_mapped: int
     unmapped: tuple[Unmapped, ...]
     kind: Kind
+    doubts: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     notes: tuple[str, ...] = ()
 
