@@ -90,7 +90,7 @@ def flattened(channels: int, side: int = 6) -> Net:
     size = side * side * channels
     tensors = {
         "x": T((1, side, side, channels)), "flat": T((1, size)), "s": constant([1, size]), "y": T((1, 10)),
-        "w": T((10, size), "int8", 0.1, np.ones((10, size), np.int8)), 
+        "w": T((10, size), "int8", 0.1, np.ones((10, size), np.int8)),
         "b": T((10,), "int32", 0.1, np.zeros(10, np.int32)),
     }  # fmt: skip
     dense = N("FULLY_CONNECTED", ["flat", "w", "b"], ["y"], options("FullyConnectedOptions"), 4)
@@ -113,8 +113,10 @@ def heads(shared: bool) -> Net:
         return T((4, 1, 1, 4), "int8", 0.1, np.ones((4, 1, 1, 4), np.int8))
 
     plain = options("Conv2DOptions", strideW=1, strideH=1, dilationWFactor=1, dilationHFactor=1)
-    tensors = {"x": T((1, 8, 8, 4)), "z": T((1, 4, 4, 4)), "w": weights(), "v": weights(),
-               "b": T((4,), "int32", 0.1, np.zeros(4, np.int32)), "y": T((1, 8, 8, 4)), "u": T((1, 4, 4, 4))}  # fmt: skip
+    tensors = {
+        "x": T((1, 8, 8, 4)), "z": T((1, 4, 4, 4)), "w": weights(), "v": weights(), "y": T((1, 8, 8, 4)),
+        "u": T((1, 4, 4, 4)), "b": T((4,), "int32", 0.1, np.zeros(4, np.int32)),
+    }  # fmt: skip
     ops = [N("CONV_2D", ["x", "w", "b"], ["y"], plain, 3)]
     ops.append(N("CONV_2D", ["z", "w" if shared else "v", "b"], ["u"], plain, 3))
     return Net(tensors, ops, inputs=["x", "z"], outputs=["y", "u"])
