@@ -38,6 +38,14 @@ MaxDrop = Annotated[
         "of your own: exit 1 beyond it (default: 10).",
     ),
 ]
+Softmax = Annotated[
+    str,
+    typer.Option(
+        "--softmax",
+        help="Where the last softmax or sigmoid is computed: file, or runtime: the file ends at its logits, which "
+        "edgecv's runtime reads, without the ties that steps of 1/256 make.",
+    ),
+]
 Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
 
 
@@ -138,6 +146,7 @@ def quantize(
     format_: FormatOption = None,
     target: opt.Targets = None,
     io: IoType = None,
+    softmax: Softmax = "file",
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
@@ -160,7 +169,7 @@ def quantize(
     from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, data=data,
+        scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
         equalise=equalise,
         correct_bias=correct_bias, adaround=adaround,
@@ -209,6 +218,7 @@ def convert(
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     io: IoType = None,
+    softmax: Softmax = "file",
     sparse: Annotated[
         bool,
         typer.Option("--sparse", help="Leave a pruned model's zeros out of a float32 .tflite; says what runs sparse."),
@@ -228,7 +238,7 @@ def convert(
     from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, data=data,
+        scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse,
     )  # fmt: skip
     _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)

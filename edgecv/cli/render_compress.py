@@ -77,6 +77,8 @@ def artifact(made: Any) -> None:
         low, high = head.drop_ci95
         emit(f"  {head.metric} {head.before:.4f} in float, {head.after:.4f} in this file ({made.loss.split})")
         emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {head.unit} on {made.loss.n} samples")
+        if head.ties:
+            emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
     if made.kept is not None:

@@ -52,6 +52,8 @@ class Plan:
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name; `further_targets` those of others that the file must run on too.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
+        softmax: Where the last softmax or sigmoid of each head is computed: "file", or "runtime": the file ends at its
+            logits, and its contract says so.
         data: For calibration and training; None takes the training data when it is a bundled set.
         calibration: Recipe name or TOML path.
         epochs: Of quantisation-aware training; None takes the default recipe.
@@ -73,6 +75,7 @@ class Plan:
     adaround: bool = False
     sparse: bool = False
     further_targets: tuple[str, ...] = ()
+    softmax: str = "file"
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -156,7 +159,8 @@ def make(
     format_ = _format(plan, out)
     check_plan(plan)
     check_output(out, force=force)
-    loaded = given = models.load(source)
+    given = models.load(source)
+    loaded = ending(given, plan, reporter=reporter)
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
     qat = plan.scheme in STATIC and plan.method == "qat"
@@ -170,8 +174,36 @@ def make(
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
     if judge and dataset is not None and plan.scheme in STATIC:
         made = replace(made, loss=_loss(given, manifest, out, dataset, max_drop, reporter))
+        _tell_ties(made.loss, plan, reporter)
     told = verdicts(out, plan.targets, reporter=reporter)
     return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme), verdicts=told)
+
+
+def ending(loaded: LoadedModel, plan: Plan, *, reporter: Reporter = QUIET) -> LoadedModel:
+    """Return the model that a plan's files are made from: at its logits, where the runtime computes the softmax.
+
+    Raises:
+        ConfigError, UnsupportedModelError: As `compress.at_logits`.
+    """
+    if plan.softmax != "runtime":
+        return loaded
+    found = compress.at_logits(loaded)
+    reporter.info(
+        f"the file ends at the logits of {', '.join(found.heads)}: edgecv's runtime computes the probabilities, other "
+        "readers take the softmax or sigmoid of (q - zero_point) * scale themselves"
+    )
+    return found.loaded
+
+
+def _tell_ties(found: Loss | None, plan: Plan, reporter: Reporter) -> None:
+    """Tell of classes that the file ranks alike and the float model does not, where the last softmax is the cause."""
+    for head in found.heads if found is not None and plan.softmax == "file" else ():
+        if head.ties is not None and head.ties_before is not None and head.ties > head.ties_before:
+            reporter.warn(
+                f"on {head.ties} of {found.n if found else 0} samples several labels of head '{head.head}' have the "
+                f"best score (in float: {head.ties_before}): probabilities of 8 bits have steps of 1/256; "
+                "--softmax runtime ends the file at its logits, which edgecv's runtime reads in float"
+            )
 
 
 def _loss(
@@ -261,6 +293,8 @@ def check_plan(plan: Plan) -> None:
     if asked and (plan.scheme not in STATIC or plan.method == "qat"):
         how = f"{plan.scheme} by {plan.method}"
         raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
+    if plan.softmax not in compress.PLACES:
+        raise unknown_name("place of the softmax", plan.softmax, compress.PLACES)
     for name in plan.targets:
         profiles.target(name)
     profiles.calibration(plan.calibration)

@@ -37,7 +37,7 @@ def climb(
     folder = out.with_name(f".{out.name}.ladder")
     check_output(out, force=force or folder.exists())
     artifacts.check_plan(request.plan)
-    loaded = models.load(source)
+    loaded = artifacts.ending(models.load(source), request.plan, reporter=reporter)
     dataset = models.open_data(request.plan.data, models.require_manifest(loaded))
     folder.mkdir(parents=True, exist_ok=True)
     ladder = Steps(source.path, loaded, request, dataset, folder, reporter)
