@@ -13,7 +13,7 @@ pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs import models, verify
+from edgecv.jobs import debug, models, verify
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio import env
 from edgecv.runtime import load
@@ -133,6 +133,18 @@ def test_training_with_quantisation_takes_its_loss_from_logits(place) -> None:
     with load(found.path) as predictor:
         assert predictor.spec.head.activation == "logits"
     assert found.loss.heads[0].after > 1 / CLASSES
+
+
+def test_debug_wants_two_files_that_end_alike(both, place) -> None:
+    plain = artifacts.Plan(scheme="float32", data=f"npz:{place / 'close.npz'}")
+    for softmax in ("file", "runtime"):
+        artifacts.make(source(place), replace(plain, softmax=softmax), out=place / f"float-{softmax}.tflite")
+    runtime, where = place / "runtime.tflite", plain.data
+    with pytest.raises(ConfigError, match=r"gives probabilities, .* logits") as caught:
+        debug.debug(place / "float-file.tflite", runtime, data=where)
+    assert "--softmax" in caught.value.hint
+    found = debug.debug(place / "float-runtime.tflite", runtime, data=where)
+    assert found.layers[-1].layer == "out"
 
 
 def test_an_unknown_place_is_named(place) -> None:
