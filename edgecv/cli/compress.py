@@ -38,6 +38,14 @@ MaxDrop = Annotated[
         "of your own: exit 1 beyond it (default: 10).",
     ),
 ]
+Softmax = Annotated[
+    str,
+    typer.Option(
+        "--softmax",
+        help="Where the last softmax or sigmoid is computed: file, or runtime: the file ends at its logits, which "
+        "edgecv's runtime reads, without the ties that steps of 1/256 make.",
+    ),
+]
 Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
 
 
@@ -136,8 +144,9 @@ def quantize(
     ] = None,
     max_trials: Annotated[int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.")] = None,
     format_: FormatOption = None,
-    target: opt.Target = "cpu",
+    target: opt.Targets = None,
     io: IoType = None,
+    softmax: Softmax = "file",
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
@@ -160,8 +169,9 @@ def quantize(
     from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method=method, format=format_, target=target, io_dtype=io, data=data, calibration=calibration,
-        epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()), equalise=equalise,
+        scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
+        calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
+        equalise=equalise,
         correct_bias=correct_bias, adaround=adaround,
     )  # fmt: skip
     if max_drop is None or plan.names_a_way:
@@ -204,10 +214,11 @@ def convert(
     out: opt.Out,
     format_: FormatOption = None,
     scheme: Annotated[str, typer.Option("--scheme", help="float32, float16, dynamic or int8.")] = "float32",
-    target: opt.Target = "cpu",
+    target: opt.Targets = None,
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     io: IoType = None,
+    softmax: Softmax = "file",
     sparse: Annotated[
         bool,
         typer.Option("--sparse", help="Leave a pruned model's zeros out of a float32 .tflite; says what runs sparse."),
@@ -227,10 +238,15 @@ def convert(
     from edgecv.jobs import convert as artifacts
 
     plan = artifacts.Plan(
-        scheme=scheme, method="ptq", format=format_, target=target, io_dtype=io, data=data,
+        scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse,
     )  # fmt: skip
     _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+
+
+def _targets(named: list[str] | None) -> dict[str, Any]:
+    first, *others = named or ["cpu"]
+    return {"target": first, "further_targets": tuple(others)}
 
 
 def _make(

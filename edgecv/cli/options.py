@@ -34,6 +34,12 @@ Preset = Annotated[
     ),
 ]
 Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", "-t", help="What the file must run on: see `edgecv targets`; repeatable, the most important first."
+    ),
+]
 Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
 ]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv.cli import render_files
 from edgecv.cli import render_traits as render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import size_text
+from edgecv.core import codec
+from edgecv.values.inspection import TargetVerdict
 
 
 def slimmed(made: Any) -> None:
@@ -46,6 +49,7 @@ def climb(done: Any) -> None:
         emit(f"layers of mixed files were chosen by {by}: {why}")
     if done.chosen:
         emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
+    _verdicts(done.verdicts)
 
 
 def _signed(value: float | None) -> str:
@@ -61,6 +65,8 @@ def compressed(done: Any) -> None:
     ]  # fmt: skip
     emit_table("", ("step", done.metric, "drop", "95 %", "bytes", "seconds"), rows, right=(1, 2, 4, 5))
     emit(f"{done.path}: {done.title or 'done'}")
+    told = done.steps[-1].result.get("verdicts", ()) if done.steps else ()
+    _verdicts(codec.decode(TargetVerdict, one, where=done.path) for one in told)
 
 
 def artifact(made: Any) -> None:
@@ -71,12 +77,33 @@ def artifact(made: Any) -> None:
         low, high = head.drop_ci95
         emit(f"  {head.metric} {head.before:.4f} in float, {head.after:.4f} in this file ({made.loss.split})")
         emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {head.unit} on {made.loss.n} samples")
+        if head.ties:
+            emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
     if made.kept is not None:
         render_kept.kept(made.kept)
     if made.sparse is not None:
         render_kept.sparse(made.sparse)
+    _verdicts(made.verdicts)
+
+
+MOST_UNMAPPED = 8
+"""Operators that a verdict names; --json has all."""
+
+
+def _verdicts(found: Any) -> None:
+    for one in found:
+        runs = "run" if one.n_ops != 1 else "runs"
+        emit(f"{one.target}: {one.n_mapped} of {one.n_ops} operators {runs} there ({one.kind})")
+        for op in one.unmapped[:MOST_UNMAPPED]:
+            emit(f"  not #{op.index} {op.op}{f', layer {op.layer}' if op.layer else ''}: {op.reason}")
+        if len(one.unmapped) > MOST_UNMAPPED:
+            emit(f"  and {len(one.unmapped) - MOST_UNMAPPED} more: edgecv inspect FILE --target {one.target}")
+        for doubt in one.doubts:
+            emit(f"  not known: {doubt}")
+        for advice in one.advice:
+            emit(f"  {render_files.advice_line(advice, one.n_mapped)}")
 
 
 def _kernels(counts: Any) -> str:

@@ -36,7 +36,7 @@ def inspection(found: Inspection) -> None:
     if found.compilation is not None:
         _compilation(found.compilation)
     for advice in found.advice:
-        emit(_advice(advice, found.n_mapped))
+        emit(advice_line(advice, found.n_mapped))
     for note in found.notes:
         emit(f"note: {note}")
 
@@ -52,7 +52,8 @@ def _compilation(made: Compilation) -> None:
         emit("  the prediction agrees on every operator")
 
 
-def _advice(advice: Advice, mapped: int) -> str:
+def advice_line(advice: Advice, mapped: int) -> str:
+    """Return an advice as one line; `mapped`: how many operators map without it."""
     which = f"{advice.op or 'operators'} {_indices(advice.ops)}"
     more = 0 if advice.would_map is None else advice.would_map - mapped
     return f"to map more: {which}: {advice.text}{f' (+{more} operators)' if more > 0 else ''}"

@@ -1,5 +1,6 @@
 """Making a trained model smaller: pruning, post-training quantisation steps, quantisation-aware training."""
 
+from edgecv.compress.final_activation import PLACES, AtLogits, at_logits
 from edgecv.compress.folding import fold_linear
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
 from edgecv.compress.ptq import PtqModel, PtqRecipe, prepare
@@ -8,6 +9,8 @@ from edgecv.compress.sparsity import Sparsity, measure
 from edgecv.modelio.layer_names import source_layer_name
 
 __all__ = [
+    "PLACES",
+    "AtLogits",
     "PruneRecipe",
     "Pruned",
     "PtqModel",
@@ -15,6 +18,7 @@ __all__ = [
     "QatModel",
     "QatRecipe",
     "Sparsity",
+    "at_logits",
     "default_prune_recipe",
     "default_qat_recipe",
     "fold_linear",

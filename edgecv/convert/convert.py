@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from edgecv.convert.check.integers import check_chosen
 from edgecv.convert.check.structure import STATIC
 from edgecv.convert.converted import Converted, converted_tflite
 from edgecv.convert.freeze import Frozen, freeze, static_inputs
-from edgecv.convert.layers import layer_map
+from edgecv.convert.layers import layer_map, op_layers
 from edgecv.convert.onnx import converter as onnx
 from edgecv.convert.request import check_calibration, check_request
 from edgecv.convert.tflite import converter as tflite
@@ -23,7 +24,9 @@ from edgecv.convert.tflite import ranges
 from edgecv.convert.tflite.hard_swish import without_hard_swish
 from edgecv.convert.tflite.int4 import with_int4_weights
 from edgecv.convert.tflite.int16 import quantize_mixed, quantize_wide, wide_ops
+from edgecv.convert.tflite.older import with_older_operators
 from edgecv.convert.tflite.sparse import with_sparse_weights
+from edgecv.convert.tflite.spread_softmax import STEPS, spread_softmax
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.progress import QUIET, Reporter
@@ -47,7 +50,7 @@ def convert(
     format: str,
     scheme: str,
     out: files.PathLike,
-    target: str = "cpu",
+    target: str | Sequence[str] = "cpu",
     method: str = "none",
     io_dtype: str | None = None,
     calibration: CalibrationRecipe | None = None,
@@ -70,7 +73,8 @@ def convert(
         format: "tflite" or "onnx".
         scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         out: Where the file goes.
-        target: A deployment target; it must take the format, and a scheme it does not run well is warned of.
+        target: A deployment target, or several, the one that it is made for first. Each must take the format, and a
+            scheme that one does not run well is warned of. Operators are written as all of them read them.
         method: How int8 is reached: "ptq" or "qat".
         io_dtype: Of an int8 file's inputs and outputs: "int8" (tflite's default), "uint8" (tflite), or "float32" (a
             float boundary; onnx's default).
@@ -100,7 +104,7 @@ def convert(
         reporter=reporter, preparation=preparation,
     )  # fmt: skip
     destination = files.check_output(_suffixed(out, format), force=force)
-    return write(_build(job), job, destination)
+    return write(*_build(job), destination)
 
 
 def quantize(
@@ -150,20 +154,22 @@ def _contract(source: LoadedModel, spec: ModelSpec | None) -> ModelSpec:
     return chosen
 
 
-def _build(job: Job) -> Converted:
+def _build(job: Job) -> tuple[Converted, Job]:
+    """Return the converted file, and the job as it was done: layers may have had to stay in float."""
     request, model = job.request, job.source.model
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme in STATIC:
-        data, calibrated = _static(job)
-        twin = converted_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
-        return replace(twin if request.format == "tflite" else onnx.convert(twin, "int8"), calibrated=calibrated)
+        data, calibrated, job = _static(job)
+        twin = converted_tflite(_as_targets_read(data, request.targets))
+        made = twin if request.format == "tflite" else onnx.convert(twin, "int8")
+        return replace(made, calibrated=calibrated), job
     if request.format == "onnx":
-        return onnx.convert(converted_tflite(_float(job, "float32")), request.scheme)
+        return onnx.convert(converted_tflite(_float(job, "float32")), request.scheme), job
     data = _float(job, request.scheme)
     if request.sparse:
         layers = layer_map(read_tflite(data), converted_tflite(data).op_names, model)
         data = with_sparse_weights(data, layers).data
-    return converted_tflite(data)
+    return converted_tflite(data), job
 
 
 def _float(job: Job, scheme: str) -> bytes:
@@ -171,9 +177,13 @@ def _float(job: Job, scheme: str) -> bytes:
     return _named(tflite.convert_float(frozen, scheme), frozen, job.source.model)
 
 
-def _lacks_hard_swish(target: str) -> bool:
-    """Say whether a target has no integer kernel for HARD_SWISH: CPUs and Edge TPUs; Ethos-U NPUs have one."""
-    return profiles.target(target).accelerator in ("cpu", "edgetpu")
+def _as_targets_read(data: bytes, targets: tuple[str, ...]) -> bytes:
+    """Return an integer file without operators that one of its targets refuses for their form, or computes in float."""
+    known = [profiles.target(name) for name in targets]
+    # CPUs and Edge TPUs have no integer kernel for HARD_SWISH; Ethos-U NPUs have one.
+    if any(profile.accelerator in ("cpu", "edgetpu") for profile in known):
+        data = without_hard_swish(data)
+    return with_older_operators(data, known)
 
 
 def _frozen(job: Job) -> Frozen:
@@ -195,14 +205,17 @@ def _named(data: bytes, frozen: Frozen, model: Any) -> bytes:
     return tflite.name_boundary(data, frozen.input_names, output_names(model))
 
 
-def _static(job: Job) -> tuple[bytes, bool]:
-    """Return the quantised .tflite, and whether calibration found ranges: always by ptq, where some lack by qat."""
+def _static(job: Job) -> tuple[bytes, bool, Job]:
+    """Return the quantised .tflite, and whether calibration found ranges: always by ptq, where some lack by qat.
+
+    Returns the job too, with the layers that stay in float by themselves.
+    """
     frozen, io_dtype = _frozen(job), job.request.io_dtype
     if job.request.method == "qat":
         data = tflite.convert_fake_quantised(frozen, "float32")
         left = ranges.unscaled(data, boundary=False)
         if not left:
-            return _named(tflite.convert_fake_quantised(frozen, io_dtype), frozen, job.source.model), False
+            return _named(tflite.convert_fake_quantised(frozen, io_dtype), frozen, job.source.model), False, job
         if job.recipe is None or job.dataset is None:
             raise ConversionError(
                 f"{len(left)} activations of the quantisation-aware model have no range",
@@ -211,24 +224,48 @@ def _static(job: Job) -> tuple[bytes, bool]:
     else:
         data = tflite.convert_float(frozen, "float32")
     found = _ranges(data, job)
-    quantised = _quantised(data, found, job)
+    kept, job = _kept_softmax(data, job)
+    quantised = _quantised(data, found, job, kept)
     if job.preparation is not None:
         check_chosen(quantised, job.preparation.integers, job.source.model)
-    return _named(quantised, frozen, job.source.model), True
+    return _named(quantised, frozen, job.source.model), True, job
 
 
-def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job) -> bytes:
+def _kept_softmax(data: bytes, job: Job) -> tuple[frozenset[int], Job]:
+    """Return the operators of a float file that int8 would spoil, and the job with their layers kept in float."""
+    request = job.request
+    graph = read_tflite(data)
+    kept = spread_softmax(graph) - set(wide_ops(graph, request.int16, job.source.model))
+    if not kept or request.scheme not in ("int8", "mixed") or len(kept) == len(graph.ops):
+        return frozenset(), job
+    layers = op_layers(graph, job.source.model)
+    names = tuple(sorted({name for index in kept for name in layers[index]}))
+    of = f" of layer {', '.join(names)}" if names else ""
+    if request.method == "qat":
+        job.reporter.warn(f"the softmax{of} is over more than 8 bits hold: --method ptq keeps it in float")
+        return frozenset(), job
+    job.reporter.warn(
+        f"the softmax{of} stays in float: over several axes, or over more than {STEPS} values, 8 bits hold next to "
+        f"nothing of it; {len(kept)} of {len(graph.ops)} operators compute it"
+    )
+    # An .onnx of scheme int8 may have float operators without weights; there is no "mixed" one.
+    scheme = "mixed" if request.format == "tflite" else request.scheme
+    named = tuple(dict.fromkeys((*request.keep_float, *names)))
+    return kept, replace(job, request=replace(request, scheme=scheme, keep_float=named))
+
+
+def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job, spread: frozenset[int]) -> bytes:
     request, name = job.request, job.spec.name
     per_channel = job.recipe is None or job.recipe.granularity == "per_channel"
-    if request.scheme in ("int8", "int4"):
+    if request.scheme in ("int8", "int4") and not spread:
         plain = ranges.quantize(data, found, io_dtype=request.io_dtype, per_channel=per_channel, name=name)
         return with_int4_weights(plain) if request.scheme == "int4" else plain
     how = static.How(io_dtype=request.io_dtype, per_channel=per_channel, name=name)
     if request.scheme == "int16x8":
         return quantize_wide(data, found, how)
     graph, model = read_tflite(data), job.source.model
-    kept = static.kept_ops(graph, request.keep_float, model)
-    return quantize_mixed(data, found, how, kept=kept, wide=wide_ops(graph, request.int16, model))
+    kept = {*static.kept_ops(graph, request.keep_float, model), *spread}
+    return quantize_mixed(data, found, how, kept=tuple(sorted(kept)), wide=wide_ops(graph, request.int16, model))
 
 
 def _warn_narrow(seen: ranges.Range, only: InputSpec, job: Job) -> None:

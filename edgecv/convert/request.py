@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +28,7 @@ class Request:
     Attributes:
         io_dtype: Of the file's inputs and outputs.
         method: "none" for float32 and float16, "ptq" or "qat" for int8, "ptq" for the others.
+        targets: What the file must run on; the manifest names the first.
         keep_float: Patterns of source layers that a "mixed" file computes in float32.
         int16: Likewise of layers that it computes with int16 activations.
         sparse: Store kernels without their zeros.
@@ -36,10 +38,15 @@ class Request:
     scheme: Scheme
     method: Method
     io_dtype: str
-    target: str
+    targets: tuple[str, ...]
     keep_float: tuple[str, ...] = ()
     int16: tuple[str, ...] = ()
     sparse: bool = False
+
+    @property
+    def target(self) -> str:
+        """The deployment target that the file is made for."""
+        return self.targets[0]
 
 
 def check_request(
@@ -48,7 +55,7 @@ def check_request(
     scheme: str,
     method: str,
     io_dtype: str | None,
-    target: str,
+    target: str | Sequence[str],
     reporter: Reporter,
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
@@ -67,15 +74,19 @@ def check_request(
     if scheme not in FORMATS[format]:
         known = "; ".join(f"{name}: {', '.join(schemes)}" for name, schemes in FORMATS.items())
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
-    if sparse:
-        _check_sparse(format, scheme, target)
-    _check_target(target, format, "int16x8" if int16 and not keep_float else scheme, reporter)
+    targets = tuple(dict.fromkeys([target] if isinstance(target, str) else target))
+    if not targets:
+        raise ConfigError("a file needs a target", hint="name one: see `edgecv targets`")
+    for name in targets:
+        if sparse:
+            _check_sparse(format, scheme, name)
+        _check_target(name, format, "int16x8" if int16 and not keep_float else scheme, reporter)
     return Request(
         format=cast(Format, format),
         scheme=cast(Scheme, scheme),
         method=_method(scheme, method),
         io_dtype=_io_dtype(format, scheme, io_dtype),
-        target=target,
+        targets=targets,
         keep_float=keep_float,
         int16=int16,
         sparse=sparse,

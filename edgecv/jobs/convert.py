@@ -24,8 +24,10 @@ from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.jobs.traits import Kept, kept, traits
+from edgecv.jobs.verdicts import verdicts
 from edgecv.modelio import LoadedModel
 from edgecv.values import profiles
+from edgecv.values.inspection import TargetVerdict
 from edgecv.values.manifest import Manifest
 from edgecv.values.specs import Format, Method, Scheme
 
@@ -48,8 +50,10 @@ class Plan:
         adaround: Likewise: learned rounding; int4 always has it.
         sparse: Leave the zeros of a pruned model out of a float32 .tflite.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
-        target: A deployment target's name.
+        target: A deployment target's name; `further_targets` those of others that the file must run on too.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
+        softmax: Where the last softmax or sigmoid of each head is computed: "file", or "runtime": the file ends at its
+            logits, and its contract says so.
         data: For calibration and training; None takes the training data when it is a bundled set.
         calibration: Recipe name or TOML path.
         epochs: Of quantisation-aware training; None takes the default recipe.
@@ -70,6 +74,13 @@ class Plan:
     correct_bias: bool = False
     adaround: bool = False
     sparse: bool = False
+    further_targets: tuple[str, ...] = ()
+    softmax: str = "file"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets, the one that the file is made for first."""
+        return tuple(dict.fromkeys((self.target, *self.further_targets)))
 
     @property
     def names_a_way(self) -> bool:
@@ -103,6 +114,7 @@ class MadeArtifact:
             weights are not counted (ONNX, float16, dynamic).
         sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
         loss: What a quantised file loses against the float model; None where it was not judged.
+        verdicts: What each target does with the file's operators, predicted.
     """
 
     path: str
@@ -121,6 +133,7 @@ class MadeArtifact:
     kept: Kept | None = None
     sparse: SparseKernels | None = None
     loss: Loss | None = None
+    verdicts: tuple[TargetVerdict, ...] = ()
 
 
 def make(
@@ -146,7 +159,8 @@ def make(
     format_ = _format(plan, out)
     check_plan(plan)
     check_output(out, force=force)
-    loaded = given = models.load(source)
+    given = models.load(source)
+    loaded = ending(given, plan, reporter=reporter)
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
     qat = plan.scheme in STATIC and plan.method == "qat"
@@ -160,7 +174,36 @@ def make(
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
     if judge and dataset is not None and plan.scheme in STATIC:
         made = replace(made, loss=_loss(given, manifest, out, dataset, max_drop, reporter))
-    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme))
+        _tell_ties(made.loss, plan, reporter)
+    told = verdicts(out, plan.targets, reporter=reporter)
+    return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme), verdicts=told)
+
+
+def ending(loaded: LoadedModel, plan: Plan, *, reporter: Reporter = QUIET) -> LoadedModel:
+    """Return the model that a plan's files are made from: at its logits, where the runtime computes the softmax.
+
+    Raises:
+        ConfigError, UnsupportedModelError: As `compress.at_logits`.
+    """
+    if plan.softmax != "runtime":
+        return loaded
+    found = compress.at_logits(loaded)
+    reporter.info(
+        f"the file ends at the logits of {', '.join(found.heads)}: edgecv's runtime computes the probabilities, other "
+        "readers take the softmax or sigmoid of (q - zero_point) * scale themselves"
+    )
+    return found.loaded
+
+
+def _tell_ties(found: Loss | None, plan: Plan, reporter: Reporter) -> None:
+    """Tell of classes that the file ranks alike and the float model does not, where the last softmax is the cause."""
+    for head in found.heads if found is not None and plan.softmax == "file" else ():
+        if head.ties is not None and head.ties_before is not None and head.ties > head.ties_before:
+            reporter.warn(
+                f"on {head.ties} of {found.n if found else 0} samples several labels of head '{head.head}' have the "
+                f"best score (in float: {head.ties_before}): probabilities of 8 bits have steps of 1/256; "
+                "--softmax runtime ends the file at its logits, which edgecv's runtime reads in float"
+            )
 
 
 def _loss(
@@ -197,7 +240,7 @@ def built(
         scheme=cast(Scheme, plan.scheme),
         method=cast(Method, plan.method if static else "none"),
         out=out,
-        target=plan.target,
+        target=plan.targets,
         io_dtype=plan.io_dtype if static else None,
         calibration=profiles.calibration(plan.calibration) if static else None,
         dataset=dataset,
@@ -250,7 +293,10 @@ def check_plan(plan: Plan) -> None:
     if asked and (plan.scheme not in STATIC or plan.method == "qat"):
         how = f"{plan.scheme} by {plan.method}"
         raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
-    profiles.target(plan.target)
+    if plan.softmax not in compress.PLACES:
+        raise unknown_name("place of the softmax", plan.softmax, compress.PLACES)
+    for name in plan.targets:
+        profiles.target(name)
     profiles.calibration(plan.calibration)
 
 

@@ -105,6 +105,8 @@ def debug(
             "a float file needs its int8 file beside it, and a keras model stands alone",
             hint="edgecv debug float32.tflite int8.tflite, or edgecv debug model.keras",
         )
+    if int8_file is not None:
+        _check_ends(float_file, int8_file)
     with tempfile.TemporaryDirectory() as folder:
         made = (
             (float_file, int8_file)
@@ -126,6 +128,18 @@ def debug(
         ranking=ranking,
         html=str(page) if page is not None else None,
     )
+
+
+def _check_ends(float_file: Path, int8_file: Path) -> None:
+    """Raise ConfigError when one of two files ends at its logits and the other does not."""
+    found = [model_file(file).manifest for file in (float_file, int8_file)]
+    ends = [{head.name: head.activation for head in one.spec.heads} for one in found if one is not None]
+    if len(ends) == 2 and ends[0] != ends[1]:
+        raise ConfigError(
+            f"{float_file} gives {', '.join(ends[0].values())}, {int8_file} {', '.join(ends[1].values())}: their last "
+            "layers are not the same",
+            hint="convert the float file with the same --softmax as the int8 one",
+        )
 
 
 def _drafted(

@@ -14,6 +14,7 @@ from edgecv.data.dataset import Split
 from edgecv.evaluate import KerasPredictor, drop_between, evaluate
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import LoadedModel
+from edgecv.tasks.registry import task_of
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 
 SPLITS = ("validation", "all", "test", "train")
@@ -32,6 +33,8 @@ class HeadLoss:
         before: The metric of the float model; `after` of the file.
         drop: How much worse the file is, above 0, in `unit`, with a paired 95 % interval.
         allowed: The largest drop that passes.
+        ties: Samples whose best score another label has too, in the file; `ties_before` in the float model. None for
+            tasks in which no label is the best.
     """
 
     head: str
@@ -42,6 +45,8 @@ class HeadLoss:
     drop: float
     drop_ci95: tuple[float, float]
     allowed: float
+    ties: int | None = None
+    ties_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,4 +125,6 @@ def _head(before: HeadEvaluation, after: HeadEvaluation, max_drop: float | None)
         drop=found.value,
         drop_ci95=found.ci95,
         allowed=generous if max_drop is None else max_drop,
+        ties=task_of(after.head).ties(after.evidence),
+        ties_before=task_of(before.head).ties(before.evidence),
     )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from edgecv.core import files
 from edgecv.graphs import Graph, Op, Tensor, partition, read_graph
 from edgecv.targets.advice import Obstacle, advise
+from edgecv.targets.edgetpu_doubts import parameter_notes, whole_file_doubts
 from edgecv.targets.edgetpu_latency import predict
 from edgecv.targets.edgetpu_memory import on_the_edge, parameter_bytes
 from edgecv.targets.edgetpu_rules import (
@@ -25,9 +26,9 @@ from edgecv.targets.edgetpu_rules import (
     WRONG_TYPE,
     Doubt,
     Refusal,
+    activations,
     worst,
 )
-from edgecv.targets.table import limit
 from edgecv.targets.vendor import find_tool
 from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 from edgecv.values.inspection import Advice, PredictedLatency
@@ -82,10 +83,9 @@ def judge_on_edgetpu(request: Request) -> Verdict:
     refusals = {index: verdict for index, verdict in found.items() if isinstance(verdict, Refusal)}
     mapped = _first_part(graph, set(range(len(graph.ops))) - set(refusals))
     parts = [op for op in graph.ops if op.index in mapped]
-    too_large = _unseen_size(graph, parts, profile)
-    doubts = {index: too_large or doubt for index, doubt in found.items() if isinstance(doubt, Doubt)}
-    if too_large is not None:
-        doubts |= {op.index: too_large for op in parts}
+    whole_doubts = whole_file_doubts(graph, parts, profile)
+    doubts = {index: doubt for index, doubt in found.items() if isinstance(doubt, Doubt)}
+    doubts |= {op.index: doubt for doubt in whole_doubts[:1] for op in parts}
     findings = tuple(
         _finding(op, refusals.get(op.index), doubts.get(op.index), op.index in mapped, profile) for op in graph.ops
     )
@@ -97,8 +97,9 @@ def judge_on_edgetpu(request: Request) -> Verdict:
             *_type_note(refusals, parts),
             NOTE,
             *_compiler_note(),
-            *((too_large.reason,) if too_large is not None else ()),
+            *(doubt.reason for doubt in whole_doubts),
             *((EDGE_NOTE,) if on_the_edge(graph, parts, profile) else ()),
+            *parameter_notes(graph, parts, profile),
             *_runtime_note(parts, profile),
             *_latency_note(latency, findings),
         ),
@@ -141,17 +142,6 @@ def _advice(
         return found
     parts = Advice(op="", ops=tuple(apart), cause=SECOND_CAUSE, text=text, would_map=len(supported))
     return (*found, parts)
-
-
-def _unseen_size(graph: Graph, mapped: list[Op], profile: TargetProfile) -> Doubt | None:
-    largest = max((t.elements for op in mapped for t in _activations(graph, op)), default=0)
-    seen = int(limit(profile, "activation_elements_mapped"))
-    if largest <= seen:
-        return None
-    return Doubt(
-        reason=f"the largest tensor has {largest:,} elements, more than in any file that was seen compiled ({seen:,}): "
-        "the compiler may fail due to large activation tensors"
-    )
 
 
 def _compiler_note() -> tuple[str, ...]:
@@ -237,7 +227,7 @@ def _is_dynamic(graph: Graph, op: Op) -> bool:
 
 
 def _type_refusal(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | None:
-    wrong = next((t for t in _activations(graph, op) if not _is_quantised(t, profile)), None)
+    wrong = next((t for t in activations(graph, op) if not _is_quantised(t, profile)), None)
     if wrong is None:
         return None
     if op.op == "QUANTIZE":
@@ -259,13 +249,8 @@ def _is_quantised(tensor: Tensor, profile: TargetProfile) -> bool:
     return tensor.dtype in profile.dtypes and bool(tensor.scales)
 
 
-def _activations(graph: Graph, op: Op) -> list[Tensor]:
-    tensors = (*graph.inputs_of(op), *graph.outputs_of(op))
-    return [t for t in tensors if not t.is_constant and not t.is_variable]
-
-
 def _rank_refusal(graph: Graph, op: Op) -> Refusal | None:
-    for tensor in _activations(graph, op):
+    for tensor in activations(graph, op):
         if any(size > 1 for size in tensor.shape[:-_ACTIVATION_DIMS]):
             reason = f"'{tensor.name}' has shape {tensor.shape}; only the 3 innermost sizes may exceed 1"
             return Refusal(status=WRONG_RANK, reason=reason, cause="rank")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from edgecv.values.inspection import ParameterBytes
 from edgecv.values.profiles import TargetProfile
 
 _CONVOLUTIONS = ("CONV_2D", "TRANSPOSE_CONV")
+_WEIGHTED = (*_CONVOLUTIONS, "FULLY_CONNECTED", "DEPTHWISE_CONV_2D")
 _LANES = 64
 UNCOUNTED = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "edgetpu-custom-op")
 
@@ -61,6 +63,23 @@ def with_cache(profile: TargetProfile, size: float) -> TargetProfile:
     return replace(profile, limits={**profile.limits, "cache_bytes": size})
 
 
+def softmax_table_bytes(graph: Graph, mapped: Sequence[Op], profile: TargetProfile) -> int:
+    """Return the bytes of the tables that the newest compiler adds for the mapped SOFTMAX; earlier ones add none.
+
+    A count of classes that is a multiple of 16 has none. The line between the two counts that were seen, 10 and 1001,
+    is a guess.
+    """
+    counts = [graph.inputs_of(op)[0].shape[-1] for op in mapped if op.op == "SOFTMAX"]
+    first, each = limit(profile, "softmax_table_bytes"), limit(profile, "softmax_table_bytes_per_class")
+    return round(sum(first + each * count for count in counts if count % 16))
+
+
+def shared_weights(graph: Graph, mapped: Sequence[Op]) -> dict[int, int]:
+    """Return the weights that several of the mapped operators use, by tensor index, with the number of users."""
+    uses = Counter(op.inputs[1] for op in mapped if op.op in _WEIGHTED)
+    return {index: count for index, count in uses.items() if count > 1}
+
+
 def layer_bytes(graph: Graph, op: Op) -> int:
     """Return the bytes that one operator's weights take in the compiled file; 0 for operators without weights.
 
@@ -93,7 +112,7 @@ class _Layout:
 
 
 def _layout(graph: Graph, op: Op) -> _Layout | None:
-    if op.op not in (*_CONVOLUTIONS, "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"):
+    if op.op not in _WEIGHTED:
         return None
     weights = graph.tensors[op.inputs[1]]
     shape, per_channel = weights.shape, len(weights.scales) > 1

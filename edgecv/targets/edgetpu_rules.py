@@ -262,6 +262,12 @@ def precise_resize(graph: Graph, op: Op, profile: TargetProfile) -> Refusal | Do
     )
 
 
+def activations(graph: Graph, op: Op) -> list[Tensor]:
+    """Return the tensors of an operator that are computed at run time, but for recurrent state."""
+    tensors = (*graph.inputs_of(op), *graph.outputs_of(op))
+    return [t for t in tensors if not t.is_constant and not t.is_variable]
+
+
 def worst(*found: Refusal | Doubt | None) -> Refusal | Doubt | None:
     """Return the first refusal, else the first doubt, else None."""
     refusals = (one for one in found if isinstance(one, Refusal))

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgecv.graphs import Graph, Op, constant, partition
 from edgecv.targets.gpu_probe import Answer, Runner, ask
 from edgecv.targets.table import judge_by_table, limit
-from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
+from edgecv.targets.verdict import PREDICTORS, PROCEDURES, Finding, Request, Verdict, refuse_all, wrong_format
 from edgecv.targets.vulkan import Driver, drivers
 from edgecv.values.inspection import Certainty
 from edgecv.values.kind import Kind
@@ -50,6 +50,11 @@ def judge_on_gpu(request: Request, *, found: tuple[Driver, ...] | None = None, r
         note = f"judged by the operator table: the accelerator was not asked, because {why}"
         return Verdict(findings=by_table(request), kind="predicted", notes=(note,))
     return verdict_of(request.graph, answer)
+
+
+def predict_on_gpu(request: Request) -> Verdict:
+    """Judge a file by the table alone."""
+    return wrong_format(request) or Verdict(findings=by_table(request), kind="predicted")
 
 
 def by_table(request: Request) -> tuple[Finding, ...]:
@@ -208,4 +213,5 @@ def _finding(op: Op, reason: str, on_gpu: bool, exact: bool) -> Finding:
     return Finding(status=APART, mapped=False, certainty=certainty, reason=apart)
 
 
+PREDICTORS.add("litert_gpu", predict_on_gpu)
 PROCEDURES.add("litert_gpu", judge_on_gpu)

@@ -9,18 +9,21 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.graphs import Graph, arena_bytes
 from edgecv.modelio.model_file import model_file
-from edgecv.targets.verdict import PROCEDURES, Request, Verdict
+from edgecv.targets.verdict import PREDICTORS, PROCEDURES, Request, Verdict
 from edgecv.values import profiles
 from edgecv.values.inspection import Inspection, MappingSummary, OpVerdict, Unmapped
 from edgecv.values.profiles import TargetProfile
 
 
-def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIET) -> Inspection:
+def inspect(
+    path: files.PathLike, target_name: str, *, predicted: bool = False, reporter: Reporter = QUIET
+) -> Inspection:
     """Say which operators of a model file a target runs on its accelerator, and why not the others.
 
     Args:
         path: A `.tflite` or `.onnx` file.
         target_name: Name of a target, or path of a target's TOML file.
+        predicted: Ask no accelerator and run no compiler: by the target's data, in a moment.
         reporter: Is told what is asked of slow accelerators.
 
     Raises:
@@ -30,7 +33,8 @@ def inspect(path: files.PathLike, target_name: str, *, reporter: Reporter = QUIE
     profile = profiles.target(target_name)
     opened = model_file(path)
     source, graph = opened.path, opened.graph
-    procedure = PROCEDURES.get(profile.verdict)
+    procedures = PREDICTORS if predicted and profile.verdict in PREDICTORS else PROCEDURES
+    procedure = procedures.get(profile.verdict)
     request = Request(path=source, graph=graph, profile=profile, reporter=reporter)
     try:
         verdict = procedure(request)

@@ -19,7 +19,7 @@ from edgecv.targets.advice import Obstacle, advise
 from edgecv.targets.compiling import COMPILERS, Compiled, Compiler
 from edgecv.targets.table import judge_by_table
 from edgecv.targets.vendor import Tool, find_tool, left_on_cpu, require_tool, run_tool
-from edgecv.targets.verdict import PROCEDURES, Finding, Request, Verdict, wrong_format
+from edgecv.targets.verdict import PREDICTORS, PROCEDURES, Finding, Request, Verdict, wrong_format
 from edgecv.values.inspection import PredictedLatency
 from edgecv.values.profiles import TargetProfile
 
@@ -188,4 +188,5 @@ def _float(summary: Mapping[str, str], column: str) -> float | None:
 
 
 PROCEDURES.add("vela", judge_by_vela)
+PREDICTORS.add("vela", judge_by_table)
 COMPILERS.add("vela", Compiler(compile=compile_for_ethos, predict=judge_by_table))

@@ -59,6 +59,9 @@ Procedure = Callable[[Request], Verdict]
 
 PROCEDURES: Registry[Procedure] = Registry("verdict procedure")
 
+PREDICTORS: Registry[Procedure] = Registry("static predictor")
+"""By the same names: what answers at once where the procedure asks an accelerator or runs a compiler."""
+
 
 def refuse_all(graph: Graph, *, status: str, reason: str, certainty: Certainty) -> tuple[Finding, ...]:
     """Return the findings of a file that the target does not take at all."""

@@ -207,6 +207,10 @@ class Task(Protocol):
         """Return the scores of all samples. Raises DataError when there are none."""
         ...
 
+    def ties(self, evidence: Sequence[Any]) -> Optional[int]:
+        """Return the number of samples whose best score another label has too; None where no label is the best."""
+        ...
+
     def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:
         """Return how much worse the candidate is on the same samples, with a paired 95 % interval."""
         ...
@@ -316,6 +320,9 @@ class BaseTask:
         def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Any: ...
 
         def evidence(self, truth: Any, prediction: Any, head: Head) -> Any: ...
+
+    def ties(self, evidence: Sequence[Any]) -> Optional[int]:
+        return None
 
     def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
         return tuple((slice(None),) for _ in shapes)

@@ -172,6 +172,27 @@ class Unmapped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetVerdict:
+    """What a target does with a file that was just made, as its data predict it.
+
+    Attributes:
+        unmapped: Every operator that it does not run, with the reason.
+        doubts: Why it is not known whether some of the others, or the whole file, run there.
+        advice: What would map more.
+        notes: Remarks on the whole file.
+    """
+
+    target: str
+    n_ops: int
+    n_mapped: int
+    unmapped: tuple[Unmapped, ...]
+    kind: Kind
+    doubts: tuple[str, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSummary:
     """An Inspection, as a report keeps it."""
 

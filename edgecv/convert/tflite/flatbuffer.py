@@ -88,7 +88,7 @@ def operator(model: Any, kind: str, version: int, inputs: Sequence[int], output:
 
     Args:
         model: Unpacked; gets the operator's code if it has none.
-        kind: "RESHAPE", …: one whose options are called after it.
+        kind: "RESHAPE", …: one whose options are called after it, or one without any, as "RELU".
         version: Of its kernel.
         inputs: Tensors that it reads.
         output: The tensor that it makes.
@@ -97,8 +97,9 @@ def operator(model: Any, kind: str, version: int, inputs: Sequence[int], output:
     fresh = generated.OperatorT()
     fresh.opcodeIndex = opcode(model, getattr(generated.BuiltinOperator, kind), version)
     fresh.inputs, fresh.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
-    fresh.builtinOptionsType = getattr(generated.BuiltinOptions, options)
-    fresh.builtinOptions = getattr(generated, f"{options}T")()
+    if hasattr(generated.BuiltinOptions, options):
+        fresh.builtinOptionsType = getattr(generated.BuiltinOptions, options)
+        fresh.builtinOptions = getattr(generated, f"{options}T")()
     return fresh
 
 

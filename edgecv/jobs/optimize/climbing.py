@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from edgecv.core.errors import ConfigError, GateFailure
@@ -13,6 +14,7 @@ from edgecv.jobs import models
 from edgecv.jobs.optimize.rungs import LAST, rungs
 from edgecv.jobs.optimize.steps import Steps
 from edgecv.jobs.optimize.values import Climb, LadderPlan, Trial, better
+from edgecv.jobs.verdicts import verdicts
 
 
 def climb(
@@ -35,11 +37,13 @@ def climb(
     folder = out.with_name(f".{out.name}.ladder")
     check_output(out, force=force or folder.exists())
     artifacts.check_plan(request.plan)
-    loaded = models.load(source)
+    loaded = artifacts.ending(models.load(source), request.plan, reporter=reporter)
     dataset = models.open_data(request.plan.data, models.require_manifest(loaded))
     folder.mkdir(parents=True, exist_ok=True)
     ladder = Steps(source.path, loaded, request, dataset, folder, reporter)
     done = _up(ladder, out)
+    if done.chosen:
+        done = replace(done, verdicts=verdicts(out, request.plan.targets, reporter=reporter))
     if done.passed:
         shutil.rmtree(folder)
     return done

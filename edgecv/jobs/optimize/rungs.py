@@ -61,7 +61,8 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
     found = ladder.ranked(best.step, plan, needed=MOST_KEPT)
     most = max(1, int(len(found.layers) * MOST_KEPT))
     # int16 keeps the file small and integer; a target without kernels for it has float, or nothing.
-    wide = found.wide if "int16x8" in profiles.target(plan.target).schemes else ()
+    takes_wide = all("int16x8" in profiles.target(name).schemes for name in plan.targets)
+    wide = found.wide if takes_wide else ()
     for name, field, layers in (("mixed16", "int16", wide), ("mixed", "keep_float", found.layers)):
         for count in _doubling(min(most, len(layers))):
             named: dict[str, Any] = {field: tuple(sorted(layers[:count]))}

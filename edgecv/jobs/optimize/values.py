@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecv.jobs import convert as artifacts
+from edgecv.values.inspection import TargetVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ class Climb:
         stopped: Why the climb ended: "passed", "time budget", "trial budget" or "top".
         unit: Of drops: "points" or the metric's name.
         kind: How the values came about.
+        verdicts: What each target does with the operators of the file at `path`, predicted.
     """
 
     path: str
@@ -88,6 +90,7 @@ class Climb:
     n: int
     trials: tuple[Trial, ...]
     kind: str = "measured"
+    verdicts: tuple[TargetVerdict, ...] = ()
 
 
 def better(trial: Trial, other: Trial) -> bool:

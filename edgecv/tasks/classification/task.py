@@ -42,12 +42,13 @@ class Classification(Labelled):
 
 
 class Ranking(NamedTuple):
-    """Evidence of one sample: its class, the best class, and how many classes score better than its own."""
+    """Evidence of one sample: its class, the best one, how many score better than its own, and whether two are best."""
 
     truth: int
     best: int
     rank: int
     classes: int
+    tied: bool = False
 
 
 class ClassificationTask(BaseTask):
@@ -89,6 +90,9 @@ class ClassificationTask(BaseTask):
         )  # fmt: skip
         figures = {f"top{k}": float((rank < k).mean()) for k in TOP_K if k == 1 or k < classes}
         return Scores(value=float((rank == 0).mean()), figures=figures, tables=(table,))
+
+    def ties(self, evidence: Sequence[Ranking]) -> Optional[int]:
+        return sum(each.tied for each in evidence)
 
     def drop(self, base: Sequence[Ranking], candidate: Sequence[Ranking], head: Head) -> Drop:
         paired(base, candidate)
@@ -137,7 +141,9 @@ def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
         raise _outside(int(truth[wrong[0]]), classes, f"a sample of head '{head.name}'")
     order = np.argsort(-values, axis=1, kind="stable")
     rank = (order == truth[:, None]).argmax(axis=1)
-    return [Ranking(*row, classes) for row in zip(truth.tolist(), order[:, 0].tolist(), rank.tolist())]
+    tied = (values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    rows = zip(truth.tolist(), order[:, 0].tolist(), rank.tolist(), tied.tolist())
+    return [Ranking(*row[:3], classes, row[3]) for row in rows]
 
 
 def _outside(label: int, classes: int, where: str) -> DataError:
