@@ -44,6 +44,7 @@ def evaluate(
     data: opt.OptionalData = None,
     split: opt.Split = "test",
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     device: opt.Device = "local",
@@ -60,7 +61,7 @@ def evaluate(
     from edgecv.jobs import evaluate as assess
 
     request = assess.EvaluationRequest(
-        data=data, split=split, spec=spec, device=device, devices=devices,
+        data=data, split=split, spec=spec, preset=preset, device=device, devices=devices,
         options=opt.run_options(engine, accelerator, precision, allow_partial, program_cache),
     )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())

@@ -67,6 +67,7 @@ def prune(
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     json_: opt.Json = False,
 ) -> None:
     """Make weights zero, or few different values, while training on: files that compress.
@@ -78,7 +79,7 @@ def prune(
     from edgecv.jobs import models
     from edgecv.jobs import prune as pruning
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
     saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render_models.saved_model(saved)
@@ -107,6 +108,7 @@ def slim(
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     json_: opt.Json = False,
 ) -> None:
     """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
@@ -121,7 +123,7 @@ def slim(
         rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
         learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     made = slimming.slim(source, asked, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.slimmed(made)
 
@@ -152,6 +154,7 @@ def quantize(
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     json_: opt.Json = False,
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
@@ -179,10 +182,19 @@ def quantize(
             if value is not None:
                 raise ConfigError(f"{name} is of the ladder", hint="give --max-drop alone: it chooses the steps itself")
         return _make(
-            model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_, judge=True, max_drop=max_drop
+            model,
+            plan,
+            out,
+            unsafe=unsafe,
+            spec=spec,
+            preset=preset,
+            force=force,
+            json_=json_,
+            judge=True,
+            max_drop=max_drop,
         )
     limits = {"max_drop": max_drop, "budget_seconds": budget_seconds, "max_trials": max_trials}
-    _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, preset=preset, force=force, json_=json_)
 
 
 def compress(
@@ -194,6 +206,7 @@ def compress(
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     json_: opt.Json = False,
 ) -> None:
     """Take a model through a recipe: slim, prune, quantize or convert, one after the other, each step judged.
@@ -203,7 +216,7 @@ def compress(
     from edgecv.jobs import compress as compression
     from edgecv.jobs import models
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     done = compression.compress(source, recipe, out=out, data=data, seed=seed, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.compressed(done)
     compression.require_passed(done)
@@ -227,6 +240,7 @@ def convert(
     force: opt.Force = False,
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     json_: opt.Json = False,
 ) -> None:
     """Convert a keras model into a checked TFLite or ONNX file.
@@ -241,7 +255,7 @@ def convert(
         scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse,
     )  # fmt: skip
-    _make(model, plan, out, unsafe=unsafe, spec=spec, force=force, json_=json_)
+    _make(model, plan, out, unsafe=unsafe, spec=spec, preset=preset, force=force, json_=json_)
 
 
 def _targets(named: list[str] | None) -> dict[str, Any]:
@@ -256,6 +270,7 @@ def _make(
     *,
     unsafe: bool,
     spec: Path | None,
+    preset: str | None,
     force: bool,
     json_: bool,
     judge: bool = False,
@@ -264,7 +279,7 @@ def _make(
     from edgecv.jobs import convert as artifacts
     from edgecv.jobs import loss, models
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     made = artifacts.make(
         source, plan, out=out, force=force, judge=judge, max_drop=max_drop, reporter=ConsoleReporter()
     )
@@ -280,13 +295,14 @@ def _climb(
     *,
     unsafe: bool,
     spec: Path | None,
+    preset: str | None,
     force: bool,
     json_: bool,
 ) -> None:
     from edgecv.jobs import models
     from edgecv.jobs import optimize as ladder
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec)
+    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     request = ladder.LadderPlan(plan=plan, **limits)
     done = ladder.climb(source, request, out=out, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.climb(done)

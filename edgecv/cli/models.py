@@ -99,6 +99,7 @@ def train(
     teacher: Annotated[Path | None, typer.Option("--teacher", help="A trained `.keras` to learn from.")] = None,
     log_dir: Annotated[Path | None, typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.")] = None,
     spec: opt.Spec = None,
+    preset: opt.Preset = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -112,7 +113,7 @@ def train(
     plan = training_job.TrainPlan(
         name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
         recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, teacher=teacher,
-        log_dir=log_dir, spec=spec, seed=seed,
+        log_dir=log_dir, spec=spec, preset=preset, seed=seed,
     )  # fmt: skip
     saved = training_job.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)

@@ -14,6 +14,7 @@ from edgecv.convert.graphdef import write_graphdef
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import models
+from edgecv.jobs.contract import described
 from edgecv.modelio import LoadedModel, load_keras, save_keras
 from edgecv.modelio.model_file import model_file
 from edgecv.values.specs import ModelSpec
@@ -106,8 +107,7 @@ def _loaded(source: Path, spec: ModelSpec | None, reporter: Reporter) -> LoadedM
     if loaded.manifest is None and spec is not None:
         reporter.info(f"{source.name} says nothing of its inputs: it takes the contract of the files")
         loaded = load_keras(source, spec=spec)
-    models.require_manifest(loaded)
-    return loaded
+    return described(loaded, reporter=reporter)
 
 
 def _write(loaded: LoadedModel, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:

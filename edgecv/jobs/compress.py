@@ -27,8 +27,8 @@ from edgecv.core.files import atomic_path, check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.evaluate import assess, drop_between
 from edgecv.jobs import compress_recipe as compression_recipe
+from edgecv.jobs import contract, models
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs import models
 from edgecv.jobs.compress_recipe import METHODS, CompressionRecipe, Request, check, request_of
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.journal import Journal, read_record, write_record
@@ -140,7 +140,7 @@ class Session:
     """A model on its way through a recipe; made by `prepare`. As a context manager it leaves finished steps on disk."""
 
     def __init__(self, source: models.Source, recipe: CompressionRecipe, out: Path, reporter: Reporter) -> None:
-        loaded = models.load(source)
+        loaded = contract.opened(source, recipe.data, reporter=reporter)
         self._manifest = models.require_manifest(loaded)
         self._data = models.open_data(recipe.data, self._manifest)
         self._source, self._recipe, self._out, self._reporter = source, recipe, out, reporter

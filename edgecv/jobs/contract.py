@@ -105,6 +105,18 @@ def contract_of(loaded: LoadedModel, *, dataset: Dataset | None = None, preset_n
     return Contract(spec=spec, known=tuple(known), guessed=tuple(guessed), trials=trials, open=candidates)
 
 
+def opened(
+    source: models.Source, uri: str | None = None, *, needed: bool = True, reporter: Reporter = QUIET
+) -> LoadedModel:
+    """Load a model with its contract, or with the one that is found out: see `described`.
+
+    Raises:
+        ConfigError, UnsupportedModelError: As `models.load` and `described`.
+    """
+    loaded = models.load(source)
+    return described(loaded, uri=uri, preset_name=source.preset, needed=needed, reporter=reporter)
+
+
 def described(
     loaded: LoadedModel,
     *,

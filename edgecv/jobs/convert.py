@@ -19,7 +19,7 @@ from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.jobs import loss, models, sparse_kernels
+from edgecv.jobs import contract, loss, models, sparse_kernels
 from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
@@ -159,10 +159,13 @@ def make(
     format_ = _format(plan, out)
     check_plan(plan)
     check_output(out, force=force)
-    given = models.load(source)
+    feeds = plan.scheme in STATIC or plan.data is not None
+    given = contract.opened(source, plan.data, needed=feeds, reporter=reporter)
     loaded = ending(given, plan, reporter=reporter)
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
+    if dataset is not None and plan.data is not None and manifest.method != "qat":
+        contract.check_sense(given, dataset, reporter)
     qat = plan.scheme in STATIC and plan.method == "qat"
     if qat and manifest.method != "qat":
         training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)

@@ -20,7 +20,7 @@ from edgecv.data import Dataset, Split, fitted
 from edgecv.diagnose.layer_cost import Judge, Ranking, layer_costs
 from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
 from edgecv.evaluate.evaluating import judge_of
-from edgecv.jobs import models
+from edgecv.jobs import contract, models
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio.model_file import model_file
 from edgecv.report import debug_page
@@ -145,7 +145,7 @@ def _check_ends(float_file: Path, int8_file: Path) -> None:
 def _drafted(
     model: models.Source, folder: Path, data: str | None, calibration: str, reporter: Reporter
 ) -> tuple[Path, Path]:
-    source = models.load(model)
+    source = contract.opened(model, data, reporter=reporter)
     dataset = models.open_data(data, source.manifest)
     return draft(source, folder, calibration=profiles.calibration(calibration), dataset=dataset, reporter=reporter)
 

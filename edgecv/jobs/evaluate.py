@@ -12,7 +12,7 @@ from edgecv.bench.remote import open_on_device
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.evaluate import KerasPredictor, assess
-from edgecv.jobs import delegates, models
+from edgecv.jobs import contract, delegates, models
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime import Predictor
 from edgecv.targets import vulkan
@@ -34,12 +34,13 @@ class EvaluationRequest:
     data: str | None = None
     split: str = "test"
     spec: Path | None = None
+    preset: str | None = None
     options: RunOptions = DEFAULTS
     device: str = "local"
     devices: Path | None = None
 
 
-def open_predictor(file: Path | ModelFile, request: EvaluationRequest) -> Any:
+def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, reporter: Reporter = QUIET) -> Any:
     """Open any model file as a predictor: artifacts by the on-device runtime, keras models by tensorflow.
 
     Raises:
@@ -52,7 +53,8 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest) -> Any:
             raise ConfigError(
                 f"{opened.path}: devices run .tflite and .onnx files", hint=f"edgecv convert {opened.path}"
             )
-        return KerasPredictor(models.load(models.Source(path=opened.path, spec=request.spec)))
+        source = models.Source(path=opened.path, spec=request.spec, preset=request.preset)
+        return KerasPredictor(contract.opened(source, request.data, reporter=reporter))
     spec = models.read_spec(request.spec) if request.spec else None
     if request.device != "local":
         device = open_device(request.device, request.devices)
@@ -83,7 +85,7 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         UnsupportedModelError, DeviceError: The file cannot be run.
     """
     opened = model_file(file)
-    with open_predictor(opened, request) as predictor:
+    with open_predictor(opened, request, reporter=reporter) as predictor:
         dataset, split = models.judged(request.data, opened.manifest, request.split, reporter)
         delegates.remark(predictor, reporter)
         delegates.warn_wrong(opened, request.options.accelerator, reporter)

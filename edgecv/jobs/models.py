@@ -33,11 +33,13 @@ class Source:
         path: `.keras`, `.h5`, or a SavedModel folder.
         unsafe: Allow Lambda layers, which can run any code.
         spec: TOML of a ModelSpec, for a model without a manifest.
+        preset: How images are scaled, for a model without a contract: a name of `edgecv.values.presets`.
     """
 
     path: Path
     unsafe: bool = False
     spec: Path | None = None
+    preset: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

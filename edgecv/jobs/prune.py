@@ -14,7 +14,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.jobs import models, sparse_kernels
+from edgecv.jobs import contract, models, sparse_kernels
 from edgecv.modelio import LoadedModel, env, manifest_for
 from edgecv.train import TrainRecipe
 from edgecv.values.specs import ModelSpec
@@ -53,7 +53,7 @@ def prune(
     models.check_keras(out)
     check_output(out, force=force)
     _check_one_way(plan)
-    loaded = models.load(source)
+    loaded = contract.opened(source, plan.data, reporter=reporter)
     parent = models.require_manifest(loaded)
     dataset = models.open_data(plan.data, parent)
     env.seed_everything(plan.seed)

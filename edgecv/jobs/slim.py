@@ -17,7 +17,7 @@ from edgecv.core.files import check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.evaluate import KerasPredictor, assess
-from edgecv.jobs import models
+from edgecv.jobs import contract, models
 from edgecv.jobs.stopwatch import stopwatch
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
 from edgecv.tasks.registry import task_of
@@ -133,7 +133,7 @@ def slim(
     models.check_keras(out)
     check_output(out, force=force)
     way, asked = _way(plan)
-    loaded = models.load(source)
+    loaded = contract.opened(source, plan.data, reporter=reporter)
     parent = models.require_manifest(loaded)
     job = _Job(
         loaded=loaded, parent=parent, dataset=models.open_data(plan.data, parent), plan=plan, way=way, asked=asked,

@@ -14,6 +14,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
+from edgecv.jobs import contract
 from edgecv.jobs.models import (
     SavedModel,
     Source,
@@ -42,7 +43,7 @@ class TrainPlan:
         recipe: Name of a shipped recipe, or a TOML file.
         teacher: A trained keras model of the same labels to learn from.
         log_dir: Folder for a CSV table and TensorBoard events.
-        spec: TOML of the source's contract, for a model that edgecv did not write.
+        spec: TOML of the source's contract, for a model that edgecv did not write; `preset` how its images are scaled.
     """
 
     name: str | None = None
@@ -59,6 +60,7 @@ class TrainPlan:
     teacher: Path | None = None
     log_dir: Path | None = None
     spec: Path | None = None
+    preset: str | None = None
     seed: int = 0
 
 
@@ -99,7 +101,7 @@ def _untrained(
         raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
     if plan.source is not None:
         _check_no_architecture_options(plan)
-        loaded = load(Source(path=plan.source, spec=plan.spec))
+        loaded = contract.opened(Source(path=plan.source, spec=plan.spec, preset=plan.preset), plan.data)
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
         data.check_labelled(dataset.targets, dataset.name)

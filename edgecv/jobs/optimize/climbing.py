@@ -9,8 +9,8 @@ from pathlib import Path
 from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import atomic_path, check_output
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.jobs import contract, models
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs import models
 from edgecv.jobs.optimize.rungs import LAST, rungs
 from edgecv.jobs.optimize.steps import Steps
 from edgecv.jobs.optimize.values import Climb, LadderPlan, Trial, better
@@ -37,7 +37,9 @@ def climb(
     folder = out.with_name(f".{out.name}.ladder")
     check_output(out, force=force or folder.exists())
     artifacts.check_plan(request.plan)
-    loaded = artifacts.ending(models.load(source), request.plan, reporter=reporter)
+    loaded = artifacts.ending(
+        contract.opened(source, request.plan.data, reporter=reporter), request.plan, reporter=reporter
+    )
     dataset = models.open_data(request.plan.data, models.require_manifest(loaded))
     folder.mkdir(parents=True, exist_ok=True)
     ladder = Steps(source.path, loaded, request, dataset, folder, reporter)
