@@ -179,6 +179,10 @@ class Task(Protocol):
         """Return the head's settings as the task's own type. Raises ConfigError for an unknown key or a wrong value."""
         ...
 
+    def widths(self, head: Head) -> Tuple[int, ...]:
+        """Return how many values an output may have that the head's labels belong to; the usual number first."""
+        ...
+
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         """Check that a file's outputs, shapes with the batch, are what the head says. Raises UnsupportedModelError."""
         ...
@@ -302,6 +306,9 @@ class BaseTask:
     def settings(self, head: Head) -> Any:
         return codec.decode(self.Settings, head.settings, where=f"settings of head '{head.name}' ({self.name})")
 
+    def widths(self, head: Head) -> Tuple[int, ...]:
+        return (len(head.labels),)
+
     def judge(
         self, truths: Sequence[Any], outputs: Sequence[Array], head: Head, frames: Sequence[Optional[Frame]]
     ) -> List[Any]:
@@ -383,8 +390,10 @@ def contradiction(scores: Array, head: Head, *, exclusive: bool) -> Optional[Con
             f"{name} is said to give probabilities of one class, and they sum to {sums.min():.3g} to {sums.max():.3g}"
         )
         return Contradiction(said, "independent labels are a head for multilabel", False)
-    if head.activation == "logits" and exclusive and within and alike and len(scores) > 1:
-        said = f"{name} is said to give logits, and the float model gives probabilities: softmax would be taken twice"
+    single = not exclusive or scores.shape[-1] == 1
+    if head.activation == "logits" and within and (alike or single) and len(scores) > 1:
+        taken = "the sigmoid" if single else "softmax"
+        said = f"{name} is said to give logits, and the float model gives probabilities: {taken} would be taken twice"
         return Contradiction(said, 'say activation = "probabilities" in the spec', False)
     return None
 

@@ -19,6 +19,7 @@ from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_s
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.roc import weighted_auc
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -251,7 +252,7 @@ def drawn_units(identities: Array) -> Tuple[Array, int]:
 
 def _statistic(vectors: Array, pairs: Pairs, units: Array, measure: Measure) -> Any:
     apart = distances(vectors, pairs, measure)
-    return metrics.weighted_auc(apart, pairs.same, units[pairs.first], units[pairs.second])
+    return weighted_auc(apart, pairs.same, units[pairs.first], units[pairs.second])
 
 
 def _vectors(output: Array, settings: EmbeddingSettings) -> Array:
