@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+import math
+from typing import Any, Callable, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,16 @@ def auc(distances: Array, same: Array) -> float:
     """
     samples = np.arange(len(distances))
     return float(weighted_auc(distances, same, samples, samples)(np.ones((1, len(samples))))[0])
+
+
+def reverses(area: Optional[float], n: int) -> bool:
+    """Return whether an area is so far below a half that chance on `n` samples is no cause: the ranking is reversed.
+
+    By two standard deviations of the Mann-Whitney statistic of n / 2 against n / 2 independent scores, 1 / sqrt(3 n):
+    pairs of n samples are more, and depend on each other. Source: Mann and Whitney 1947, "On a Test of Whether one of
+    Two Random Variables is Stochastically Larger than the Other", Annals of Mathematical Statistics 18, section 4.
+    """
+    return area is not None and area < 0.5 - 2 / math.sqrt(3 * n)
 
 
 def weighted_auc(distances: Array, same: Array, first: Array, second: Array) -> Callable[[Array], Array]:

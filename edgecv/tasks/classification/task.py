@@ -20,7 +20,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
-from edgecv.tasks.roc import auc
+from edgecv.tasks.roc import auc, reverses
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores, Table
 from edgecv.values.specs import Head
@@ -150,6 +150,15 @@ class ClassificationTask(BaseTask):
     def drop(self, base: Sequence[Ranking], candidate: Sequence[Ranking], head: Head) -> Drop:
         paired(base, candidate)
         return paired_drop([each.rank == 0 for each in base], [each.rank == 0 for each in candidate])
+
+    def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
+        area = figures.get("auc")
+        if not reverses(area, n):
+            return ""
+        return (
+            f"head '{head.name}' ranks its two classes the wrong way round (area under the ROC curve {area:.3f}, below "
+            "0.5): look at the order of the spec's labels and at the data's; one output value is that of the second"
+        )
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         if np.shape(truth) == () and head.labels and not 0 <= int(truth) < len(head.labels):
