@@ -123,4 +123,4 @@ def _scaling(held: Held) -> Tuple[float, float]:
     if not held.is_scaled and held.high > 255:
         return 0.0, 1.0
     std = 255.0 / (held.high - held.low)
-    return -held.low * std, std
+    return 0.0 - held.low * std, std

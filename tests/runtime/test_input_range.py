@@ -86,7 +86,7 @@ def test_integers_without_a_scale_take_whole_numbers(dtype, spec, fits):
 @pytest.mark.parametrize(
     ("held", "hint"),
     [
-        (Held(0, 1, "uint8"), "mean 0 and std 255"), (Held(0, 255, "uint8"), "mean 0 and std 1 "),
+        (Held(0.0, 1.0, "uint8"), "mean 0 and std 255"), (Held(0, 255, "uint8"), "mean 0 and std 1 "),
         (Held(-1, 1, "uint8"), "mean 127.5 and std 127.5"), (Held(-128, 127, "int8", False), "mean 128 and std 1 "),
     ],
 )  # fmt: skip
