@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from edgecv.tasks.bootstrap import bootstrap_drop
-from edgecv.tasks.embedding.metrics import auc, weighted_auc
 from edgecv.tasks.embedding.pairs import distances, pairs_of
 from edgecv.tasks.embedding.task import LEAST_IDENTITIES, drawn_units
+from edgecv.tasks.roc import auc, weighted_auc
 from edgecv.values.scores import Metric
 
 Array = np.ndarray[Any, Any]

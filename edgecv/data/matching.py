@@ -111,7 +111,7 @@ def _match(head: Head, position: int, count: int, targets: Sequence[Target], dat
         f"head '{head.name}' is for {head.task}; '{dataset}' has {what}: {listed}",
         hint="call the target like the head: y_<head> in an .npz file"
         if fits
-        else f"use data for {' or '.join(kinds)}",
+        else f"use data for {' or '.join(kinds)}; in an .npz file integers are classes, and floats are values",
     )
 
 

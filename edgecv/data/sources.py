@@ -12,12 +12,15 @@ from edgecv.core import files
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.optional import require
 from edgecv.data.dataset import Image
+from edgecv.runtime.decoding import check_depth
 from edgecv.runtime.image import load_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
 # Source: Exif 2.32, tag 0x0112; from value 5 on, rows are columns.
 _ORIENTATION, _TURNED = 0x0112, 5
+# Source: Adobe, TIFF 6.0. Pillow's own size of a turned TIFF is that of the file or as shown, by its version.
+_WIDTH, _HEIGHT = 256, 257
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,14 @@ def check_header(path: Path) -> tuple[int, int]:
     """Return the height and width of an image, as it is shown. Reads the header only: damage further in shows later.
 
     Raises:
-        DataError: It does not start like an image; the message names the file.
+        DataError: It does not start like an image, or has more than 8 bits a channel; the message names the file.
     """
     pil = require("PIL.Image", why="to read image files")
     try:
         with pil.open(path) as opened:
-            width, height = opened.size
+            check_depth(opened, str(path))
+            tags = getattr(opened, "tag_v2", {})
+            width, height = (tags[_WIDTH], tags[_HEIGHT]) if _WIDTH in tags else opened.size
             return (width, height) if opened.getexif().get(_ORIENTATION, 1) >= _TURNED else (height, width)
     except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:
         raise DataError(f"{path} is not a readable image: {error}", hint="replace or remove the file") from error

@@ -13,6 +13,7 @@ from edgecv.core import files
 from edgecv.core.errors import DataError
 from edgecv.core.optional import require
 from edgecv.data.dataset import Array, Indices
+from edgecv.runtime.decoding import gray_step
 from edgecv.tasks import boxes
 from edgecv.tasks.boxes import Objects
 
@@ -104,7 +105,7 @@ def column_of(truths: Sequence[Any]) -> Any:
 
 
 def read_mask(path: Path) -> Array:
-    """Return a label map, uint8 (H, W): indices of a palette image as they are, or gray values.
+    """Return a label map, uint8 (H, W): indices of a palette image, or gray values, as the file stores them.
 
     Raises:
         DataError: The file is no readable image, or has colours.
@@ -117,7 +118,8 @@ def read_mask(path: Path) -> Array:
                     f"mask {path} is of Pillow's mode '{opened.mode}', expected gray or a palette of 8 bits",
                     hint="a mask's pixel values are class indices: save it as an 8-bit gray or palette .png",
                 )
-            return np.asarray(opened, np.uint8)
+            step = gray_step(opened)  # Pillow spreads gray of 2 and 4 bits over 0..255
+            return np.asarray(opened, np.uint8) // step
     except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:
         raise DataError(f"mask {path} cannot be read: {error}", hint="replace or remove it") from error
 

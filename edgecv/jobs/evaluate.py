@@ -12,7 +12,7 @@ from edgecv.bench.remote import open_on_device
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.evaluate import KerasPredictor, assess
-from edgecv.jobs import contract, delegates, models
+from edgecv.jobs import contract, delegates, meaning, models
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime import Predictor
 from edgecv.targets import vulkan
@@ -82,7 +82,8 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
 
     Raises:
         ConfigError, DataError: The data set is wrong or does not fit the model's labels.
-        UnsupportedModelError, DeviceError: The file cannot be run.
+        UnsupportedModelError: The file cannot be run, or its contract cannot be right.
+        DeviceError: The device cannot run it.
     """
     opened = model_file(file)
     with open_predictor(opened, request, reporter=reporter) as predictor:
@@ -90,5 +91,8 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         delegates.remark(predictor, reporter)
         delegates.warn_wrong(opened, request.options.accelerator, reporter)
         delegates.warn_float16(opened, predictor, dataset, split, reporter)
+        meaning.check_inputs(opened, predictor.spec, reporter)
+        meaning.check_answers(opened, predictor, dataset, split, reporter)
         found = assess(predictor, dataset, split, name=file.name, reporter=reporter)
+    meaning.doubt(found, file.name, reporter)
     return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))

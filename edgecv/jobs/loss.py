@@ -13,6 +13,7 @@ from edgecv.data import Dataset, fitted
 from edgecv.data.dataset import Split
 from edgecv.evaluate import KerasPredictor, drop_between, evaluate
 from edgecv.jobs.evaluate import open_artifact
+from edgecv.jobs.meaning import doubt
 from edgecv.modelio import LoadedModel
 from edgecv.tasks.registry import task_of
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
@@ -78,6 +79,7 @@ def measured(
         part = _part(whole)
         with KerasPredictor(reference) as keras:
             before = evaluate(keras, part, whole.name, targets=whole.targets, name="the float model", reporter=reporter)
+        doubt(before, "the float model", reporter)
         with open_artifact(file) as predictor:
             after = evaluate(predictor, part, whole.name, targets=whole.targets, name=file.name, reporter=reporter)
     except ConfigError as error:

@@ -14,7 +14,7 @@ from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, head_results
-from edgecv.jobs import exhibits, models
+from edgecv.jobs import exhibits, meaning, models
 from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.exhibits import Answers, Picture
@@ -180,7 +180,9 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         remark = f"{file_name(file)}: accuracy evaluated on the CPU, not on the {accelerator}: {error.message}"
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
+        meaning.check_inputs(file, predictor.spec, reporter)
         evaluation = assess(predictor, dataset, split, name=file_name(file), reporter=reporter)
+        meaning.doubt(evaluation, file_name(file), reporter)
         shown = exhibits.answers(predictor, dataset, split)
         if not getattr(predictor, "is_software_adapter", False):
             return _Answer(evaluation=evaluation, shown=shown)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.optional import require
+from edgecv.runtime.decoding import pixels_of
 from edgecv.tasks.frame import Frame, crop_size, letterbox_size
 from edgecv.values.specs import InputSpec, ModelSpec, Preprocessing
 
@@ -166,17 +167,17 @@ def load_image(source: Any) -> Array:
 
     Args:
         source: A path (".npy" needs numpy only, everything else Pillow), an array, or a PIL image. EXIF orientation
-            is applied, palettes become RGB. An alpha channel is dropped when it is opaque everywhere.
+            is applied, palettes and CMYK become RGB. An alpha channel is dropped when it is opaque everywhere.
 
     Raises:
         ConfigError: The path does not exist, or is a folder.
-        DataError: The file is corrupt or no image; or it has transparency, more than 8 bits, or wrong channels.
+        DataError: The file is corrupt or no image; or it has transparency, or its file more than 8 bits a channel.
         MissingDependencyError: Pillow is needed and not installed.
     """
     if isinstance(source, (str, os.PathLike)):
         return _load_path(os.fspath(source))
     if hasattr(source, "convert") and hasattr(source, "getbands"):
-        return _from_pil(source, "image")
+        return _named("image", lambda: pixels_of(source, "image"))
     return _squeeze(check_image(source))
 
 
@@ -320,7 +321,7 @@ def _load_path(path: str) -> Array:
 
 def _open(pil: Any, path: str) -> Array:
     with pil.open(path) as image:
-        return _from_pil(image, path)
+        return pixels_of(image, path)
 
 
 def _named(path: str, read: Callable[[], Array]) -> Array:
@@ -335,23 +336,3 @@ def _named(path: str, read: Callable[[], Array]) -> Array:
         raise DataError(
             f"{path} cannot be read as an image: {error}", hint="the file is corrupt or not an image"
         ) from error
-
-
-def _from_pil(image: Any, name: str) -> Array:
-    ops = require("PIL.ImageOps", why="to read images")
-    upright = ops.exif_transpose(image)
-    if upright.mode in ("L", "1"):
-        return np.array(upright.convert("L"), np.uint8)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        raise DataError(
-            f"{name} has more than 8 bits per pixel (mode {upright.mode})", hint="convert it to 8 bits first"
-        )
-    if "transparency" in upright.info or upright.getbands()[-1] in ("A", "a"):
-        upright = _opaque(upright.convert("RGBA"), name)
-    return np.array(upright.convert("RGB"), np.uint8)
-
-
-def _opaque(image: Any, name: str) -> Any:
-    if image.getchannel("A").getextrema()[0] < 255:
-        raise DataError(f"{name} has transparent pixels", hint="blend it onto a background first")
-    return image

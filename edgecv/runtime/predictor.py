@@ -15,6 +15,7 @@ from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
 from edgecv.runtime.image import preprocess_sample
+from edgecv.runtime.input_range import first_misfit, held_by
 from edgecv.runtime.reading import loaded_sample, read_outputs
 from edgecv.runtime.tensors import to_real, to_stored
 from edgecv.tasks.registry import task_of
@@ -210,6 +211,9 @@ def _checked_inputs(inputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str) 
                 f"{path}: its spec declares input '{only.name}' of shape {wanted}, the file has {inputs[place].shape}",
                 hint="inputs are batch 1, height, width, channels",
             )
+        found = first_misfit([only], [held_by(inputs[place])], certain=True)
+        if found is not None:
+            raise UnsupportedModelError(f"{path}: {found.text}", hint=found.hint)
     return places
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,10 +104,19 @@ def ranked(values: Array, head: Head) -> Ranked:
     return tuple((known[index], float(values[index])) for index in order)
 
 
-def check_units(head: Head, shape: Tuple[int, ...]) -> None:
-    """Check that an output, shape with the batch, has one value per label. Raises UnsupportedModelError."""
+def check_units(head: Head, shape: Tuple[int, ...], widths: Sequence[int]) -> None:
+    """Check that an output, shape with the batch, has as many values as the labels ask for.
+
+    Args:
+        head: Its labels may be unknown, which checks nothing.
+        shape: Of the output.
+        widths: Numbers of values that it may have.
+
+    Raises:
+        UnsupportedModelError: It has another number.
+    """
     units = int(np.prod(shape, dtype=np.int64))
-    if head.labels and units != len(head.labels):
+    if head.labels and units not in widths:
         raise UnsupportedModelError(
             f"head '{head.name}' has {len(head.labels)} labels, its output has {units} values",
             hint="give the spec one label per output, in order",

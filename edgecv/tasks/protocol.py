@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
+from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.values.scores import Drop, Metric, Scores
@@ -179,6 +180,10 @@ class Task(Protocol):
         """Return the head's settings as the task's own type. Raises ConfigError for an unknown key or a wrong value."""
         ...
 
+    def widths(self, head: Head) -> Tuple[int, ...]:
+        """Return how many values an output may have that the head's labels belong to; the usual number first."""
+        ...
+
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         """Check that a file's outputs, shapes with the batch, are what the head says. Raises UnsupportedModelError."""
         ...
@@ -224,12 +229,18 @@ class Task(Protocol):
         """Return, for each output, the slices of its last axis that are judged apart: boxes beside scores."""
         ...
 
-    def contradiction(self, answers: Sequence[Array], head: Head) -> Optional[Contradiction]:
-        """Return what a float model's answers say against the head's contract; None when nothing.
+    def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
+        """Return what a model's answers say against the head's contract; None when nothing.
 
         Args:
             answers: Of each of its outputs, float32 (n, …).
+            head: The contract.
+            step: By which rounding to 8 bits may move an answer; 0 of a float model.
         """
+        ...
+
+    def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
+        """Return what figures on `n` samples say against the head's contract, a sentence; "" when nothing."""
         ...
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
@@ -306,6 +317,9 @@ class BaseTask:
     def settings(self, head: Head) -> Any:
         return codec.decode(self.Settings, head.settings, where=f"settings of head '{head.name}' ({self.name})")
 
+    def widths(self, head: Head) -> Tuple[int, ...]:
+        return (len(head.labels),)
+
     def judge(
         self, truths: Sequence[Any], outputs: Sequence[Array], head: Head, frames: Sequence[Optional[Frame]]
     ) -> List[Any]:
@@ -327,8 +341,11 @@ class BaseTask:
     def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
         return tuple((slice(None),) for _ in shapes)
 
-    def contradiction(self, answers: Sequence[Array], head: Head) -> Optional[Contradiction]:
-        return contradiction(answers[0], head, exclusive=self.exclusive)
+    def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
+        return contradiction(answers[0], head, exclusive=self.exclusive, step=step)
+
+    def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
+        return ""
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         return
@@ -353,47 +370,6 @@ class BaseTask:
             raise ConfigError(
                 f"a head for {self.name} needs {self.least_labels} or more labels, got {', '.join(labels) or 'none'}"
             )
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """What answers say against a contract.
-
-    Attributes:
-        text: Starts with the head's name.
-        hint: The way out.
-        certain: Whether the contract cannot be right.
-    """
-
-    text: str
-    hint: str
-    certain: bool
-
-
-def contradiction(scores: Array, head: Head, *, exclusive: bool) -> Optional[Contradiction]:
-    """Return what scores say against the activation of a head that has classes or labels; None when nothing.
-
-    Args:
-        scores: float32 (n, …, K).
-        head: Says "probabilities" or "logits"; of others nothing is known.
-        exclusive: Whether the K probabilities sum to 1.
-    """
-    low, high, sums = float(scores.min()), float(scores.max()), scores.sum(axis=-1)
-    alike = bool(np.abs(sums - 1).max() < 1e-3) and scores.shape[-1] > 1
-    within = low >= -1e-3 and high <= 1 + 1e-3
-    name = f"head '{head.name}'"
-    if head.activation == "probabilities" and not within:
-        said = f"{name} is said to give probabilities, and the float model gives {low:.3g} to {high:.3g}"
-        return Contradiction(said, 'say activation = "logits" in the spec, if the model ends without a softmax', True)
-    if head.activation == "probabilities" and exclusive and not alike and scores.shape[-1] > 1:
-        said = (
-            f"{name} is said to give probabilities of one class, and they sum to {sums.min():.3g} to {sums.max():.3g}"
-        )
-        return Contradiction(said, "independent labels are a head for multilabel", False)
-    if head.activation == "logits" and exclusive and within and alike and len(scores) > 1:
-        said = f"{name} is said to give logits, and the float model gives probabilities: softmax would be taken twice"
-        return Contradiction(said, 'say activation = "probabilities" in the spec', False)
-    return None
 
 
 def paired(base: Sequence[Any], candidate: Sequence[Any]) -> int:

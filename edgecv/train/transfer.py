@@ -94,7 +94,7 @@ def _classifier(model: Any, spec: ModelSpec) -> Any:
     layer = model.outputs[0]._keras_history.layer
     while not layer.weights and not isinstance(layer.input, (list, tuple)) and layer.input is not layer.output:
         layer = layer.input._keras_history.layer
-    if not layer.weights or layer.output.shape[-1] != len(spec.head.labels):
+    if not layer.weights or layer.output.shape[-1] not in registry.task_of(spec.head).widths(spec.head):
         raise UnsupportedModelError(
             f"'{model.name}' does not end in a layer of one value for each of its {len(spec.head.labels)} labels, but "
             f"in '{layer.name}'",

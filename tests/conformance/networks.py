@@ -1,4 +1,4 @@
-"""A tiny network for each task: a convolution, and what the task's head needs behind it. A new task adds a row."""
+"""A tiny network for each form of a head: a convolution, and what the head needs behind it. A new task adds a row."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def _classes_of_pixels(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
 
 ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
     "classification": (Head("kind", "classification", "probabilities", ABC), _dense(3, "softmax")),
+    "two classes, one probability": (
+        Head("kind", "classification", "probabilities", ("a", "b"), settings={"threshold": 0.4}),
+        _dense(1, "sigmoid"),
+    ),
+    "two classes, one logit": (Head("kind", "classification", "logits", ("a", "b")), _dense(1)),
     "multilabel": (Head("marks", "multilabel", "probabilities", ABC), _dense(3, "sigmoid")),
     "regression": (Head("values", "regression", "linear", ("u", "v")), _dense(2)),
     "localisation": (Head("object", "localisation", "probabilities", ABC, ("class", "box")), _class_and_box),
@@ -43,18 +48,18 @@ ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
 }
 
 
-def network(task: str, compared: int) -> tuple[Any, ModelSpec]:
-    """Return a network for a task with its contract; one that compares samples has a tower for each, of one weights."""
+def network(row: str, compared: int) -> tuple[Any, ModelSpec]:
+    """Return the network of a row with its contract; one that compares samples has a tower for each, of one weights."""
     keras = env.keras()
     keras.utils.set_random_seed(1)
-    head, build = ROWS[task]
+    head, build = ROWS[row]
     names = ("image",) if compared == 1 else tuple(f"image_{i}" for i in range(compared))
     images = [keras.Input(SHAPE, name=name) for name in names]
     first = keras.Input(SHAPE)
     maps = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="maps")(first)
     tower = keras.Model(first, build(maps, head.outputs if compared == 1 else ("tower",)), name="tower")
     spec = ModelSpec(
-        name=f"tiny_{task}",
+        name=f"tiny_{head.task}",
         inputs=tuple(InputSpec(name, SHAPE, Preprocessing("gray")) for name in names),
         heads=(head,),
     )

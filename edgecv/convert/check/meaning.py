@@ -53,11 +53,16 @@ def check(
             raise ConfigError(found.text, hint=found.hint)
         if found is not None:
             tell(f"{found.text}; {found.hint}")
-    if len(answers[0]) > 1 and all(map(_constant, answers)):
+    if len(answers[0]) > 1 and never_change(answers):
         tell(
             f"the float model gives the same answer to all {len(answers[0])} check images: look at mean and std of the "
             "spec, and at the data"
         )
+
+
+def never_change(answers: Sequence[Array]) -> bool:
+    """Return whether a model's answers, one array (n, …) per output, are the same for all samples."""
+    return all(map(_constant, answers))
 
 
 def _constant(answers: Array) -> bool:

@@ -1,14 +1,18 @@
-"""Counting how often the right class comes first."""
+"""Counting how often the right class comes first; of two classes, also how well their scores are told apart.
+
+A classifier of two classes may end in one value, the probability or logit of the second class: `Dense(1, sigmoid)`. It
+is spread to both classes here, so that nothing else meets the difference.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.core.errors import DataError
+from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks.boxes import class_name
 from edgecv.tasks.description import Description, counted
 from edgecv.tasks.frame import Frame
@@ -16,6 +20,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.roc import auc, reverses
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores, Table
 from edgecv.values.specs import Head
@@ -23,6 +28,23 @@ from edgecv.values.specs import Head
 Array = NDArray[Any]
 
 TOP_K = (1, 3, 5)
+TWO = 2
+
+
+@dataclass(frozen=True)
+class ClassificationSettings:
+    """How the answer is chosen.
+
+    Attributes:
+        threshold: 0 < x < 1, of a head of two classes: the second is the answer where its probability lies above. None
+            takes the more probable class, the first one of two that are alike.
+    """
+
+    threshold: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise ConfigError(f"threshold must lie between 0 and 1, got {self.threshold}", hint="leave it out for 0.5")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +52,7 @@ class Classification(Labelled):
     """What a classifier says of one sample.
 
     Attributes:
-        labels: (label, probability), best first; they sum to 1.
+        labels: (label, probability), the answer first, the others best first; they sum to 1.
         scores: float32 (classes,), the probabilities in the model's order.
         outputs: Every output of the model; `heads` the predictions of every head by name.
     """
@@ -42,43 +64,74 @@ class Classification(Labelled):
 
 
 class Ranking(NamedTuple):
-    """Evidence of one sample: its class, the best one, how many score better than its own, and whether two are best."""
+    """Evidence of one sample: its class, the answer, and how many classes come before its own.
+
+    `tied` says whether two score best; `score` is the probability of the second of two classes.
+    """
 
     truth: int
     best: int
     rank: int
     classes: int
     tied: bool = False
+    score: Optional[float] = None
 
 
 class ClassificationTask(BaseTask):
-    """One class of several. A truth is an int; of equal scores the first class counts, as in argmax."""
+    """One class of several. A truth is an int; of equal scores the first class counts, as in argmax.
+
+    A head of two labels may have an output of one value: the probability, or the logit, of its second label.
+    """
 
     name = "classification"
     metric = Metric("top1")
     reads = ("classification",)
     least_labels = 2
     divided_by: Division = "classes"
+    Settings = ClassificationSettings
+
+    def widths(self, head: Head) -> Tuple[int, ...]:
+        return (TWO, 1) if len(head.labels) == TWO else (len(head.labels),)
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
-        self.settings(head)
-        check_units(head, shapes[0])
+        settings: ClassificationSettings = self.settings(head)
+        units = int(np.prod(shapes[0], dtype=np.int64))
+        if units == 1 and head.labels and len(head.labels) != TWO:
+            raise UnsupportedModelError(
+                f"head '{head.name}' has one output value and {len(head.labels)} labels: it tells two classes apart",
+                hint="give the spec two labels, first that of 0, then that of 1",
+            )
+        if units == 1 and head.activation not in ("probabilities", "logits"):
+            raise UnsupportedModelError(
+                f"head '{head.name}' has one output value of {head.activation}, which are not one of two classes",
+                hint='say activation = "probabilities" behind a sigmoid, "logits" without one',
+            )
+        check_units(head, shapes[0], self.widths(head))
+        if settings.threshold is not None and max(units, TWO) != TWO:
+            raise UnsupportedModelError(
+                f"head '{head.name}' has a threshold and {units} classes", hint="a threshold is of two classes"
+            )
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Classification:
-        values = scores(outputs[0].reshape(-1), head.activation)
-        return Classification(labels=ranked(values, head), scores=values)
+        values = _of_classes(outputs[0].reshape(1, -1), head.activation)[0]
+        found = ranked(values, head)
+        answer = names(head, len(values))[int(_order(values[None], self.settings(head))[0, 0])]
+        return Classification(labels=tuple(sorted(found, key=lambda pair: pair[0] != answer)), scores=values)
 
     def evidence(self, truth: Any, prediction: Classification, head: Head) -> Ranking:
-        return _rankings(np.array([truth]), prediction.scores[None], head)[0]
+        return _rankings(np.array([truth]), prediction.scores[None], head, self.settings(head))[0]
 
     def judge(
         self, truths: Sequence[Any], outputs: Sequence[Array], head: Head, frames: Sequence[Optional[Frame]]
     ) -> List[Ranking]:
-        values = scores(outputs[0].reshape(len(outputs[0]), -1), head.activation)
-        return _rankings(np.asarray(truths, np.int64), values, head)
+        values = _of_classes(outputs[0].reshape(len(outputs[0]), -1), head.activation)
+        return _rankings(np.asarray(truths, np.int64), values, head, self.settings(head))
 
     def score(self, evidence: Sequence[Ranking], head: Head) -> Scores:
-        """Return top-1, top-k (k = 3, 5, where there are more classes) and the confusion matrix."""
+        """Return top-1, top-k (k = 3, 5, where there are more classes) and the confusion matrix.
+
+        Of two classes also "auc", the area under the ROC curve, None where the samples are of one class.
+        """
         rank = np.array([each.rank for each in evidence])
         classes = evidence[0].classes
         known = names(head, classes)
@@ -88,7 +141,11 @@ class ClassificationTask(BaseTask):
             title="confusion", rows=known, columns=known, corner="true \\ predicted",
             cells=tuple(tuple(int(count) for count in row) for row in confusion),
         )  # fmt: skip
-        figures = {f"top{k}": float((rank < k).mean()) for k in TOP_K if k == 1 or k < classes}
+        figures: Dict[str, Optional[float]] = {
+            f"top{k}": float((rank < k).mean()) for k in TOP_K if k == 1 or k < classes
+        }
+        if classes == TWO:
+            figures["auc"] = _area(evidence)
         return Scores(value=float((rank == 0).mean()), figures=figures, tables=(table,))
 
     def ties(self, evidence: Sequence[Ranking]) -> Optional[int]:
@@ -97,6 +154,15 @@ class ClassificationTask(BaseTask):
     def drop(self, base: Sequence[Ranking], candidate: Sequence[Ranking], head: Head) -> Drop:
         paired(base, candidate)
         return paired_drop([each.rank == 0 for each in base], [each.rank == 0 for each in candidate])
+
+    def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
+        area = figures.get("auc")
+        if not reverses(area, n):
+            return ""
+        return (
+            f"head '{head.name}' ranks its two classes the wrong way round (area under the ROC curve {area:.3f}, below "
+            "0.5): look at the order of the spec's labels and at the data's; one output value is that of the second"
+        )
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         if np.shape(truth) == () and head.labels and not 0 <= int(truth) < len(head.labels):
@@ -126,7 +192,7 @@ class ClassificationTask(BaseTask):
     def training(self, head: Head) -> TrainingTask:
         from edgecv.tasks.classification.training import ClassificationTraining
 
-        return ClassificationTraining(head)
+        return ClassificationTraining(head, self.settings(head).threshold)
 
     def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
         self._check_count(labels)
@@ -134,16 +200,42 @@ class ClassificationTask(BaseTask):
         return dense(features, len(labels), "softmax", name), head
 
 
-def _rankings(truth: Array, values: Array, head: Head) -> List[Ranking]:
+def _of_classes(output: Array, activation: str) -> Array:
+    """Return probabilities (n, classes) of outputs (n, units): one unit is that of the second of two classes."""
+    if output.shape[1] > 1:
+        return scores(output, activation)
+    second = scores(output, activation, independent=True)
+    return np.concatenate([1 - second, second], axis=1)
+
+
+def _order(values: Array, settings: ClassificationSettings) -> Array:
+    """Return the classes (n, classes) of scores (n, classes), the answer first."""
+    order = np.argsort(-values, axis=1, kind="stable")
+    if settings.threshold is None:
+        return order
+    second = (values[:, 1] > settings.threshold).astype(np.int64)
+    return np.stack([second, 1 - second], axis=1)
+
+
+def _rankings(truth: Array, values: Array, head: Head, settings: ClassificationSettings) -> List[Ranking]:
     classes = values.shape[1]
     wrong = np.flatnonzero((truth < 0) | (truth >= classes))
     if wrong.size:
         raise _outside(int(truth[wrong[0]]), classes, f"a sample of head '{head.name}'")
-    order = np.argsort(-values, axis=1, kind="stable")
+    order = _order(values, settings)
     rank = (order == truth[:, None]).argmax(axis=1)
-    tied = (values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    rows = zip(truth.tolist(), order[:, 0].tolist(), rank.tolist(), tied.tolist())
-    return [Ranking(*row[:3], classes, row[3]) for row in rows]
+    tied = ((values == values.max(axis=1, keepdims=True)).sum(axis=1) > 1).tolist()
+    second = values[:, 1].tolist() if classes == TWO else [None] * len(values)
+    rows = zip(truth.tolist(), order[:, 0].tolist(), rank.tolist(), tied, second)
+    return [Ranking(truth, best, place, classes, tie, score) for truth, best, place, tie, score in rows]
+
+
+def _area(evidence: Sequence[Ranking]) -> Optional[float]:
+    """Return the area under the ROC curve of the second class; None where all samples are of one class."""
+    second = np.array([each.truth == 1 for each in evidence])
+    if second.all() or not second.any():
+        return None
+    return auc(-np.array([each.score for each in evidence], np.float64), second)
 
 
 def _outside(label: int, classes: int, where: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -12,15 +13,18 @@ from edgecv.tasks.frame import Frame
 from edgecv.tasks.protocol import Array, LossOptions, TensorSpec
 from edgecv.values.specs import Head
 
+TWO = 2
+
 
 def _tf() -> Any:
     return require("tensorflow", why="to train")
 
 
 class ClassificationTraining:
-    """Cross-entropy of probabilities or logits; for distances, of softmax(-d).
+    """Cross-entropy of probabilities or logits, binary where one output stands for two classes; for distances, of
+    softmax(-d).
 
-    That is LeCun's MAP criterion with the rubbish class left out (j -> infinity).
+    The last is LeCun's MAP criterion with the rubbish class left out (j -> infinity).
     Source: LeCun, Bottou, Bengio, Haffner 1998, eq. 9.
 
     Raises:
@@ -29,13 +33,14 @@ class ClassificationTraining:
 
     targets = (TensorSpec((), "int64"),)
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, threshold: Optional[float] = None) -> None:
         if head.activation not in _ENTROPIES:
             raise ConfigError(
                 f"head '{head.name}' ({head.task}, {head.activation}) has no training loss",
                 hint=f"{head.task} takes {', '.join(_ENTROPIES)}",
             )
         self._head = head
+        self._threshold = threshold
         self._entropy = _ENTROPIES[head.activation]
 
     def encode(self, truth: Any, frame: Optional[Frame]) -> Tuple[Array, ...]:
@@ -50,9 +55,9 @@ class ClassificationTraining:
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
         tf = _tf()
         labels, out, smoothing = targets[0], outputs[0], options.label_smoothing
-        units = out.shape[-1]
-        target = tf.one_hot(labels, units) * (1.0 - smoothing) + smoothing / units
-        entropy = self._entropy(target, out)
+        classes = max(out.shape[-1], TWO)
+        target = tf.one_hot(labels, classes) * (1.0 - smoothing) + smoothing / classes
+        entropy = self._entropy(target, out) if out.shape[-1] > 1 else self._binary(target[:, 1:], out)
         if options.class_weights is None:
             return tf.reduce_mean(entropy)
         return tf.reduce_mean(entropy * tf.gather(tf.constant(options.class_weights), labels))
@@ -60,8 +65,7 @@ class ClassificationTraining:
     def statistics(self, targets: Sequence[Any], outputs: Sequence[Any]) -> Any:
         """Return (right answers, samples)."""
         tf = _tf()
-        sign = -1.0 if self._head.activation == "distances" else 1.0
-        right = tf.cast(tf.equal(tf.argmax(sign * outputs[0], axis=-1), targets[0]), tf.float32)
+        right = tf.cast(tf.equal(self._answers(outputs[0]), targets[0]), tf.float32)
         return tf.stack([tf.reduce_sum(right), tf.cast(tf.size(right), tf.float32)])
 
     def value(self, sums: Array) -> float:
@@ -73,9 +77,29 @@ class ClassificationTraining:
         Source: Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", section 2.
         """
         tf, temperature = _tf(), options.temperature
-        to_logits = _LOGITS[self._head.activation]
-        soft = tf.nn.softmax(to_logits(teacher[0]) / temperature)
-        return temperature**2 * tf.reduce_mean(_cross_entropy(soft, to_logits(outputs[0]) / temperature))
+        soft = tf.nn.softmax(self._logits(teacher[0]) / temperature)
+        return temperature**2 * tf.reduce_mean(_cross_entropy(soft, self._logits(outputs[0]) / temperature))
+
+    def _logits(self, out: Any) -> Any:
+        """Return logits (n, classes): those of one value are 0 and its own, whose softmax is the sigmoid."""
+        tf, to_logits = _tf(), _LOGITS[self._head.activation]
+        if out.shape[-1] > 1:
+            return to_logits(out)
+        is_logit = self._head.activation == "logits"
+        second = out if is_logit else to_logits(out) - to_logits(1.0 - out)
+        return tf.concat([tf.zeros_like(second), second], axis=-1)
+
+    def _answers(self, out: Any) -> Any:
+        """Return the class of each sample, int64 (n,), as the task's threshold says."""
+        tf, threshold = _tf(), self._threshold
+        logits = self._logits(out)
+        if threshold is None:
+            return tf.argmax(logits, axis=-1)
+        return tf.cast(logits[:, 1] - logits[:, 0] > math.log(threshold / (1.0 - threshold)), tf.int64)
+
+    def _binary(self, target: Any, out: Any) -> Any:
+        entropy = require("tf_keras", why="to train").losses.binary_crossentropy
+        return entropy(target, out, from_logits=self._head.activation == "logits")
 
     def order(self, truths: Sequence[Any], rng: np.random.Generator) -> Array:
         return rng.permutation(len(truths)).astype(np.int64)

@@ -6,19 +6,19 @@ so, FAR the share of impostor pairs that do.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.tasks.embedding.pairs import Measure, Pairs, nearest
+from edgecv.tasks.roc import auc
 
 Array = NDArray[Any]
 
 FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001)
 LEAST_ACCEPTS = 10
 """A rate is given where at least so many impostors may pass; of fewer, its error is larger than itself."""
-_CHUNK = 2**19  # values at once, so that they stay in the cache
 
 
 def figures(distances: Array, same: Array) -> Dict[str, Optional[float]]:
@@ -38,74 +38,6 @@ def figures(distances: Array, same: Array) -> Dict[str, Optional[float]]:
         found[f"tar_at_far_{rate:g}"] = tar_at_far(genuine, impostor, rate)
     found["eer"] = equal_error_rate(genuine, impostor) if some else None
     return found
-
-
-def auc(distances: Array, same: Array) -> float:
-    """Return the share of (genuine, impostor) couples whose genuine pair is the closer one; ties count half.
-
-    Source: Hanley and McNeil 1982, "The meaning and use of the area under a receiver operating characteristic (ROC)
-    curve", Radiology 143: it is the Mann-Whitney statistic.
-    """
-    samples = np.arange(len(distances))
-    return float(weighted_auc(distances, same, samples, samples)(np.ones((1, len(samples))))[0])
-
-
-def weighted_auc(distances: Array, same: Array, first: Array, second: Array) -> Callable[[Array], Array]:
-    """Return the area under the ROC curve as a function of how often each unit was drawn.
-
-    A pair within one unit weighs as much as that unit. A pair of two units weighs `w_a + w_b - 1`, the first order of
-    the product `w_a w_b`: the product counts the noise of single pairs three times, so that its intervals are too wide
-    for few samples. Source: Hoeffding 1948, "A Class of Statistics with Asymptotically Normal Distribution", the
-    projection of a U statistic; the factor is `Var(w_a w_b) = 3`.
-
-    Args:
-        distances: float (pairs,).
-        same: bool (pairs,), whether a pair is genuine; either lies within a unit for all genuine pairs or for none.
-        first: int (pairs,), the unit (sample or identity) of each pair's first sample; `second` of its other one.
-
-    Returns:
-        From weights (draws, units) to areas float64 (draws,); NaN for a draw without genuine or impostor pairs.
-        Weights of 1 give the area of all pairs.
-    """
-    order = np.argsort(distances[~same], kind="stable")
-    impostors = distances[~same][order]
-    below = np.searchsorted(impostors, distances[same], side="left")
-    upto = np.searchsorted(impostors, distances[same], side="right")
-    genuine_units = (first[same], second[same])
-    impostor_units = (first[~same][order], second[~same][order])
-
-    def areas(weights: Array) -> Array:
-        found = np.empty(len(weights), np.float64)
-        step = max(1, _CHUNK // max(1, len(distances)))
-        for start in range(0, len(weights), step):
-            part = np.asarray(weights[start : start + step], np.float64)
-            found[start : start + step] = _areas(
-                _pair_weights(part, *genuine_units), _pair_weights(part, *impostor_units), below, upto
-            )
-        return found
-
-    return areas
-
-
-def _pair_weights(weights: Array, first: Array, second: Array) -> Array:
-    if np.array_equal(first, second):
-        return np.asarray(weights[:, first])
-    return np.asarray(weights[:, first] + weights[:, second] - 1.0)
-
-
-def _areas(genuine: Array, impostor: Array, below: Array, upto: Array) -> Array:
-    """Sum over genuine pairs the impostors that are farther away, and half of those that are as far.
-
-    `genuine` and `impostor` are weights (draws, pairs), the impostors by distance; `below` and `upto` say how many
-    impostors are closer than each genuine pair, and how many are not farther.
-    """
-    sums = np.zeros((len(impostor), impostor.shape[1] + 1))
-    np.cumsum(impostor, axis=1, out=sums[:, 1:])
-    total = sums[:, -1]
-    lost = np.einsum("bg,bg->b", genuine, 0.5 * (sums[:, below] + sums[:, upto]))
-    drawn = genuine.sum(axis=1)
-    couples = np.where((drawn > 0) & (total > 0), drawn * total, np.nan)
-    return np.asarray(np.clip(1.0 - lost / couples, 0.0, 1.0))
 
 
 def tar_at_far(genuine: Array, impostor: Array, rate: float) -> Optional[float]:

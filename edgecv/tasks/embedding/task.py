@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_s
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.roc import reverses, weighted_auc
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -139,6 +140,9 @@ class EmbeddingTask(BaseTask):
         statistics = [_statistic(vectors, pairs, units, measure) for vectors in (first, second)]
         return bootstrap_drop(statistics[0], statistics[1], count, self.metric)
 
+    def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
+        return _reversed(value, n, head)
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         check_whole(truth, where, "an identity")
 
@@ -214,6 +218,9 @@ class VerificationTask(BaseTask):
         right = [((apart < threshold) == same).tolist() for apart in (first, second)]
         return paired_drop(right[0], right[1])
 
+    def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
+        return _reversed(figures.get("auc"), n, head)
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         check_whole(truth, where, "1 for the same identity or 0 for two", most=1)
 
@@ -251,7 +258,7 @@ def drawn_units(identities: Array) -> Tuple[Array, int]:
 
 def _statistic(vectors: Array, pairs: Pairs, units: Array, measure: Measure) -> Any:
     apart = distances(vectors, pairs, measure)
-    return metrics.weighted_auc(apart, pairs.same, units[pairs.first], units[pairs.second])
+    return weighted_auc(apart, pairs.same, units[pairs.first], units[pairs.second])
 
 
 def _vectors(output: Array, settings: EmbeddingSettings) -> Array:
@@ -286,6 +293,16 @@ def _gallery(count: int) -> Array:
     if count <= GALLERY:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, GALLERY, replace=False))
+
+
+def _reversed(area: Optional[float], n: int, head: Head) -> str:
+    if not reverses(area, n):
+        return ""
+    return (
+        f"head '{head.name}' ranks pairs the wrong way round: two of one identity are farther apart than two of "
+        f"different ones (area under the ROC curve {area:.3f}, below 0.5); where the model gives a similarity, let it "
+        "end in a distance, 1 - similarity for instance"
+    )
 
 
 def _check_numbers(margin: float, threshold: float) -> None:

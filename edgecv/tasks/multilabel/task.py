@@ -59,7 +59,7 @@ class MultilabelTask(BaseTask):
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         self.settings(head)
-        check_units(head, shapes[0])
+        check_units(head, shapes[0], self.widths(head))
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
         values = scores(outputs[0].reshape(-1), head.activation, independent=True)

@@ -63,7 +63,7 @@ def test_pixels_divided_by_the_model_alone(dataset, tmp_path):
 
 
 def test_logits_that_are_called_probabilities(dataset, tmp_path):
-    with pytest.raises(ConfigError, match="said to give probabilities, and the float model gives -"):
+    with pytest.raises(ConfigError, match="said to give probabilities, and the model gives -"):
         converted(model("linear"), spec(), dataset, tmp_path)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 
+from edgecv.tasks import roc
 from edgecv.tasks.embedding import metrics
 from edgecv.tasks.embedding.pairs import pairs_of
 
@@ -22,14 +23,14 @@ SAMPLES = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_
 
 def test_auc_by_hand():
     # 0.1 is closer than all 4; 0.2 ties with one and is closer than 3; 0.6 is closer than 2.
-    assert metrics.auc(APART, SAME) == pytest.approx((4 + 3.5 + 2) / 12)
+    assert roc.auc(APART, SAME) == pytest.approx((4 + 3.5 + 2) / 12)
 
 
 @given(rows=SAMPLES)
 @settings(max_examples=50, deadline=None)
 def test_auc_agrees_with_scikit_learn(rows):
     apart, same = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows])
-    assert metrics.auc(apart, same) == pytest.approx(roc_auc_score(same, -apart))
+    assert roc.auc(apart, same) == pytest.approx(roc_auc_score(same, -apart))
 
 
 def by_couples(apart, same, times):
@@ -46,7 +47,7 @@ def test_a_pair_of_two_samples_weighs_the_first_order_of_the_product(rows, seed)
     pairs = pairs_of(identities)
     apart = np.resize([row[0] for row in rows], len(pairs.first)).astype(float)
     weights = np.random.default_rng(seed).multinomial(8, np.full(8, 1 / 8), size=3).astype(float)
-    found = metrics.weighted_auc(apart, pairs.same, pairs.first, pairs.second)(weights)
+    found = roc.weighted_auc(apart, pairs.same, pairs.first, pairs.second)(weights)
     for value, drawn in zip(found, weights, strict=True):
         times = drawn[pairs.first] + drawn[pairs.second] - 1
         if times[pairs.same].sum() > 0 and times[~pairs.same].sum() > 0:
@@ -59,7 +60,7 @@ def test_pairs_within_an_identity_weigh_as_much_as_it():
     identities = np.repeat([0, 1, 2], 3)
     pairs = pairs_of(identities)
     apart = np.random.default_rng(0).random(len(pairs.first))
-    statistic = metrics.weighted_auc(apart, pairs.same, identities[pairs.first], identities[pairs.second])
+    statistic = roc.weighted_auc(apart, pairs.same, identities[pairs.first], identities[pairs.second])
     drawn = np.array([2.0, 1.0, 0.0])
     first, second = drawn[identities[pairs.first]], drawn[identities[pairs.second]]
     expected = by_couples(apart, pairs.same, np.where(pairs.same, first, first + second - 1))
@@ -70,10 +71,10 @@ def test_many_pairs_come_in_parts(monkeypatch):
     identities = np.repeat(np.arange(5), 4)
     pairs = pairs_of(identities)
     apart = np.random.default_rng(0).random(len(pairs.first))
-    statistic = metrics.weighted_auc(apart, pairs.same, pairs.first, pairs.second)
+    statistic = roc.weighted_auc(apart, pairs.same, pairs.first, pairs.second)
     weights = np.random.default_rng(1).integers(0, 4, (7, 20)).astype(float)
     whole = statistic(weights)
-    monkeypatch.setattr(metrics, "_CHUNK", 2 * len(apart))
+    monkeypatch.setattr(roc, "_CHUNK", 2 * len(apart))
     assert statistic(weights) == pytest.approx(whole)
 
 

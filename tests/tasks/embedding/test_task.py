@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
-from edgecv.tasks.embedding import metrics
+from edgecv.tasks import roc
 from edgecv.tasks.embedding.pairs import ALL_PAIRS, distances, pairs_of
 from edgecv.tasks.embedding.prediction import Embedding, Verification
 from edgecv.tasks.embedding.task import EmbeddingTask, VerificationTask, drawn_units
@@ -112,7 +112,7 @@ def test_scores_of_drawn_pairs_are_near_those_of_all(simulated):
     identities, base, _ = simulated.embeddings(np.random.default_rng(0), simulated.Case(10, 90, same=False))
     assert len(identities) * (len(identities) - 1) / 2 > ALL_PAIRS
     every = pairs_of(identities, every=10**7)
-    exact = metrics.auc(distances(base, every, "euclidean"), every.same)
+    exact = roc.auc(distances(base, every, "euclidean"), every.same)
     evidence = EMBEDDING.judge(identities, [base], VECTOR, [None] * len(base))
     assert EMBEDDING.score(evidence, VECTOR).value == pytest.approx(exact, abs=3e-3)
 
