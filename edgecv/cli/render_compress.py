@@ -71,12 +71,26 @@ def artifact(made: Any) -> None:
         low, high = head.drop_ci95
         emit(f"  {head.metric} {head.before:.4f} in float, {head.after:.4f} in this file ({made.loss.split})")
         emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {head.unit} on {made.loss.n} samples")
+    if made.stays_float is not None:
+        stays_float(made.stays_float)
+    if made.mapping is not None:
+        mapped = f"{made.mapping.n_mapped} of {made.mapping.n_ops} operators"
+        emit(f"  {made.mapping.target} maps {mapped} ({made.mapping.kind})")
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
     if made.kept is not None:
         render_kept.kept(made.kept)
     if made.sparse is not None:
         render_kept.sparse(made.sparse)
+
+
+def stays_float(found: Any) -> None:
+    layers: dict[tuple[str, bool], list[str]] = {}
+    for one in found.operators:
+        layers.setdefault((one.op, one.asked), []).append(one.layer or "no layer of its own")
+    for (op, asked), names in layers.items():
+        emit(f"  in float{' as asked' if asked else ''}: {op} ({', '.join(dict.fromkeys(names))})")
+    emit(f"  these are {found.cost}")
 
 
 def _kernels(counts: Any) -> str:

@@ -10,10 +10,11 @@ from edgecv.compress.fakequant import without_weight_rounding
 from edgecv.convert.artifact import Artifact, Job, Preparation, write
 from edgecv.convert.check import samples
 from edgecv.convert.check.integers import check_chosen
+from edgecv.convert.check.stays_float import in_float, named, refuse, stays_float
 from edgecv.convert.check.structure import STATIC
 from edgecv.convert.converted import Converted, converted_tflite
 from edgecv.convert.freeze import Frozen, freeze, static_inputs
-from edgecv.convert.layers import layer_map
+from edgecv.convert.layers import layer_map, op_layers
 from edgecv.convert.onnx import converter as onnx
 from edgecv.convert.request import check_calibration, check_request
 from edgecv.convert.tflite import converter as tflite
@@ -22,12 +23,14 @@ from edgecv.convert.tflite import ranges
 from edgecv.convert.tflite.hard_swish import without_hard_swish
 from edgecv.convert.tflite.int4 import with_int4_weights
 from edgecv.convert.tflite.int16 import quantize_mixed, quantize_wide, wide_ops
+from edgecv.convert.tflite.integer_kernels import with_integer_kernels
 from edgecv.convert.tflite.sparse import with_sparse_weights
+from edgecv.convert.tflite.unread import without_unread_parts
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.graphs import read_tflite
+from edgecv.graphs import macs, read_tflite
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.boundary import input_names, output_names
 from edgecv.modelio.keras_files import check_heads
@@ -55,6 +58,7 @@ def convert(
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
     sparse: bool = False,
+    strict_int8: bool = False,
     preparation: Preparation | None = None,
     seed: int = 0,
     force: bool = False,
@@ -79,6 +83,8 @@ def convert(
         keep_float: Names of source layers, with wildcards, that stay in float32 inside an int8 file: scheme "mixed".
         int16: Likewise of layers that have int16 activations there, and int8 weights: also "mixed".
         sparse: Store kernels without their zeros, in a float32 .tflite.
+        strict_int8: Refuse a file of integers in which an operator stays float for want of an integer kernel; without
+            it such operators stay float, which `Artifact.stays_float` and the manifest say.
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         seed: Of the samples.
         force: Replace an existing file.
@@ -91,7 +97,7 @@ def convert(
     """
     request = check_request(
         format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter,
-        keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse,
+        keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse, strict_int8=strict_int8,
     )  # fmt: skip
     check_calibration(request, calibration, dataset is not None)
     job = Job(
@@ -154,8 +160,9 @@ def _build(job: Job) -> Converted:
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme in STATIC:
         data, calibrated = _static(job)
-        twin = converted_tflite(without_hard_swish(data) if _lacks_hard_swish(request.target) else data)
-        return replace(twin if request.format == "tflite" else onnx.convert(twin, "int8"), calibrated=calibrated)
+        data = _in_integers(data, job)
+        twin = replace(_told(converted_tflite(data), job), calibrated=calibrated)
+        return twin if request.format == "tflite" else onnx.convert(twin, "int8")
     if request.format == "onnx":
         return onnx.convert(converted_tflite(_float(job, "float32")), request.scheme)
     data = _float(job, request.scheme)
@@ -163,6 +170,26 @@ def _build(job: Job) -> Converted:
         layers = layer_map(read_tflite(data), converted_tflite(data).op_names, model)
         data = with_sparse_weights(data, layers).data
     return converted_tflite(data)
+
+
+def _in_integers(data: bytes, job: Job) -> bytes:
+    """Return a quantised file with integers wherever a kernel has them, but for layers that are to stay float."""
+    graph, kept = read_tflite(data), set[int]()
+    if job.request.keep_float:
+        layers = op_layers(graph, job.source.model)
+        kept = {op.index for op in graph.ops if named(layers[op.index], job.request.keep_float)}
+    data = with_integer_kernels(data, kept)
+    return without_hard_swish(data) if _lacks_hard_swish(job.request.target) else data
+
+
+def _told(twin: Converted, job: Job) -> Converted:
+    """Return a file of integers with what of it stays in float; with --strict-int8 nothing may."""
+    graph = read_tflite(twin.data)
+    found = stays_float(graph, job.source.model, job.request.keep_float)
+    if job.request.strict_int8:
+        refuse(found, job.request.scheme)
+    kernels = sum(in_float(graph, op) and macs(graph, op) > 0 for op in graph.ops)
+    return replace(twin, stays_float=found, float_kernels=kernels)
 
 
 def _float(job: Job, scheme: str) -> bytes:
@@ -207,7 +234,7 @@ def _static(job: Job) -> tuple[bytes, bool]:
                 hint="give --data and --calibration, which complete them, or quantise every layer in training",
             )
     else:
-        data = tflite.convert_float(frozen, "float32")
+        data = without_unread_parts(tflite.convert_float(frozen, "float32"))
     found = _ranges(data, job)
     quantised = _quantised(data, found, job)
     if job.preparation is not None:

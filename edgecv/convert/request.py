@@ -30,6 +30,7 @@ class Request:
         keep_float: Patterns of source layers that a "mixed" file computes in float32.
         int16: Likewise of layers that it computes with int16 activations.
         sparse: Store kernels without their zeros.
+        strict_int8: Refuse a file of integers that computes an operator in float.
     """
 
     format: Format
@@ -40,6 +41,7 @@ class Request:
     keep_float: tuple[str, ...] = ()
     int16: tuple[str, ...] = ()
     sparse: bool = False
+    strict_int8: bool = False
 
 
 def check_request(
@@ -53,6 +55,7 @@ def check_request(
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
     sparse: bool = False,
+    strict_int8: bool = False,
 ) -> Request:
     """Return the request with its defaults filled in; int8 with layers in float, or with int16, is "mixed".
 
@@ -69,6 +72,8 @@ def check_request(
         raise ConfigError(f"there is no {scheme} for {format}", hint=f"available: {known}")
     if sparse:
         _check_sparse(format, scheme, target)
+    if strict_int8:
+        _check_strict(scheme, keep_float)
     _check_target(target, format, "int16x8" if int16 and not keep_float else scheme, reporter)
     return Request(
         format=cast(Format, format),
@@ -79,7 +84,15 @@ def check_request(
         keep_float=keep_float,
         int16=int16,
         sparse=sparse,
+        strict_int8=strict_int8,
     )
+
+
+def _check_strict(scheme: str, keep_float: tuple[str, ...]) -> None:
+    if scheme not in STATIC:
+        raise ConfigError(f"--strict-int8 is for files of integers, not for {scheme}", hint="use --scheme int8")
+    if keep_float:
+        raise ConfigError("--strict-int8 refuses what --keep-float asks for", hint="give one of the two")
 
 
 def _check_sparse(format: str, scheme: str, target: str) -> None:

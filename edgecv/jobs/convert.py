@@ -13,6 +13,7 @@ from edgecv.convert import FORMATS as CONVERTED
 from edgecv.convert import Artifact, Preparation, convert
 from edgecv.convert.check import samples
 from edgecv.convert.check.kernels import Kernels, computed_by
+from edgecv.convert.check.stays_float import StaysFloat
 from edgecv.convert.check.structure import STATIC
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
@@ -25,11 +26,14 @@ from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.jobs.traits import Kept, kept, traits
 from edgecv.modelio import LoadedModel
+from edgecv.targets import inspect, summarize
 from edgecv.values import profiles
+from edgecv.values.inspection import MappingSummary
 from edgecv.values.manifest import Manifest
 from edgecv.values.specs import Format, Method, Scheme
 
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
+INTEGER_ACCELERATORS = ("edgetpu", "npu")
 UNCOMMON = ("int4", "int16x8", "mixed")
 STEPS = ("equalise", "correct_bias", "adaround")
 
@@ -47,6 +51,7 @@ class Plan:
         correct_bias: Likewise: bias correction.
         adaround: Likewise: learned rounding; int4 always has it.
         sparse: Leave the zeros of a pruned model out of a float32 .tflite.
+        strict_int8: Refuse operators that stay in float inside a file of integers.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
@@ -70,6 +75,7 @@ class Plan:
     correct_bias: bool = False
     adaround: bool = False
     sparse: bool = False
+    strict_int8: bool = False
 
     @property
     def names_a_way(self) -> bool:
@@ -103,6 +109,8 @@ class MadeArtifact:
             weights are not counted (ONNX, float16, dynamic).
         sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
         loss: What a quantised file loses against the float model; None where it was not judged.
+        stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
+        mapping: The target's verdict on such a file, for accelerators of integers; None for all others.
     """
 
     path: str
@@ -121,6 +129,8 @@ class MadeArtifact:
     kept: Kept | None = None
     sparse: SparseKernels | None = None
     loss: Loss | None = None
+    stays_float: StaysFloat | None = None
+    mapping: MappingSummary | None = None
 
 
 def make(
@@ -156,6 +166,7 @@ def make(
     artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
     models.forget_state(out)
     made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    made = replace(made, mapping=_mapping(artifact, reporter))
     if plan.sparse:
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
     if judge and dataset is not None and plan.scheme in STATIC:
@@ -170,6 +181,19 @@ def _loss(
         reporter.info("the float model is not at hand: `edgecv report FILE --baseline MODEL.keras` compares with it")
         return None
     return loss.measured(given, out, dataset, max_drop=max_drop, reporter=reporter)
+
+
+def _mapping(artifact: Artifact, reporter: Reporter) -> MappingSummary | None:
+    """Return what an accelerator of integers does with a file that is partly in float, and warn of what it leaves."""
+    target = artifact.manifest.target
+    if artifact.stays_float is None or profiles.target(target).accelerator not in INTEGER_ACCELERATORS:
+        return None
+    found = summarize(inspect(artifact.path, target, reporter=reporter))
+    reporter.warn(
+        f"target '{target}' computes integers only: it maps {found.n_mapped} of {found.n_ops} operators of this file, "
+        "and what stays in float, with what comes after it, is left to the CPU; --strict-int8 refuses such a file"
+    )
+    return found
 
 
 def built(
@@ -205,6 +229,7 @@ def built(
         int16=plan.int16,
         preparation=preparation,
         sparse=plan.sparse,
+        strict_int8=plan.strict_int8,
         seed=plan.seed,
         force=force,
         reporter=reporter,
@@ -289,4 +314,5 @@ def _made(artifact: Artifact, steps: tuple[str, ...]) -> MadeArtifact:
         sqnr_db=artifact.check.sqnr_db,
         steps=steps,
         kernels=computed_by(artifact.path) if manifest.scheme in UNCOMMON else None,
+        stays_float=artifact.stays_float,
     )

@@ -88,12 +88,12 @@ def operator(model: Any, kind: str, version: int, inputs: Sequence[int], output:
 
     Args:
         model: Unpacked; gets the operator's code if it has none.
-        kind: "RESHAPE", …: one whose options are called after it.
+        kind: "RESHAPE", "STRIDED_SLICE", …: one whose options are called after it.
         version: Of its kernel.
         inputs: Tensors that it reads.
         output: The tensor that it makes.
     """
-    generated, options = schema(), f"{kind.capitalize()}Options"
+    generated, options = schema(), f"{kind.title().replace('_', '')}Options"
     fresh = generated.OperatorT()
     fresh.opcodeIndex = opcode(model, getattr(generated.BuiltinOperator, kind), version)
     fresh.inputs, fresh.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
