@@ -30,6 +30,10 @@ Int16 = Annotated[
     list[str] | None,
     typer.Option("--int16", help="A layer that an int8 file computes with int16 activations; like --keep-float."),
 ]
+StrictInt8 = Annotated[
+    bool,
+    typer.Option("--strict-int8", help="Refuse a file of integers in which an operator stays float; it is named."),
+]
 MaxDrop = Annotated[
     float | None,
     typer.Option(
@@ -137,6 +141,7 @@ def quantize(
     calibration: Calibration = "minmax",
     keep_float: KeepFloat = None,
     int16: Int16 = None,
+    strict_int8: StrictInt8 = False,
     equalise: Annotated[bool, typer.Option("--equalise", help="Even out channel ranges between layers first.")] = False,
     correct_bias: Annotated[bool, typer.Option("--correct-bias", help="Take rounding out of the biases.")] = False,
     adaround: Annotated[bool, typer.Option("--adaround", help="Learn which way each weight rounds.")] = False,
@@ -161,7 +166,8 @@ def quantize(
 
     With --max-drop: step by step, from calibration to training on, until a file loses no more than that. Training on
     (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model. Every file of integers is
-    held against the float model on the data's validation split.
+    held against the float model on the data's validation split. Operators without an integer kernel stay in float:
+    the command says which, and what they cost.
 
     Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
 
@@ -174,8 +180,7 @@ def quantize(
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
-        equalise=equalise,
-        correct_bias=correct_bias, adaround=adaround,
+        equalise=equalise, correct_bias=correct_bias, adaround=adaround, strict_int8=strict_int8,
     )  # fmt: skip
     if max_drop is None or plan.names_a_way:
         for name, value in (("--budget-seconds", budget_seconds), ("--max-trials", max_trials)):
@@ -232,6 +237,7 @@ def convert(
     calibration: Calibration = "minmax",
     io: IoType = None,
     softmax: Softmax = "file",
+    strict_int8: StrictInt8 = False,
     sparse: Annotated[
         bool,
         typer.Option("--sparse", help="Leave a pruned model's zeros out of a float32 .tflite; says what runs sparse."),
@@ -253,7 +259,7 @@ def convert(
 
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
-        calibration=calibration, epochs=None, seed=seed, sparse=sparse,
+        calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8,
     )  # fmt: skip
     _make(model, plan, out, unsafe=unsafe, spec=spec, preset=preset, force=force, json_=json_)
 

@@ -79,6 +79,8 @@ def artifact(made: Any) -> None:
         emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {head.unit} on {made.loss.n} samples")
         if head.ties:
             emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
+    if made.stays_float is not None:
+        stays_float(made.stays_float)
     if made.kernels is not None:
         emit(f"  LiteRT: XNNPACK computes {_kernels(made.kernels.delegated)}, own kernels {_kernels(made.kernels.own)}")
     if made.kept is not None:
@@ -104,6 +106,15 @@ def _verdicts(found: Any) -> None:
             emit(f"  not known: {doubt}")
         for advice in one.advice:
             emit(f"  {render_files.advice_line(advice, one.n_mapped)}")
+
+
+def stays_float(found: Any) -> None:
+    layers: dict[tuple[str, bool], list[str]] = {}
+    for one in found.operators:
+        layers.setdefault((one.op, one.asked), []).append(one.layer or "no layer of its own")
+    for (op, asked), names in layers.items():
+        emit(f"  in float{' as asked' if asked else ''}: {op} ({', '.join(dict.fromkeys(names))})")
+    emit(f"  these are {found.cost}")
 
 
 def _kernels(counts: Any) -> str:

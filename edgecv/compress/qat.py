@@ -12,7 +12,6 @@ from edgecv.compress.layer_graph import flattened
 from edgecv.compress.preserved import check_kept, kept, project
 from edgecv.compress.rewrite import standardised
 from edgecv.compress.sparsity import Sparsity, measure
-from edgecv.compress.unrolled import unrolled
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import fitted, match_targets
 from edgecv.modelio.boundary import input_names
@@ -104,7 +103,7 @@ def quantize_aware(
         ConversionError: Zeros or clusters that had to be preserved were lost.
     """
     seed_everything(recipe.seed)
-    model = unrolled(flattened(model))
+    model = flattened(model)
     source = standardised(model)
     quantised, unquantised = annotated(source.model, input_ranges=_input_ranges(source.model, spec))
     if unquantised:

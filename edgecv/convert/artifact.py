@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.convert.check import meaning, samples, structure
+from edgecv.convert.check.stays_float import StaysFloat, words
 from edgecv.convert.converted import Converted
 from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.layers import layer_map
@@ -47,6 +48,7 @@ class Artifact:
         size_bytes: Of the file.
         sha256: Of the file.
         check: How its answers compare with the source model's.
+        stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Artifact:
     size_bytes: int
     sha256: str
     check: structure.Check
+    stays_float: StaysFloat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +102,27 @@ def write(built: Converted, job: Job, out: Path) -> Artifact:
         manifest, check = _checked(partial, built, job)
         partial.write_bytes(embed(built.data, manifest))
     job.reporter.info(f"wrote {out}: {out.stat().st_size} bytes")
-    return Artifact(path=out, manifest=manifest, size_bytes=out.stat().st_size, sha256=files.sha256(out), check=check)
+    return Artifact(
+        path=out,
+        manifest=manifest,
+        size_bytes=out.stat().st_size,
+        sha256=files.sha256(out),
+        check=check,
+        stays_float=built.stays_float,
+    )
 
 
 def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, structure.Check]:
     request, model = job.request, job.source.model
     graph = read_graph(path)
-    structure.check_structure(graph, scheme=request.scheme, io_dtype=request.io_dtype)
-    for name in dict.fromkeys(structure.float_islands(graph) if request.scheme in ("int8", "int4", "int16x8") else ()):
-        job.reporter.warn(f"{name} stays float in the {request.scheme} file: {structure.FLOAT_ISLANDS[name]}")
+    structure.check_structure(
+        graph, scheme=request.scheme, io_dtype=request.io_dtype, float_kernels=built.float_kernels
+    )
+    if built.stays_float is not None and built.stays_float.unasked:
+        job.reporter.warn(
+            f"{words(built.stays_float.unasked)} stays in float, for want of an {request.scheme} kernel: "
+            f"{built.stays_float.cost}; --strict-int8 refuses such a file"
+        )
     chosen = samples.check_samples(job.dataset, job.spec, job.seed)
     with _running(path) as predictor:
         reference = job.preparation.reference if job.preparation else model
@@ -203,13 +218,13 @@ def _manifest(built: Converted, job: Job) -> Manifest:
         sparsity=earlier.sparsity if earlier else None,
         inputs=built.inputs,
         outputs=built.outputs,
-        provenance=_provenance(job, earlier, calibrated=built.calibrated),
+        provenance=_provenance(job, earlier, built),
     )
 
 
-def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Provenance:
+def _provenance(job: Job, earlier: Manifest | None, built: Converted) -> Provenance:
     recipe: dict[str, Any] = {"step": "convert", "io_dtype": job.request.io_dtype}
-    if calibrated:
+    if built.calibrated:
         recipe["calibration"] = codec.encode(job.recipe)
     if job.request.keep_float:
         recipe["keep_float"] = list(job.request.keep_float)
@@ -217,6 +232,10 @@ def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Prov
         recipe["int16"] = list(job.request.int16)
     if job.request.sparse:
         recipe["sparse"] = True
+    if job.request.strict_int8:
+        recipe["strict_int8"] = True
+    if built.stays_float is not None:
+        recipe["stays_float"] = codec.encode(built.stays_float)
     if job.preparation is not None:
         recipe["preparation"] = dict(job.preparation.facts)
     parents: tuple[Mapping[str, str], ...] = ()
@@ -231,7 +250,7 @@ def _provenance(job: Job, earlier: Manifest | None, *, calibrated: bool) -> Prov
         seed=job.seed,
         source_sha256=job.source.sha256,
         dataset=earlier.provenance.dataset if earlier else None,
-        dataset_sha256=_samples_sha256(job, earlier, calibrated=calibrated),
+        dataset_sha256=_samples_sha256(job, earlier, calibrated=built.calibrated),
         parents=parents,
     )
 

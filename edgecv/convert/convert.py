@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgecv.compress.fakequant import without_weight_rounding
-from edgecv.compress.unrolled import unrolled
 from edgecv.convert.artifact import Artifact, Job, Preparation, write
 from edgecv.convert.check import samples
 from edgecv.convert.check.integers import check_chosen
+from edgecv.convert.check.stays_float import in_float, named, refuse, stays_float
 from edgecv.convert.check.structure import STATIC
 from edgecv.convert.converted import Converted, converted_tflite
 from edgecv.convert.freeze import Frozen, freeze, static_inputs
@@ -24,14 +24,16 @@ from edgecv.convert.tflite import ranges
 from edgecv.convert.tflite.hard_swish import without_hard_swish
 from edgecv.convert.tflite.int4 import with_int4_weights
 from edgecv.convert.tflite.int16 import quantize_mixed, quantize_wide, wide_ops
+from edgecv.convert.tflite.integer_kernels import with_integer_kernels
 from edgecv.convert.tflite.older import with_older_operators
 from edgecv.convert.tflite.sparse import with_sparse_weights
 from edgecv.convert.tflite.spread_softmax import STEPS, spread_softmax
+from edgecv.convert.tflite.unread import without_unread_parts
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.graphs import read_tflite
+from edgecv.graphs import macs, read_tflite
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.boundary import input_names, output_names
 from edgecv.modelio.keras_files import check_heads
@@ -40,6 +42,8 @@ from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.profiles import CalibrationRecipe
 from edgecv.values.specs import InputSpec, ModelSpec
 
+INTEGER_ACCELERATORS = ("edgetpu", "npu")
+"""They compute nothing in float."""
 NARROW_SHARE = 0.25
 """Of an input's range: calibration samples that use less of it than this are not what a model will see."""
 
@@ -59,6 +63,7 @@ def convert(
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
     sparse: bool = False,
+    strict_int8: bool = False,
     preparation: Preparation | None = None,
     seed: int = 0,
     force: bool = False,
@@ -84,6 +89,8 @@ def convert(
         keep_float: Names of source layers, with wildcards, that stay in float32 inside an int8 file: scheme "mixed".
         int16: Likewise of layers that have int16 activations there, and int8 weights: also "mixed".
         sparse: Store kernels without their zeros, in a float32 .tflite.
+        strict_int8: Refuse a file of integers in which an operator stays float for want of an integer kernel; without
+            it such operators stay float, which `Artifact.stays_float` and the manifest say.
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         seed: Of the samples.
         force: Replace an existing file.
@@ -96,7 +103,7 @@ def convert(
     """
     request = check_request(
         format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter,
-        keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse,
+        keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse, strict_int8=strict_int8,
     )  # fmt: skip
     check_calibration(request, calibration, dataset is not None)
     job = Job(
@@ -160,9 +167,9 @@ def _build(job: Job) -> tuple[Converted, Job]:
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme in STATIC:
         data, calibrated, job = _static(job)
-        twin = converted_tflite(_as_targets_read(data, request.targets))
-        made = twin if request.format == "tflite" else onnx.convert(twin, "int8")
-        return replace(made, calibrated=calibrated), job
+        data = _as_targets_read(_in_integers(data, job), request.targets)
+        twin = replace(_told(converted_tflite(data), job), calibrated=calibrated)
+        return twin if request.format == "tflite" else onnx.convert(twin, "int8"), job
     if request.format == "onnx":
         return onnx.convert(converted_tflite(_float(job, "float32")), request.scheme), job
     data = _float(job, request.scheme)
@@ -170,6 +177,26 @@ def _build(job: Job) -> tuple[Converted, Job]:
         layers = layer_map(read_tflite(data), converted_tflite(data).op_names, model)
         data = with_sparse_weights(data, layers).data
     return converted_tflite(data), job
+
+
+def _in_integers(data: bytes, job: Job) -> bytes:
+    """Return a quantised file with integers wherever a kernel has them, but for layers that are to stay float."""
+    graph, kept = read_tflite(data), set[int]()
+    if job.request.keep_float:
+        layers = op_layers(graph, job.source.model)
+        kept = {op.index for op in graph.ops if named(layers[op.index], job.request.keep_float)}
+    return with_integer_kernels(data, kept)
+
+
+def _told(twin: Converted, job: Job) -> Converted:
+    """Return a file of integers with what of it stays in float; with --strict-int8 nothing may."""
+    graph = read_tflite(twin.data)
+    asked = [name for name in job.request.keep_float if name not in job.request.spared]
+    found = stays_float(graph, job.source.model, asked)
+    if job.request.strict_int8:
+        refuse(found, job.request.scheme)
+    kernels = sum(in_float(graph, op) and macs(graph, op) > 0 for op in graph.ops)
+    return replace(twin, stays_float=found, float_kernels=kernels)
 
 
 def _float(job: Job, scheme: str) -> bytes:
@@ -188,8 +215,7 @@ def _as_targets_read(data: bytes, targets: tuple[str, ...]) -> bytes:
 
 def _frozen(job: Job) -> Frozen:
     wanted = job.request.method == "qat"
-    model = without_weight_rounding(job.source.model) if wanted else job.source.model
-    frozen = freeze(unrolled(model) if job.request.scheme in STATIC and not wanted else model)
+    frozen = freeze(without_weight_rounding(job.source.model) if wanted else job.source.model)
     fake = tflite.has_fake_quantisation(frozen)
     if fake and not wanted:
         raise ConfigError(
@@ -222,7 +248,7 @@ def _static(job: Job) -> tuple[bytes, bool, Job]:
                 hint="give --data and --calibration, which complete them, or quantise every layer in training",
             )
     else:
-        data = tflite.convert_float(frozen, "float32")
+        data = without_unread_parts(tflite.convert_float(frozen, "float32"))
     found = _ranges(data, job)
     kept, job = _kept_softmax(data, job)
     quantised = _quantised(data, found, job, kept)
@@ -241,8 +267,11 @@ def _kept_softmax(data: bytes, job: Job) -> tuple[frozenset[int], Job]:
     layers = op_layers(graph, job.source.model)
     names = tuple(sorted({name for index in kept for name in layers[index]}))
     of = f" of layer {', '.join(names)}" if names else ""
-    if request.method == "qat":
-        job.reporter.warn(f"the softmax{of} is over more than 8 bits hold: --method ptq keeps it in float")
+    if request.method == "qat" or request.strict_int8 or _takes_integers_only(request.targets):
+        job.reporter.warn(
+            f"the softmax{of} is over more than 8 bits hold: --method ptq, without --strict-int8 and for a target that "
+            "computes in float too, keeps it in float"
+        )
         return frozenset(), job
     job.reporter.warn(
         f"the softmax{of} stays in float: over several axes, or over more than {STEPS} values, 8 bits hold next to "
@@ -251,7 +280,11 @@ def _kept_softmax(data: bytes, job: Job) -> tuple[frozenset[int], Job]:
     # An .onnx of scheme int8 may have float operators without weights; there is no "mixed" one.
     scheme = "mixed" if request.format == "tflite" else request.scheme
     named = tuple(dict.fromkeys((*request.keep_float, *names)))
-    return kept, replace(job, request=replace(request, scheme=scheme, keep_float=named))
+    return kept, replace(job, request=replace(request, scheme=scheme, keep_float=named, spared=names))
+
+
+def _takes_integers_only(targets: tuple[str, ...]) -> bool:
+    return any(profiles.target(name).accelerator in INTEGER_ACCELERATORS for name in targets)
 
 
 def _quantised(data: bytes, found: dict[int, ranges.Range], job: Job, spread: frozenset[int]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecv.convert.check.stays_float import StaysFloat
 from edgecv.convert.check.structure import output_steps
 from edgecv.graphs import Graph, read_tflite
 from edgecv.values.manifest import TensorInfo
@@ -20,6 +21,8 @@ class Converted:
         steps: Quantisation step of each output, also behind a float boundary; None for float models.
         op_names: What the converter called each operator, in order: the trace to the source's layers.
         calibrated: Whether ranges of it were found by calibration.
+        stays_float: What of a file of integers is in float: of an .onnx, in the .tflite that it was made from.
+        float_kernels: Operators with weights among that, and products of two activations.
     """
 
     data: bytes
@@ -28,6 +31,8 @@ class Converted:
     steps: tuple[float | None, ...]
     op_names: tuple[str, ...]
     calibrated: bool = False
+    stays_float: StaysFloat | None = None
+    float_kernels: int = 0
 
 
 def tensor_info(graph: Graph, index: int) -> TensorInfo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgecv.convert.unroll import unrolled
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio.boundary import call, input_names, output_names
@@ -61,7 +62,7 @@ def _static(model: Any, name: str, tensor: Any) -> tuple[str, tuple[int, ...]]:
 
 
 def freeze(model: Any) -> Frozen:
-    """Trace `model` in inference mode at batch 1 and turn its variables into constants.
+    """Trace `model` in inference mode at batch 1, loops over time step by step, with constants for its variables.
 
     Args:
         model: A tf_keras model with float32 inputs of static shape.
@@ -73,7 +74,8 @@ def freeze(model: Any) -> Frozen:
     inputs = static_inputs(model)
     tf = env.tensorflow()
     signature = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in inputs]
-    function = tf.function(lambda *tensors: call(model, tensors), autograph=False).get_concrete_function(*signature)
+    with unrolled():
+        function = tf.function(lambda *tensors: call(model, tensors), autograph=False).get_concrete_function(*signature)
     return Frozen(
         function=function,
         graph_def=_constant_graph(function),

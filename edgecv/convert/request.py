@@ -32,6 +32,8 @@ class Request:
         keep_float: Patterns of source layers that a "mixed" file computes in float32.
         int16: Likewise of layers that it computes with int16 activations.
         sparse: Store kernels without their zeros.
+        strict_int8: Refuse a file of integers that computes an operator in float.
+        spared: Those of `keep_float` that nobody asked for: 8 bits would spoil them.
     """
 
     format: Format
@@ -42,6 +44,8 @@ class Request:
     keep_float: tuple[str, ...] = ()
     int16: tuple[str, ...] = ()
     sparse: bool = False
+    strict_int8: bool = False
+    spared: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -60,6 +64,7 @@ def check_request(
     keep_float: tuple[str, ...] = (),
     int16: tuple[str, ...] = (),
     sparse: bool = False,
+    strict_int8: bool = False,
 ) -> Request:
     """Return the request with its defaults filled in; int8 with layers in float, or with int16, is "mixed".
 
@@ -77,6 +82,8 @@ def check_request(
     targets = tuple(dict.fromkeys([target] if isinstance(target, str) else target))
     if not targets:
         raise ConfigError("a file needs a target", hint="name one: see `edgecv targets`")
+    if strict_int8:
+        _check_strict(scheme, keep_float)
     for name in targets:
         if sparse:
             _check_sparse(format, scheme, name)
@@ -90,7 +97,15 @@ def check_request(
         keep_float=keep_float,
         int16=int16,
         sparse=sparse,
+        strict_int8=strict_int8,
     )
+
+
+def _check_strict(scheme: str, keep_float: tuple[str, ...]) -> None:
+    if scheme not in STATIC:
+        raise ConfigError(f"--strict-int8 is for files of integers, not for {scheme}", hint="use --scheme int8")
+    if keep_float:
+        raise ConfigError("--strict-int8 refuses what --keep-float asks for", hint="give one of the two")
 
 
 def _check_sparse(format: str, scheme: str, target: str) -> None:

@@ -13,6 +13,7 @@ from edgecv.convert import FORMATS as CONVERTED
 from edgecv.convert import Artifact, Preparation, convert
 from edgecv.convert.check import samples
 from edgecv.convert.check.kernels import Kernels, computed_by
+from edgecv.convert.check.stays_float import StaysFloat
 from edgecv.convert.check.structure import STATIC
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
@@ -49,6 +50,7 @@ class Plan:
         correct_bias: Likewise: bias correction.
         adaround: Likewise: learned rounding; int4 always has it.
         sparse: Leave the zeros of a pruned model out of a float32 .tflite.
+        strict_int8: Refuse operators that stay in float inside a file of integers.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name; `further_targets` those of others that the file must run on too.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
@@ -74,6 +76,7 @@ class Plan:
     correct_bias: bool = False
     adaround: bool = False
     sparse: bool = False
+    strict_int8: bool = False
     further_targets: tuple[str, ...] = ()
     softmax: str = "file"
 
@@ -114,6 +117,7 @@ class MadeArtifact:
             weights are not counted (ONNX, float16, dynamic).
         sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
         loss: What a quantised file loses against the float model; None where it was not judged.
+        stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
         verdicts: What each target does with the file's operators, predicted.
     """
 
@@ -133,6 +137,7 @@ class MadeArtifact:
     kept: Kept | None = None
     sparse: SparseKernels | None = None
     loss: Loss | None = None
+    stays_float: StaysFloat | None = None
     verdicts: tuple[TargetVerdict, ...] = ()
 
 
@@ -251,6 +256,7 @@ def built(
         int16=plan.int16,
         preparation=preparation,
         sparse=plan.sparse,
+        strict_int8=plan.strict_int8,
         seed=plan.seed,
         force=force,
         reporter=reporter,
@@ -338,4 +344,5 @@ def _made(artifact: Artifact, steps: tuple[str, ...]) -> MadeArtifact:
         sqnr_db=artifact.check.sqnr_db,
         steps=steps,
         kernels=computed_by(artifact.path) if manifest.scheme in UNCOMMON else None,
+        stays_float=artifact.stays_float,
     )

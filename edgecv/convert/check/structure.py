@@ -26,18 +26,11 @@ Accuracy is judged by evaluation; this finds broken files."""
 QUANTISED_STEPS = 3
 """A difference within so many steps of the output's scale passes too: an answer cannot be finer than its scale."""
 
-FLOAT_ISLANDS = {
-    "LOCAL_RESPONSE_NORMALIZATION": "use the variant without it, or replace it by batch normalisation and train on"
-}
-"""Operators without an int8 kernel in TFLite: they compute in float between DEQUANTIZE and QUANTIZE, inside a file that
-is int8 everywhere else, and what to do about it."""
-
 STATIC = ("int8", "mixed", "int16x8", "int4")
 """Schemes with integer activations."""
 
-MOVES = frozenset({"CONCATENATION", "MAX_POOL_2D"})
-"""Operators whose results are values that they were given."""
-
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+_ONNX_MOVES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze")
 _ONNX_KERNELS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -56,13 +49,16 @@ class Check:
     sqnr_db: float | None
 
 
-def check_structure(graph: Graph, *, scheme: str, io_dtype: str) -> None:
+def check_structure(graph: Graph, *, scheme: str, io_dtype: str, float_kernels: int = 0) -> None:
     """Check what a file promises by its kind: builtin operators, static shapes at batch 1, the scheme's dtypes.
+
+    Which operators of a .tflite stay in float is told, not judged here: see `stays_float`.
 
     Args:
         graph: The file.
         scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         io_dtype: Of an integer file's inputs and outputs.
+        float_kernels: Convolutions and products that an int8 ONNX file may compute in float.
 
     Raises:
         ConversionError: A promise is broken; the message names the operator or tensor.
@@ -80,14 +76,16 @@ def check_structure(graph: Graph, *, scheme: str, io_dtype: str) -> None:
             _fail(f"'{tensor.name}' has shape {tensor.shape}, expected batch 1")
         if scheme in STATIC and tensor.dtype != io_dtype:
             _fail(f"'{tensor.name}' is {tensor.dtype}, expected {io_dtype}")
-    _check_dtypes(graph, scheme)
+    _check_dtypes(graph, scheme, float_kernels)
 
 
-def _check_dtypes(graph: Graph, scheme: str) -> None:
-    if scheme in ("int8", "int4", "int16x8"):
-        left = _float_left(graph) if graph.format == "tflite" else _float_kernels(graph)
-        if left:
-            _fail(f"{len(left)} tensors stayed float in an {scheme} file: {', '.join(left[:5])}")
+def _check_dtypes(graph: Graph, scheme: str, float_kernels: int) -> None:
+    if scheme in STATIC and graph.format == "tflite" and not any(_is_integer(graph, op) for op in graph.ops):
+        _fail("no operator became integer", hint="use --scheme float32, float16 or dynamic")
+    if scheme == "int8" and graph.format == "onnx":
+        left = _float_kernels(graph)
+        if len(left) > float_kernels:
+            _fail(f"{len(left)} kernels stayed float in an int8 file, expected {float_kernels}: {', '.join(left[:5])}")
     if scheme == "int16x8" and not any(t.dtype == "int16" and not t.is_constant for t in _used(graph)):
         _fail("no activation became int16")
     wanted = _WEIGHTS.get(scheme, ())
@@ -108,50 +106,34 @@ def _used(graph: Graph) -> tuple[Tensor, ...]:
     return tuple(graph.tensors[i] for i in sorted(used))
 
 
-def float_islands(graph: Graph) -> tuple[str, ...]:
-    """Return the operators of an int8 file that compute in float because TFLite has no int8 kernel for them."""
-    return tuple(op.op for op in graph.ops if op.op in FLOAT_ISLANDS and _touches_float(graph, op))
-
-
-def _touches_float(graph: Graph, op: Op) -> bool:
-    return any(graph.tensors[i].dtype.startswith("float") for i in op.inputs if i >= 0)
-
-
-def _float_left(graph: Graph) -> list[str]:
-    allowed = _named(graph, (*graph.inputs, *graph.outputs)) | _island_tensors(graph)
-    return [t.name for t in _used(graph) if t.dtype.startswith("float") and t.name not in allowed]
-
-
-def _island_tensors(graph: Graph) -> set[str]:
-    """Return what float islands take and give, and what only moves those values: the quantiser returns behind that."""
-    found: set[str] = set()
-    for op in graph.ops:
-        if op.op in FLOAT_ISLANDS:
-            found |= _named(graph, (*op.inputs, *op.outputs))
-        elif op.op in MOVES and _named(graph, op.inputs) <= found:
-            found |= _named(graph, op.outputs)
-    return found
-
-
-def _named(graph: Graph, indices: Sequence[int]) -> set[str]:
-    return {graph.tensors[index].name for index in indices if index >= 0}
+def _is_integer(graph: Graph, op: Op) -> bool:
+    kinds = {graph.tensors[index].dtype for index in (*op.inputs, *op.outputs) if index >= 0}
+    return op.op not in _CONVERSIONS and "float32" not in kinds and bool(kinds & {"int8", "int16", "uint8"})
 
 
 def _float_kernels(graph: Graph) -> list[str]:
-    """Names of kernel operators in a QDQ graph whose constant weights do not come from stored 8-bit integers."""
+    """Names of kernel operators in a QDQ graph that are not fed with 8-bit integers.
+
+    Constant weights are stored as int8. A product of two activations takes both from quantised tensors, whose type the
+    file does not say.
+    """
     made_by = {index: op for op in graph.ops for index in op.outputs}
     return [
         graph.tensors[op.outputs[0]].name
         for op in graph.ops
-        if op.op in _ONNX_KERNELS and not _has_stored_int8(graph, op, made_by)
+        if op.op in _ONNX_KERNELS and not all(_is_quantised(graph, index, made_by) for index in op.inputs[:2])
     ]
 
 
-def _has_stored_int8(graph: Graph, op: Op, made_by: Mapping[int, Op]) -> bool:
-    source: Op | None = made_by.get(op.inputs[1])
-    while source is not None and source.op in ("Transpose", "Reshape"):
+def _is_quantised(graph: Graph, index: int, made_by: Mapping[int, Op]) -> bool:
+    """Say whether a tensor is an activation behind DequantizeLinear, or weights that are stored as 8-bit integers."""
+    source: Op | None = made_by.get(index)
+    while source is not None and source.op in _ONNX_MOVES:
         source = made_by.get(source.inputs[0])
-    return source is not None and source.op == "DequantizeLinear" and _is_8_bit(graph.tensors[source.inputs[0]])
+    if source is None or source.op != "DequantizeLinear":
+        return False
+    stored = graph.tensors[source.inputs[0]]
+    return not stored.is_constant or _is_8_bit(stored)
 
 
 def _is_8_bit(tensor: Tensor) -> bool:

@@ -93,7 +93,7 @@ def operator(model: Any, kind: str, version: int, inputs: Sequence[int], output:
         inputs: Tensors that it reads.
         output: The tensor that it makes.
     """
-    generated, options = schema(), f"{kind.capitalize()}Options"
+    generated, options = schema(), f"{kind.title().replace('_', '')}Options"
     fresh = generated.OperatorT()
     fresh.opcodeIndex = opcode(model, getattr(generated.BuiltinOperator, kind), version)
     fresh.inputs, fresh.outputs = np.array(inputs, np.int32), np.array([output], np.int32)

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.convert.check.stays_float import CONVERSIONS
 from edgecv.convert.tflite import flatbuffer
 from edgecv.convert.tflite import mixed as static
 from edgecv.convert.tflite.compaction import compacted
-from edgecv.convert.tflite.mixed import CONVERSIONS, named_ops
+from edgecv.convert.tflite.mixed import named_ops
 from edgecv.convert.tflite.ranges import Range
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.graphs import Graph, constant, read_tflite
@@ -32,7 +33,7 @@ KERNELS = frozenset(
     ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
     + ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "ABS", "EXP", "MEAN", "SUM", "REDUCE_MAX")
     + ("AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX", "LOGISTIC", "TANH", "RELU", "RELU6", "LEAKY_RELU", "GELU")
-    + ("CONCATENATION", "PACK", "SPLIT", "STRIDED_SLICE", "GATHER", "PAD", "PADV2", "MIRROR_PAD")
+    + ("CONCATENATION", "PACK", "UNPACK", "SPLIT", "STRIDED_SLICE", "GATHER", "PAD", "PADV2", "MIRROR_PAD")
     + ("RESHAPE", "TRANSPOSE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 )
 """Operators with a kernel for int16 activations that the quantiser's files fit."""
@@ -90,13 +91,13 @@ def quantize_mixed(
         return mixed
     others, inside = set(range(count)) - set(wide), replace(how, io_dtype="float32")
     # The quantiser takes a pool beside a wide operator along; only the chosen ones are used.
-    fed, more = _with_fed_terms(data, wide)
+    fed, more = _with_fed_terms(_with_own_terms(data, wide), wide)
     alone = static.quantize(fed, {**ranges, **more}, inside, kept=others, activations="int16", unchecked=others)
     return widened(mixed, alone, chosen=wide, kept=kept)
 
 
 def quantize_wide(data: bytes, ranges: Mapping[int, Range], how: static.How) -> bytes:
-    """Return the file with int16 activations everywhere for a float one.
+    """Return the file with int16 activations for a float one; operators without a kernel for them stay in float.
 
     Args:
         data: The float .tflite.
@@ -106,9 +107,13 @@ def quantize_wide(data: bytes, ranges: Mapping[int, Range], how: static.How) -> 
     Raises:
         ConversionError: The quantiser fails.
     """
+    ops = read_tflite(data).ops
+    kept = [op.index for op in ops if op.op not in KERNELS]
+    wide = set(range(len(ops))) - set(kept)
+    data = _with_own_terms(data, wide)
     graph = read_tflite(data)
-    fed, more = _with_fed_terms(data, range(len(graph.ops)))
-    quantised = static.quantize(fed, {**ranges, **more}, how, activations="int16")
+    fed, more = _with_fed_terms(data, wide)
+    quantised = static.quantize(fed, {**ranges, **more}, how, kept=kept, activations="int16")
     return _with_stored_terms(quantised, [constant(graph, index) for index in more]) if more else quantised
 
 
@@ -132,6 +137,25 @@ def _with_stored_terms(data: bytes, terms: Sequence[Array]) -> bytes:
 def _steps(real: Array, record: Any) -> Array:
     """Return values as int16 multiples of a record's scale."""
     return np.clip(np.rint(real / float(record.scale[0])), -32768, 32767).astype(np.int16)
+
+
+def _with_own_terms(data: bytes, wide: Collection[int]) -> bytes:
+    """Return the float file with constant terms of their own where another operator reads the same constant.
+
+    The first step of a recurrent cell has for its bias what later steps add.
+    """
+    graph, model = read_tflite(data), flatbuffer.unpack(data)
+    terms = {index: graph.ops[index] for index in wide if graph.ops[index].op in _TERMS}
+    others = {index for op in graph.ops if op.index not in terms for index in op.inputs}
+    own: dict[int, int] = {}
+    for place, op in terms.items():
+        for index in sorted(others & set(op.inputs)):
+            if graph.tensors[index].is_constant and index not in own:
+                own[index] = len(model.subgraphs[0].tensors)
+                model.subgraphs[0].tensors.append(copy.copy(model.subgraphs[0].tensors[index]))
+        inputs = [own.get(index, index) for index in op.inputs]
+        model.subgraphs[0].operators[place].inputs = np.array(inputs, np.int32)
+    return flatbuffer.pack(model) if own else data
 
 
 def _with_fed_terms(data: bytes, wide: Collection[int]) -> tuple[bytes, dict[int, Range]]:

@@ -2,7 +2,7 @@
 
 The float file's activations get their ranges, and TensorFlow Lite's MLIR quantiser is told which operators to leave
 alone, or to make activations int16. What comes out is checked operator by operator: a layer that was to stay float and
-did not, or the other way round, is an error.
+did not is an error. Operators without an integer kernel stay float by themselves: see `stays_float`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecv.convert.check.structure import FLOAT_ISLANDS, MOVES
+from edgecv.convert.check.stays_float import CONVERSIONS, in_float
 from edgecv.convert.layers import op_layers
 from edgecv.convert.quiet import conversion
 from edgecv.convert.tflite import flatbuffer
@@ -23,7 +23,6 @@ from edgecv.core.errors import ConfigError, ConversionError, unknown_name
 from edgecv.graphs import Graph, Op, constant, read_tflite
 from edgecv.modelio import env
 
-CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 INT32_MAX = 2**31 - 1
 MOST_STEPS = 2.0**46
@@ -277,7 +276,7 @@ def _store(model: Any, tensor: Any, values: Any) -> None:
 
 
 def _check(graph: Graph, source: Graph, kept: frozenset[int], unchecked: frozenset[int]) -> None:
-    """Check that the operators `kept` compute in float32, and that no other does.
+    """Check that the operators `kept` compute in float32, and that each operator in float has float weights.
 
     Args:
         graph: The quantised file.
@@ -285,13 +284,12 @@ def _check(graph: Graph, source: Graph, kept: frozenset[int], unchecked: frozens
         kept: Operators of `source`.
         unchecked: Likewise, those that are passed over.
     """
-    float_ops, others = _places(graph, source, kept), _places(graph, source, unchecked)
+    computing = frozenset(index for index in kept if in_float(source, source.ops[index]))
+    float_ops, others = _places(graph, source, computing), _places(graph, source, unchecked)
     for op in graph.ops:
-        name, is_float = graph.tensors[op.outputs[0]].name, _in_float(graph, op)
-        if op.op in CONVERSIONS or op.op in FLOAT_ISLANDS or op.op in MOVES or op.index in others:
+        name, is_float = graph.tensors[op.outputs[0]].name, in_float(graph, op)
+        if op.op in CONVERSIONS or op.index in others:
             continue
-        if is_float and op.index not in float_ops:
-            raise ConversionError(f"{op.op} '{name}' stayed float: TFLite has no integer kernel for it")
         if not is_float and op.index in float_ops:
             raise ConversionError(f"{op.op} '{name}' was to stay float and became {graph.tensors[op.outputs[0]].dtype}")
         if is_float and any(graph.tensors[index].dtype == "int8" for index in op.inputs if index >= 0):
@@ -312,7 +310,3 @@ def _places(graph: Graph, source: Graph, ops: frozenset[int]) -> frozenset[int]:
     return frozenset(
         index for index, name in names.items() if (name if name in known else name.rstrip("0123456789")) in wanted
     )
-
-
-def _in_float(graph: Graph, op: Op) -> bool:
-    return any(graph.tensors[index].dtype == "float32" for index in (*op.inputs, *op.outputs) if index >= 0)

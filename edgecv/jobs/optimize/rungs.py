@@ -63,7 +63,8 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
     # int16 keeps the file small and integer; a target without kernels for it has float, or nothing.
     takes_wide = all("int16x8" in profiles.target(name).schemes for name in plan.targets)
     wide = found.wide if takes_wide else ()
-    for name, field, layers in (("mixed16", "int16", wide), ("mixed", "keep_float", found.layers)):
+    kept = () if plan.strict_int8 else found.layers
+    for name, field, layers in (("mixed16", "int16", wide), ("mixed", "keep_float", kept)):
         for count in _doubling(min(most, len(layers))):
             named: dict[str, Any] = {field: tuple(sorted(layers[:count]))}
             yield Rung(step=f"{name} {count}", plan=replace(plan, **named), ranked=found)

@@ -12,8 +12,8 @@ import numpy as np
 
 from edgecv import convert
 from edgecv.convert.check.samples import file_inputs
+from edgecv.convert.check.stays_float import CONVERSIONS
 from edgecv.convert.tflite.int16 import KERNELS
-from edgecv.convert.tflite.mixed import CONVERSIONS
 from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.core.progress import Reporter
 from edgecv.data import Dataset, fitted

@@ -51,14 +51,14 @@ def test_broken_promises_are_named(broken, message):
         check_structure(broken, scheme="int8", io_dtype="int8")
 
 
-def test_a_float_tensor_inside_an_int8_graph_fails():
+def test_an_int8_graph_of_conversions_alone_fails():
     tensors = (tensor(0, "in"), tensor(1, "out"), tensor(2, "hidden", dtype="float32"))
     ops = (
         Op(index=0, op="DEQUANTIZE", version=1, inputs=(0,), outputs=(2,)),
         Op(index=1, op="QUANTIZE", version=1, inputs=(2,), outputs=(1,)),
     )
     inside = Graph(format="tflite", ops=ops, tensors=tensors, inputs=(0,), outputs=(1,))
-    with pytest.raises(ConversionError, match="1 tensors stayed float in an int8 file: hidden"):
+    with pytest.raises(ConversionError, match="no operator became integer"):
         check_structure(inside, scheme="int8", io_dtype="int8")
 
 
@@ -69,8 +69,27 @@ def test_a_float_kernel_in_a_qdq_graph_fails():
     )  # fmt: skip
     conv = Op(index=0, op="Conv", version=17, inputs=(0, 2), outputs=(1,))
     qdq = Graph(format="onnx", ops=(conv,), tensors=tensors, inputs=(0,), outputs=(1,))
-    with pytest.raises(ConversionError, match="stayed float in an int8 file: out"):
+    with pytest.raises(ConversionError, match="1 kernels stayed float in an int8 file, expected 0: out"):
         check_structure(qdq, scheme="int8", io_dtype="float32")
+    check_structure(qdq, scheme="int8", io_dtype="float32", float_kernels=1)
+
+
+@pytest.mark.parametrize(("other", "fails"), [("DequantizeLinear", False), ("Relu", True)])
+def test_a_product_of_two_activations_takes_both_from_integers(other, fails):
+    """MatMul of attention has no weights: each side comes from DequantizeLinear, moved or not."""
+    names = ("query", "key", "deq_query", "deq_key", "turned", "product")
+    tensors = tuple(tensor(place, name, dtype="float32") for place, name in enumerate(names))
+    ops = (
+        Op(index=0, op="DequantizeLinear", version=17, inputs=(0,), outputs=(2,)),
+        Op(index=1, op=other, version=17, inputs=(1,), outputs=(3,)),
+        Op(index=2, op="Transpose", version=17, inputs=(3,), outputs=(4,)),
+        Op(index=3, op="MatMul", version=17, inputs=(2, 4), outputs=(5,)),
+    )
+    graph = Graph(format="onnx", ops=ops, tensors=tensors, inputs=(0, 1), outputs=(5,))
+    if not fails:
+        return check_structure(graph, scheme="int8", io_dtype="float32")
+    with pytest.raises(ConversionError, match="stayed float in an int8 file, expected 0: product"):
+        check_structure(graph, scheme="int8", io_dtype="float32")
 
 
 def test_sqnr_by_hand():

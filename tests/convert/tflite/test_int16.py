@@ -97,7 +97,7 @@ def everything(keras):
     return keras.Model(i, layers.Dense(3, name="w_dense")(z), name="net")
 
 
-NOT_TRIED = {"BATCH_MATMUL", "ABS", "EXP", "SUM", "PACK", "SPLIT", "GATHER", "PADV2", "MIRROR_PAD", "RESHAPE"}
+NOT_TRIED = {"UNPACK", "BATCH_MATMUL", "ABS", "EXP", "SUM", "PACK", "SPLIT", "GATHER", "PADV2", "MIRROR_PAD", "RESHAPE"}
 """That no keras layer of the zoo becomes."""
 
 
