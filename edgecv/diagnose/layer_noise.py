@@ -14,7 +14,7 @@ from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.diagnose.all_tensors import AllTensors
 from edgecv.diagnose.quantised_layers import layers_of
-from edgecv.graphs import Graph, read_tflite
+from edgecv.graphs import Graph, naming_operators, read_tflite
 
 Array = np.ndarray[Any, Any]
 
@@ -69,13 +69,18 @@ def layer_noise(
 
     Raises:
         UnsupportedModelError: A file says nothing of its layers, or the two have none in common.
+        CrashError: A file ends the process that runs it.
         DataError: There are no inputs.
     """
-    graphs = [read_tflite(path.read_bytes()) for path in (float_file, int8_file)]
-    pairs = _pairs(graphs, [layers_of(path) for path in (float_file, int8_file)], (float_file, int8_file))
-    reference, candidate = (AllTensors(path) for path in (float_file, int8_file))
+    graphs = [read_tflite(path) for path in (float_file, int8_file)]
+    with naming_operators(*graphs):
+        pairs = _pairs(graphs, [layers_of(path) for path in (float_file, int8_file)], (float_file, int8_file))
     sums = [Sums() for _ in pairs]
-    with reporter.bar("compare layers", total) as advance:
+    with (
+        AllTensors(float_file) as reference,
+        AllTensors(int8_file) as candidate,
+        reporter.bar("compare layers", total) as advance,
+    ):
         for sample in inputs:
             reference.run(sample)
             candidate.run(sample)

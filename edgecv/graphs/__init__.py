@@ -2,6 +2,7 @@
 
 from edgecv.graphs.arena import arena_bytes
 from edgecv.graphs.ir import Graph, Op, Tensor, constant
+from edgecv.graphs.malformed import naming_operators
 from edgecv.graphs.onnx import read_onnx
 from edgecv.graphs.partition import Subset, partition
 from edgecv.graphs.reading import read_graph
@@ -17,6 +18,7 @@ __all__ = [
     "arena_bytes",
     "compressed",
     "constant",
+    "naming_operators",
     "partition",
     "read_graph",
     "read_onnx",

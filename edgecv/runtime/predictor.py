@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from types import TracebackType
-from typing import Any, List, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
 from numpy.typing import NDArray
 
@@ -35,6 +35,7 @@ def load(
     precision: Optional[str] = None,
     program_cache: Optional[PathLike] = None,
     spec: Optional[ModelSpec] = None,
+    apart: bool = False,
 ) -> Predictor:
     """Open a model file, ready to be asked.
 
@@ -47,8 +48,11 @@ def load(
         precision: On the GPU, "float16" or "float32"; None leaves it to the accelerator.
         program_cache: Folder in which LiteRT's GPU accelerator keeps compiled programs for the next start.
         spec: The model's contract, for a file without a manifest; wins over the manifest's.
+        apart: Open it in a process of its own with limits on time and memory (see `edgecv.core.apart`), for a file of
+            unknown origin. Each run then takes a tenth of a millisecond more, and the copies of the tensors.
 
     Raises:
+        CrashError: With `apart`, the file ends that process or exceeds a limit.
         ConfigError: The file is missing, or an option is wrong.
         UnsupportedModelError: The file is damaged, has no manifest (and no `spec` is given), or does not fit it.
         MissingDependencyError: No interpreter for the file is installed.
@@ -61,20 +65,26 @@ def load(
             f"{os.fspath(path)} has no edgecv manifest, so nothing says how it is fed and read",
             hint="pass spec=ModelSpec(...), or make the file with edgecv convert",
         )
-    session = open_session(
-        path,
-        engine=engine,
-        accelerator=accelerator,
-        threads=threads,
-        strict=strict,
-        precision=precision,
-        program_cache=program_cache,
-    )
+    options: Dict[str, Any] = {
+        "engine": engine,
+        "accelerator": accelerator,
+        "threads": threads,
+        "strict": strict,
+        "precision": precision,
+        "program_cache": None if program_cache is None else os.fspath(program_cache),
+    }
+    session = _apart(path, options) if apart else open_session(path, **options)
     try:
         return Predictor(session, contract, manifest, path=os.fspath(path))
     except BaseException:
         session.close()
         raise
+
+
+def _apart(path: PathLike, options: Dict[str, Any]) -> Session:
+    from edgecv.runtime.apart_session import ApartSession  # here, since importing the runtime must stay cheap
+
+    return ApartSession(path, options)
 
 
 class Predictor:

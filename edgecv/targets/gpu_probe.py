@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.apart import child_environment, limits
 from edgecv.targets.vulkan import Driver
 
 TIMEOUT_S = 120.0
@@ -20,11 +20,14 @@ _CRASHES = (signal.SIGILL, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV, signal
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
-# -P keeps the working folder off the child's import path. The second half runs the model on both, on the same input:
-# the accelerator takes some operators (grouped convolutions) and then computes nonsense.
+# The first argument is the file, the second how much memory the process may have. -P keeps the working folder off the
+# child's import path. The second half runs the model on both, on the same input: the accelerator takes some operators
+# (grouped convolutions) and then computes nonsense.
 _CHILD = """
 import sys
 import numpy as np
+from edgecv.core.memory import limit_memory
+limit_memory(int(sys.argv[2]))
 from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.hardware_accelerator import HardwareAccelerator as H
 from ai_edge_litert.interpreter import Interpreter
@@ -93,8 +96,8 @@ class Answer:
 
 def ask(path: Path, driver: Driver, *, run: Runner = subprocess.run, timeout_s: float = TIMEOUT_S) -> Answer:
     """Load the file on the GPU through `driver`, run it once, and return what the accelerator's log and answers say."""
-    command = [sys.executable, "-P", "-c", _CHILD, str(path)]
-    environment = {**os.environ, **driver.environment}
+    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(limits().memory_bytes)]
+    environment = {**child_environment(), **driver.environment}
     try:
         done = run(
             command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
