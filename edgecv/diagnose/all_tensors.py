@@ -89,7 +89,7 @@ class Interpreter:
         return stored
 
     def _scale(self, index: int) -> tuple[float, int]:
-        found = self._scales[index]
-        if not len(found["scales"]):
-            raise ValueError(f"tensor {index} has no scale")
+        found = self._scales.get(index)
+        if found is None or not (len(found["scales"]) and len(found["zero_points"])):
+            raise ValueError(f"tensor {index} has no scale and zero point")
         return float(found["scales"][0]), int(found["zero_points"][0])

@@ -54,6 +54,7 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "devices": Kind(".toml", _toml, 3, (_DEVICES.encode(),)),
         "compression": Kind(".toml", _toml, 3, (_COMPRESSION.encode(),)),
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
+        "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
         "png": Kind(".png", others.damaged_png, 4, tuple(_image("PNG", mode) for mode in ("L", "RGB", "P", "I;16"))),
         "jpeg": Kind(".jpg", raw.damaged, 3, tuple(_image("JPEG", mode) for mode in ("L", "RGB", "CMYK"))),
     }
@@ -174,6 +175,19 @@ def _npz(*, vectors: bool = False) -> bytes:
     y = np.arange(12) % 3
     np.savez(out, x_train=x, y_train=y, x_validation=x[:6], y_validation=y[:6], labels=np.array(["a", "b", "c"]))
     return out.getvalue()
+
+
+def _state() -> bytes:
+    import tempfile
+
+    from edgecv.train.state import Epoch, State, save
+
+    epoch = Epoch(index=0, loss=1.0, val_loss=1.0, val_value=0.5, learning_rate=0.01, head_values=(0.5,))
+    arrays = (np.ones((2, 3), np.float32), np.zeros(3, np.float32))
+    state = State(fingerprint="f" * 64, history=(epoch,), weights=arrays, optimizer=arrays[:1], best=arrays)
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / "state", state)
+        return (Path(folder) / "state").read_bytes()
 
 
 def _image(format: str, mode: str) -> bytes:

@@ -263,6 +263,13 @@ def _npz(path: Path) -> None:
         assert split.images[index].size >= 0
 
 
+def _state(path: Path) -> None:
+    from edgecv.core.progress import QUIET
+    from edgecv.train.state import resume
+
+    resume(path, "f" * 64, QUIET)
+
+
 def _image(path: Path) -> None:
     from edgecv.data.sources import check_header
     from edgecv.runtime import load_image, preprocess
@@ -292,7 +299,7 @@ def _weights(path: Path) -> None:
 _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
-    "npz": _npz, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
+    "npz": _npz, "state": _state, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
 }  # fmt: skip
 
 
