@@ -13,8 +13,6 @@ from pathlib import Path
 from edgecv.core.apart import child_environment, limits
 from edgecv.targets.vulkan import Driver
 
-TIMEOUT_S = 120.0
-
 # What code does to itself; others (SIGKILL, …) come from outside and say nothing of the file.
 _CRASHES = (signal.SIGILL, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP)
 
@@ -94,9 +92,18 @@ class Answer:
     errors: tuple[str, ...] = ()
 
 
-def ask(path: Path, driver: Driver, *, run: Runner = subprocess.run, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Load the file on the GPU through `driver`, run it once, and return what the accelerator's log and answers say."""
-    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(limits().memory_bytes)]
+def ask(path: Path, driver: Driver, *, run: Runner = subprocess.run, timeout_s: float | None = None) -> Answer:
+    """Load the file on the GPU through `driver`, run it once, and return what the accelerator's log and answers say.
+
+    Args:
+        path: The file.
+        driver: Of Vulkan.
+        run: Starts processes, as subprocess.run.
+        timeout_s: Of all; None: as `apart.limits` says, which limits the memory too.
+    """
+    allowed = limits()
+    timeout_s = allowed.seconds if timeout_s is None else timeout_s
+    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(allowed.memory_bytes)]
     environment = {**child_environment(), **driver.environment}
     try:
         done = run(
