@@ -23,6 +23,8 @@ from edgecv.core.apart_child import _outcome
 from edgecv.core.errors import EdgecvError
 
 FINDING = "finding:"
+_CHILD_SIDE = r"edgecv/(runtime/engines/|diagnose/all_tensors)"
+"""What runs in the child of a process apart, and raises what interpreters raise."""
 READ_TARGETS = ("edgetpu", "gpu", "ethos-u55-128")
 
 
@@ -94,8 +96,7 @@ def _judged(step: Callable[[], Any], *, native: bool = False) -> str:
     except EdgecvError as error:
         return type(error).__name__ if str(error).strip() else f"{FINDING} an error without words\n{error!r}"
     except BaseException as error:
-        # What the child of a process apart makes of what an interpreter raises: only defects are ours.
-        if native and _outcome(error)[0] != "defect":
+        if native and _is_native(error):
             return "native"
         return f"{FINDING}\n{traceback.format_exc()}"
     return ""
@@ -108,10 +109,16 @@ def _tried(step: Callable[[], Any]) -> BaseException | None:
     except EdgecvError as error:
         return error
     except Exception as error:
-        if _outcome(error)[0] == "defect":
+        if not _is_native(error):
             raise
         return error
     return None
+
+
+def _is_native(error: BaseException) -> bool:
+    """Say whether a child process would have raised it, for edgecv to tell as an error of the file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return _outcome(error)[0] != "defect" and any(re.search(_CHILD_SIDE, frame.filename) for frame in frames)
 
 
 def _in_this_process() -> None:

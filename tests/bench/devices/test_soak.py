@@ -196,11 +196,10 @@ def test_bench_over_ssh_with_the_link_cut(board: Path, sshd: object, onnx_file: 
     there = Path(tomllib.loads(board.read_text())["board"]["folder"])
     rng, cuts, kept = random.Random(0), 0, 0
     stop = threading.Event()
-    pause = seconds("ssh") / (CUTS * 1.5)
 
-    def cutter() -> None:
+    def cutter(undisturbed_s: float) -> None:
         nonlocal cuts
-        while not stop.wait(min(5.0, rng.uniform(0.5, 1.5) * pause)):
+        while not stop.wait(rng.uniform(0.1, 1.0) * undisturbed_s):
             if sshd.hang_up():
                 cuts += 1
 
@@ -219,9 +218,12 @@ def test_bench_over_ssh_with_the_link_cut(board: Path, sshd: object, onnx_file: 
 
     done = broken = 0
 
-    thread = threading.Thread(target=cutter)
-    thread.start()
     start, warm = time.monotonic(), None
+    assert one() is None
+    assert launches() == PLAN.max_launches
+    store.path.unlink()
+    thread = threading.Thread(target=cutter, args=(time.monotonic() - start,))
+    thread.start()
     try:
         while cuts < CUTS or time.monotonic() - start < seconds("ssh"):
             error = one()
@@ -237,7 +239,7 @@ def test_bench_over_ssh_with_the_link_cut(board: Path, sshd: object, onnx_file: 
                 kept = launches()
             if warm is None and cuts >= CUTS // 4:
                 warm = held(temporary)
-            assert time.monotonic() - start < seconds("ssh") * 4 + 300, f"{cuts} cuts, {done} runs: it does not go on"
+            assert time.monotonic() - start < seconds("ssh") * 4 + 900, f"{cuts} cuts, {done} runs: it does not go on"
     finally:
         stop.set()
         thread.join()
