@@ -89,7 +89,8 @@ def layer_noise(
             advance()
     if not sums[0].count:
         raise DataError("there is nothing to compare on", hint="give a data set with samples")
-    return _records(graphs[1], pairs, sums)
+    with naming_operators(*graphs):
+        return _records(graphs[1], pairs, sums)
 
 
 def _pairs(graphs: Sequence[Graph], maps: Sequence[tuple[str, ...]], paths: tuple[Path, Path]) -> list[_Pair]:

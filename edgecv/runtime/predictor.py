@@ -7,6 +7,7 @@ import os
 from types import TracebackType
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError, UnsupportedModelError
@@ -113,6 +114,7 @@ class Predictor:
         self.accelerator = session.accelerator
         self.inputs = _completed(session.inputs, manifest.inputs if manifest else ())
         self.outputs = _completed(session.outputs, manifest.outputs if manifest else ())
+        _check_types(self.inputs, self.outputs, path)
         self.bound_inputs = _checked_inputs(self.inputs, spec, path)
         self.bound_outputs = _checked_outputs(self.outputs, spec, path)
 
@@ -209,6 +211,23 @@ def _complete(info: TensorInfo, promise: Optional[TensorInfo]) -> TensorInfo:
     if promise is None or info.scale is not None or promise.dtype != info.dtype:
         return info
     return dataclasses.replace(info, scale=promise.scale, zero_point=promise.zero_point)
+
+
+def _check_types(inputs: Tuple[TensorInfo, ...], outputs: Tuple[TensorInfo, ...], path: str) -> None:
+    for side, infos, kinds in (("input", inputs, "iuf"), ("output", outputs, "biuf")):
+        for info in infos:
+            if _kind(info.dtype) not in kinds:
+                raise UnsupportedModelError(
+                    f"{path}: its {side} '{info.name}' is of type {info.dtype}, expected real numbers",
+                    hint="convert the model with float or integer inputs and outputs",
+                )
+
+
+def _kind(dtype: str) -> str:
+    try:
+        return np.dtype(dtype).kind
+    except TypeError:  # a type that numpy does not have
+        return "O"
 
 
 def _checked_inputs(inputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str) -> Tuple[int, ...]:

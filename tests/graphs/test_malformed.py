@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from edgecv.convert.tflite import flatbuffer
 from edgecv.core.errors import EdgecvError, UnsupportedModelError
 from edgecv.core.progress import QUIET
+from edgecv.diagnose.quantised_layers import match
 from edgecv.graphs import naming_operators, read_tflite
 from edgecv.jobs.delegates import warn_wrong
 from edgecv.targets import gpu, inspect, vela
 from tests.fuzz.corpus import tflite_files
-from tests.graphs.tiny import N, Net, T, build, lenet
+from tests.graphs.tiny import DTYPES, N, Net, T, build, lenet
 
 TARGETS = ("edgetpu", "gpu", "ethos-u55-128")
 
@@ -90,3 +92,22 @@ def test_the_innermost_operator_is_blamed() -> None:
         op = graph.ops[1]
         assert op.index == 1
         inner(graph.ops[2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "uint8"])
+def test_a_scale_on_a_tensor_of_another_type_is_named_or_taken(dtype: str, tmp_path: Path) -> None:
+    """The first to read such a scale expects integers."""
+    int8, real = tmp_path / "int8.tflite", tmp_path / "float.tflite"
+    sound, reference = tflite_files()[:2]
+    real.write_bytes(reference)
+    model = flatbuffer.unpack(sound)
+    tensors = model.subgraphs[0].tensors
+    tensors[int(model.subgraphs[0].inputs[0])].type = DTYPES[dtype]
+    int8.write_bytes(flatbuffer.pack(model))
+    try:
+        match(real, int8)
+    except UnsupportedModelError as error:
+        told = error.message
+    else:
+        told = ""
+    assert ("tensor 0 'x'" in told) == (dtype in ("float32", "float16"))
