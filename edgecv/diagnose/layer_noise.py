@@ -85,12 +85,22 @@ def layer_noise(
             reference.run(sample)
             candidate.run(sample)
             for pair, tally in zip(pairs, sums, strict=True):
-                tally.add(reference.value(pair.float_tensor), candidate.value(pair.int8_tensor))
+                tally.add(*_outputs(pair, reference, candidate))
             advance()
     if not sums[0].count:
         raise DataError("there is nothing to compare on", hint="give a data set with samples")
     with naming_operators(*graphs):
         return _records(graphs[1], pairs, sums)
+
+
+def _outputs(pair: _Pair, reference: AllTensors, candidate: AllTensors) -> tuple[Array, Array]:
+    expected, got = reference.value(pair.float_tensor), candidate.value(pair.int8_tensor)
+    if expected.shape != got.shape:  # whatever the files promise
+        raise UnsupportedModelError(
+            f"layer '{pair.layer}' gives {expected.shape} in the float file and {got.shape} in the int8 file",
+            hint="a file is damaged, or they are of different models",
+        )
+    return expected, got
 
 
 def _pairs(graphs: Sequence[Graph], maps: Sequence[tuple[str, ...]], paths: tuple[Path, Path]) -> list[_Pair]:
