@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-flows test-slow test-matrix lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow, to de
 	$(BIN)/edgecv demo $(if $(TASK),--task $(TASK)) --out $(DEMO)
 
 test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (about 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flow and not matrix"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flow and not matrix and not soak"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not flow" --timeout=3000
@@ -31,6 +31,12 @@ test-flows: $(VENV)/.dev ## the demo, killed and started again, and the document
 
 test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about two hours)
 	$(BIN)/python -m pytest -m matrix
+
+fuzz: $(VENV)/.dev ## 10,000 damaged files of every kind: nothing but edgecv's errors; goes on where it stopped; FILES=, SEED=
+	$(BIN)/python -m tests.fuzz.fuzz --files $(or $(FILES),10000) --seed $(or $(SEED),0)
+
+soak: $(VENV)/.dev ## half an hour of runtime, agent, bench over a link that is cut, full disks: no loss, no leak; SECONDS=
+	EDGECV_SOAK_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -m soak -s
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -69,7 +75,7 @@ arm: qemu $(VENV)/.toolchain ## emulated 64-bit and 32-bit Arm devices: the real
 	$(BIN)/edgecv device setup armv7
 
 clean: ## remove the demo's output and caches, not the environment
-	rm -rf demo demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf demo demo-* fuzz-findings .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer" >&2; exit 2; }

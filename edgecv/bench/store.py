@@ -58,7 +58,9 @@ class ResultsFile:
     def __init__(self, path: files.PathLike) -> None:
         self.path = Path(path)
         # Key to JSON: only what has changed is encoded again, since there is a save after each launch.
-        self._encoded: dict[str, str] | None = None
+        self._encoded: dict[str, str] = {}
+        self._own: set[str] = set()
+        self._seen: tuple[int, ...] | None = None
         self._writing = threading.Lock()
 
     def read(self) -> tuple[Measurement, ...]:
@@ -70,18 +72,33 @@ class ResultsFile:
         return _read(self.path) if self.path.exists() else ()
 
     def save(self, measurement: Measurement) -> None:
-        """Add or replace a measurement, atomically.
+        """Add or replace a measurement, atomically; what other processes add to the file meanwhile stays in it.
 
         Raises:
             ConfigError: The file cannot be written, or is something else.
         """
         row = _encode(measurement)
-        with self._writing:
-            if self._encoded is None:
-                self._encoded = {found.key: _encode(found) for found in self.read()}
+        with self._writing, files.exclusive(self.path):
+            self._take_over()
             self._encoded[measurement.key] = row
+            self._own.add(measurement.key)
             rows = ",\n".join(self._encoded.values())
             files.write_text(self.path, f'{{"schema":"{SCHEMA}","measurements":[\n{rows}\n]}}\n')
+            self._seen = self._stamp()
+
+    def _take_over(self) -> None:
+        """Read what others wrote since this one's last look; of what both measured, this one's stays."""
+        if self._stamp() != self._seen:
+            there = {found.key: _encode(found) for found in self.read()}
+            self._encoded = {**there, **{key: self._encoded[key] for key in self._own}}
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Return what changes whenever the file is replaced; None when there is none."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _encode(measurement: Measurement) -> str:

@@ -36,6 +36,10 @@ class UnsupportedModelError(EdgecvError):
     """The model file is unreadable, or holds something that edgecv or the target cannot take."""
 
 
+class CrashError(UnsupportedModelError):
+    """A model file ended the process that ran it, or took more time or memory than it may have."""
+
+
 class DataError(EdgecvError):
     """A data set or an image is missing, corrupt or inconsistent."""
 

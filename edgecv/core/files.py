@@ -61,6 +61,33 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
             raise
 
 
+@contextlib.contextmanager
+def exclusive(path: PathLike) -> Iterator[None]:
+    """Hold off whoever else asks for the same file, in this process or another, between reading it and replacing it.
+
+    The lock is on the folder, so that nothing is left of it; a system without such locks goes without. Held for a
+    moment only: it keeps off writers of other files in that folder too.
+
+    Raises:
+        ConfigError: The folder is missing and cannot be made, or cannot be read.
+    """
+    out = Path(path)
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        yield
+        return
+    with _os_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def write_bytes(path: PathLike, data: bytes) -> None:
     """Write `data` to `path` atomically. Raises ConfigError as `atomic_path` does."""
     with atomic_path(path) as partial:

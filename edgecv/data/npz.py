@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +90,10 @@ def _read(path: Path) -> dict[str, Array]:
             raise DataError(f"{path} holds a single array, expected an .npz archive", hint="use numpy.savez")
         with archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    # numpy, zipfile and zlib answer damage with some ten kinds of exceptions.
+    except Exception as error:
         raise DataError(f"{path} is not a readable .npz file: {error}", hint="write it with numpy.savez") from error
 
 

@@ -41,18 +41,18 @@ def audit_float16(
 
     Raises:
         DataError: There are no inputs.
-        UnsupportedModelError: The file is damaged.
+        UnsupportedModelError: The file is damaged; CrashError: it ends the process that runs it.
     """
     opened = model_file(file)
     graph = opened.graph
-    interpreter = AllTensors(file)
     largest = dict.fromkeys(_activations(graph), 0.0)
     count = 0
-    for sample in inputs:
-        interpreter.run(sample)
-        count += 1
-        for index in largest:
-            largest[index] = max(largest[index], _magnitude(interpreter.value(index)))
+    with AllTensors(opened.path) as interpreter:
+        for sample in inputs:
+            interpreter.run(sample)
+            count += 1
+            for index, value in zip(largest, interpreter.magnitudes(tuple(largest)), strict=True):
+                largest[index] = max(largest[index], value)
     if not count:
         raise DataError("there is nothing to run the model on", hint="give a data set with samples")
     found = [found for found in _named(opened, largest) if found.largest > LIMIT / margin]
@@ -74,10 +74,6 @@ def _activations(graph: Graph) -> list[int]:
     """Return the tensors that operators write and whose values are real numbers."""
     written = [index for op in graph.ops for index in op.outputs if index >= 0]
     return [i for i in written if graph.tensors[i].dtype in ("float32", "float16") or graph.tensors[i].scales]
-
-
-def _magnitude(values: np.ndarray) -> float:
-    return float(np.abs(values).max(initial=0.0))
 
 
 def _named(file: ModelFile, largest: dict[int, float]) -> list[Float16Tensor]:

@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgecv import runtime
-from edgecv.convert.tflite import float_pass
+from edgecv.core.apart import Apart, limits
 from edgecv.core.errors import DataError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.diagnose import remedies
 from edgecv.diagnose.layer_noise import Sums
-from edgecv.diagnose.quantised_layers import QuantisedLayer, match
-from edgecv.diagnose.rounding import Edit, rounded
+from edgecv.diagnose.quantised_layers import Matched, QuantisedLayer, match
+from edgecv.diagnose.rounding import Edit
 from edgecv.evaluate import drop_between
 from edgecv.graphs import read_tflite
 from edgecv.values.evaluation import HeadEvaluation
@@ -32,6 +33,8 @@ from edgecv.values.scores import Drop
 Array = np.ndarray[Any, Any]
 ENOUGH = 0.8
 """Share of a layer's cost that a remedy must win back to be recommended."""
+SAMPLES_PER_LIMIT = 8
+"""Samples that may take as long as one call of a process apart may."""
 
 
 class Judge(Protocol):
@@ -137,7 +140,11 @@ def layer_costs(
     if not inputs:
         raise DataError("there is nothing to compare on", hint="give a data set with samples")
     matched = match(float_file, int8_file)
-    bench = _Bench(float_file.read_bytes(), inputs, judge)
+    with _Bench(float_file, inputs, judge) as bench:
+        return _ranking(bench, matched, _measured(int8_file, inputs, judge), top, reporter)
+
+
+def _ranking(bench: _Bench, matched: Matched, measured: HeadEvaluation, top: int, reporter: Reporter) -> Ranking:
     plain = bench.run(())
     everything = bench.run([layer.edit for layer in matched.layers])
     with reporter.bar("round one layer at a time", len(matched.layers)) as advance:
@@ -156,11 +163,11 @@ def layer_costs(
     return Ranking(
         metric=plain.figures.metric.name,
         value=plain.figures.value,
-        int8_value=_measured(int8_file, inputs, judge).value,
+        int8_value=measured.value,
         simulated=everything.figures.value,
         simulated_drop=drop_between(plain.figures, everything.figures),
         cured=bench.run(edits).figures.value,
-        n=len(inputs),
+        n=bench.n,
         layers=tuple(costs[i] for i in order),
         left_out=matched.left_out,
     )
@@ -189,17 +196,17 @@ def dearest(
         UnsupportedModelError, DataError: As `layer_costs`.
     """
     matched = match(float_file, int8_file)
-    bench = _Bench(float_file.read_bytes(), inputs, judge)
-    plain, everything = bench.run(()), bench.run([layer.edit for layer in matched.layers])
-    asked = [layer for layer in matched.layers if layer.layer in among]
-    costs = []
-    with reporter.bar("rank layers by the metric", len(asked)) as advance:
-        for layer in asked:
-            without = bench.run([other.edit for other in matched.layers if other is not layer])
-            cost = _cost(layer, plain, bench.run([layer.edit]))
-            costs.append(replace(cost, regained=drop_between(without.figures, everything.figures)))
-            advance()
-    return tuple(costs)
+    with _Bench(float_file, inputs, judge) as bench:
+        plain, everything = bench.run(()), bench.run([layer.edit for layer in matched.layers])
+        asked = [layer for layer in matched.layers if layer.layer in among]
+        costs = []
+        with reporter.bar("rank layers by the metric", len(asked)) as advance:
+            for layer in asked:
+                without = bench.run([other.edit for other in matched.layers if other is not layer])
+                cost = _cost(layer, plain, bench.run([layer.edit]))
+                costs.append(replace(cost, regained=drop_between(without.figures, everything.figures)))
+                advance()
+        return tuple(costs)
 
 
 def beside(cost: LayerCost) -> tuple[float, float]:
@@ -215,20 +222,33 @@ def beside(cost: LayerCost) -> tuple[float, float]:
 
 
 class _Bench:
-    """Runs variants of one file on the same samples."""
+    """Runs variants of one file on the same samples, in a process of its own; a context manager that ends it."""
 
-    def __init__(self, data: bytes, inputs: Sequence[Sequence[Array]], judge: Judge) -> None:
-        self.data, self.inputs, self._judge = data, inputs, judge
+    def __init__(self, file: Path, inputs: Sequence[Sequence[Array]], judge: Judge) -> None:
+        self.n, self._judge = len(inputs), judge
+        data = file.read_bytes()
         self.graph = read_tflite(data)
+        allowed = limits()
+        # A call runs all samples.
+        allowed = replace(allowed, seconds=allowed.seconds * max(1, len(inputs) / SAMPLES_PER_LIMIT))
+        given = [list(sample) for sample in inputs]
+        self._child = Apart("edgecv.diagnose.variants:Variants", data, given, about=file, allowed=allowed)
+
+    def __enter__(self) -> _Bench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._child.close(at_once=error is not None)
 
     def run(self, edits: Iterable[Edit]) -> _Outcome:
-        data = rounded(self.data, edits)
-        outputs = read_tflite(data).outputs
-        rows = list(float_pass.look(data, self.inputs, outputs, lambda index, values: values.copy()))
-        answers = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        answers: list[Array] = self._child.call("run", list(edits))
         if not all(np.isfinite(answer).all() for answer in answers):
             raise DataError("a variant of the network answers NaN or infinity", hint="check the data and weights")
         return _Outcome(self._judge(answers)[0], answers[0])
+
+    def observe(self, tensors: Sequence[int]) -> dict[int, remedies.Seen]:
+        found: dict[int, remedies.Seen] = self._child.call("observe", list(tensors))
+        return found
 
 
 def _cost(layer: QuantisedLayer, plain: _Outcome, alone: _Outcome) -> LayerCost:
@@ -251,9 +271,9 @@ def _badness(cost: LayerCost) -> tuple[float, float]:
 def _examined(cost: LayerCost, layer: QuantisedLayer, bench: _Bench, plain: _Outcome) -> tuple[LayerCost, Edit]:
     """Return the cost with its action, and how the layer rounds after that."""
     if cost.drop.ci95[0] <= 0:
-        return replace(cost, reason=_excuse(cost, len(bench.inputs))), layer.edit
+        return replace(cost, reason=_excuse(cost, bench.n)), layer.edit
     trials: list[Trial] = []
-    seen = remedies.observe(bench.data, bench.inputs, tuple(layer.edit.outputs))
+    seen = bench.observe(tuple(layer.edit.outputs))
     for name, edit in remedies.remedies(layer, bench.graph, seen):
         trials.append(Trial(remedy=name, drop=drop_between(plain.figures, bench.run([edit]).figures)))
         if trials[-1].drop.value <= (1 - ENOUGH) * cost.drop.value:
@@ -272,7 +292,7 @@ def _excuse(cost: LayerCost, n: int) -> str:
 
 
 def _measured(int8_file: Path, inputs: Sequence[Sequence[Array]], judge: Judge) -> HeadEvaluation:
-    with runtime.load(int8_file) as predictor:
+    with runtime.load(int8_file, apart=True) as predictor:
         rows = [predictor.run([sample[place] for place in predictor.bound_inputs]) for sample in inputs]
     answers = [np.concatenate([np.asarray(out, np.float32) for out in column]) for column in zip(*rows, strict=True)]
     return judge(answers)[0]

@@ -14,7 +14,7 @@ from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.diagnose.all_tensors import AllTensors
 from edgecv.diagnose.quantised_layers import layers_of
-from edgecv.graphs import Graph, read_tflite
+from edgecv.graphs import Graph, naming_operators, read_tflite
 
 Array = np.ndarray[Any, Any]
 
@@ -69,22 +69,38 @@ def layer_noise(
 
     Raises:
         UnsupportedModelError: A file says nothing of its layers, or the two have none in common.
+        CrashError: A file ends the process that runs it.
         DataError: There are no inputs.
     """
-    graphs = [read_tflite(path.read_bytes()) for path in (float_file, int8_file)]
-    pairs = _pairs(graphs, [layers_of(path) for path in (float_file, int8_file)], (float_file, int8_file))
-    reference, candidate = (AllTensors(path) for path in (float_file, int8_file))
+    graphs = [read_tflite(path) for path in (float_file, int8_file)]
+    with naming_operators(*graphs):
+        pairs = _pairs(graphs, [layers_of(path) for path in (float_file, int8_file)], (float_file, int8_file))
     sums = [Sums() for _ in pairs]
-    with reporter.bar("compare layers", total) as advance:
+    with (
+        AllTensors(float_file) as reference,
+        AllTensors(int8_file) as candidate,
+        reporter.bar("compare layers", total) as advance,
+    ):
         for sample in inputs:
             reference.run(sample)
             candidate.run(sample)
             for pair, tally in zip(pairs, sums, strict=True):
-                tally.add(reference.value(pair.float_tensor), candidate.value(pair.int8_tensor))
+                tally.add(*_outputs(pair, reference, candidate))
             advance()
     if not sums[0].count:
         raise DataError("there is nothing to compare on", hint="give a data set with samples")
-    return _records(graphs[1], pairs, sums)
+    with naming_operators(*graphs):
+        return _records(graphs[1], pairs, sums)
+
+
+def _outputs(pair: _Pair, reference: AllTensors, candidate: AllTensors) -> tuple[Array, Array]:
+    expected, got = reference.value(pair.float_tensor), candidate.value(pair.int8_tensor)
+    if expected.shape != got.shape:  # whatever the files promise
+        raise UnsupportedModelError(
+            f"layer '{pair.layer}' gives {expected.shape} in the float file and {got.shape} in the int8 file",
+            hint="a file is damaged, or they are of different models",
+        )
+    return expected, got
 
 
 def _pairs(graphs: Sequence[Graph], maps: Sequence[tuple[str, ...]], paths: tuple[Path, Path]) -> list[_Pair]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.diagnose.rounding import Edit, Rounding, affine
-from edgecv.graphs import Graph, Op, Tensor, constant, read_tflite
+from edgecv.graphs import Graph, Op, Tensor, constant, naming_operators, read_tflite
 from edgecv.runtime.container import read_manifest
 
 Array = np.ndarray[Any, Any]
@@ -73,7 +73,12 @@ def match(float_file: Path, int8_file: Path) -> Matched:
         UnsupportedModelError: A file says nothing of its layers, the two have none in common, or their weights are of
             different networks.
     """
-    graphs = [read_tflite(path.read_bytes()) for path in (float_file, int8_file)]
+    graphs = [read_tflite(path) for path in (float_file, int8_file)]
+    with naming_operators(*graphs):
+        return _matched(graphs, float_file, int8_file)
+
+
+def _matched(graphs: Sequence[Graph], float_file: Path, int8_file: Path) -> Matched:
     maps = [layers_of(path) for path in (float_file, int8_file)]
     pairs, left_out = _pairs(graphs, maps)
     if not pairs:
@@ -89,9 +94,14 @@ def match(float_file: Path, int8_file: Path) -> Matched:
 
 def layers_of(path: Path) -> tuple[str, ...]:
     """Return the source layer of every operator of an edgecv file. Raises UnsupportedModelError when it has none."""
-    manifest = read_manifest(path)
+    manifest, count = read_manifest(path), len(read_tflite(path).ops)
     if manifest is None or not manifest.layer_map:
         raise UnsupportedModelError(f"{path} does not say which layer each operator came from: edgecv did not write it")
+    if len(manifest.layer_map) != count:
+        raise UnsupportedModelError(
+            f"{path} names the layers of {len(manifest.layer_map)} operators, and has {count}",
+            hint="something changed it after edgecv wrote it: convert the model anew",
+        )
     return manifest.layer_map
 
 

@@ -3,6 +3,7 @@
 from edgecv.graphs.arena import arena_bytes
 from edgecv.graphs.ir import Graph, Op, Tensor, constant
 from edgecv.graphs.macs import macs
+from edgecv.graphs.malformed import naming_operators
 from edgecv.graphs.onnx import read_onnx
 from edgecv.graphs.partition import Subset, partition
 from edgecv.graphs.reading import read_graph
@@ -19,6 +20,7 @@ __all__ = [
     "compressed",
     "constant",
     "macs",
+    "naming_operators",
     "partition",
     "read_graph",
     "read_onnx",

@@ -15,6 +15,8 @@ from edgecv.graphs.ir import Graph, Op, Tensor
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _DTYPES = {"float": "float32", "double": "float64"}
+# What onnx's own helpers raise on types, attributes and sizes that make no sense.
+_CORRUPT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError)
 
 
 def read_onnx(path: files.PathLike) -> Graph:
@@ -35,7 +37,10 @@ def read_onnx(path: files.PathLike) -> Graph:
         raise _unreadable(path, "it is not an ONNX model, or it is truncated") from error
     if model.ir_version <= 0 or not model.graph.node:
         raise _unreadable(path, "it has no ONNX graph")
-    return _Reader(model, str(path), len(data)).graph()
+    try:
+        return _Reader(model, str(path), len(data)).graph()
+    except _CORRUPT as error:
+        raise _unreadable(path, f"it is corrupt ({error})") from error
 
 
 def _unreadable(path: files.PathLike, why: str) -> UnsupportedModelError:
@@ -130,7 +135,10 @@ class _Reader:
             raise UnsupportedModelError(
                 f"{self.where}: the values of '{stored.name}' are in another file", hint="embed external data first"
             )
-        array: np.ndarray[Any, Any] = self.onnx.numpy_helper.to_array(stored)
+        try:
+            array: np.ndarray[Any, Any] = self.onnx.numpy_helper.to_array(stored)
+        except _CORRUPT as error:
+            raise _unreadable(self.where, f"the values of '{stored.name}' do not fit its type and shape") from error
         return array
 
 

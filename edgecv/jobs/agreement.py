@@ -11,7 +11,8 @@ import numpy as np
 
 from edgecv.bench.remote import DevicePredictor
 from edgecv.core.errors import EdgecvError
-from edgecv.runtime import open_session, preprocess_sample
+from edgecv.runtime import preprocess_sample
+from edgecv.runtime.apart_session import ApartSession
 from edgecv.runtime.golden import sample_of
 from edgecv.runtime.tensors import random_input, to_stored
 
@@ -50,7 +51,7 @@ def compare(file: Path, there: DevicePredictor, *, samples: int = RANDOM_SAMPLES
         DeviceError: The device failed.
     """
     try:
-        here = open_session(file)
+        here = ApartSession(file, {})
     except EdgecvError as error:
         cause = f"this host cannot run the file: {error.message}"
         return Agreement(samples=0, values=0, differing=0, max_steps=None, max_abs_diff=0.0, host_engine=None,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecv.bench.devices.local import own_environment
 from edgecv.bench.devices.process import ProcessChannel
+from edgecv.core.apart import child_environment
 from edgecv.core.errors import ConversionError, DeviceError
 from edgecv.modelio import manifest_for, save_keras
 from edgecv.values.specs import ModelSpec
@@ -68,7 +68,7 @@ class Converter:
     def _asked(self, request: dict[str, str]) -> dict[str, str]:
         try:
             if self._channel is None:
-                self._channel = ProcessChannel(self._command, environment=own_environment(), explain=_explained)
+                self._channel = ProcessChannel(self._command, environment=child_environment(), explain=_explained)
             self._channel.send(json.dumps(request))
             answer: dict[str, str] = json.loads(self._channel.receive(self._timeout_s))
             return answer

@@ -151,7 +151,7 @@ def _drafted(
 
 
 def _samples(float_file: Path, data: str | None, count: int) -> tuple[Labelled, Callable[[], Judge]]:
-    with open_artifact(float_file) as predictor:
+    with open_artifact(float_file, apart=True) as predictor:
         spec, manifest = predictor.spec, predictor.manifest
         inputs, outputs = ([info.name for info in side] for side in (predictor.inputs, predictor.outputs))
     dataset = fitted(models.open_data(data, manifest), spec)

@@ -14,6 +14,7 @@ from edgecv.core.errors import EdgecvError, PartialAccelerationError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset, fitted
 from edgecv.diagnose.float16 import audit_float16
+from edgecv.graphs import naming_operators
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime.golden import sample_of
 from edgecv.runtime.image import preprocess_sample
@@ -74,7 +75,8 @@ def warn_wrong(file: Path | ModelFile, accelerator: str, reporter: Reporter) -> 
     opened = model_file(file)
     if accelerator != "gpu" or opened.format != "tflite":
         return
-    wrong = [op.index for op in opened.graph.ops if is_known_wrong(opened.graph, op)]
+    with naming_operators(opened.graph):
+        wrong = [op.index for op in opened.graph.ops if is_known_wrong(opened.graph, op)]
     if wrong:
         named = ", ".join(opened.layers[index] or f"operator {index}" for index in wrong[:SHOWN])
         reporter.warn(f"{opened.name}: the GPU takes {len(wrong)} layers and computes them wrongly: {named}: {STRIDED}")

@@ -27,7 +27,7 @@ class EvaluationRequest:
 
     Attributes:
         options: With what the file is run.
-        device: "local" runs it in this process; any other name in an agent there.
+        device: "local" runs it on this host, in a process of its own; any other name in an agent there.
         devices: The user's file of devices.
     """
 
@@ -41,7 +41,7 @@ class EvaluationRequest:
 
 
 def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, reporter: Reporter = QUIET) -> Any:
-    """Open any model file as a predictor: artifacts by the on-device runtime, keras models by tensorflow.
+    """Open any model file as a predictor: keras models by tensorflow, artifacts by the on-device runtime, apart.
 
     Raises:
         ConfigError, UnsupportedModelError: The file cannot be opened.
@@ -59,22 +59,26 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, report
     if request.device != "local":
         device = open_device(request.device, request.devices)
         return open_on_device(opened.path, device, options=request.options, spec=spec)
-    return open_artifact(opened.path, request.options, spec=spec)
+    return open_artifact(opened.path, request.options, spec=spec, apart=True)
 
 
-def open_artifact(file: Path, options: RunOptions = DEFAULTS, *, spec: ModelSpec | None = None) -> Predictor:
+def open_artifact(
+    file: Path, options: RunOptions = DEFAULTS, *, spec: ModelSpec | None = None, apart: bool = False
+) -> Predictor:
     """Open an artifact with the on-device runtime; for the GPU, with the Vulkan driver that this host has.
 
     That driver may be a software renderer: the predictor says so, and whoever reports its figures labels them.
+    With `apart`, for files that edgecv did not just make, the interpreter is in a process of its own (`runtime.load`).
 
     Raises:
+        CrashError: With `apart`, the file ends that process or exceeds its limits.
         ConfigError, UnsupportedModelError, MissingDependencyError, DeviceError: As `runtime.load`.
         PartialAccelerationError: An operator is refused, and the options are strict; named with its source layer.
     """
     if options.accelerator == "gpu":
         vulkan.activate_first()
     with delegates.naming_layers(file):
-        return runtime.load(file, spec=spec, **options.arguments)
+        return runtime.load(file, spec=spec, apart=apart, **options.arguments)
 
 
 def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter = QUIET) -> Evaluation:

@@ -46,6 +46,7 @@ from numpy.typing import NDArray
 import edgecv
 from edgecv.core.codec import decode
 from edgecv.core.errors import ConfigError, EdgecvError, unknown_name
+from edgecv.core.memory import limit_memory
 from edgecv.runtime import host, open_session, profiling, telemetry
 from edgecv.runtime.tensors import seeded_inputs
 from edgecv.runtime.timing import time_block, time_each, warm_up
@@ -57,6 +58,8 @@ except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
 PROTOCOL = 1
+MEMORY_LIMIT = "EDGECV_AGENT_MEMORY_BYTES"
+"""Environment variable: bytes that this process may write to; unset or empty: no limit but the device's memory."""
 Opener = Callable[..., Any]
 """Called as edgecv.runtime.open_session is, for a Session."""
 
@@ -237,6 +240,8 @@ def serve(lines: Iterable[str], out: IO[str], open_session: Opener) -> int:
 
 def main(opener: Opener = open_session) -> int:
     """Serve stdin and the real stdout; everything else that this process prints goes to stderr."""
+    if os.environ.get(MEMORY_LIMIT, "").isdigit():
+        limit_memory(int(os.environ[MEMORY_LIMIT]))
     sys.stdout.flush()
     real = os.dup(1)
     os.dup2(2, 1)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edgecv.core.optional import require
+from edgecv.core.apart import call_apart
+from edgecv.core.errors import CrashError, EdgecvError, UnsupportedModelError
 from edgecv.graphs import Graph, Op
 from edgecv.runtime import host
 from edgecv.runtime.engines import onnx
@@ -25,6 +26,8 @@ _ASKED_ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="
 def judge_on_cpu(request: Request) -> Verdict:
     """Judge every operator by loading the file into the interpreter with XNNPACK, without running it.
 
+    The interpreter is in a process of its own: a file that crashes it is a CrashError.
+
     Builtin operators all run on the CPU; "mapped" is false only for custom ones. Which kernels compute an operator
     follows from the instruction set, the host's or the target's own, and is not traced. For another instruction set
     than the host's everything is predicted.
@@ -39,7 +42,9 @@ def judge_on_cpu(request: Request) -> Verdict:
         return _predicted(request.graph, _UNASKED, notes=(f"the file needs custom operators: {custom}",))
     try:
         delegated = xnnpack_ops(request)
-    except (RuntimeError, ValueError) as error:
+    except CrashError:
+        raise
+    except UnsupportedModelError as error:
         note = f"the interpreter refuses the file: {_first_line(error)}"
         return _predicted(request.graph, _UNASKED, notes=(note,))
     return _with_kernels(request, delegated)
@@ -106,11 +111,12 @@ def _onnx(request: Request) -> Verdict:
     if request.profile.isa not in ("", "host", host.cpu_isa()):
         return _predicted(graph, _ONNX, notes=("judged by operator domains; nothing ran on this CPU",))
     try:
-        opened = onnx.open_inference(str(request.path), 1, [onnx.CPU], record=True)
-    except Exception as error:  # a missing package, a refused file: either way nobody was asked
+        nodes = call_apart("edgecv.runtime.engines.onnx:assigned_nodes", str(request.path), about=request.path)
+    except CrashError:
+        raise
+    except EdgecvError as error:  # a missing package, a refused file: either way nobody was asked
         note = f"judged by operator domains, since ONNX Runtime was not asked: {_first_line(error)}"
         return _predicted(graph, _ONNX, notes=(note,))
-    nodes = onnx.nodes_of(opened)
     if nodes is None:
         return _predicted(graph, _ONNX, notes=("judged by operator domains: this ONNX Runtime names no nodes",))
     made = f"ONNX Runtime made {len(nodes)} nodes of the file's {len(graph.ops)}"
@@ -126,14 +132,14 @@ def xnnpack_ops(request: Request) -> frozenset[int]:
     """Return the indices of the operators that XNNPACK takes over in this host's interpreter.
 
     A delegate node lists the tensors that enter and leave it: the operators between them are the delegated ones.
+
+    Raises:
+        UnsupportedModelError: The interpreter refuses the file; CrashError: it ends over it.
     """
-    module = require("ai_edge_litert.interpreter", why="to ask the CPU interpreter")
-    interpreter = module.Interpreter(model_path=str(request.path), num_threads=1)
-    interpreter.allocate_tensors()
-    delegates = [node for node in interpreter._get_ops_details() if node["op_name"] == "DELEGATE"]
+    nodes = call_apart("edgecv.runtime.engines.tflite:delegate_nodes", str(request.path), about=request.path)
     found: set[int] = set()
-    for node in delegates:
-        found |= _between(request.graph, {int(t) for t in node["inputs"]}, [int(t) for t in node["outputs"]])
+    for inputs, outputs in nodes:
+        found |= _between(request.graph, set(inputs), outputs)
     return frozenset(found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -11,20 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.apart import child_environment, limits
 from edgecv.targets.vulkan import Driver
-
-TIMEOUT_S = 120.0
 
 # What code does to itself; others (SIGKILL, …) come from outside and say nothing of the file.
 _CRASHES = (signal.SIGILL, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV, signal.SIGBUS, signal.SIGTRAP)
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
-# -P keeps the working folder off the child's import path. The second half runs the model on both, on the same input:
-# the accelerator takes some operators (grouped convolutions) and then computes nonsense.
+# The first argument is the file, the second how much memory the process may have. -P keeps the working folder off the
+# child's import path. The second half runs the model on both, on the same input: the accelerator takes some operators
+# (grouped convolutions) and then computes nonsense.
 _CHILD = """
 import sys
 import numpy as np
+from edgecv.core.memory import limit_memory
+limit_memory(int(sys.argv[2]))
 from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.hardware_accelerator import HardwareAccelerator as H
 from ai_edge_litert.interpreter import Interpreter
@@ -91,10 +92,19 @@ class Answer:
     errors: tuple[str, ...] = ()
 
 
-def ask(path: Path, driver: Driver, *, run: Runner = subprocess.run, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Load the file on the GPU through `driver`, run it once, and return what the accelerator's log and answers say."""
-    command = [sys.executable, "-P", "-c", _CHILD, str(path)]
-    environment = {**os.environ, **driver.environment}
+def ask(path: Path, driver: Driver, *, run: Runner = subprocess.run, timeout_s: float | None = None) -> Answer:
+    """Load the file on the GPU through `driver`, run it once, and return what the accelerator's log and answers say.
+
+    Args:
+        path: The file.
+        driver: Of Vulkan.
+        run: Starts processes, as subprocess.run.
+        timeout_s: Of all; None: as `apart.limits` says, which limits the memory too.
+    """
+    allowed = limits()
+    timeout_s = allowed.seconds if timeout_s is None else timeout_s
+    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(allowed.memory_bytes)]
+    environment = {**child_environment(), **driver.environment}
     try:
         done = run(
             command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False

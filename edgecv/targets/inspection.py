@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecv.core import files
-from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.graphs import Graph, arena_bytes
+from edgecv.graphs import Graph, arena_bytes, naming_operators
 from edgecv.modelio.model_file import model_file
 from edgecv.targets.verdict import PREDICTORS, PROCEDURES, Request, Verdict
 from edgecv.values import profiles
@@ -28,7 +27,8 @@ def inspect(
 
     Raises:
         ConfigError: The target is unknown, or the file is missing.
-        UnsupportedModelError: The file cannot be read as a model.
+        UnsupportedModelError: The file cannot be read as a model, or an operator is malformed, by name.
+        CrashError: It ends the process that asks an interpreter about it.
     """
     profile = profiles.target(target_name)
     opened = model_file(path)
@@ -36,14 +36,8 @@ def inspect(
     procedures = PREDICTORS if predicted and profile.verdict in PREDICTORS else PROCEDURES
     procedure = procedures.get(profile.verdict)
     request = Request(path=source, graph=graph, profile=profile, reporter=reporter)
-    try:
-        verdict = procedure(request)
-    except (IndexError, ZeroDivisionError) as error:  # an operator without the inputs or sizes that it must have
-        raise UnsupportedModelError(
-            f"{source} is corrupt: an operator lacks inputs that every such operator has",
-            hint="convert the model anew",
-        ) from error
-    return _inspection(profile.name, graph, verdict, opened.layers)
+    with naming_operators(graph):
+        return _inspection(profile.name, graph, procedure(request), opened.layers)
 
 
 def describe(source: Path, profile: TargetProfile, graph: Graph, verdict: Verdict) -> Inspection:

@@ -149,14 +149,20 @@ def unpack_array(packed: GoldenArray) -> np.ndarray[Any, Any]:
     """Return the array of a packed one.
 
     Raises:
-        ConfigError: The bytes do not fit the shape.
+        ConfigError: The text is no base64, the type no type of numbers, or the bytes do not fit the shape.
     """
-    raw = base64.b64decode(packed.data)
     try:
-        array = np.frombuffer(raw, dtype=np.dtype(packed.dtype).newbyteorder("<")).reshape(packed.shape)
-    except ValueError as error:
-        raise ConfigError(f"a golden array of shape {packed.shape} holds {len(raw)} bytes of {packed.dtype}") from error
-    return array.astype(packed.dtype)
+        raw = base64.b64decode(packed.data)
+        dtype = np.dtype(packed.dtype)
+        if dtype.kind not in "biuf" or min(packed.shape, default=0) < 0:
+            raise ValueError("not numbers of a shape")
+        array = np.frombuffer(raw, dtype=dtype.newbyteorder("<")).reshape(packed.shape)
+    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
+        raise ConfigError(
+            f"a golden array of type {packed.dtype!r} and shape {packed.shape} cannot be read: {error}",
+            hint="the file is damaged: make it again with edgecv convert",
+        ) from error
+    return array.astype(dtype)
 
 
 def pack_output(name: str, values: np.ndarray[Any, Any]) -> GoldenOutput:

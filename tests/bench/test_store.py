@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +46,34 @@ def test_what_the_file_had_is_kept(tmp_path):
     ResultsFile(tmp_path / "r.json").save(MEASUREMENT)
     ResultsFile(tmp_path / "r.json").save(replace(MEASUREMENT, key="other"))
     assert len(ResultsFile(tmp_path / "r.json").read()) == 2
+
+
+def test_two_writers_of_one_file_keep_each_others_rows(tmp_path):
+    first, second = ResultsFile(tmp_path / "r.json"), ResultsFile(tmp_path / "r.json")
+    for turn in range(4):
+        first.save(replace(MEASUREMENT, key=f"first {turn}"))
+        second.save(replace(MEASUREMENT, key=f"second {turn}"))
+    second.save(replace(MEASUREMENT, key="first 0", name="changed by the other"))
+    first.save(replace(MEASUREMENT, key="first 1", complete=False))
+    found = {row.key: row for row in ResultsFile(tmp_path / "r.json").read()}
+    assert len(found) == 8
+    assert found["first 0"].name == MEASUREMENT.name, "the first one measured it, and wrote last"
+    assert not found["first 1"].complete
+
+
+def test_two_processes_write_one_file_at_once(tmp_path):
+    code = (
+        "import sys\nfrom dataclasses import replace\nfrom edgecv.bench import ResultsFile\n"
+        "from tests.bench.test_store import MEASUREMENT\nstore = ResultsFile(sys.argv[1])\n"
+        "for i in range(40): store.save(replace(MEASUREMENT, key=f'{sys.argv[2]} {i}'))\n"
+    )
+    path = tmp_path / "r.json"
+    root = Path(__file__).parents[2]
+    commands = [[sys.executable, "-c", code, str(path), name] for name in ("a", "b")]
+    writers = [subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}) for command in commands]
+    assert [writer.wait(100) for writer in writers] == [0, 0]
+    assert {row.key for row in ResultsFile(path).read()} == {f"{name} {i}" for name in "ab" for i in range(40)}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": "edgecv.report/1"}'])

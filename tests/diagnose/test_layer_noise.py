@@ -100,3 +100,21 @@ def _without_manifest(path):
     model = flatbuffer.unpack(path.read_bytes())
     model.metadata = []
     return flatbuffer.pack(model)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_layer_that_gives_another_shape_than_its_file_promises_is_named(files, monkeypatch, side):
+    """An interpreter computes shapes anew, and a damaged file may promise others."""
+    from edgecv.diagnose import layer_noise as module
+
+    class Resized(module.AllTensors):
+        def __init__(self, path):
+            super().__init__(path)
+            self.cut = path == files[side]
+
+        def value(self, index):
+            return super().value(index)[..., :1] if self.cut else super().value(index)
+
+    monkeypatch.setattr(module, "AllTensors", Resized)
+    with pytest.raises(UnsupportedModelError, match=r"layer 'plain' gives \(1, 6, 6, .\) in the float file"):
+        layer_noise(*files[:2], [[np.zeros((1, 8, 8, 1), np.float32)]], total=1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgecv import runtime
-from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.runtime.golden import compare
-from edgecv.values.manifest import SAMPLED, Golden, pack_array, pack_output, sampled_positions
+from edgecv.values.manifest import SAMPLED, Golden, pack_array, pack_output, sampled_positions, unpack_array
 
 from .conftest import manifest
 
@@ -32,6 +32,38 @@ def test_another_file_with_the_same_vectors_fails(golden, files):
 def test_without_vectors_there_is_nothing_to_verify(files):
     with runtime.load(files.float32) as model, pytest.raises(UnsupportedModelError, match="golden"):
         runtime.replay(model)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": "A"},
+        {"data": "\ufffd" * 4},
+        {"dtype": "no such type"},
+        {"dtype": "O"},
+        {"dtype": "<U1"},
+        {"dtype": "V1"},
+        {"dtype": "{"},
+        {"shape": (3, 2)},
+        {"shape": (-2, 2)},
+        {"shape": (2**70,)},
+        {"shape": (2**40, 2**40)},
+    ],
+)
+def test_a_golden_array_that_cannot_be_read_is_named(changes):
+    packed = dataclasses.replace(pack_array(np.zeros((2, 2), np.uint8)), **changes)
+    with pytest.raises(ConfigError, match="golden array"):
+        unpack_array(packed)
+
+
+def test_a_golden_output_that_keeps_another_number_of_values_does_not_pass():
+    output = dataclasses.replace(
+        pack_output("y", np.zeros(3, np.float32)), values=pack_array(np.zeros((2, 5), np.float32)), sha256="0"
+    )
+    content = manifest("tflite", "float32", golden=(Golden(inputs=(), outputs=(output,)),), golden_tolerance=1.0)
+    result = compare(content, [[np.zeros(3, np.float32)]])
+    assert not result.passed
+    assert result.max_abs_diff == float("inf")
 
 
 def vector(*outputs: np.ndarray) -> Golden:

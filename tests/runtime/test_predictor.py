@@ -258,3 +258,12 @@ class TestEngines:
 
     def test_an_embedded_manifest_leaves_the_file_runnable(self, files):
         assert embed_tflite(files.bare.read_bytes(), manifest("tflite", "float32")) == files.float32.read_bytes()
+
+
+@pytest.mark.parametrize(("code", "name"), [(9, "bool"), (8, "string"), (14, "complex64"), (16, "bfloat16")])
+def test_inputs_that_are_no_real_numbers_are_refused_by_name(tmp_path, code, name):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_model(manifest("onnx", "float32"), io_type=code))
+    says = "its input 'x' is of type bool" if name == "bool" else ""  # ONNX Runtime refuses most others itself
+    with pytest.raises(UnsupportedModelError, match=rf"m\.onnx.*{says}"):
+        runtime.load(path)

@@ -66,7 +66,7 @@ def test_unknown_key_and_verdict_in_a_target_file(write, tmp_path) -> None:
 
 def test_operator_without_its_inputs_is_a_corrupt_file(write) -> None:
     net = Net({"x": T((1, 4, 4, 2)), "y": T((1, 4, 4, 2))}, [N("CONV_2D", ["x"], ["y"])])
-    with pytest.raises(UnsupportedModelError, match="lacks inputs"):
+    with pytest.raises(UnsupportedModelError, match="operator 0, CONV_2D that writes 'y', lacks the inputs"):
         inspect(write(net), "edgetpu")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import edgecv
 from edgecv.bench.devices.process import ProcessChannel
+from edgecv.core import apart
+from edgecv.runtime.agent import MEMORY_LIMIT
 from edgecv.runtime.host import host_facts
 from edgecv.values.kind import Kind
 
@@ -38,14 +38,8 @@ class LocalDevice:
         return str(path.resolve())
 
     def start(self) -> ProcessChannel:
-        return ProcessChannel(self._command, environment=own_environment())
+        allowed = {MEMORY_LIMIT: str(apart.limits().memory_bytes)}
+        return ProcessChannel(self._command, environment={**apart.child_environment(), **allowed})
 
 
-def own_environment() -> dict[str, str]:
-    """Return our environment with the folder that holds edgecv first on the path: a checkout need not be installed."""
-    home = str(Path(edgecv.__file__).resolve().parent.parent)
-    rest = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{rest}" if rest else home}
-
-
-__all__ = ["AGENT_COMMAND", "LocalDevice", "ProcessChannel", "own_environment"]
+__all__ = ["AGENT_COMMAND", "LocalDevice", "ProcessChannel"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -42,6 +43,11 @@ def diagnose(said: str) -> tuple[str, str]:
     """Return what is wrong and what helps, from what ssh printed; a broken connection when it printed nothing known."""
     broke = "the connection broke", "is the device still up? Finished launches are kept: run the command again"
     return cause_of(said, _CAUSES, otherwise=broke)
+
+
+_PREFIX = "edgecv-ssh-"
+_SOCKET_PATH_BYTES = 103
+"""Longest path of a socket. Source: sun_path, 104 bytes with its NUL in BSD and macOS, 108 in Linux (unix(7))."""
 
 
 class SshShell:
@@ -128,11 +134,24 @@ class SshShell:
         return (self._program, "-T", *(f"-o{key}={value}" for key, value in options.items()), *given)
 
     def _control_path(self) -> str:
+        """Return where the shared connection's socket is, "none" where no folder's name is short enough for one."""
         if self._control is None:
-            # A folder of our own with a short name: sockets' paths are limited to about 100 bytes.
-            self._control = Path(tempfile.mkdtemp(prefix="edgecv-ssh-"))
+            folder = _short_folder()
+            if folder is None:
+                return "none"
+            self._control = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
             weakref.finalize(self, _disconnect, self._program, self._control, self._spec.host)
         return str(self._control / "c").replace("%", "%%")
+
+
+def _short_folder() -> str | None:
+    """Return a folder for temporary files in which the path of a socket fits, None when there is none."""
+    # ssh makes the socket as c.XXXXXXXXXXXXXXXX, and mkdtemp adds eight letters.
+    needed = len(f"/{_PREFIX}{'X' * 8}/c.{'X' * 16}")
+    for folder in (tempfile.gettempdir(), "/tmp"):
+        if len(os.fsencode(folder)) + needed <= _SOCKET_PATH_BYTES and os.access(folder, os.W_OK):
+            return folder
+    return None
 
 
 def _disconnect(program: str, control: Path, host: str) -> None:

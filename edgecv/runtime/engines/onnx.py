@@ -82,6 +82,11 @@ def nodes_of(session: Any) -> Optional[Tuple[Node, ...]]:
     )
 
 
+def assigned_nodes(path: str) -> Optional[Tuple[Node, ...]]:
+    """Open a file on the CPU, without running it, and return its nodes as `nodes_of` does. Raises as `open_cpu`."""
+    return nodes_of(open_inference(path, 1, [CPU], record=True))
+
+
 def open_inference(path: str, threads: int, providers: Providers, *, record: bool = False, no_cpu: bool = False) -> Any:
     """Return an InferenceSession.
 

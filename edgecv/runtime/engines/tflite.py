@@ -88,6 +88,25 @@ def open_interpreter(module: Any, path: str, threads: int, delegates: Sequence[A
         raise _refused(path, error) from error
 
 
+def delegate_nodes(path: str) -> List[Tuple[List[int], List[int]]]:
+    """Load a file with ai-edge-litert's default delegate, without running it; return the nodes that are delegates.
+
+    Returns:
+        Of each, the indices of the tensors that enter and that leave it.
+
+    Raises:
+        UnsupportedModelError: The interpreter refuses the file.
+    """
+    module = require("ai_edge_litert.interpreter", why="to ask the CPU interpreter")
+    interpreter = open_interpreter(module, path, 1)
+    try:
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise _refused(path, error) from error
+    nodes = [node for node in interpreter._get_ops_details() if node["op_name"] == "DELEGATE"]
+    return [([int(t) for t in node["inputs"]], [int(t) for t in node["outputs"]]) for node in nodes]
+
+
 def describe(details: Sequence[Mapping[str, Any]], path: str = "") -> Tuple[TensorInfo, ...]:
     """Return an interpreter's tensor details as TensorInfo; with `path`, refuse dynamic shapes (see `batch_of_one`)."""
     return tuple(_tensor(entry, path) for entry in details)

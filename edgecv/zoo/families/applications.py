@@ -34,12 +34,15 @@ def application(constructor: str, request: Build, **options: Any) -> Any:
             hint="see edgecv zoo show for its input size; ImageNet weights need its 1000 classes",
         ) from error
     except Exception as error:
-        # Keras raises a plain Exception when a download fails.
-        if not isinstance(error, OSError) and "URL fetch failure" not in str(error):
+        # Keras raises a plain Exception when a download fails, and whatever its parts raise over a weights file.
+        own = request.weights not in (None, "imagenet")
+        if not own and not isinstance(error, OSError) and "URL fetch failure" not in str(error):
             raise
         raise ConfigError(
             f"the weights of {constructor} cannot be had: {error}",
-            hint="without a network, download the file elsewhere and pass its path as weights",
+            hint="the file is damaged, or of another network"
+            if own
+            else "without a network, download the file elsewhere and pass its path as weights",
         ) from error
 
 

@@ -30,7 +30,8 @@ def load(model: Any, request: Build) -> Any:
     if path is not None:
         try:
             model.load_weights(path)
-        except (ValueError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
+        # Keras and HDF5 raise whatever their parts raise; all of it means that these weights cannot be taken.
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigError(f"{path} holds no weights of {model.name}: {reason}") from error
     return model

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,26 @@ def test_the_connection_is_shared_and_ends_with_the_device(board):
 
     gc.collect()
     assert not control.exists()
+
+
+@pytest.mark.parametrize("length", [60, 64, 65, 120])
+def test_a_temporary_folder_with_a_long_name(board, onnx_file, tmp_path, monkeypatch, length):
+    """A socket's path holds about 100 bytes, and macOS' own folders take 50 of them."""
+    base = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder = base / ("x" * (length - len(str(base)) - 1))
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    try:
+        device = open_device("board", board)
+        with AgentLink(device.start(), "gemm") as link:
+            assert link.load(case(onnx_file), device.put(onnx_file), seed=0).load_ms > 0
+        assert device.shell._control.parent == (folder if length <= 64 else Path("/tmp"))
+        monkeypatch.setattr("edgecv.bench.devices.ssh._short_folder", lambda: None)
+        alone = open_device("board", board)
+        alone.checked("true")
+        assert alone.shell._control is None
+    finally:
+        shutil.rmtree(base)
 
 
 @pytest.mark.parametrize(
