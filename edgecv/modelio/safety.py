@@ -10,6 +10,7 @@ from typing import Any
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
+from edgecv.modelio.functions import FUNCTIONS
 
 MODULES = frozenset({"keras", "tf_keras", "tensorflow_model_optimization"})
 OWN_MODULES = ("edgecv.modelio.layers", "edgecv.modelio.tensor_function")
@@ -92,6 +93,8 @@ def _danger(node: Mapping[str, Any]) -> str:
         return f"'{module}.{kind}', which is outside keras,"
     if kind in ("TFOpLambda", "SlicingOpLambda") and not _plain_function(node):
         return "a call of a tensorflow function that is not plain arithmetic"
+    if kind == "TensorFunction" and _function(node) not in FUNCTIONS:
+        return f"the function '{_function(node)}', which is no plain arithmetic,"
     return ""
 
 
@@ -102,9 +105,13 @@ def _trusted(module: str, kind: str) -> bool:
 
 
 def _plain_function(node: Mapping[str, Any]) -> bool:
-    config = node.get("config")
-    function = config.get("function") if isinstance(config, Mapping) else None
+    function = _function(node)
     return isinstance(function, str) and is_plain(function)
+
+
+def _function(node: Mapping[str, Any]) -> Any:
+    config = node.get("config")
+    return config.get("function") if isinstance(config, Mapping) else None
 
 
 def is_plain(name: str) -> bool:

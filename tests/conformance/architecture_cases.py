@@ -164,7 +164,7 @@ def yolo(x: Any) -> Any:
         sides = ops.reshape(L.Conv2D(4 * 8, 1)(conv(level, 16, act="silu")), (-1, size * size, 4, 8))
         sides = ops.sum(ops.softmax(sides, -1) * np.arange(8, dtype=np.float32), -1)
         grid = np.stack(np.meshgrid(*[np.arange(size) + 0.5] * 2), -1).reshape(-1, 2).astype(np.float32)
-        first, last = grid - sides[..., :2], grid + sides[..., 2:]
+        first, last = ops.subtract(grid, sides[..., :2]), ops.add(grid, sides[..., 2:])
         scores = ops.sigmoid(ops.reshape(L.Conv2D(3, 1)(conv(level, 16, act="silu")), (-1, size * size, 3)))
         rows.append(ops.concatenate([(first + last) / 2 * stride / 48, (last - first) * stride / 48, scores], -1))
     return ops.concatenate(rows, 1)

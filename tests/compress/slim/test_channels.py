@@ -147,6 +147,22 @@ def test_what_cannot_be_told_apart_is_held_with_a_reason() -> None:
     assert "focus" in known.held["where"]
 
 
+def test_functions_of_single_values_hand_channels_on_and_others_hold_them() -> None:
+    from edgecv.modelio.tensor_function import TensorFunction
+
+    keras = env.keras()
+    squared = TensorFunction("square", {"args": [], "kwargs": {"x": {"tensor": 0}}}, name="squared")
+    key = {"tuple": [{"ellipsis": True}, {"slice": [0, 2, None]}]}
+    first = TensorFunction("get_item", {"args": [], "kwargs": {"x": {"tensor": 0}, "key": key}}, name="first")
+    image = keras.Input((8, 8, 1))
+    x = squared(keras.layers.Conv2D(4, 3, name="free")(image))
+    x = first(keras.layers.Conv2D(4, 3, name="held")(x))
+    known = dependencies(read(keras.Model(image, keras.layers.Conv2D(2, 1, name="output")(x))))
+    assert components(known, "squared") == components(known, "free")
+    assert {name for group in known.groups for name in group.producers} == {"free"}
+    assert "layer 'first' (TensorFunction) needs all of them" in known.held["held"]
+
+
 def test_a_plan_that_tears_tied_channels_is_refused() -> None:
     known = dependencies(read(NETWORKS["resnet8"]()))
     plan = plan_of(known, np.zeros(len(known.removable), bool))
