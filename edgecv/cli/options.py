@@ -26,6 +26,21 @@ Spec = Annotated[
     Path | None,
     typer.Option("--spec", help="TOML with the model's contract, for a model that edgecv did not write."),
 ]
+InputSize = Annotated[
+    str | None, typer.Option("--input-size", help="Height and width of an input that leaves them open: 224 or 224x320.")
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--architecture",
+        help="The network of a file of weights: NAME[:classes=N,variant=V,…] of the zoo, or FILE.py:FUNCTION, which is "
+        "run.",
+    ),
+]
+CustomObjects = Annotated[
+    Path | None,
+    typer.Option("--custom-objects", help="A Python file with the classes that the model names. It is run."),
+]
 Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
 Engine = Annotated[
     str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")

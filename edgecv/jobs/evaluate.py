@@ -26,6 +26,7 @@ class EvaluationRequest:
     """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
 
     Attributes:
+        source: How a keras model is opened, but for its path and `spec`.
         options: With what the file is run.
         device: "local" runs it in this process; any other name in an agent there.
         devices: The user's file of devices.
@@ -34,6 +35,7 @@ class EvaluationRequest:
     data: str | None = None
     split: str = "test"
     spec: Path | None = None
+    source: models.Source | None = None
     options: RunOptions = DEFAULTS
     device: str = "local"
     devices: Path | None = None
@@ -52,7 +54,8 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest) -> Any:
             raise ConfigError(
                 f"{opened.path}: devices run .tflite and .onnx files", hint=f"edgecv convert {opened.path}"
             )
-        return KerasPredictor(models.load(models.Source(path=opened.path, spec=request.spec)))
+        source = request.source or models.Source(path=opened.path)
+        return KerasPredictor(models.load(replace(source, path=opened.path, spec=request.spec)))
     spec = models.read_spec(request.spec) if request.spec else None
     if request.device != "local":
         device = open_device(request.device, request.devices)

@@ -59,6 +59,8 @@ class TrainPlan:
     teacher: Path | None = None
     log_dir: Path | None = None
     spec: Path | None = None
+    architecture: str | None = None
+    custom_objects: Path | None = None
     seed: int = 0
 
 
@@ -99,7 +101,12 @@ def _untrained(
         raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
     if plan.source is not None:
         _check_no_architecture_options(plan)
-        loaded = load(Source(path=plan.source, spec=plan.spec))
+        loaded = load(
+            Source(
+                path=plan.source, spec=plan.spec, architecture=plan.architecture, custom_objects=plan.custom_objects,
+                input_size=str(plan.input_size) if plan.input_size else None,
+            )
+        )  # fmt: skip
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
         data.check_labelled(dataset.targets, dataset.name)
@@ -122,8 +129,7 @@ def _untrained(
 
 def _check_no_architecture_options(plan: TrainPlan) -> None:
     given = {
-        "--variant": plan.variant != "canonical", "--input-size": plan.input_size is not None,
-        "--width": plan.width != 1.0, "--weights": plan.weights is not None,
+        "--variant": plan.variant != "canonical", "--width": plan.width != 1.0, "--weights": plan.weights is not None,
     }  # fmt: skip
     asked = ", ".join(option for option, is_set in given.items() if is_set)
     if asked:

@@ -18,10 +18,12 @@ import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
-from edgecv.modelio import env
+from edgecv.modelio import channels, env, forms, keras3_forms
 from edgecv.modelio.boundary import renamed_outputs, scope_name
 from edgecv.modelio.inference import check_inference
 from edgecv.modelio.keras3_ops import is_operation, layer_of
+from edgecv.modelio.opaque import carried, is_foreign
+from edgecv.modelio.opening import Opening
 
 TOLERANCE = 1e-4
 # Layers with the same meaning in Keras 2 and 3.
@@ -46,31 +48,36 @@ TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
 GRAPHS = frozenset({"Functional", "Sequential"})
 
 
-def import_keras3(source: Path, *, unsafe: bool) -> Any:
+def import_keras3(source: Path, opening: Opening) -> Any:
     """Return a Keras 3 file's model as a tf_keras one.
 
     Args:
         source: A `.keras` or HDF5 file written by Keras 3, already searched for code.
-        unsafe: Whether Keras may run code while it reads the file.
+        opening: What the user says of it.
 
     Raises:
         UnsupportedModelError: It holds something that tf_keras lacks (each layer and class is listed), or the
             rebuilt model does not compute the same.
     """
-    env.tensorflow()  # which keras would import itself, with all that it says while that happens
+    return imported(keras3_forms.load(source, opening), source, opening)
+
+
+def imported(original: Any, source: Path, opening: Opening) -> Any:
+    """Return a Keras 3 model as a tf_keras one. `source` is where it is from; raises as `import_keras3` does."""
     keras3 = require("keras", why="to read models written by Keras 3")
-    original = keras3.models.load_model(source, compile=False, safe_mode=not unsafe)
-    problems = _problems(original)
-    if problems:
+    pixels, original = forms.pixel_inputs(original), keras3_forms.prepared(original, opening, where=str(source))
+    found = problems(original)
+    if found:
         raise UnsupportedModelError(
-            f"{source} was written by Keras 3 and cannot be imported: {'; '.join(problems)}",
-            hint="replace these layers by standard ones, or train the model with tf_keras",
+            f"{source} was written by Keras 3 and cannot be imported: {'; '.join(found)}",
+            hint="replace these layers by standard ones; or model.export(FOLDER), and convert the folder: it is "
+            "quantised by calibration",
         )
     check_inference(original, where=str(source))
-    model = _rebuild(original)
-    _check_same(original, model, source)
+    model = channels.last(_rebuild(original), where=str(source), checked=False)
+    _check_same(original, channels.as_before(model, original), source)
     keys = _output_keys(original, keras3.tree)
-    return renamed_outputs(model, keys) if keys else model
+    return forms.with_pixels(renamed_outputs(model, keys) if keys else model, pixels)
 
 
 def _output_keys(model: Any, tree: Any) -> list[str]:
@@ -81,7 +88,7 @@ def _output_keys(model: Any, tree: Any) -> list[str]:
     return list(tree.flatten({key: str(key) for key in outputs}))
 
 
-def _problems(model: Any) -> list[str]:
+def problems(model: Any) -> list[str]:
     """Return what stands in the way, one text per layer."""
     if type(model).__name__ == "Sequential" and not model.built:
         return [f"'{model.name}' has no input shape: add Input((height, width, channels)) as its first layer"]
@@ -91,7 +98,7 @@ def _problems(model: Any) -> list[str]:
     for layer in model.layers:
         kind = type(layer).__name__
         if kind in GRAPHS:
-            found += _problems(layer)
+            found += problems(layer)
         elif kind != "InputLayer" and not is_operation(layer):
             found += [f"layer '{layer.name}' ({kind}) {reason}" for reason in _layer_problems(layer, kind)]
     found += [text for node in _nodes(model) if is_operation(node.operation) for text in _operation_problems(node)]
@@ -107,6 +114,8 @@ def _operation_problems(node: Any) -> list[str]:
 
 
 def _layer_problems(layer: Any, kind: str) -> list[str]:
+    if is_foreign(layer):
+        return []
     if kind not in LAYERS and kind not in _OTHERS:
         return ["has no counterpart here"]
     try:
@@ -134,7 +143,6 @@ def _settings(layer: Any) -> dict[str, Any]:
     activation = settings.get("activation", "linear")
     known_activation = isinstance(activation, str) and (activation in ACTIVATIONS or activation in OURS)
     _expect(known_activation, f"has the activation {activation!r}")
-    _expect(settings.get("data_format") in (None, "channels_last"), "has channels first")
     return settings
 
 
@@ -221,7 +229,8 @@ class _Rebuilding:
             for layer in self._layers[id(operation)]:
                 result = layer(result)
             return [result]
-        chain = [layer_of(node)] if is_operation(operation) else _chain(operation)
+        whole = carried(node) if not is_operation(operation) and is_foreign(operation) else None
+        chain = [whole or layer_of(node)] if whole or is_operation(operation) else _chain(operation)
         names = [operation.name] if len(chain) == 1 else [operation.name, f"{operation.name}_activation"]
         for layer, name in zip(chain, names, strict=True):
             layer._name = self.unique(name, where)
