@@ -25,6 +25,7 @@ from edgecv.jobs.models import (
     state_path,
 )
 from edgecv.modelio import LoadedModel, env, manifest_for
+from edgecv.modelio.opaque import require_layers
 from edgecv.tasks.registry import task_of
 from edgecv.values.specs import Head, ModelSpec
 
@@ -107,6 +108,7 @@ def _untrained(
                 input_size=str(plan.input_size) if plan.input_size else None,
             )
         )  # fmt: skip
+        require_layers(loaded.model)
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
         data.check_labelled(dataset.targets, dataset.name)

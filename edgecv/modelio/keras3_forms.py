@@ -107,6 +107,12 @@ def _structure(model: Any) -> Any:
     return graph._outputs_struct
 
 
+def input_structure(model: Any) -> Any:
+    """Return how a Keras 3 model wants its inputs; it warns of another form, also where that means the same."""
+    graph = getattr(model, "_functional", None) or model
+    return getattr(graph, "_inputs_struct", graph.inputs)
+
+
 def _run(model: Any, taken: Sequence[Any], split: dict[int, tuple[Any, ...]]) -> list[Any]:
     """Return the outputs of a model on symbolic tensors, in order; `split` holds what became of layers so far."""
     graph = getattr(model, "_functional", None) or model
@@ -179,6 +185,5 @@ def _is_symbolic(value: Any) -> bool:
 
 def _call(model: Any, batch: Sequence[Any]) -> list[Any]:
     tree = require("keras", why=WHY).tree
-    structure = getattr(model, "_inputs_struct", model.inputs)
-    answers = model(tree.pack_sequence_as(structure, list(batch)), training=False)
+    answers = model(tree.pack_sequence_as(input_structure(model), list(batch)), training=False)
     return [np.asarray(require("keras").ops.cast(value, "float32")) for value in tree.flatten(answers)]

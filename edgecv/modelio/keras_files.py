@@ -23,6 +23,7 @@ from edgecv.modelio import channels, custom, env, forms, keras_import, served, w
 from edgecv.modelio.boundary import input_names, named_outputs, output_names, plainly_named
 from edgecv.modelio.contents import kind_of, under_its_suffix
 from edgecv.modelio.inference import check_inference
+from edgecv.modelio.messages import first_line, way_out
 from edgecv.modelio.opening import Opening
 from edgecv.modelio.provenance import manifest_for
 from edgecv.modelio.safety import refuse_code
@@ -92,7 +93,7 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
         try:
             bare.save(partial, save_format="keras")
         except (TypeError, ValueError, NotImplementedError) as error:
-            raise UnsupportedModelError(f"model '{model.name}' cannot be saved: {_first_line(error)}") from error
+            raise UnsupportedModelError(f"model '{model.name}' cannot be saved: {first_line(error)}") from error
         partial.write_bytes(_repack(partial.read_bytes(), manifest, bare.get_weights()))
     return out
 
@@ -159,9 +160,11 @@ def _reader(source: Path) -> Callable[[Path, Opening], tuple[Any, Manifest | Non
     kind = kind_of(source)
     if kind:
         return readers[kind]
+    made = source.suffix in (".tflite", ".onnx")
+    runs = f"a {source.suffix} file is run and timed as it is; give the keras model that it was made from"
     raise UnsupportedModelError(
         f"{source} is not a keras model: its content is neither a zip archive nor HDF5",
-        hint="expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off",
+        hint=runs if made else "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off",
     )
 
 
@@ -256,14 +259,8 @@ def _unreadable(source: Path) -> Iterator[None]:
                 hint="free some space there, or set TMPDIR to a folder that has some",
             ) from error
         raise UnsupportedModelError(
-            f"{source} cannot be read as a keras model: {_first_line(error)}",
-            hint="the file may be cut off, of another format, or use layers that edgecv does not know",
+            f"{source} cannot be read as a keras model: {first_line(error)}", hint=way_out(error)
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def _check_graph(model: Any, where: str) -> None:

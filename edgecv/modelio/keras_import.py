@@ -22,6 +22,7 @@ from edgecv.modelio import channels, env, forms, keras3_forms
 from edgecv.modelio.boundary import renamed_outputs, scope_name
 from edgecv.modelio.inference import check_inference
 from edgecv.modelio.keras3_ops import is_operation, layer_of
+from edgecv.modelio.messages import naming
 from edgecv.modelio.opaque import carried, is_foreign
 from edgecv.modelio.opening import Opening
 
@@ -218,7 +219,8 @@ class _Rebuilding:
                 path = f"{where}.{operation.name}" if where else operation.name
                 results = self.run(operation, inner, where=path)
             else:
-                results = self._call(node, taken, where)
+                with naming(operation):
+                    results = self._call(node, taken, where)
             tensors.update(zip((id(tensor) for tensor in node.outputs), results, strict=True))
         return [tensors[id(tensor)] for tensor in model.outputs]
 
@@ -300,8 +302,7 @@ def _check_same(original: Any, model: Any, source: Path) -> None:
     rng = np.random.default_rng(0)
     batch = [rng.standard_normal((2, *_static(t, source))).astype(np.float32) for t in original.inputs]
     tree = require("keras", why="to read models written by Keras 3").tree
-    structure = getattr(original, "_inputs_struct", original.inputs)
-    answers = original(tree.pack_sequence_as(structure, batch), training=False)
+    answers = original(tree.pack_sequence_as(keras3_forms.input_structure(original), batch), training=False)
     expected = [np.asarray(value) for value in tree.flatten(answers)]
     got = _arrays(model(batch if len(batch) > 1 else batch[0], training=False))
     for index, (a, b) in enumerate(zip(expected, got, strict=True)):

@@ -49,6 +49,8 @@ def layer_of(compute: Any, *, name: str, what: str, hint: str) -> Any:
     class Whole(env.keras().layers.Layer):  # type: ignore[misc]
         """Computes what it was given."""
 
+        holds_whole = True
+
         def call(self, inputs: Any) -> Any:
             return untouched(inputs)
 
@@ -79,3 +81,14 @@ def carried(node: Any) -> Any:
         what=f"layer '{operation.name}' ({kind}), which has code of its own,",
         hint="write it with keras.ops or of standard layers, or as a registered layer of tf_keras",
     )
+
+
+def require_layers(model: Any) -> None:
+    """Check that a tf_keras model is made of layers that can be copied, changed and saved, all of them.
+
+    Raises:
+        UnsupportedModelError: One holds something whole; the hint says what to do.
+    """
+    for layer in model.layers:
+        if getattr(layer, "holds_whole", False):
+            layer.get_config()  # raises, with the reason that it was made with
