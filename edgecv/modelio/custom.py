@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -13,23 +14,25 @@ from typing import Any
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.optional import require
+from edgecv.modelio import env
 from edgecv.modelio.contents import kind_of
 
 _GRAPHS = ("Functional", "Sequential", "Model")
 
 
-def read_objects(path: Path | None) -> dict[str, Any]:
+def read_objects(path: Path | None, *, keras3: bool = False) -> dict[str, Any]:
     """Run a Python file and return its classes and functions, by the names that Keras files have for them.
 
     Args:
         path: The file; None gives nothing. It is run once in a process.
+        keras3: Whether `tensorflow.keras` means Keras 3 to it, as where models of Keras 3 are made.
 
     Raises:
         ConfigError: It does not exist, or does not run.
     """
     if path is None:
         return {}
-    module = module_of(path)
+    module = module_of(path, keras3=keras3)
     found: dict[str, Any] = {}
     for name, value in vars(module).items():
         if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__:
@@ -37,9 +40,9 @@ def read_objects(path: Path | None) -> dict[str, Any]:
     return found
 
 
-def module_of(path: Path) -> Any:
+def module_of(path: Path, *, keras3: bool = False) -> Any:
     """Run a Python file, once in a process, and return its module. Raises ConfigError when it cannot be run."""
-    name = f"edgecv_user_{path.resolve().stem}_{abs(hash(str(path.resolve()))):x}"
+    name = f"edgecv_user_{path.resolve().stem}_{abs(hash(str(path.resolve()))):x}{'_keras3' * keras3}"
     if name in sys.modules:
         return sys.modules[name]
     if not path.is_file():
@@ -51,7 +54,8 @@ def module_of(path: Path) -> Any:
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))  # for what stands beside it
     try:
-        spec.loader.exec_module(module)
+        with _tensorflow_keras(keras3):
+            spec.loader.exec_module(module)
     # The file is the user's: it may raise anything.
     except Exception as error:
         del sys.modules[name]
@@ -63,10 +67,31 @@ def module_of(path: Path) -> Any:
     return module
 
 
+@contextlib.contextmanager
+def _tensorflow_keras(keras3: bool) -> Iterator[None]:
+    """Let `tensorflow.keras` be Keras 3 for a while: here it is tf_keras, which the toolchain works on."""
+    if not keras3:
+        yield
+        return
+    tensorflow = env.tensorflow()
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_tensorflow_keras(name)}
+    own = tensorflow.keras
+    tensorflow.keras = sys.modules["tensorflow.keras"] = require("keras", why="to read models written by Keras 3")
+    try:
+        yield
+    finally:
+        tensorflow.keras = own
+        for name in [name for name in sys.modules if _is_tensorflow_keras(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _is_tensorflow_keras(name: str) -> bool:
+    return name == "tensorflow.keras" or name.startswith("tensorflow.keras.")
+
+
 def _registered(value: Any) -> str:
     """Return the name under which Keras 3 or tf_keras saves a class or function."""
-    from edgecv.modelio import env
-
     keras3 = sys.modules.get("keras")
     names = [keras.saving.get_registered_name(value) for keras in (env.keras(), keras3) if keras is not None]
     return next((str(name) for name in names if ">" in str(name)), str(value.__name__))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import ConfigError, UnsupportedModelError
-from edgecv.modelio import env
+from edgecv.modelio import custom, env
 from edgecv.modelio.boundary import input_names
 from edgecv.modelio.opening import Opening
 from edgecv.values.binding import bind_inputs
@@ -29,14 +29,13 @@ PIXELS = "uint8"
 TOLERANCE = 1e-4
 
 
-def fixed(model: Any, opening: Opening, *, where: str, custom: Mapping[str, Any] | None = None) -> Any:
+def fixed(model: Any, opening: Opening, *, where: str) -> Any:
     """Return a tf_keras model with fixed sizes, float32 inputs and float32 layers; the model itself when it is so.
 
     Args:
         model: Functional or Sequential.
-        opening: Says which sizes open inputs get.
+        opening: Says which sizes open inputs get, and which classes of the user's the model has.
         where: The file, for messages.
-        custom: Classes that its configuration names.
 
     Raises:
         UnsupportedModelError: An input stays open or has another type, or the model computes something else in float32.
@@ -47,7 +46,7 @@ def fixed(model: Any, opening: Opening, *, where: str, custom: Mapping[str, Any]
     if same and not precisions and all(_type(tensor) == "float32" for tensor in model.inputs):
         return model
     config = rewritten(model.get_config(), inputs)
-    with env.keras().utils.custom_object_scope(dict(custom or {})):
+    with env.keras().utils.custom_object_scope(custom.read_objects(opening.custom_objects)):
         made = type(model).from_config(config)
     made.set_weights(model.get_weights())
     check_alike(model, made, inputs, precisions, where=where, call=_tf_call)

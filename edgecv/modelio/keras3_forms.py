@@ -29,7 +29,7 @@ def load(source: Path, opening: Opening) -> Any:
     """
     env.tensorflow()  # which keras would import itself, with all that it says while that happens
     keras3 = require("keras", why=WHY)
-    objects = custom.read_objects(opening.custom_objects)
+    objects = custom.read_objects(opening.custom_objects, keras3=True)
     with under_its_suffix(source) as path:
         graphs = {
             name: keras3.Sequential if kind == "Sequential" else keras3.Model
@@ -40,26 +40,35 @@ def load(source: Path, opening: Opening) -> Any:
         )
 
 
-def prepared(original: Any, opening: Opening, *, where: str) -> Any:
+def prepared(original: Any, opening: Opening, *, where: str) -> tuple[Any, tuple[bool, ...]]:
     """Return a Keras 3 model with fixed float32 inputs, float32 layers and opened custom layers.
 
-    It is the original where nothing is to be done; else it has been checked against it.
+    It is the original where nothing is to be done; else it has been checked against it. Beside it stands which inputs
+    took pixels, as `forms.pixel_inputs` says.
 
     Raises:
         UnsupportedModelError: An input stays open or has another type, or the model computes something else in float32.
     """
-    if not getattr(original, "inputs", None) or (not hasattr(original, "_nodes_by_depth") and not original.built):
-        return original  # the import says what it lacks
+    if not hasattr(getattr(original, "_functional", None) or original, "_nodes_by_depth"):
+        return original, ()  # no graph: the import says what it lacks
     inputs = _wanted_inputs(original, opening, where)
-    seen = forms.precisions(original)
-    model = _in_float32(original, opening) if seen else original
+    pixels, seen = forms.pixel_inputs(original), forms.precisions(original)
+    model = _in_float32(original, opening) if seen else _as_graph(original)
     fits = all(tuple(t.shape)[1:] == shape for t, shape in zip(original.inputs, inputs.values(), strict=True))
     floats = all(str(tensor.dtype) == "float32" for tensor in original.inputs)
     if not fits or not floats or any(map(_has_code, _leaves(model))):
         model = _retraced(model, inputs)
     if model is not original:
         forms.check_alike(original, model, inputs, seen, where=where, call=_call)
-    return model
+    return model, pixels
+
+
+def _as_graph(model: Any) -> Any:
+    """Return a model of the user's class as the plain model of its graph; others as they are."""
+    keras3 = require("keras", why=WHY)
+    if type(model).__module__.startswith("keras."):
+        return model
+    return keras3.Model(model._inputs_struct, model._outputs_struct, name=model.name)
 
 
 def _wanted_inputs(model: Any, opening: Opening, where: str) -> dict[str, tuple[int, ...]]:
@@ -86,9 +95,10 @@ def _has_code(layer: Any) -> bool:
 
 def _in_float32(model: Any, opening: Opening) -> Any:
     keras3 = require("keras", why=WHY)
-    objects = custom.read_objects(opening.custom_objects)
+    objects = custom.read_objects(opening.custom_objects, keras3=True)
     scope = keras3.src.saving.serialization_lib.SafeModeScope(not opening.unsafe)
     with scope, keras3.saving.custom_object_scope(objects):
+        model = _as_graph(model)
         made = type(model).from_config(forms.rewritten(model.get_config(), {}))
     made.set_weights(model.get_weights())
     return made

@@ -124,9 +124,7 @@ def load_keras(
     _check_graph(read, str(source))
     check_inference(read, where=str(source))
     pixels = forms.pixel_inputs(read)
-    model = forms.fixed(
-        plainly_named(read), opening, where=str(source), custom=custom.read_objects(opening.custom_objects)
-    )
+    model = forms.fixed(plainly_named(read), opening, where=str(source))
     model = named_outputs(channels.last(model, where=str(source)))
     digest = files.sha256(source)
     manifest = _manifest(embedded, spec, source, digest)
@@ -212,10 +210,12 @@ def _read_saved_model(source: Path, opening: Opening) -> tuple[Any, Manifest | N
 
 
 def _deserialise(source: Path, config: Any, version: str, opening: Opening, weights: Sequence[Array] = ()) -> Any:
-    graphs, objects = custom.graph_classes(config), custom.read_objects(opening.custom_objects)
+    keras3 = version.split(".")[0] == "3"
+    graphs = custom.graph_classes(config)
+    objects = custom.read_objects(opening.custom_objects, keras3=keras3)
     if not opening.unsafe:
         refuse_code(config, where=str(source), known={*graphs, *objects})
-    if version.split(".")[0] == "3":
+    if keras3:
         return keras_import.import_keras3(source, opening)
     from edgecv.modelio import layers  # noqa: F401 - registers our layer classes with Keras
 

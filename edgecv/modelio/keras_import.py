@@ -66,7 +66,7 @@ def import_keras3(source: Path, opening: Opening) -> Any:
 def imported(original: Any, source: Path, opening: Opening) -> Any:
     """Return a Keras 3 model as a tf_keras one. `source` is where it is from; raises as `import_keras3` does."""
     keras3 = require("keras", why="to read models written by Keras 3")
-    pixels, original = forms.pixel_inputs(original), keras3_forms.prepared(original, opening, where=str(source))
+    original, pixels = keras3_forms.prepared(original, opening, where=str(source))
     found = problems(original)
     if found:
         raise UnsupportedModelError(

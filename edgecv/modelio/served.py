@@ -52,6 +52,11 @@ def read(source: Path, opening: Opening) -> Any:
     names = tf.nest.flatten({name: name for name in function.structured_outputs})
     outputs = {name: tensor.name for name, tensor in zip(names, function.outputs, strict=True)}
     for name, tensor in inputs.items():
+        if tensor.shape[0] not in (None, 1):
+            raise UnsupportedModelError(
+                f"{source}: input '{name}' takes batches of {tensor.shape[0]}, expected an open batch, or 1",
+                hint="export the model with an input whose batch is open",
+            )
         forms.check_type(name, tensor.dtype.name, str(source))
         if tensor.dtype.name != "float32":
             _without_cast(graph, tensor.op.name, f"{source}: input '{name}' is {tensor.dtype.name}")

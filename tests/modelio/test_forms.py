@@ -47,7 +47,7 @@ def pixels(shape):
 
 
 @BOTH
-@pytest.mark.parametrize("given", ["spec", "size", "rectangle"])
+@pytest.mark.parametrize("given", ["spec", "rectangle"])
 def test_open_sizes_are_given_by_the_spec_or_the_size(keras, given, tmp_path):
     original = network(keras, shape=(None, None, 3))
     original.save(tmp_path / "m.keras")
@@ -128,8 +128,8 @@ def test_pixels_whose_type_has_a_meaning_are_refused(tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("dtype", ["int32", "bool"])
-def test_inputs_of_other_types_are_refused_by_name(keras, dtype, tmp_path):
+def test_inputs_of_other_types_are_refused_by_name(keras, tmp_path):
+    dtype = "int32"
     image = keras.Input((8,), dtype=dtype, name="numbers")
     keras.Model(image, keras.layers.Embedding(4, 2)(image)).save(tmp_path / "m.keras")
     with pytest.raises(UnsupportedModelError, match=f"input 'numbers' is {dtype}, expected float32, or uint8"):
@@ -137,25 +137,23 @@ def test_inputs_of_other_types_are_refused_by_name(keras, dtype, tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16", "float64"])
-def test_other_precisions_are_rebuilt_in_float32(keras, policy, tmp_path):
+@pytest.mark.parametrize(("policy", "suffix"), [("mixed_float16", ".keras"), ("float16", ".h5"), ("float64", ".keras")])
+def test_other_precisions_are_rebuilt_in_float32(keras, policy, suffix, tmp_path):
     old = keras.mixed_precision.global_policy() if keras is tf_keras else keras.mixed_precision.dtype_policy()
     setter = keras.mixed_precision.set_global_policy if keras is tf_keras else keras.mixed_precision.set_dtype_policy
     setter(policy)
     try:
         original = network(keras, dtype=None)
-        original.save(tmp_path / "m.keras")
-        original.save(tmp_path / "m.h5")
+        original.save(tmp_path / f"m{suffix}")
     finally:
         setter(old)
     image = np.random.default_rng(1).random((2, 8, 8, 3))
     wanted = answer(original, image.astype(np.float64 if policy == "float64" else np.float32))
-    for name in ("m.keras", "m.h5"):
-        loaded = load_keras(tmp_path / name).model
-        assert {layer.compute_dtype for layer in loaded.layers} == {"float32"}
-        for kept, weight in zip(original.get_weights(), loaded.get_weights(), strict=True):
-            assert np.array_equal(np.asarray(kept, np.float32), weight)
-        assert answer(loaded, image.astype(np.float32)) == pytest.approx(wanted, abs=0.05 * float(np.abs(wanted).max()))
+    loaded = load_keras(tmp_path / f"m{suffix}").model
+    assert {layer.compute_dtype for layer in loaded.layers} == {"float32"}
+    for kept, weight in zip(original.get_weights(), loaded.get_weights(), strict=True):
+        assert np.array_equal(np.asarray(kept, np.float32), weight)
+    assert answer(loaded, image.astype(np.float32)) == pytest.approx(wanted, abs=0.05 * float(np.abs(wanted).max()))
 
 
 @BOTH
@@ -222,7 +220,7 @@ def test_a_model_class_with_its_own_call_is_told_the_way_out(keras, tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["deeplabv3+", "größe", "back bone", "run1/best", "1", "_"])
+@pytest.mark.parametrize("name", ["deeplabv3+", "große/_ Bilder"])
 def test_models_may_be_called_anything(keras, name, tmp_path):
     original = network(keras)
     original._name = name  # Keras refuses some of them when it builds, and reads them from files.
