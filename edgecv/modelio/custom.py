@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecv.core.errors import ConfigError
+from edgecv.core.files import sha256
 from edgecv.core.optional import require
 from edgecv.modelio import env
 from edgecv.modelio.contents import kind_of
@@ -42,11 +43,12 @@ def read_objects(path: Path | None, *, keras3: bool = False) -> dict[str, Any]:
 
 def module_of(path: Path, *, keras3: bool = False) -> Any:
     """Run a Python file, once in a process, and return its module. Raises ConfigError when it cannot be run."""
-    name = f"edgecv_user_{path.resolve().stem}_{abs(hash(str(path.resolve()))):x}{'_keras3' * keras3}"
-    if name in sys.modules:
-        return sys.modules[name]
     if not path.is_file():
         raise ConfigError(f"{path} does not exist", hint="give the Python file that holds your classes")
+    # Saved models name the module, so that its name hangs on the content alone.
+    name = f"edgecv_user_{path.stem}_{sha256(path)[:8]}{'_keras3' * keras3}"
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is no Python file", hint="its name must end in .py")

@@ -117,14 +117,19 @@ def test_a_contract_that_scales_what_the_model_scales_is_refused(keras, tmp_path
     assert "std = [1, 1, 1]" in found.value.hint
 
 
-def test_pixels_whose_type_has_a_meaning_are_refused(tmp_path):
-    """uint8 wraps around at 256, and an image's conversion divides by 255 for integers only."""
-    tf = env.tensorflow()
+TYPED = {
+    "wrapping": lambda tf, image: tf.cast(image * 2, "float32"),
+    "scaled": lambda tf, image: tf.image.convert_image_dtype(image, tf.float32),
+}
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_pixels_whose_type_has_a_meaning_are_refused(kind, tmp_path):
+    """uint8 wraps around at 256, and the conversion of an image divides by 255 for integers only."""
     image = tf_keras.Input((8, 8, 3), dtype="uint8")
-    tf_keras.Model(image, tf.cast(image * 2, "float32")).save(tmp_path / "wrapping.keras")
-    image = tf_keras.Input((8, 8, 3), dtype="uint8")
+    tf_keras.Model(image, TYPED[kind](env.tensorflow(), image)).save(tmp_path / "m.h5")
     with pytest.raises(UnsupportedModelError, match="in float32 differs"):
-        load_keras(tmp_path / "wrapping.keras")
+        load_keras(tmp_path / "m.h5")
 
 
 @BOTH
