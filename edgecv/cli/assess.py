@@ -45,6 +45,10 @@ def evaluate(
     split: opt.Split = "test",
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    unsafe: opt.Unsafe = False,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     device: opt.Device = "local",
@@ -59,9 +63,18 @@ def evaluate(
     Example: `edgecv evaluate lenet5-int8.tflite --data digits --json`
     """
     from edgecv.jobs import evaluate as assess
+    from edgecv.jobs import models
 
+    source = models.Source(
+        path=file,
+        unsafe=unsafe,
+        preset=preset,
+        input_size=input_size,
+        architecture=architecture,
+        custom_objects=custom_objects,
+    )
     request = assess.EvaluationRequest(
-        data=data, split=split, spec=spec, preset=preset, device=device, devices=devices,
+        data=data, split=split, spec=spec, source=source, device=device, devices=devices,
         options=opt.run_options(engine, accelerator, precision, allow_partial, program_cache),
     )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
@@ -74,6 +87,10 @@ def debug(
     data: opt.OptionalData = None,
     calibration: Annotated[str, typer.Option("--calibration", help="Recipe for a `.keras`.")] = "minmax",
     spec: opt.Spec = None,
+    unsafe: opt.Unsafe = False,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Of the validation split.")] = 64,
     rank: Annotated[bool, typer.Option("--rank", help="Also measure what each layer costs, and what helps.")] = False,
     top: Annotated[int, typer.Option("--top", min=0, help="Layers to try remedies for.")] = 5,
@@ -85,11 +102,15 @@ def debug(
 
     Example: `edgecv debug lenet5-float32.tflite lenet5-int8.tflite --data digits --rank`
     """
+    from edgecv.jobs import models
     from edgecv.jobs.debug import debug as find
 
+    source = models.Source(
+        path=float_file, unsafe=unsafe, input_size=input_size, architecture=architecture, custom_objects=custom_objects
+    )
     found = find(
-        float_file, int8_file, data=data, calibration=calibration, spec=spec, samples=samples, rank=rank, top=top,
-        html=html, force=force, reporter=ConsoleReporter(),
+        float_file, int8_file, data=data, calibration=calibration, spec=spec, source=source, samples=samples,
+        rank=rank, top=top, html=html, force=force, reporter=ConsoleReporter(),
     )  # fmt: skip
     emit_json(found) if json_ else render.debugged(found)
 

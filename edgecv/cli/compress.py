@@ -15,6 +15,7 @@ from edgecv.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from edgecv.jobs.convert import Plan
+    from edgecv.jobs.models import Source
 
 Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help="tflite or onnx; default: by the name of --out.")]
@@ -72,6 +73,9 @@ def prune(
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     json_: opt.Json = False,
 ) -> None:
     """Make weights zero, or few different values, while training on: files that compress.
@@ -83,7 +87,10 @@ def prune(
     from edgecv.jobs import models
     from edgecv.jobs import prune as pruning
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
     plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
     saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render_models.saved_model(saved)
@@ -113,6 +120,9 @@ def slim(
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     json_: opt.Json = False,
 ) -> None:
     """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
@@ -127,7 +137,10 @@ def slim(
         rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
         learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
-    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
     made = slimming.slim(source, asked, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.slimmed(made)
 
@@ -160,6 +173,9 @@ def quantize(
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     json_: opt.Json = False,
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
@@ -176,7 +192,12 @@ def quantize(
     Example: `edgecv quantize lenet5-pruned.keras --method qat --data digits --out lenet5-pruned-int8.tflite`
     """
     from edgecv.jobs import convert as artifacts
+    from edgecv.jobs import models
 
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
@@ -186,20 +207,9 @@ def quantize(
         for name, value in (("--budget-seconds", budget_seconds), ("--max-trials", max_trials)):
             if value is not None:
                 raise ConfigError(f"{name} is of the ladder", hint="give --max-drop alone: it chooses the steps itself")
-        return _make(
-            model,
-            plan,
-            out,
-            unsafe=unsafe,
-            spec=spec,
-            preset=preset,
-            force=force,
-            json_=json_,
-            judge=True,
-            max_drop=max_drop,
-        )
+        return _make(source, plan, out, force=force, json_=json_, judge=True, max_drop=max_drop)
     limits = {"max_drop": max_drop, "budget_seconds": budget_seconds, "max_trials": max_trials}
-    _climb(model, plan, limits, out, unsafe=unsafe, spec=spec, preset=preset, force=force, json_=json_)
+    _climb(source, plan, limits, out, force=force, json_=json_)
 
 
 def compress(
@@ -212,6 +222,9 @@ def compress(
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     json_: opt.Json = False,
 ) -> None:
     """Take a model through a recipe: slim, prune, quantize or convert, one after the other, each step judged.
@@ -221,7 +234,10 @@ def compress(
     from edgecv.jobs import compress as compression
     from edgecv.jobs import models
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
     done = compression.compress(source, recipe, out=out, data=data, seed=seed, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.compressed(done)
     compression.require_passed(done)
@@ -247,6 +263,9 @@ def convert(
     unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     json_: opt.Json = False,
 ) -> None:
     """Convert a keras model into a checked TFLite or ONNX file.
@@ -256,12 +275,17 @@ def convert(
     Example: `edgecv convert pruned.keras --sparse --out pruned-sparse.tflite`
     """
     from edgecv.jobs import convert as artifacts
+    from edgecv.jobs import models
 
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8,
     )  # fmt: skip
-    _make(model, plan, out, unsafe=unsafe, spec=spec, preset=preset, force=force, json_=json_)
+    _make(source, plan, out, force=force, json_=json_)
 
 
 def _targets(named: list[str] | None) -> dict[str, Any]:
@@ -270,22 +294,18 @@ def _targets(named: list[str] | None) -> dict[str, Any]:
 
 
 def _make(
-    model: Path,
+    source: Source,
     plan: Plan,
     out: Path,
     *,
-    unsafe: bool,
-    spec: Path | None,
-    preset: str | None,
     force: bool,
     json_: bool,
     judge: bool = False,
     max_drop: float | None = None,
 ) -> None:
     from edgecv.jobs import convert as artifacts
-    from edgecv.jobs import loss, models
+    from edgecv.jobs import loss
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     made = artifacts.make(
         source, plan, out=out, force=force, judge=judge, max_drop=max_drop, reporter=ConsoleReporter()
     )
@@ -293,22 +313,9 @@ def _make(
     loss.require_small(made.loss)
 
 
-def _climb(
-    model: Path,
-    plan: Plan,
-    limits: dict[str, Any],
-    out: Path,
-    *,
-    unsafe: bool,
-    spec: Path | None,
-    preset: str | None,
-    force: bool,
-    json_: bool,
-) -> None:
-    from edgecv.jobs import models
+def _climb(source: Source, plan: Plan, limits: dict[str, Any], out: Path, *, force: bool, json_: bool) -> None:
     from edgecv.jobs import optimize as ladder
 
-    source = models.Source(path=model, unsafe=unsafe, spec=spec, preset=preset)
     request = ladder.LadderPlan(plan=plan, **limits)
     done = ladder.climb(source, request, out=out, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.climb(done)

@@ -100,6 +100,8 @@ def train(
     log_dir: Annotated[Path | None, typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.")] = None,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -113,7 +115,7 @@ def train(
     plan = training_job.TrainPlan(
         name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
         recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, teacher=teacher,
-        log_dir=log_dir, spec=spec, preset=preset, seed=seed,
+        log_dir=log_dir, spec=spec, preset=preset, architecture=architecture, custom_objects=custom_objects, seed=seed,
     )  # fmt: skip
     saved = training_job.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
@@ -123,7 +125,11 @@ def split(
     model: Annotated[Path, typer.Argument(help="A trained `.keras`.")],
     at: Annotated[str, typer.Option("--at", help="The first layer of the head.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for backbone.keras and head.keras.")],
+    unsafe: opt.Unsafe = False,
     spec: opt.Spec = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
@@ -134,5 +140,9 @@ def split(
     from edgecv.jobs import models
     from edgecv.jobs import split as splitting
 
-    parts = splitting.split(models.Source(path=model, spec=spec), at=at, out=out, force=force)
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
+    parts = splitting.split(source, at=at, out=out, force=force)
     emit_json(parts) if json_ else render.split_parts(parts)

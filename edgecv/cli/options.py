@@ -33,6 +33,21 @@ Preset = Annotated[
         help="How a foreign model's images are scaled: raw, unit, imagenet-tf, imagenet-torch, imagenet-caffe.",
     ),
 ]
+InputSize = Annotated[
+    str | None, typer.Option("--input-size", help="Height and width of an input that leaves them open: 224 or 224x320.")
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--architecture",
+        help="The network of a file of weights: NAME[:classes=N,variant=V,…] of the zoo, or FILE.py:FUNCTION, which is "
+        "run.",
+    ),
+]
+CustomObjects = Annotated[
+    Path | None,
+    typer.Option("--custom-objects", help="A Python file with the classes that the model names. It is run."),
+]
 Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
 Targets = Annotated[
     list[str] | None,

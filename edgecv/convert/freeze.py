@@ -13,6 +13,7 @@ from edgecv.convert.unroll import unrolled
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio.boundary import call, input_names, output_names
+from edgecv.modelio.constants import constant_graph
 from edgecv.modelio.inference import check_inference
 
 
@@ -78,22 +79,7 @@ def freeze(model: Any) -> Frozen:
         function = tf.function(lambda *tensors: call(model, tensors), autograph=False).get_concrete_function(*signature)
     return Frozen(
         function=function,
-        graph_def=_constant_graph(function),
+        graph_def=constant_graph(function),
         inputs=inputs,
         output_names=output_names(model),
     )
-
-
-def _constant_graph(function: Any) -> Any:
-    """Return the GraphDef of a function with constants for variables.
-
-    The public `convert_variables_to_constants_v2` goes on to make a function of it, which takes eight more copies of
-    the weights in memory.
-    """
-    from tensorflow.python.framework import convert_to_constants
-
-    values = convert_to_constants._FunctionConverterDataInEager(
-        func=function, lower_control_flow=False, aggressive_inlining=False
-    )
-    graph_def, _ = convert_to_constants._replace_variables_by_constants(values)
-    return graph_def

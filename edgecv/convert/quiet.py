@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from edgecv.core.errors import ConversionError
@@ -35,4 +36,17 @@ def _reason(log: str, error: Exception) -> str:
     """Return the most telling line of what was written and of the exception, at most 300 characters."""
     lines = [line.strip() for line in f"{log}\n{error}".splitlines() if line.strip()]
     telling = [line for line in lines if any(word in line for word in _TELLING)]
-    return (telling or lines or [type(error).__name__])[0][:300]
+    return without_location((telling or lines or [type(error).__name__])[0])[:300]
+
+
+def without_location(line: str) -> str:
+    """Return a line of MLIR with the name of the operation in place of where it was in whose source files.
+
+    "loc(fused["Digamma:", callsite("m/odd/Digamma"("/…/keras.py":96:1) at …)])): error: 'tf.Digamma' op is …" becomes
+    "'tf.Digamma' op is … (m/odd/Digamma)".
+    """
+    where, error, what = line.partition(": error: ")
+    if not error or not where.startswith(("loc(", "<unknown>", '"')):
+        return line
+    names = [name for name in re.findall(r'"([^"]+)"', where) if not name.endswith((":", ".py"))]
+    return f"{what} ({names[0].split('@')[0]})" if names else what

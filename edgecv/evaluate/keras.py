@@ -51,7 +51,7 @@ class KerasPredictor:
         self.manifest = manifest
         self.engine = f"tf_keras {env.keras().__version__}"
         self.accelerator = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
-        self.batch = 64
+        self.batch = int(model.inputs[0].shape[0] or 64)
         self._call = tf.function(lambda *tensors: boundary.call(model, tensors), autograph=False, reduce_retracing=True)
         self._inputs = bind_inputs(spec, boundary.input_names(model), spec.name)
         self.bound_outputs = bind_outputs(spec, boundary.output_names(model), spec.name)

@@ -89,7 +89,7 @@ def open_baseline(
     with tempfile.TemporaryDirectory(prefix="edgecv-baseline-") as folder:
         loaded, out = _loaded(source, spec, reporter), Path(folder) / f"{source.stem}.{engine.format}"
         _write(loaded, engine, out, seed, reporter)
-        if not model_file(source).manifest:
+        if engine.engine == "tensorflow" and not model_file(source).manifest:
             source = save_keras(loaded.model, Path(folder) / "described.keras", models.require_manifest(loaded))
         yield BaselineFile(path=out, name=out.stem, engine=engine, source=source)
 
@@ -103,11 +103,10 @@ def contract(spec: Path | None, files: Sequence[Path]) -> ModelSpec | None:
 
 
 def _loaded(source: Path, spec: ModelSpec | None, reporter: Reporter) -> LoadedModel:
-    loaded = models.load(models.Source(path=source))
-    if loaded.manifest is None and spec is not None:
+    known = model_file(source).manifest is not None
+    if not known and spec is not None:
         reporter.info(f"{source.name} says nothing of its inputs: it takes the contract of the files")
-        loaded = load_keras(source, spec=spec)
-    return described(loaded, reporter=reporter)
+    return described(load_keras(source, spec=None if known else spec), reporter=reporter)
 
 
 def _write(loaded: LoadedModel, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:

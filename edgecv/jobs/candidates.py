@@ -30,13 +30,21 @@ class Converter:
     Args:
         folder: For the files that go there and back.
         spec: The contract of all models.
+        custom_objects: The user's Python file with classes that they have.
         command: How to start the process.
         timeout_s: For one conversion.
     """
 
     def __init__(
-        self, folder: Path, spec: ModelSpec, *, command: Sequence[str] = COMMAND, timeout_s: float = TIMEOUT_S
+        self,
+        folder: Path,
+        spec: ModelSpec,
+        custom_objects: Path | None = None,
+        *,
+        command: Sequence[str] = COMMAND,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._custom_objects = custom_objects
         self._folder, self._spec, self._command, self._timeout_s = folder, spec, tuple(command), timeout_s
         self._channel: ProcessChannel | None = None
 
@@ -60,7 +68,8 @@ class Converter:
         """
         source = self._folder / "candidate.keras"
         save_keras(model, source, manifest_for(self._spec, recipe={"step": "candidate"}), force=True)
-        answer = self._asked({"model": str(source), "out": str(out)})
+        custom = {"custom_objects": str(self._custom_objects)} if self._custom_objects else {}
+        answer = self._asked({"model": str(source), "out": str(out), **custom})
         if "error" in answer:
             raise ConversionError(f"a network cannot be converted: {answer['error']}", hint=answer["hint"])
         return out

@@ -16,7 +16,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -222,7 +222,11 @@ class Session:
     def _current(self) -> models.Source:
         if not self._done:
             return self._source
-        return models.Source(path=self._place(len(self._done) - 1))
+        return self._own(self._place(len(self._done) - 1))
+
+    def _own(self, path: Path) -> models.Source:
+        """Return a file of a step: what the user trusts in the source, he trusts in it."""
+        return replace(self._source, path=path, spec=None, input_size=None, architecture=None)
 
     def _take(self, method: str, request: Request, before: models.Source, out: Path, record: Path) -> None:
         began = time.monotonic()
@@ -239,7 +243,8 @@ class Session:
         write_record(record, report)
 
     def _evaluated(self, file: Path, spec: Path | None) -> Any:
-        with open_predictor(file, EvaluationRequest(spec=spec)) as predictor:
+        source = self._source if file == self._source.path else self._own(file)
+        with open_predictor(file, EvaluationRequest(spec=spec, source=source)) as predictor:
             return assess(predictor, self._data, SPLIT, name=file.name, reporter=self._reporter)
 
 

@@ -16,6 +16,7 @@ from edgecv.convert.tflite.converter import convert_float
 from edgecv.core.errors import EdgecvError
 from edgecv.core.files import write_bytes
 from edgecv.modelio import load_keras
+from edgecv.modelio.opening import Opening
 
 
 def main() -> int:
@@ -36,7 +37,8 @@ def serve(requests: IO[str], answers: IO[str]) -> int:
 def _answer(request: dict[str, Any]) -> dict[str, str]:
     try:
         # The file is the run's own: what the user let it load, it may load again.
-        model = load_keras(request["model"], unsafe=True).model
+        custom = Path(request["custom_objects"]) if "custom_objects" in request else None
+        model = load_keras(request["model"], unsafe=True, opening=Opening(custom_objects=custom)).model
         write_bytes(Path(request["out"]), convert_float(freeze(model), "float32"))
     except EdgecvError as error:
         return {"error": error.message, "hint": error.hint}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def debug(
     data: str | None = None,
     calibration: str = "minmax",
     spec: Path | None = None,
+    source: models.Source | None = None,
     samples: int = 64,
     rank: bool = False,
     top: int = 5,
@@ -87,6 +88,7 @@ def debug(
         int8_file: The int8 .tflite that was made of the same model; None for a keras model.
         calibration: Recipe for a keras model.
         spec: TOML of a ModelSpec, for a keras model without a manifest.
+        source: How a keras model is opened, but for its path and `spec`.
         data: A data set; None: what the model was trained on.
         samples: To run, as evenly over the classes as they last.
         rank: Also measure what each layer costs in the task's metric, and what helps.
@@ -111,7 +113,13 @@ def debug(
         made = (
             (float_file, int8_file)
             if int8_file is not None
-            else _drafted(models.Source(path=float_file, spec=spec), Path(folder), data, calibration, reporter)
+            else _drafted(
+                replace(source or models.Source(path=float_file), path=float_file, spec=spec),
+                Path(folder),
+                data,
+                calibration,
+                reporter,
+            )
         )
         chosen, judge = _samples(made[0], data, samples)
         judged = judge() if rank or page is not None else None

@@ -26,6 +26,7 @@ class EvaluationRequest:
     """On what, and with what, to evaluate a file. None takes the default; `data` None the training data.
 
     Attributes:
+        source: How a keras model is opened, but for its path and `spec`.
         options: With what the file is run.
         device: "local" runs it on this host, in a process of its own; any other name in an agent there.
         devices: The user's file of devices.
@@ -34,7 +35,7 @@ class EvaluationRequest:
     data: str | None = None
     split: str = "test"
     spec: Path | None = None
-    preset: str | None = None
+    source: models.Source | None = None
     options: RunOptions = DEFAULTS
     device: str = "local"
     devices: Path | None = None
@@ -53,7 +54,7 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, report
             raise ConfigError(
                 f"{opened.path}: devices run .tflite and .onnx files", hint=f"edgecv convert {opened.path}"
             )
-        source = models.Source(path=opened.path, spec=request.spec, preset=request.preset)
+        source = replace(request.source or models.Source(path=opened.path), path=opened.path, spec=request.spec)
         return KerasPredictor(contract.opened(source, request.data, reporter=reporter))
     spec = models.read_spec(request.spec) if request.spec else None
     if request.device != "local":

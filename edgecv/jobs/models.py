@@ -14,8 +14,10 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.files import remove_partials, sha256
 from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
+from edgecv.jobs.architectures import builder
 from edgecv.jobs.sparse_kernels import SparseKernels
 from edgecv.modelio import LoadedModel, load_keras, save_keras
+from edgecv.modelio.opening import Opening, input_size
 from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
 from edgecv.values.profiles import read_toml
@@ -34,12 +36,18 @@ class Source:
         unsafe: Allow Lambda layers, which can run any code.
         spec: TOML of a ModelSpec, for a model without a manifest.
         preset: How images are scaled, for a model without a contract: a name of `edgecv.values.presets`.
+        input_size: "224" or "224x320": height and width of inputs that are open.
+        architecture: The network of a file that holds weights only: see `edgecv.jobs.architectures`.
+        custom_objects: A Python file that is run, and whose classes and functions the model may name.
     """
 
     path: Path
     unsafe: bool = False
     spec: Path | None = None
     preset: str | None = None
+    input_size: str | None = None
+    architecture: str | None = None
+    custom_objects: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +84,14 @@ def load(source: Source) -> LoadedModel:
     """Load a model with its contract.
 
     Raises:
-        ConfigError: The path does not exist, or the spec file is wrong.
+        ConfigError: The path does not exist, or the spec file, the architecture or the size is wrong.
         UnsupportedModelError: It is not a keras model, or has Lambda layers and `unsafe` is false.
     """
     spec = read_spec(source.spec) if source.spec else None
-    return load_keras(source.path, unsafe=source.unsafe, spec=spec)
+    size = input_size(source.input_size) if source.input_size else None
+    build = builder(source.architecture, spec=spec, input_size=size) if source.architecture else None
+    opening = Opening(input_size=size, architecture=build, custom_objects=source.custom_objects)
+    return load_keras(source.path, unsafe=source.unsafe, spec=spec, opening=opening)
 
 
 def read_spec(path: Path) -> ModelSpec:

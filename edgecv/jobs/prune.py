@@ -16,6 +16,7 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.jobs import contract, models, sparse_kernels
 from edgecv.modelio import LoadedModel, env, manifest_for
+from edgecv.modelio.opaque import require_layers
 from edgecv.train import TrainRecipe
 from edgecv.values.specs import ModelSpec
 
@@ -54,6 +55,7 @@ def prune(
     check_output(out, force=force)
     _check_one_way(plan)
     loaded = contract.opened(source, plan.data, reporter=reporter)
+    require_layers(loaded.model)
     parent = models.require_manifest(loaded)
     dataset = models.open_data(plan.data, parent)
     env.seed_everything(plan.seed)

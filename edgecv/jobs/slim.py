@@ -173,7 +173,10 @@ def _narrow(job: _Job) -> SlimResult:
         multiple=plan.multiple, min_share=plan.min_share, samples=plan.samples, **_training(plan),
     )  # fmt: skip
     wanted = budget == "latency"
-    with stopwatch(job.loaded.model, job.parent.spec, wanted=wanted, seed=plan.seed, reporter=job.reporter) as measure:
+    with stopwatch(
+        job.loaded.model, job.parent.spec, wanted=wanted, seed=plan.seed, custom_objects=job.loaded.custom_objects,
+        reporter=job.reporter,
+    ) as measure:  # fmt: skip
         done = channels.slim(
             job.loaded.model, job.parent.spec, job.dataset, recipe, measure=measure,
             state=models.state_path(job.out), reporter=job.reporter,

@@ -13,6 +13,7 @@ from edgecv.jobs.models import (
     require_manifest,
 )
 from edgecv.modelio import manifest_for, save_keras
+from edgecv.modelio.opaque import require_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ def split(source: Source, *, at: str, out: Path, force: bool = False) -> tuple[S
         ConfigError: There is no such layer, the model cannot be cut there, or `out` cannot be written.
     """
     loaded = load(source)
+    require_layers(loaded.model)
     parent = require_manifest(loaded)
     parts = training.split_at(loaded.model, at)
     out.mkdir(parents=True, exist_ok=True)

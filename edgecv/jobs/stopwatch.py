@@ -27,7 +27,13 @@ MOST_SKIPPED = 3
 
 @contextlib.contextmanager
 def stopwatch(
-    parent: Any, spec: ModelSpec, *, wanted: bool, seed: int, reporter: Reporter = QUIET
+    parent: Any,
+    spec: ModelSpec,
+    *,
+    wanted: bool,
+    seed: int,
+    custom_objects: Path | None = None,
+    reporter: Reporter = QUIET,
 ) -> Iterator[Callable[[Any], float] | None]:
     """Yield what measures a candidate's float32 .tflite as a share of the parent's, interleaved, on this machine's CPU.
 
@@ -40,6 +46,7 @@ def stopwatch(
         spec: Its contract, and that of all candidates.
         wanted: Whether there is anything to measure.
         seed: Of the order of measurements.
+        custom_objects: The user's Python file with classes that the network has.
         reporter: Gets the warnings.
 
     Raises:
@@ -48,7 +55,7 @@ def stopwatch(
     if not wanted:
         yield None
         return
-    with tempfile.TemporaryDirectory() as name, Converter(Path(name), spec) as converter:
+    with tempfile.TemporaryDirectory() as name, Converter(Path(name), spec, custom_objects) as converter:
         watch = _Stopwatch(converter, Path(name), seed, reporter)
         watch.baseline = BenchCase(name="parent", path=str(watch.retried(watch.converted, parent, "parent")))
         yield watch.measure

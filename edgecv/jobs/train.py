@@ -26,6 +26,7 @@ from edgecv.jobs.models import (
     state_path,
 )
 from edgecv.modelio import LoadedModel, env, manifest_for
+from edgecv.modelio.opaque import require_layers
 from edgecv.tasks.registry import task_of
 from edgecv.values.specs import Head, ModelSpec
 
@@ -61,6 +62,8 @@ class TrainPlan:
     log_dir: Path | None = None
     spec: Path | None = None
     preset: str | None = None
+    architecture: str | None = None
+    custom_objects: Path | None = None
     seed: int = 0
 
 
@@ -101,7 +104,12 @@ def _untrained(
         raise ConfigError("train takes an architecture or --from, one of the two", hint="see edgecv zoo list")
     if plan.source is not None:
         _check_no_architecture_options(plan)
-        loaded = contract.opened(Source(path=plan.source, spec=plan.spec, preset=plan.preset), plan.data)
+        source = Source(
+            path=plan.source, spec=plan.spec, preset=plan.preset, architecture=plan.architecture,
+            custom_objects=plan.custom_objects, input_size=str(plan.input_size) if plan.input_size else None,
+        )  # fmt: skip
+        loaded = contract.opened(source, plan.data)
+        require_layers(loaded.model)
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)
         data.check_labelled(dataset.targets, dataset.name)
@@ -124,8 +132,7 @@ def _untrained(
 
 def _check_no_architecture_options(plan: TrainPlan) -> None:
     given = {
-        "--variant": plan.variant != "canonical", "--input-size": plan.input_size is not None,
-        "--width": plan.width != 1.0, "--weights": plan.weights is not None,
+        "--variant": plan.variant != "canonical", "--width": plan.width != 1.0, "--weights": plan.weights is not None,
     }  # fmt: skip
     asked = ", ".join(option for option, is_set in given.items() if is_set)
     if asked:

@@ -61,5 +61,24 @@ def scope_name(name: str) -> str:
     return re.sub(r"^[^A-Za-z0-9.]+", "", re.sub(r"[^A-Za-z0-9_.\\/-]", "_", name)) or "layer"
 
 
+def plainly_named(model: Any) -> Any:
+    """Return a model that can be traced: it, and models inside it, are called as TensorFlow's scopes allow it.
+
+    Keras lets a model be called anything. Its name is the first part of its operators' names, so a slash would be taken
+    for a layer. The model is changed in place.
+    """
+    for inner in (layer for layer in getattr(model, "layers", ()) if hasattr(layer, "layers")):
+        plainly_named(inner)
+    plain = model_name(model.name)
+    if plain != model.name:
+        model._name = plain
+    return model
+
+
+def model_name(name: str) -> str:
+    """Return the name of a model as `plainly_named` gives it."""
+    return scope_name(name.replace("/", "_").replace("\\", "_"))
+
+
 def _free(name: str, taken: Collection[str]) -> str:
     return next(one for count in itertools.count(1) if (one := name if count == 1 else f"{name}_{count}") not in taken)

@@ -96,7 +96,6 @@ def _settings(layer: Any) -> dict[str, Any]:
         elif not key.endswith(TRAINING_ONLY) and key not in INDIFFERENT:
             at_rest = value is None or value is False or value == defaults.get(key)
             _expect(at_rest, f"has the setting {key}={value!r}, which tf_keras lacks")
-    _expect(values.get("data_format") in (None, "channels_last"), "has channels first")
     _expect(not values.get("stateful") and not values.get("return_state"), "keeps or gives its state")
     return values
 

@@ -16,10 +16,11 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio.keras3_layers import counterpart
 from edgecv.modelio.keras3_ops import Step, is_operation, steps_of
+from edgecv.modelio.opaque import carried, is_foreign
 
 GRAPHS = frozenset({"Functional", "Sequential"})
-NO_TRACE = ("has channels first", "computes in")
-"""Reasons of a layer that its functions share."""
+NO_TRACE = ("computes in", "keeps or gives its state")
+"""Reasons that hold for whatever stands for a layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,13 @@ class Planner:
         layer = node.operation
         if id(layer) in self._layers:
             return [self._layers[id(layer)]]
+        if is_foreign(layer):
+            return self._whole(node)  # what could be traced of it was
         shapes = [tuple(tensor.shape) for tensor in node.input_tensors]
         try:
             found = counterpart(layer, shapes)
         except UnsupportedModelError as error:
-            if error.message.startswith(NO_TRACE):
-                raise
-            return self._traced_layer(node, error.message)
+            return self._traced_layer(node) or self._refusal(node, error)
         weights = layer.get_weights() if found.weights is None else found.weights
         chain: list[Step | Traced] = [Step(found.layer, tuple(weights))]
         if found.activation is not None:
@@ -90,15 +91,27 @@ class Planner:
         self._layers[id(layer)] = chain
         return [chain]
 
-    def _traced_layer(self, node: Any, reason: str) -> Traced:
+    def _traced_layer(self, node: Any) -> Traced | None:
+        """Return the functions that a layer's call is made of, None when it does something else."""
         layer, kwargs = node.operation, dict(node.arguments.kwargs)
         if "training" in inspect.signature(layer.call).parameters:
             kwargs["training"] = False
         try:
             with _symbolic_activation(layer):
                 return self._trace(layer.call, node.arguments.args, kwargs, "its call")
-        except UnsupportedModelError as error:
-            raise UnsupportedModelError(f"{reason}, and {error.message}") from error
+        except UnsupportedModelError:
+            return None
+
+    def _refusal(self, node: Any, reason: UnsupportedModelError) -> Plan:
+        """Return a layer that is carried whole; raise the reason for one of other precision, or of several outputs."""
+        if reason.message.startswith(NO_TRACE) or len(node.outputs) != 1:
+            raise reason
+        return self._whole(node)
+
+    def _whole(self, node: Any) -> Plan:
+        chain: list[Step | Traced] = [Step(carried(node))]
+        self._layers[id(node.operation)] = chain
+        return [chain]
 
     def _trace(self, function: Callable[..., Any], args: Any, kwargs: Any, what: str) -> Traced:
         """Return the graph of a function of symbolic tensors, its calls planned."""

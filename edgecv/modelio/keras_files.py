@@ -8,7 +8,7 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,12 @@ import numpy as np
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.core.optional import require
-from edgecv.modelio import env, keras_import, wrapped
-from edgecv.modelio.boundary import input_names, named_outputs, output_names
+from edgecv.modelio import channels, custom, env, forms, keras_import, served, weight_files, wrapped
+from edgecv.modelio.boundary import input_names, named_outputs, output_names, plainly_named
+from edgecv.modelio.contents import kind_of, under_its_suffix
 from edgecv.modelio.inference import check_inference
+from edgecv.modelio.messages import first_line, way_out
+from edgecv.modelio.opening import Opening
 from edgecv.modelio.provenance import manifest_for
 from edgecv.modelio.safety import refuse_code
 from edgecv.tasks.registry import task_of
@@ -32,7 +35,6 @@ from edgecv.values.specs import ModelSpec
 MEMBER = f"{KEY}.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
 WEIGHTS = f"{KEY}.weights/"
-HDF5 = frozenset({".h5", ".hdf5"})
 Array = np.ndarray[Any, Any]
 
 
@@ -44,12 +46,14 @@ class LoadedModel:
         model: tf_keras functional or Sequential model, not compiled.
         manifest: None for a foreign file for which no spec was given.
         sha256: Of the file, or of the folder's contents.
+        custom_objects: The user's Python file that was run to read it.
     """
 
     model: Any
     manifest: Manifest | None
     path: Path
     sha256: str
+    custom_objects: Path | None = None
 
     def require_spec(self) -> ModelSpec:
         """Return the model's contract. Raises ConfigError when neither the file nor the caller gave one."""
@@ -89,20 +93,24 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
         try:
             bare.save(partial, save_format="keras")
         except (TypeError, ValueError, NotImplementedError) as error:
-            raise UnsupportedModelError(f"model '{model.name}' cannot be saved: {_first_line(error)}") from error
+            raise UnsupportedModelError(f"model '{model.name}' cannot be saved: {first_line(error)}") from error
         partial.write_bytes(_repack(partial.read_bytes(), manifest, bare.get_weights()))
     return out
 
 
-def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | None = None) -> LoadedModel:
-    """Read a `.keras` archive, an HDF5 file or a SavedModel folder as a tf_keras model.
+def load_keras(
+    path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | None = None, opening: Opening | None = None
+) -> LoadedModel:
+    """Read a `.keras` archive, an HDF5 file or a SavedModel folder as a tf_keras model; content decides, not the name.
 
-    Files of Keras 3 are rebuilt in tf_keras, see `edgecv.modelio.keras_import`.
+    Files of Keras 3 are rebuilt in tf_keras, see `edgecv.modelio.keras_import`. Every model comes back with fixed
+    sizes, channels last, in float32: see `edgecv.modelio.forms` and `edgecv.modelio.channels`.
 
     Args:
         path: The file or folder.
         unsafe: Whether to load a file that can run code (Lambda layers, foreign modules).
         spec: The contract of a foreign model; replaces the one in the file's manifest.
+        opening: What else the user says of the file; its `unsafe` and `spec` are replaced by those given here.
 
     Raises:
         ConfigError: The path does not exist, or `spec` does not fit the model.
@@ -111,16 +119,21 @@ def load_keras(path: files.PathLike, *, unsafe: bool = False, spec: ModelSpec | 
     source = Path(path)
     if not source.exists():
         raise ConfigError(f"model {source} does not exist", hint="check the path")
-    model, embedded = _reader(source)(source, unsafe)
-    _check_graph(model, str(source))
-    check_inference(model, where=str(source))
-    model = named_outputs(model)
-    check_static(model, where=str(source))
+    opening = dataclasses.replace(opening or Opening(), unsafe=unsafe, spec=spec)
+    read, embedded = _reader(source)(source, opening)
+    _check_graph(read, str(source))
+    check_inference(read, where=str(source))
+    pixels = forms.pixel_inputs(read)
+    model = forms.fixed(plainly_named(read), opening, where=str(source))
+    model = named_outputs(channels.last(model, where=str(source)))
     digest = files.sha256(source)
     manifest = _manifest(embedded, spec, source, digest)
     if manifest is not None:
         _check_spec(model, manifest.spec, source)
-    return LoadedModel(model=model, manifest=manifest, path=source, sha256=digest)
+        forms.check_pixels(pixels, model, manifest.spec, where=str(source))
+    return LoadedModel(
+        model=model, manifest=manifest, path=source, sha256=digest, custom_objects=opening.custom_objects
+    )
 
 
 def check_heads(model: Any, spec: ModelSpec, *, where: str) -> None:
@@ -140,31 +153,20 @@ def check_heads(model: Any, spec: ModelSpec, *, where: str) -> None:
         )
 
 
-def check_static(model: Any, *, where: str) -> None:
-    """Check that only the batch size of the inputs is open. Raises UnsupportedModelError naming the input."""
-    for tensor in model.inputs:
-        shape = tuple(tensor.shape)
-        if any(size is None for size in shape[1:]):
-            raise UnsupportedModelError(
-                f"{where}: input '{tensor.name}' has the dynamic shape {shape}, expected fixed sizes besides the batch",
-                hint="build the model again with a fixed input, for example Input((224, 224, 3)), and load its weights",
-            )
-
-
-def _reader(source: Path) -> Callable[[Path, bool], tuple[Any, Manifest | None]]:
-    if source.is_dir():
-        return _read_saved_model
-    if source.suffix == ".keras":
-        return _read_archive
-    if source.suffix in HDF5:
-        return _read_hdf5
+def _reader(source: Path) -> Callable[[Path, Opening], tuple[Any, Manifest | None]]:
+    readers = {"folder": _read_saved_model, "archive": _read_archive, "hdf5": _read_hdf5}
+    kind = kind_of(source)
+    if kind:
+        return readers[kind]
+    made = source.suffix in (".tflite", ".onnx")
+    runs = f"a {source.suffix} file is run and timed as it is; give the keras model that it was made from"
     raise UnsupportedModelError(
-        f"{source} is not a keras model: its suffix is '{source.suffix}'",
-        hint="expected .keras, .h5, .hdf5 or a SavedModel folder",
+        f"{source} is not a keras model: its content is neither a zip archive nor HDF5",
+        hint=runs if made else "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off",
     )
 
 
-def _read_archive(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
+def _read_archive(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
     with _unreadable(source):
         with zipfile.ZipFile(source) as archive:
             damaged = archive.testzip()
@@ -175,53 +177,68 @@ def _read_archive(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
             text = archive.read(MEMBER).decode() if MEMBER in archive.namelist() else None
             names = sorted(name for name in archive.namelist() if name.startswith(WEIGHTS))
             weights = [np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names]
-        model = _deserialise(source, config, version, unsafe, weights)
+        model = _deserialise(source, config, version, opening, weights)
         return model, from_json(text, where=str(source), outputs=output_names(model)) if text else None
 
 
-def _read_hdf5(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
+def _read_hdf5(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
     h5py = require("h5py", why="to read HDF5 models")
     with _unreadable(source):
         with h5py.File(source, "r") as archive:
             raw, version = archive.attrs.get("model_config"), archive.attrs.get("keras_version", "2")
         if raw is None:
-            raise UnsupportedModelError(
-                f"{source} holds weights only, without the layers", hint="save the whole model: model.save(path)"
-            )
-        return _deserialise(source, json.loads(raw), str(version), unsafe), None
+            return _with_weights(source, opening)
+        return _deserialise(source, json.loads(raw), str(version), opening), None
 
 
-def _read_saved_model(source: Path, unsafe: bool) -> tuple[Any, Manifest | None]:
+def _with_weights(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
+    model, spec = weight_files.build(source, opening)
+    if weight_files.is_keras3(model):
+        model = keras_import.imported(model, source, opening)
+    return model, None if spec is None else _manifest(None, spec, source, files.sha256(source))
+
+
+def _read_saved_model(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
     metadata = source / "keras_metadata.pb"
-    if not metadata.is_file():
-        raise UnsupportedModelError(
-            f"{source} is not a SavedModel folder written by tf_keras: keras_metadata.pb is missing",
-            hint="save the model from Python as a .keras file",
-        )
     with _unreadable(source):
+        if not metadata.is_file():
+            return served.read(source, opening), None
         saved = require("tf_keras.protobuf.saved_metadata_pb2").SavedMetadata()
         saved.ParseFromString(metadata.read_bytes())
         config = [json.loads(node.metadata) for node in saved.nodes]
-        return _deserialise(source, config, "2", unsafe), None
+        return _deserialise(source, config, "2", opening), None
 
 
-def _deserialise(source: Path, config: Any, version: str, unsafe: bool, weights: Sequence[Array] = ()) -> Any:
-    if not unsafe:
-        refuse_code(config, where=str(source))
-    if version.split(".")[0] == "3":
-        return keras_import.import_keras3(source, unsafe=unsafe)
+def _deserialise(source: Path, config: Any, version: str, opening: Opening, weights: Sequence[Array] = ()) -> Any:
+    keras3 = version.split(".")[0] == "3"
+    graphs = custom.graph_classes(config)
+    objects = custom.read_objects(opening.custom_objects, keras3=keras3)
+    if not opening.unsafe:
+        refuse_code(config, where=str(source), known={*graphs, *objects})
+    if keras3:
+        return keras_import.import_keras3(source, opening)
     from edgecv.modelio import layers  # noqa: F401 - registers our layer classes with Keras
 
     keras = env.keras()
-    options = {} if source.is_dir() else {"safe_mode": not unsafe}
+    known = {name: _graph_class(kind) for name, kind in graphs.items()} | objects
+    options: dict[str, Any] = {} if source.is_dir() else {"safe_mode": not opening.unsafe}
     if not wrapped.is_wrapped(config):
-        return keras.models.load_model(source, compile=False, **options)
+        return _loaded(source, known, options)
     with wrapped.scopes():
         if not weights:
-            return keras.models.load_model(source, compile=False, **options)
-        model = keras.saving.deserialize_keras_object(wrapped.without_build(config), **options)
+            return _loaded(source, known, options)
+        model = keras.saving.deserialize_keras_object(wrapped.without_build(config), known, **options)
         model.set_weights(weights)
         return model
+
+
+def _loaded(source: Path, known: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    with under_its_suffix(source) as path:
+        return env.keras().models.load_model(path, custom_objects=dict(known), compile=False, **options)
+
+
+def _graph_class(kind: str) -> Any:
+    return env.keras().Sequential if kind == "Sequential" else env.keras().Model
 
 
 @contextmanager
@@ -242,20 +259,16 @@ def _unreadable(source: Path) -> Iterator[None]:
                 hint="free some space there, or set TMPDIR to a folder that has some",
             ) from error
         raise UnsupportedModelError(
-            f"{source} cannot be read as a keras model: {_first_line(error)}",
-            hint="the file may be cut off, of another format, or use layers that edgecv does not know",
+            f"{source} cannot be read as a keras model: {first_line(error)}", hint=way_out(error)
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def _check_graph(model: Any, where: str) -> None:
     if not getattr(model, "_is_graph_network", False):
         raise UnsupportedModelError(
-            f"{where}: the model is not a graph of layers", hint="build it with the functional API or Sequential"
+            f"{where}: the model is not a graph of layers",
+            hint="build it with the functional API or Sequential; "
+            "or model.export(FOLDER), and convert the folder: it is quantised by calibration",
         )
 
 

@@ -15,39 +15,47 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
-from edgecv.modelio import env
+from edgecv.modelio import channels, env, forms, keras3_forms
 from edgecv.modelio.boundary import renamed_outputs, scope_name
 from edgecv.modelio.inference import check_inference
 from edgecv.modelio.keras3_plan import Plan, Planner, Traced, nodes_of
+from edgecv.modelio.messages import naming
+from edgecv.modelio.opening import Opening
 
 TOLERANCE = 1e-4
 
 
-def import_keras3(source: Path, *, unsafe: bool) -> Any:
+def import_keras3(source: Path, opening: Opening) -> Any:
     """Return a Keras 3 file's model as a tf_keras one.
 
     Args:
         source: A `.keras` or HDF5 file written by Keras 3, already searched for code.
-        unsafe: Whether Keras may run code while it reads the file.
+        opening: What the user says of it.
 
     Raises:
         UnsupportedModelError: It holds something that tf_keras lacks (each layer and class is listed), or the
             rebuilt model does not compute the same.
     """
+    return imported(keras3_forms.load(source, opening), source, opening)
+
+
+def imported(original: Any, source: Path, opening: Opening) -> Any:
+    """Return a Keras 3 model as a tf_keras one. `source` is where it is from; raises as `import_keras3` does."""
     keras3 = env.keras3()
-    original = keras3.models.load_model(source, compile=False, safe_mode=not unsafe)
+    original, pixels = keras3_forms.prepared(original, opening, where=str(source))
     planner = Planner()
     planner.add(original)
     if planner.problems:
         raise UnsupportedModelError(
             f"{source} was written by Keras 3 and cannot be imported: {'; '.join(dict.fromkeys(planner.problems))}",
-            hint="replace these layers by standard ones, or train the model with tf_keras",
+            hint="replace these layers by standard ones; or model.export(FOLDER), and convert the folder: it is "
+            "quantised by calibration",
         )
     check_inference(original, where=str(source))
-    model = _rebuild(original, planner)
-    _check_same(original, model, source)
+    model = channels.last(_rebuild(original, planner), where=str(source), checked=False)
+    _check_same(original, channels.as_before(model, original), source)
     keys = _output_keys(original, keras3.tree)
-    return renamed_outputs(model, keys) if keys else model
+    return forms.with_pixels(renamed_outputs(model, keys) if keys else model, pixels)
 
 
 def _output_keys(model: Any, tree: Any) -> list[str]:
@@ -105,7 +113,8 @@ class _Rebuilding:
                 inner = {id(tensor): value for tensor, value in zip(operation.inputs, taken, strict=True)}
                 results = self.run(operation, inner, where=_inside(where, operation.name))
             else:
-                results = self._call(self._plans[id(node)], node, taken, where)
+                with naming(operation):
+                    results = self._call(self._plans[id(node)], node, taken, where)
             tensors.update(zip((id(tensor) for tensor in node.outputs), results, strict=True))
         return [tensors[id(tensor)] for tensor in graph.outputs]
 
@@ -140,14 +149,8 @@ class _Rebuilding:
         first = id(layer) not in self._called
         if first:
             layer._name = self._called[id(layer)] = self.unique(name, where)
-        try:
-            result = layer(taken)
-        except Exception as error:
-            cause = str(error).strip().splitlines()
-            raise UnsupportedModelError(
-                f"layer '{name}' ({type(layer).__name__}) cannot be built: {' '.join(cause[-1:])[:200]}"
-            ) from error
-        if first and layer.weights:
+        result = layer(taken)
+        if first and step.weights:
             layer.set_weights(step.weights)
         return result
 
@@ -174,7 +177,7 @@ def _check_same(original: Any, model: Any, source: Path) -> None:
 def _finite_answers(original: Any, source: Path) -> tuple[list[Any], list[Any]]:
     """Return random inputs and a Keras 3 model's answers to them: values about 0, or 0..1 where those overflow."""
     tree = env.keras3().tree
-    structure = getattr(original, "_inputs_struct", original.inputs)
+    structure = keras3_forms.input_structure(original)
     for draw in (np.random.default_rng(0).standard_normal, np.random.default_rng(0).random):
         batch = [draw((2, *_static(tensor, source))).astype(np.float32) for tensor in original.inputs]
         answers = original(tree.pack_sequence_as(structure, batch), training=False)

@@ -10,6 +10,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.files import PathLike
 from edgecv.graphs import Graph, read_graph
 from edgecv.graphs.layers import layer_names
+from edgecv.modelio import contents
 from edgecv.runtime.container import read_manifest, sniff
 from edgecv.values.manifest import Manifest
 
@@ -34,8 +35,8 @@ class ModelFile:
 
     @property
     def is_keras(self) -> bool:
-        """Whether it is a keras model, by its name."""
-        return self.path.suffix in KERAS_SUFFIXES or self.path.is_dir()
+        """Whether it is a keras model, by its content; what cannot be read is judged by its name."""
+        return self.path.suffix in KERAS_SUFFIXES or contents.is_keras(self.path)
 
     @cached_property
     def format(self) -> str:
@@ -45,8 +46,7 @@ class ModelFile:
     @cached_property
     def manifest(self) -> Manifest | None:
         """What it says of itself; None when it says nothing. Raises as `read_manifest` does."""
-        foreign = self.path.is_dir() or self.path.suffix in {".h5", ".hdf5"}
-        return None if foreign else read_manifest(self.path)
+        return None if contents.kind_of(self.path) in ("folder", "hdf5") else read_manifest(self.path)
 
     @property
     def required_manifest(self) -> Manifest:

@@ -5,7 +5,7 @@ Keras imports any module that a config names and calls what it finds there, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from edgecv.core.errors import UnsupportedModelError
@@ -44,35 +44,37 @@ PLAIN_OF = {
 """Of modules that hold much else, the functions that only compute."""
 
 
-def refuse_code(config: Any, *, where: str) -> None:
+def refuse_code(config: Any, *, where: str, known: Collection[str] = ()) -> None:
     """Check that a model's config names no foreign code.
 
     Args:
         config: The parsed JSON of the whole model; nested models are searched as well.
         where: The file, for the message.
+        known: Classes that Keras does not import: the user gave them, or a class of Keras takes their place.
 
     Raises:
         UnsupportedModelError: It does; the message lists every place.
     """
-    found = list(dict.fromkeys(_dangers(config, "the model")))
+    found = list(dict.fromkeys(_dangers(config, "the model", frozenset(known))))
     if found:
         raise UnsupportedModelError(
             f"{where} can run code when it is loaded: {'; '.join(found)}",
-            hint="replace it by a standard layer; or pass --unsafe if you trust whoever made the file",
+            hint="pass --custom-objects FILE.py with the classes that it names; or model.export(FOLDER), and convert "
+            "the folder; or pass --unsafe if you trust whoever made the file",
         )
 
 
-def _dangers(node: Any, layer: str) -> Iterator[str]:
+def _dangers(node: Any, layer: str, known: frozenset[str]) -> Iterator[str]:
     if isinstance(node, Mapping):
         layer = _layer_name(node) or layer
-        danger = _danger(node)
+        danger = _danger(node, known)
         if danger:
             yield f"{danger} in '{layer}'"
         for value in node.values():
-            yield from _dangers(value, layer)
+            yield from _dangers(value, layer, known)
     elif isinstance(node, list):
         for value in node:
-            yield from _dangers(value, layer)
+            yield from _dangers(value, layer, known)
 
 
 def _layer_name(node: Mapping[str, Any]) -> str:
@@ -81,7 +83,7 @@ def _layer_name(node: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) and "class_name" in node else ""
 
 
-def _danger(node: Mapping[str, Any]) -> str:
+def _danger(node: Mapping[str, Any], known: frozenset[str]) -> str:
     kind, module = node.get("class_name"), node.get("module")
     if not isinstance(kind, str):
         return ""
@@ -89,7 +91,7 @@ def _danger(node: Mapping[str, Any]) -> str:
     names = {part.split(">")[-1].split(".")[-1] for part in (kind, registered)}
     if names & {"Lambda", "__lambda__"}:
         return "a Lambda layer" if "Lambda" in names else "a lambda function"
-    if isinstance(module, str) and not _trusted(module, kind):
+    if isinstance(module, str) and not _trusted(module, kind) and not {kind, registered} & known:
         return f"'{module}.{kind}', which is outside keras,"
     if kind in ("TFOpLambda", "SlicingOpLambda") and not _plain_function(node):
         return "a call of a tensorflow function that is not plain arithmetic"

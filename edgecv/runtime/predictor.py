@@ -238,12 +238,21 @@ def _checked_inputs(inputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str) 
         if inputs[place].shape != wanted:
             raise UnsupportedModelError(
                 f"{path}: its spec declares input '{only.name}' of shape {wanted}, the file has {inputs[place].shape}",
-                hint="inputs are batch 1, height, width, channels",
+                hint=_layout_hint(wanted, inputs[place].shape),
             )
         found = first_misfit([only], [held_by(inputs[place])], certain=True)
         if found is not None:
             raise UnsupportedModelError(f"{path}: {found.text}", hint=found.hint)
     return places
+
+
+def _layout_hint(wanted: Tuple[int, ...], found: Tuple[int, ...]) -> str:
+    if len(wanted) == 4 and found == (wanted[0], wanted[3], wanted[1], wanted[2]):
+        return (
+            "the file takes channels first, and images come with channels last: export it with the transposition "
+            "inside, in PyTorch a module whose forward is model(x.permute(0, 3, 1, 2)), with a channels-last example"
+        )
+    return "inputs are batch 1, height, width, channels"
 
 
 def _checked_outputs(outputs: Tuple[TensorInfo, ...], spec: ModelSpec, path: str) -> Tuple[Tuple[int, ...], ...]:

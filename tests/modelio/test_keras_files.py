@@ -136,12 +136,12 @@ def test_damaged_and_foreign_files(tmp_path):
     messages = {
         "cut.keras": "not a readable .keras archive",
         "flipped.keras": "wrong checksum",
-        "text.keras": "not a readable .keras archive",
-        "text.h5": "cannot be read as a keras model",
-        "m.tflite": "its suffix is '.tflite'",
+        "text.keras": "neither a zip archive nor HDF5",
+        "text.h5": "neither a zip archive nor HDF5",
+        "m.tflite": "neither a zip archive nor HDF5",
         "weights.h5": "holds weights only",
         "empty.keras": "config.json",
-        ".": "keras_metadata.pb is missing",
+        ".": "saved_model.pb is missing",
     }
     for name, message in messages.items():
         with pytest.raises(UnsupportedModelError, match=message):
