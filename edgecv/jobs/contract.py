@@ -25,6 +25,7 @@ from edgecv.modelio import LoadedModel
 from edgecv.modelio.contract import Inferred, infer, with_preprocessing
 from edgecv.modelio.provenance import manifest_for
 from edgecv.runtime.image import preprocess, preprocess_batch
+from edgecv.tasks.registry import of_kind
 from edgecv.values.presets import PRESETS, preset
 from edgecv.values.specs import Head, InputSpec, ModelSpec
 
@@ -243,7 +244,7 @@ def _order(answers: Array, labels: Array) -> Array | None:
 
 
 def _label(dataset: Dataset, index: int) -> str:
-    known = next(target.labels for target in dataset.targets if target.task == "classification")
+    known = next(target.labels for target in dataset.targets if _has_classes(target.task))
     return known[index] if index < len(known) else str(index)
 
 
@@ -253,7 +254,7 @@ def _classification(spec: ModelSpec, dataset: Dataset) -> Dataset | None:
         whole = fitted(dataset, spec)
     except ConfigError:
         return None
-    plain = len(spec.heads) == 1 and len(spec.inputs) == 1 and spec.heads[0].task == "classification"
+    plain = len(spec.heads) == 1 and len(spec.inputs) == 1 and _has_classes(spec.heads[0].task)
     scaled = spec.inputs[0].preprocessing is not None and spec.heads[0].activation in ("probabilities", "logits")
     return whole if plain and scaled and _classes(whole) else None
 
@@ -277,7 +278,12 @@ def _clearly_better(one: Trial, other: Trial) -> bool:
 
 
 def _classes(dataset: Dataset) -> bool:
-    return any(target.task == "classification" for target in dataset.targets)
+    return any(_has_classes(target.task) for target in dataset.targets)
+
+
+def _has_classes(task: str) -> bool:
+    """Say whether samples of a task are each of one class."""
+    return of_kind(task).divided_by == "classes"
 
 
 def _some(dataset: Dataset) -> Split:

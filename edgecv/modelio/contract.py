@@ -11,15 +11,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from edgecv.core.errors import ConfigError
 from edgecv.modelio.boundary import input_names, output_names
 from edgecv.modelio.functions import Role
+from edgecv.tasks.recognised import CERTAIN
+from edgecv.tasks.registry import TASKS
 from edgecv.values.presets import PRESETS, preset
-from edgecv.values.specs import Head, InputSpec, ModelSpec, Preprocessing
+from edgecv.values.specs import Activation, Head, InputSpec, ModelSpec, Preprocessing
 
 # A layer that a network of keras.applications has and no other, and the scale of the images that it was trained on.
 # Source: the preprocess_input of each module of keras.applications.
@@ -27,7 +29,7 @@ NETWORKS: tuple[tuple[str, str, str], ...] = (
     ("MobileNetV2", r"block_1_expand_BN", "imagenet-tf"),
     ("MobileNet", r"conv_dw_1_bn", "imagenet-tf"),
     ("ResNet V2", r"conv2_block1_preact_bn", "imagenet-tf"),
-    ("DenseNet", r"conv2_block1_0_bn", "imagenet-torch"),
+    ("DenseNet", r"conv2_block1_concat", "imagenet-torch"),
     ("ResNet", r"conv2_block1_1_bn", "imagenet-caffe"),
     ("InceptionResNetV2", r"block35_1_conv", "imagenet-tf"),
     ("InceptionV3", r"mixed9_1", "imagenet-tf"),
@@ -87,7 +89,7 @@ def infer(model: Any, path: Path) -> Inferred:
         inputs.append(InputSpec(own, tuple(int(size) for size in tensor.shape[1:]), settings))
     heads = []
     for name, tensor in zip(output_names(model), model.outputs, strict=True):
-        head, sentence, sure = _head(model, tensor, name)
+        head, sentence, sure = _head(tensor, name)
         labels = _labels_beside(path, int(tensor.shape[-1])) if len(model.outputs) == 1 else ()
         if labels:
             head = Head(head.name, head.task, head.activation, labels, head.outputs, head.settings)
@@ -197,32 +199,13 @@ def _takes(node: Any, tensor: Any) -> bool:
 # Outputs.
 
 
-def _head(model: Any, tensor: Any, name: str) -> tuple[Head, str, bool]:
+def _head(tensor: Any, name: str) -> tuple[Head, str, bool]:
     """Return the head of an output, the sentence for it, and whether the model says it itself."""
-    shape = tuple(tensor.shape)[1:]
-    if len(shape) == 1:
-        return _vector_head(_activation(tensor), int(shape[0]), name)
-    if len(shape) == 3 and None not in shape:
-        what = _activation(tensor)
-        if what in ("softmax", "sigmoid"):
-            channels = int(shape[-1])
-            said = f"output '{name}' is a mask of {channels} {'classes' if channels > 1 else 'class'}: {what}"
-            return Head(name, "segmentation", "probabilities"), said, True
-    said = f"output '{name}' holds numbers of shape {shape}: no task is known for it"
-    return Head(name, "regression", "linear"), said, False
-
-
-def _vector_head(what: str, width: int, name: str) -> tuple[Head, str, bool]:
-    if what == "softmax":
-        return Head(name, "classification", "probabilities"), f"output '{name}' holds {width} probabilities", True
-    if what == "sigmoid" and width > 1:
-        return Head(name, "multilabel", "probabilities"), f"output '{name}' holds {width} independent labels", True
-    if what == "sigmoid":
-        return Head(name, "classification", "probabilities"), f"output '{name}' is the probability of one class", True
-    if width > 1:
-        said = f"output '{name}' holds {width} logits: its layer has no softmax"
-        return Head(name, "classification", "logits"), said, False
-    return Head(name, "regression", "linear"), f"output '{name}' is a number", False
+    shape, ends_in = tuple(tensor.shape)[1:], _activation(tensor)
+    found = [(task, one) for _, task in TASKS if (one := task.recognise(shape, ends_in)) is not None]
+    task, best = max(found, key=lambda pair: pair[1].certainty)
+    head = Head(name, task.name, cast(Activation, best.activation))
+    return head, f"output '{name}' {best.said}", best.certainty == CERTAIN
 
 
 def _activation(tensor: Any) -> str:

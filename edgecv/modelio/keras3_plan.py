@@ -153,7 +153,7 @@ def symbolic(activation: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @contextmanager
 def _symbolic_activation(layer: Any) -> Iterator[None]:
     own = getattr(layer, "activation", None)
-    if not callable(own) or symbolic(own) is own:
+    if not callable(own) or symbolic(own) is own or isinstance(getattr(type(layer), "activation", None), property):
         yield
         return
     layer.activation = symbolic(own)

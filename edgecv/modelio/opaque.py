@@ -6,6 +6,7 @@ refused, with the way that works.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from edgecv.core.errors import UnsupportedModelError
@@ -68,11 +69,12 @@ def carried(node: Any) -> Any:
     """
     operation = node.operation
     places = [id(tensor) for tensor in node.input_tensors]
+    inference = {"training": False} if "training" in inspect.signature(operation.call).parameters else {}
 
     def compute(inputs: Any) -> Any:
         taken = inputs if len(places) > 1 else [inputs]
         args, kwargs = node.arguments.fill_in(dict(zip(places, taken, strict=True)))
-        return operation.call(*args, **kwargs)
+        return operation.call(*args, **{**kwargs, **inference})
 
     kind = type(operation).__name__
     return layer_of(

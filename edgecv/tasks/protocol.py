@@ -20,6 +20,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.recognised import Recognised
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -243,6 +244,15 @@ class Task(Protocol):
         """Return what figures on `n` samples say against the head's contract, a sentence; "" when nothing."""
         ...
 
+    def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
+        """Return what an output that nothing describes holds if it is of this task, None when it cannot be.
+
+        Args:
+            shape: Of the output, without the batch.
+            ends_in: The function that gives it: "softmax", "sigmoid", "linear", …
+        """
+        ...
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth fits the head; `where` names the sample."""
         ...
@@ -346,6 +356,9 @@ class BaseTask:
 
     def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
         return ""
+
+    def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
+        return None
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         return

@@ -55,7 +55,7 @@ def test_the_way_out_fits_the_failure():
 def test_what_fails_while_it_is_rebuilt_is_no_damaged_file(tmp_path, monkeypatch):
     image = keras3.Input((4, 4, 3))
     keras3.Model(image, keras3.layers.Reshape((16, 3), name="windows")(image)).save(tmp_path / "m.keras")
-    monkeypatch.setattr(keras_import, "_chain", lambda operation: [tf_keras.layers.Reshape((7, 3))])
+    monkeypatch.setattr(keras_import._Rebuilding, "_layer", lambda *given: tf_keras.layers.Reshape((7, 3))(given[2]))
     with pytest.raises(UnsupportedModelError) as caught:
         load_keras(tmp_path / "m.keras")
     assert "'windows' (Reshape) cannot be rebuilt in tf_keras: total size" in caught.value.message

@@ -20,6 +20,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.recognised import CERTAIN, LIKELY, Recognised
 from edgecv.tasks.roc import auc, reverses
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores, Table
@@ -147,6 +148,17 @@ class ClassificationTask(BaseTask):
         if classes == TWO:
             figures["auc"] = _area(evidence)
         return Scores(value=float((rank == 0).mean()), figures=figures, tables=(table,))
+
+    def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
+        if len(shape) != 1 or (ends_in == "sigmoid" and shape != (1,)):
+            return None
+        if ends_in == "softmax":
+            return Recognised("probabilities", f"holds {shape[0]} probabilities", CERTAIN)
+        if ends_in == "sigmoid":
+            return Recognised("probabilities", "is the probability of the second of two classes", CERTAIN)
+        if shape[0] > 1:
+            return Recognised("logits", f"holds {shape[0]} logits: its layer has no softmax", LIKELY)
+        return None
 
     def ties(self, evidence: Sequence[Ranking]) -> Optional[int]:
         return sum(each.tied for each in evidence)

@@ -14,6 +14,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -64,6 +65,11 @@ class MultilabelTask(BaseTask):
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
         values = scores(outputs[0].reshape(-1), head.activation, independent=True)
         return Multilabel(labels=ranked(values, head), scores=values)
+
+    def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
+        if len(shape) != 1 or shape[0] < 2 or ends_in != "sigmoid":
+            return None
+        return Recognised("probabilities", f"holds {shape[0]} independent labels", CERTAIN)
 
     def evidence(self, truth: Any, prediction: Multilabel, head: Head) -> Given:
         return Given(prediction.scores > THRESHOLD, np.asarray(truth) > THRESHOLD)

@@ -14,6 +14,7 @@ from edgecv.tasks.layers import dense
 from edgecv.tasks.paired import paired_rise
 from edgecv.tasks.prediction import Labelled, Ranked, names
 from edgecv.tasks.protocol import BaseTask, TrainingTask
+from edgecv.tasks.recognised import LIKELY, POSSIBLE, Recognised
 from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -60,6 +61,11 @@ class RegressionTask(BaseTask):
         values = np.asarray(outputs[0], np.float32).reshape(-1)
         known = names(head, len(values))
         return Regression(labels=tuple(zip(known, (float(value) for value in values))), values=values)
+
+    def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
+        if shape == (1,):
+            return Recognised("linear", "is a number", LIKELY if ends_in == "linear" else POSSIBLE)
+        return Recognised("linear", f"holds numbers of shape {shape}: no other task is known for it", POSSIBLE)
 
     def evidence(self, truth: Any, prediction: Regression, head: Head) -> Residual:
         exact = np.asarray(truth, np.float64)

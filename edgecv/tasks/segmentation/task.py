@@ -13,6 +13,7 @@ from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
+from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.segmentation import metrics, pictures, sampling, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation
 from edgecv.values.scores import Drop, Metric, Scores
@@ -76,6 +77,12 @@ class SegmentationTask(BaseTask):
         classes = len(head.labels) or values.shape[2]
         labels = head.labels or tuple(str(index) for index in range(classes))
         return Segmentation(mask.astype(np.uint8 if classes <= 256 else np.int32), labels)
+
+    def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
+        if len(shape) != 3 or ends_in not in ("softmax", "sigmoid"):
+            return None
+        classes = f"{shape[-1]} classes" if shape[-1] > 1 else "one class"
+        return Recognised("probabilities", f"is a mask of {classes}: {ends_in}", CERTAIN)
 
     def evidence(self, truth: Any, prediction: Segmentation, head: Head) -> Array:
         """Return the counts of `metrics.count_pixels`, int64 (3, K)."""
