@@ -90,4 +90,6 @@ def _time(way: dict[str, Any]) -> str:
 
 
 def _effort(way: dict[str, Any]) -> str:
+    if way["cpu_seconds"] is None:
+        return f"{way['seconds']:.0f}, not measured"
     return f"{way['seconds']:.0f}, {way['cpu_seconds']:.0f}; {way['peak_rss_bytes'] / 1e6:.0f}"

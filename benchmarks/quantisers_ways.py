@@ -42,10 +42,5 @@ WAYS = {
 }
 
 
-ALONE = {
-    "int4": Way(title="edgecv int4", command=(*EDGECV, "quantize"), more=("--scheme", "int4")),
-    "equalised-int4": Way(
-        title="edgecv int4, equalised", command=(*EDGECV, "quantize"), more=("--scheme", "int4", "--equalise")
-    ),
-}
+ALONE = {"int4": Way(title="edgecv int4", command=(*EDGECV, "quantize"), more=("--scheme", "int4"))}
 """Ways that only a case with `steps` has, beside the ladder's own."""

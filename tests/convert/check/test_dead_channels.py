@@ -20,13 +20,11 @@ PATHS = {
     "int16x8": ("int16x8", {}),
     "equalised": ("int8", {"equalise": True}),
     "biases corrected": ("int8", {"correct_bias": True}),
-    "all but rounding": ("int8", {"equalise": True, "correct_bias": True}),
     "learned": ("int8", LEARNED),
     "learned, per tensor": ("int8", {**LEARNED, "per_channel": False}),
     "equalised, learned": ("int8", {**LEARNED, "equalise": True}),
     "learned, int16x8": ("int16x8", LEARNED),
     "int4": ("int4", {**LEARNED, "bits": 4}),
-    "equalised int4": ("int4", {**LEARNED, "bits": 4, "equalise": True}),
 }
 
 
@@ -57,7 +55,9 @@ def network(scale):
     return model
 
 
-@pytest.fixture(scope="module", params=[0.0, 1e-3, 1e-5, 1e-8, 1e-11])
+@pytest.fixture(
+    scope="module", params=[0.0, 1e-5, *(pytest.param(x, marks=pytest.mark.slow) for x in (1e-3, 1e-8, 1e-11))]
+)
 def dead(request):
     return network(request.param)
 
@@ -97,12 +97,10 @@ def test_other_formats_and_schemes(dead, dataset, spec, format, scheme, tmp_path
 
 def test_training_with_quantisation(dead, dataset, spec, tmp_path):
     recipe = QatRecipe(epochs=1, learning_rate=1e-6, batch_size=45)
-    aware = quantize_aware(dead, spec, dataset, recipe)
-    made = convert_(aware.model, spec, dataset, tmp_path / "m.tflite", format="tflite", scheme="int8", method="qat")
-    assert made.check.sqnr_db > 25
-    again = convert_(dead, spec, dataset, tmp_path / "f.tflite", format="tflite", scheme="float32")
-    assert made.check.max_abs_diff < 0.1
-    assert again.check.samples == made.check.samples
+    aware = quantize_aware(dead, spec, dataset, recipe).model
+    assert np.abs(aware.predict(pixels(dataset)) - dead.predict(pixels(dataset))).max() < 0.05
+    made = convert_(aware, spec, dataset, tmp_path / "m.tflite", format="tflite", scheme="int8", method="qat")
+    assert made.check.sqnr_db is None or made.check.sqnr_db > 25  # None: equal
 
 
 def test_the_integers_are_those_on_the_scale_of_the_file(dataset, spec, tmp_path):
