@@ -42,5 +42,8 @@ WAYS = {
 }
 
 
-ALONE = {"int4": Way(title="edgecv int4", command=(*EDGECV, "quantize"), more=("--scheme", "int4"))}
+ALONE = {
+    "adaround": Way(title="edgecv, learned rounding", command=(*EDGECV, "quantize"), more=("--adaround",)),
+    "int4": Way(title="edgecv int4", command=(*EDGECV, "quantize"), more=("--scheme", "int4")),
+}
 """Ways that only a case with `steps` has, beside the ladder's own."""

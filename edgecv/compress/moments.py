@@ -74,8 +74,18 @@ class Quadratic:
 
     def bias_shift(self, float_matrix: Array, rounded: Array) -> Array:
         """Return what to add to the bias so that the mean output is the float model's, (groups * outputs,)."""
-        shift = np.matmul(self.mean_expected, float_matrix) - np.matmul(self.mean_given, rounded)
-        return np.asarray(shift.reshape(-1), np.float32)
+        return _shift(self.mean_expected, float_matrix, self.mean_given, rounded)
+
+
+def bias_shift(site: Site, float_matrix: Array, rounded: Array, *, seed: int = 0) -> Array:
+    """Return `Quadratic.bias_shift` of a layer, without the rest of its error function, which costs far more."""
+    expected, given = (rows.mean(axis=1, keepdims=True) for rows in _rows(site.call, (site.expected, site.given), seed))
+    return _shift(expected, float_matrix, given, rounded)
+
+
+def _shift(expected: Array, float_matrix: Array, given: Array, rounded: Array) -> Array:
+    shift = np.matmul(expected, float_matrix) - np.matmul(given, rounded)
+    return np.asarray(shift.reshape(-1), np.float32)
 
 
 def quadratic(site: Site, matrix: Array, *, seed: int = 0) -> Quadratic:
