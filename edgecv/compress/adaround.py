@@ -144,9 +144,11 @@ def _settled(integers: Array, soft: _Soft, problem: Quadratic) -> Array:
             gain = 2 * change * half[:, row : row + 1] + change**2 * column[:, row : row + 1]
             change = np.where(gain < 0, change, 0)
             if change.any():
-                turned += int(np.count_nonzero(change))
                 current[:, row : row + 1] = np.where(change != 0, other, here)
-                half += column * change
+                # Few weights turn: only their output channels' gradients move.
+                groups, _, outputs = np.nonzero(change)
+                turned += len(outputs)
+                half[groups, :, outputs] += column[groups, :, 0] * change[groups, 0, outputs, None]
         if not turned:
             break
     return current.astype(np.int32)
