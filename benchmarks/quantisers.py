@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -173,14 +174,16 @@ def stopped(place: Place, trials: list[dict[str, Any]]) -> dict[str, Any]:
 
 def evaluated(place: Place, file: Path, contract: Any) -> Evaluation:
     """Return a file's answers on the test split."""
-    record = file.with_name(f"{file.stem}.evaluation.json")
+    # Pickled: what a task keeps of a sample has types of its own, which JSON does not.
+    record = file.with_name(f"{file.stem}.evaluation.pickle")
     if not record.exists():
         dataset = models.open_data(place.uri(place.case.data), None)
         with open_artifact(file, spec=contract) as predictor:
             found = evaluate(predictor, dataset.split("test"), dataset.name, targets=dataset.targets)
         with atomic_path(record) as partial:
-            partial.write_text(json.dumps(codec.encode(found)))
-    return codec.decode(Evaluation, json.loads(record.read_text()), where=str(record))
+            partial.write_bytes(pickle.dumps(found))
+    known: Evaluation = pickle.loads(record.read_bytes())
+    return known
 
 
 def latencies(place: Place, names: list[str]) -> dict[str, dict[str, Any]]:
