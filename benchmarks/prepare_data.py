@@ -2,11 +2,15 @@
 
     python benchmarks/prepare_data.py FOLDER --out data
 
-FOLDER holds one folder per set with one .npz in it, of either form:
+FOLDER holds one folder per set. In it is one .npz, of either form:
 
 - arrays x_train, y_train, x_test, y_test (Keras' form of MNIST and Fashion-MNIST): copied uncompressed;
 - "jpegpack": per split S the arrays S_jpeg (all JPEG files in a row, uint8), S_offsets (int64, n + 1) and y_S, and
   class_names: each file is decoded to RGB.
+
+or image files with a labels.csv that has the columns index (of the class) and file, as ImageNet samples are passed
+around. Of such a set `--calibrate COUNT` images, drawn by a fixed seed, are its training split, to calibrate with; the
+others are both its validation and its test split, since there is nothing to train or to choose on.
 
 `--part NAME:COUNT` also writes NAME_COUNT.npz with the first COUNT training images and the whole test split.
 
@@ -16,6 +20,7 @@ Images come out as uint8 (n, height, width) or (n, height, width, 3). A set that
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import sys
 from pathlib import Path
@@ -31,6 +36,7 @@ from edgecv.core.optional import require
 
 Array = np.ndarray[Any, Any]
 SPLITS = ("train", "test")
+SEED = 0
 CLASS_NAMES = {
     "fashion_mnist": (
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -61,23 +67,42 @@ def arrays(source: Path) -> dict[str, Array]:
     return out if names is None else out | {"class_names": np.asarray(names)}
 
 
+def listed(labels: Path, calibrate: int) -> dict[str, Array]:
+    """Return the arrays of images with a labels.csv, `calibrate` of them for training."""
+    pil = require("PIL.Image", why="to decode image files")
+    with labels.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows or not {"index", "file"} <= rows[0].keys():
+        raise DataError(f"{labels} has not the columns index and file", hint="name them in its first line")
+    images = np.stack([np.asarray(pil.open(labels.parent / row["file"]).convert("RGB")) for row in rows])
+    classes = np.array([int(row["index"]) for row in rows], np.int64)
+    drawn = np.random.default_rng(SEED).permutation(len(rows))[:calibrate]
+    train, rest = np.sort(drawn), np.setdiff1d(np.arange(len(rows)), drawn)
+    out = {}
+    for split, chosen in (("train", train), ("val", rest), ("test", rest)):
+        out |= {f"x_{split}": images[chosen], f"y_{split}": classes[chosen]}
+    # By number, as the contract of a network that was trained elsewhere has them.
+    return out | {"class_names": np.array([str(index) for index in range(int(classes.max()) + 1)])}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="holds one folder per set, each with one .npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of the prepared .npz files")
+    parser.add_argument("--calibrate", type=int, default=100, help="images of a set with a labels.csv for calibration")
     parser.add_argument("--part", action="append", default=[], help="NAME:COUNT; repeatable")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    found = sorted(path for path in options.folder.glob("*/*.npz"))
+    found = sorted(path for name in ("*.npz", "labels.csv") for path in options.folder.glob(f"*/{name}"))
     if not found:
-        print(f"error: no set in {options.folder}: expected SET/FILE.npz", file=sys.stderr)
+        print(f"error: no set in {options.folder}: expected SET/FILE.npz or SET/labels.csv", file=sys.stderr)
         return 2
     for source in found:
         target = options.out / f"{source.parent.name}.npz"
         if target.exists():
             continue
         with atomic_path(target) as partial, partial.open("wb") as stream:
-            np.savez(stream, **arrays(source))
+            np.savez(stream, **(listed(source, options.calibrate) if source.suffix == ".csv" else arrays(source)))
         print(f"{target}: {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
     for part in options.part:
         write_part(options.out, *part.split(":"))

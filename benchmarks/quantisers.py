@@ -10,8 +10,12 @@ imports included. Accuracy is on the whole test split through the on-device runt
 is interleaved with the float .tflite in one run, one thread. A finished step is not done again: the same line
 continues a run.
 
-The summary goes to `<out>/quantisers.json`, `<out>/quantisers.md` and `<out>/quantisers.svg`. The exit code is 1 when
-something failed to be made.
+A case with `steps` also makes a file of every step of the ladder (`whole_ladder.py`) and of further schemes, and says
+how often each answers as the float file does. Models and images that are not ours to pass on come from `data` and
+`--models`.
+
+The summary goes to `<out>/quantisers.json`, `<out>/quantisers.md` and `<out>/quantisers.svg`. `--beside FILE` adds the
+rows that an earlier summary has of other cases. The exit code is 1 when something failed to be made.
 """
 
 from __future__ import annotations
@@ -19,10 +23,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,21 +37,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from quantisers_chart import chart
+from quantisers_tables import findings, markdown
+from quantisers_ways import ALONE, EDGECV, MAX_DROP, WAYS, WHOLE
 
 from edgecv.core import codec
 from edgecv.core.files import atomic_path
 from edgecv.evaluate import drop_between, evaluate
 from edgecv.jobs import models
 from edgecv.jobs.evaluate import open_artifact
+from edgecv.jobs.optimize.steps import step_file
 from edgecv.modelio import tool_versions
 from edgecv.report import host_facts
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.profiles import read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
-EDGECV = (sys.executable, str(ROOT / "cli.py"))
-STOCK = (sys.executable, str(ROOT / "benchmarks" / "stock_quantisers.py"))
-MAX_DROP = "0.2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,8 @@ class Case:
         data: Set of calibration and test.
         parent: Its file in the folder of --parents; or `model`, in that of --models, with its contract `spec`.
         qat: Options of quantisation-aware training; `qat_data` the set that it trains on, when it is a part of `data`.
+        steps: Whether every step of the ladder is made as well.
+        caution: What its figures do not say, in a sentence.
     """
 
     name: str
@@ -68,40 +76,13 @@ class Case:
     spec: str | None = None
     qat: tuple[str, ...] = ()
     qat_data: str | None = None
+    steps: bool = False
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cases:
     case: tuple[Case, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """One way to make a file.
-
-    Attributes:
-        command: Its program and first words; the model, --data, --spec and --out follow.
-        suffix: Of its file.
-        stock: Whether it is another tool's.
-    """
-
-    title: str
-    command: tuple[str, ...]
-    more: tuple[str, ...] = ()
-    suffix: str = ".tflite"
-    stock: bool = False
-
-
-WAYS = {
-    "float32": Way(title="float32", command=(*EDGECV, "convert")),
-    "tflite": Way(title="stock TFLite PTQ", command=(*STOCK, "tflite"), stock=True),
-    "ai-edge-quantizer": Way(title="ai-edge-quantizer", command=(*STOCK, "ai-edge-quantizer"), stock=True),
-    "onnxruntime": Way(title="ONNX Runtime static", command=(*STOCK, "onnxruntime"), suffix=".onnx", stock=True),
-    "ptq": Way(title="edgecv PTQ", command=(*EDGECV, "quantize")),
-    "ptq-onnx": Way(title="edgecv PTQ, ONNX", command=(*EDGECV, "quantize"), suffix=".onnx"),
-    "ladder": Way(title="edgecv ladder", command=(*EDGECV, "quantize"), more=("--max-drop", MAX_DROP, "--json")),
-    "qat": Way(title="edgecv QAT", command=(*EDGECV, "quantize"), more=("--method", "qat")),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +99,7 @@ class Place:
         return ("--spec", str(ROOT / "benchmarks" / self.case.spec)) if self.case.spec else ()
 
     def file(self, way: str) -> Path:
-        return self.folder / f"{way}{WAYS[way].suffix}"
+        return self.folder / f"{way}{(WAYS | ALONE)[way].suffix}"
 
     def uri(self, name: str) -> str:
         return f"npz:{self.data / name}.npz"
@@ -130,15 +111,32 @@ def make(place: Place, name: str) -> dict[str, Any]:
     if record.exists():
         known: dict[str, Any] = json.loads(record.read_text())
         return known
-    way, case = WAYS[name], place.case
+    way, case = (WAYS | ALONE)[name], place.case
     data = place.uri(case.qat_data if name == "qat" and case.qat_data else case.data)
     options = (*way.more, *(case.qat if name == "qat" else ()), *place.spec, "--data", data)
-    line = [*way.command, str(place.model), *options, "--out", str(place.file(name))]
-    print(f"{case.name}: {way.title}", file=sys.stderr, flush=True)
+    return _recorded(
+        place, way.title, [*way.command, str(place.model), *options, "--out", str(place.file(name))], record
+    )
+
+
+def _recorded(place: Place, title: str, line: list[str], record: Path) -> dict[str, Any]:
+    print(f"{place.case.name}: {title}", file=sys.stderr, flush=True)
     found = measured(line, place.folder / "log.txt")
     with atomic_path(record) as partial:
         partial.write_text(json.dumps(found, indent=1))
     return found
+
+
+def every_step(place: Place) -> list[dict[str, Any]]:
+    """Take every step of the ladder; return what each came to, its file under "file", or "failure"."""
+    record, folder = place.folder / "steps.json", place.folder / "steps"
+    if not record.exists():
+        options = [*place.spec, "--data", place.uri(place.case.data), *place.case.qat, "--out", str(folder)]
+        _recorded(place, "every step of the ladder", [*WHOLE, str(place.model), *options], record)
+    output = json.loads(record.read_text())["output"]
+    if not output.strip():
+        raise RuntimeError(f"the ladder was not climbed; see {place.folder / 'log.txt'}")
+    return [trial | {"file": folder / step_file(trial["step"])} for trial in json.loads(output)]
 
 
 def measured(line: list[str], log: Path) -> dict[str, Any]:
@@ -160,16 +158,32 @@ def measured(line: list[str], log: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def evaluated(place: Place, name: str, contract: Any) -> Evaluation:
+def stopped(place: Place, trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the file that the ladder stops at in its place; return what `make` would, as far as it is known."""
+    passed = [i for i, trial in enumerate(trials) if not trial["failure"] and trial["drop"] <= float(MAX_DROP)]
+    taken = trials[: passed[0] + 1] if passed else trials
+    made = [trial for trial in taken if not trial["failure"]]
+    if made:
+        shutil.copyfile(min(made, key=lambda trial: trial["drop"])["file"], place.file("ladder"))
+    told = [{key: value for key, value in trial.items() if key != "file"} for trial in taken]
+    return {
+        "seconds": round(sum(trial["seconds"] for trial in taken), 2), "cpu_seconds": None, "peak_rss_bytes": None,
+        "exit": 0 if passed else 1, "output": json.dumps({"trials": told}),
+    }  # fmt: skip
+
+
+def evaluated(place: Place, file: Path, contract: Any) -> Evaluation:
     """Return a file's answers on the test split."""
-    record = place.folder / f"{name}.evaluation.json"
+    # Pickled: what a task keeps of a sample has types of its own, which JSON does not.
+    record = file.with_name(f"{file.stem}.evaluation.pickle")
     if not record.exists():
         dataset = models.open_data(place.uri(place.case.data), None)
-        with open_artifact(place.file(name), spec=contract) as predictor:
+        with open_artifact(file, spec=contract) as predictor:
             found = evaluate(predictor, dataset.split("test"), dataset.name, targets=dataset.targets)
         with atomic_path(record) as partial:
-            partial.write_text(json.dumps(codec.encode(found)))
-    return codec.decode(Evaluation, json.loads(record.read_text()), where=str(record))
+            partial.write_bytes(pickle.dumps(found))
+    known: Evaluation = pickle.loads(record.read_bytes())
+    return known
 
 
 def latencies(place: Place, names: list[str]) -> dict[str, dict[str, Any]]:
@@ -191,12 +205,16 @@ def latencies(place: Place, names: list[str]) -> dict[str, dict[str, Any]]:
 def row(place: Place) -> dict[str, Any]:
     """Make, evaluate and time every file of a case."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    processes = {name: make(place, name) for name in WAYS}
-    made = [name for name in WAYS if place.file(name).exists()]
+    names = [*WAYS, *(ALONE if place.case.steps else ())]
+    # Last, since every other step is taken before: then the ladder's own file is one of them.
+    processes = {name: make(place, name) for name in names if not (place.case.steps and name == "ladder")}
+    if place.case.steps:
+        processes["ladder"] = stopped(place, every_step(place))
+    made = [name for name in names if place.file(name).exists()]
     source = models.Source(path=place.model, spec=Path(place.spec[1]) if place.spec else None)
     contract = models.require_manifest(models.load(source)).spec
-    answers = {name: evaluated(place, name, contract) for name in made}
-    times = latencies(place, [name for name in made if name != "float32"])
+    answers = {name: evaluated(place, place.file(name), contract) for name in made}
+    times = latencies(place, [name for name in made if name in WAYS and name != "float32"])
     stock = [name for name in made if WAYS[name].stock]
     best = max(stock, key=lambda name: answers[name].value)
     ways = {
@@ -206,14 +224,36 @@ def row(place: Place) -> dict[str, Any]:
             **(_latency(times[name]) if name in times else {}),
             **({"size_bytes": place.file(name).stat().st_size} if name in made else {}),
         }
-        for name in WAYS
+        for name in names
     }
     ways["ladder"]["trials"] = _trials(processes["ladder"]["output"])
     case = place.case
-    return {
+    found = {
         "case": case.name, "title": case.title, "kind": case.kind, "data": case.data, "split": "test",
         "n": answers["float32"].n, "float": answers["float32"].value, "best_stock": best, "ways": ways,
     }  # fmt: skip
+    if case.steps:
+        found |= {"caution": case.caution, "steps": _steps(place, answers["float32"], contract)}
+    return found
+
+
+def _steps(place: Place, baseline: Evaluation, contract: Any) -> list[dict[str, Any]]:
+    found = []
+    for trial in every_step(place):
+        entry = {key: trial[key] for key in ("step", "scheme", "method", "seconds", "size_bytes", "failure")}
+        if not trial["failure"]:
+            answers = evaluated(place, trial["file"], contract)
+            entry |= {"value": answers.value, **_drop_of(baseline, answers), "agreement": agreement(baseline, answers)}
+        found.append(entry)
+    return found
+
+
+def agreement(one: Evaluation, other: Evaluation) -> float | None:
+    """Return the share of samples that two files put in the same class first; None of a head that has no classes."""
+    pairs = list(zip(one.first.evidence, other.first.evidence, strict=True))
+    if not all(hasattr(evidence, "best") for pair in pairs for evidence in pair):
+        return None
+    return sum(a.best == b.best for a, b in pairs) / len(pairs)
 
 
 def _process(found: dict[str, Any]) -> dict[str, Any]:
@@ -221,11 +261,17 @@ def _process(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _accuracy(answers: dict[str, Evaluation], name: str, best: str) -> dict[str, Any]:
-    drop, behind = drop_between(answers["float32"], answers[name]), drop_between(answers[best], answers[name])
+    behind = drop_between(answers[best], answers[name])
     return {
-        "value": answers[name].value, "drop": _points(drop.value), "drop_ci95": [_points(b) for b in drop.ci95],
+        "value": answers[name].value, **_drop_of(answers["float32"], answers[name]),
+        "agreement": agreement(answers["float32"], answers[name]),
         "behind_best_stock": _points(behind.value), "behind_best_stock_ci95": [_points(b) for b in behind.ci95],
     }  # fmt: skip
+
+
+def _drop_of(baseline: Evaluation, answers: Evaluation) -> dict[str, Any]:
+    drop = drop_between(baseline, answers)
+    return {"drop": _points(drop.value), "drop_ci95": [_points(bound) for bound in drop.ci95]}
 
 
 def _points(share: float) -> float:
@@ -242,88 +288,41 @@ def _trials(output: str) -> list[dict[str, Any]]:
     return [{key: trial[key] for key in keys} for trial in json.loads(output)["trials"]] if output.strip() else []
 
 
-def findings(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what the rows say of edgecv: a sentence for each of its ways."""
-    for name in ("ptq", "ladder", "qat"):
-        entries = [row for row in rows if "drop" in row["ways"][name]]
-        behind = [r["title"] for r in entries if r["ways"][name]["behind_best_stock_ci95"][0] > 0]
-        far = [f"{r['title']} ({r['ways'][name]['drop']:.2f})" for r in entries if r["ways"][name]["drop"] > 0.5]
-        yield (
-            f"{WAYS[name].title}: in {len(entries) - len(behind)} of {len(rows)} networks not behind the best stock "
-            f"tool (95 % interval){_list(behind)}; in {len(entries) - len(far)} within 0.5 points of float{_list(far)}."
-        )
-
-
-def _list(names: list[str]) -> str:
-    return f" (not: {', '.join(names)})" if names else ""
-
-
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """Return the tables of the summary, a network a line and a way a column, and what they say."""
-    tables = (
-        (
-            "Drop against the float file in percentage points [95 %], paired; for the ladder, the step it stopped at",
-            _drop,
-        ),
-        ("Time of one inference as a share of the float .tflite [95 %]", _time),
-        ("Size of the file in kB", lambda way: f"{way['size_bytes'] / 1e3:.0f}"),
-        ("Seconds to make the file: wall clock, processor; peak memory in MB", _effort),
-    )
-    parts = [_table(title, rows, cell) for title, cell in tables]
-    return "\n".join([*parts, *(f"- {sentence}" for sentence in findings(rows)), ""])
-
-
-def _table(title: str, rows: list[dict[str, Any]], cell: Callable[[dict[str, Any]], str]) -> str:
-    names = [name for name in WAYS if name != "float32" or cell is not _drop]
-    lines = [
-        f"**{title}**", "", f"| network | float top-1 | {' | '.join(WAYS[name].title for name in names)} |",
-        "|---" * (len(names) + 2) + "|",
-    ]  # fmt: skip
-    for entry in rows:
-        cells = [cell(way) if "value" in (way := entry["ways"][name]) else "failed" for name in names]
-        lines.append(f"| {entry['title']} ({entry['kind']}) | {entry['float']:.4f} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
-
-
-def _drop(way: dict[str, Any]) -> str:
-    low, high = way["drop_ci95"]
-    best = min((t for t in way.get("trials", ()) if t["drop"] is not None), key=lambda t: t["drop"], default=None)
-    return f"{way['drop']:+.2f} [{low:+.2f}, {high:+.2f}]" + (f" {best['step']}" if best else "")
-
-
-def _time(way: dict[str, Any]) -> str:
-    ratio = way.get("ratio_to_baseline")
-    return f"{ratio:.2f} [{way['ratio_ci95'][0]:.2f}, {way['ratio_ci95'][1]:.2f}]" if ratio else "1"
-
-
-def _effort(way: dict[str, Any]) -> str:
-    return f"{way['seconds']:.0f}, {way['cpu_seconds']:.0f}; {way['peak_rss_bytes'] / 1e6:.0f}"
-
-
 def places(options: argparse.Namespace) -> Iterator[Place]:
     """Yield the chosen cases whose network is there; the others are named on stderr."""
     source = Path(__file__).with_suffix(".toml")
     for case in codec.decode(Cases, read_toml(source, what="cases"), where=str(source)).case:
         if options.case and case.name not in options.case:
             continue
-        folder = options.parents if case.parent else options.models
+        asked, folder = ("--parents", options.parents) if case.parent else ("--models", options.models)
         model = folder / str(case.parent or case.model) if folder else None
         if model is None or not model.exists():
-            print(f"{case.name}: left out, {model or '--models'} is not there", file=sys.stderr)
+            print(f"{case.name}: left out, {model or asked} is not there", file=sys.stderr)
             continue
         yield Place(case=case, model=model, data=options.data, folder=options.out / case.name)
+
+
+def merged(rows: list[dict[str, Any]], beside: Path | None) -> list[dict[str, Any]]:
+    """Return the rows, behind those of an earlier summary whose cases they are not; each keeps its host and tools."""
+    if beside is None:
+        return rows
+    earlier, new = json.loads(beside.read_text()), {entry["case"]: entry for entry in rows}
+    facts = {key: earlier[key] for key in ("host", "tools")}
+    kept = [new.pop(old["case"], None) or {"measured_on": facts} | old for old in earlier["rows"]]
+    return [*kept, *new.values()]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder written by prepare_data.py")
-    parser.add_argument("--parents", type=Path, required=True, help="folder written by zoo_results.py")
+    parser.add_argument("--parents", type=Path, help="folder written by zoo_results.py")
     parser.add_argument("--models", type=Path, help="folder of given models, for the cases that start from one")
     parser.add_argument("--out", type=Path, required=True, help="folder of files and of the summary")
     parser.add_argument("--case", action="append", help="only this one; repeatable")
+    parser.add_argument("--beside", type=Path, help="a quantisers.json whose rows of other cases are kept")
     parser.add_argument("--json", action="store_true", help="the summary as JSON on stdout")
     options = parser.parse_args()
-    rows = [row(place) for place in places(options)]
+    rows = merged([row(place) for place in places(options)], options.beside)
     summary = {
         "kind": "measured", "host": host_facts(), "tools": dict(tool_versions()), "max_drop": float(MAX_DROP),
         "findings": list(findings(rows)), "rows": rows,

@@ -28,9 +28,6 @@ SWEEPS = 4
 LEAST, OPERATIONS = 60, 2e12
 """Iterations that every layer gets, and operations that one may take beyond them: about a minute of two cores."""
 
-DEAD = 2.0**-10
-"""A channel's signal is nothing when its deviation is below this share of its bias."""
-
 PINNED = 1e-3
 """A weight so near the end of the grid, in steps, stays there: the converter finds the scale from the largest."""
 
@@ -69,7 +66,7 @@ def adaround(model: Any, inputs: Array, recipe: RoundingRecipe, *, reporter: Rep
     output channel is worse than nearest rounding on the calibration samples.
 
     Args:
-        model: A canonical float model.
+        model: A canonical float model without dead channels (edgecv/compress/dead_channels.py).
         inputs: Calibration samples, preprocessed, float32 (samples, …).
         recipe: How.
         reporter: Gets a step per layer.
@@ -80,9 +77,8 @@ def adaround(model: Any, inputs: Array, recipe: RoundingRecipe, *, reporter: Rep
         kind = site.call.kind
         matrix = grid.to_matrix(kind, kernel)
         problem = quadratic(site, matrix, seed=recipe.seed)
-        alive = without_dead_channels(matrix, bias[0] if bias else None, problem)
-        scales = fitted_scales(alive, problem, recipe)
-        integers = learned(alive, scales, problem, recipe)
+        scales = fitted_scales(matrix, problem, recipe)
+        integers = learned(matrix, scales, problem, recipe)
         rounded = grid.real(integers, scales)
         fixed = [b + problem.bias_shift(matrix, rounded) for b in bias]
         weights = [grid.from_matrix(kind, rounded, kernel.shape), *fixed]
@@ -90,19 +86,6 @@ def adaround(model: Any, inputs: Array, recipe: RoundingRecipe, *, reporter: Rep
         return Choice(rounded=weights, kept=weights, integers=stored)
 
     return walk(model, inputs, choose, title="learn rounding", reporter=reporter)
-
-
-def without_dead_channels(matrix: Array, bias: Array | None, problem: Quadratic) -> Array:
-    """Return a kernel matrix (groups, inputs, outputs) whose channels of next to no signal have weights of zero.
-
-    Trained networks have some whose normalisation kept a shift and no scale. Beside such a bias the signal is below a
-    quarter of an int8 step, and the converter would enlarge the scale until the bias fits 32 bits, so that the chosen
-    integers would not be the file's. What the weights gave on average goes into the bias.
-    """
-    if bias is None:
-        return matrix
-    shift = np.abs(bias).reshape(matrix.shape[0], 1, matrix.shape[2])
-    return np.where(np.sqrt(problem.power(matrix)) < DEAD * shift, np.float32(0), matrix)
 
 
 def fitted_scales(matrix: Array, problem: Quadratic, recipe: RoundingRecipe) -> Array:
@@ -161,9 +144,11 @@ def _settled(integers: Array, soft: _Soft, problem: Quadratic) -> Array:
             gain = 2 * change * half[:, row : row + 1] + change**2 * column[:, row : row + 1]
             change = np.where(gain < 0, change, 0)
             if change.any():
-                turned += int(np.count_nonzero(change))
                 current[:, row : row + 1] = np.where(change != 0, other, here)
-                half += column * change
+                # Few weights turn: only their output channels' gradients move.
+                groups, _, outputs = np.nonzero(change)
+                turned += len(outputs)
+                half[groups, :, outputs] += column[groups, :, 0] * change[groups, 0, outputs, None]
         if not turned:
             break
     return current.astype(np.int32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgecv.compress import weight_grid as grid
-from edgecv.compress.moments import quadratic
+from edgecv.compress.moments import bias_shift
 from edgecv.compress.side_by_side import Choice, Site, Walked, walk
 from edgecv.core.progress import QUIET, Reporter
 
@@ -43,7 +43,7 @@ def correct_bias(
         matrix = grid.to_matrix(site.call.kind, kernel)
         scales = grid.full_scales(matrix, bits=bits, per_channel=per_channel)
         rounded = grid.real(grid.nearest(matrix, scales, bits=bits), scales)
-        fixed = [b + quadratic(site, matrix, seed=seed).bias_shift(matrix, rounded) for b in bias]
+        fixed = [b + bias_shift(site, matrix, rounded, seed=seed) for b in bias]
         return Choice(rounded=[grid.from_matrix(site.call.kind, rounded, kernel.shape), *fixed], kept=[kernel, *fixed])
 
     return walk(model, inputs, choose, title="correct biases", reporter=reporter)

@@ -330,17 +330,24 @@ def _fold_into_kernel(call: Call, scale: Array, offset: Array) -> None:
     kernel, bias = call.weights[0], call.weights[1] if config["use_bias"] else 0.0
     channels = _channels(call.kind, kernel)
     scale, offset = np.broadcast_to(scale, channels), np.broadcast_to(offset, channels)
-    call.weights = [_scaled_kernel(call.kind, kernel, scale), (bias * scale + offset).astype(np.float32)]
+    call.weights = [scaled_kernel(call.kind, kernel, scale), (bias * scale + offset).astype(np.float32)]
     call.layer = type(call.layer).from_config(config | {"use_bias": True})
 
 
 def _channels(kind: str, kernel: Array) -> int:
+    return int(output_channels(kind, kernel).shape[1])
+
+
+def output_channels(kind: str, kernel: Array) -> Array:
+    """Return a keras kernel as (weights, output channels), in the order of the layer's bias."""
     if kind == "DepthwiseConv2D":
-        return int(kernel.shape[2] * kernel.shape[3])
-    return int(kernel.shape[2] if kind == "Conv2DTranspose" else kernel.shape[-1])
+        return kernel.reshape(-1, kernel.shape[2] * kernel.shape[3])
+    moved = np.moveaxis(kernel, 2, -1) if kind == "Conv2DTranspose" else kernel
+    return moved.reshape(-1, moved.shape[-1])
 
 
-def _scaled_kernel(kind: str, kernel: Array, scale: Array) -> Array:
+def scaled_kernel(kind: str, kernel: Array, scale: Array) -> Array:
+    """Return a keras kernel with every output channel times a factor; `scale` is (output channels,)."""
     if kind == "DepthwiseConv2D":
         return kernel * scale.reshape(kernel.shape[2:])
     return kernel * (scale[:, None] if kind == "Conv2DTranspose" else scale)

@@ -18,7 +18,6 @@ import numpy as np
 from edgecv.compress.layer_graph import Call
 from edgecv.compress.side_by_side import Site
 from edgecv.compress.weight_grid import Array
-from edgecv.modelio.env import tensorflow
 
 MAX_ROWS = 8192
 CHUNK = 8
@@ -73,15 +72,20 @@ class Quadratic:
         found: Array = np.sum(matrix.astype(np.float64) * inner, axis=1, keepdims=True)
         return found
 
-    def power(self, matrix: Array) -> Array:
-        """Return the variance of what each output channel of a kernel gives, without its bias: (groups, 1, outputs)."""
-        found: Array = np.sum(matrix.astype(np.float64) * self.apply(matrix), axis=1, keepdims=True)
-        return np.maximum(found, 0.0)
-
     def bias_shift(self, float_matrix: Array, rounded: Array) -> Array:
         """Return what to add to the bias so that the mean output is the float model's, (groups * outputs,)."""
-        shift = np.matmul(self.mean_expected, float_matrix) - np.matmul(self.mean_given, rounded)
-        return np.asarray(shift.reshape(-1), np.float32)
+        return _shift(self.mean_expected, float_matrix, self.mean_given, rounded)
+
+
+def bias_shift(site: Site, float_matrix: Array, rounded: Array, *, seed: int = 0) -> Array:
+    """Return `Quadratic.bias_shift` of a layer, without the rest of its error function, which costs far more."""
+    expected, given = (rows.mean(axis=1, keepdims=True) for rows in _rows(site.call, (site.expected, site.given), seed))
+    return _shift(expected, float_matrix, given, rounded)
+
+
+def _shift(expected: Array, float_matrix: Array, given: Array, rounded: Array) -> Array:
+    shift = np.matmul(expected, float_matrix) - np.matmul(given, rounded)
+    return np.asarray(shift.reshape(-1), np.float32)
 
 
 def quadratic(site: Site, matrix: Array, *, seed: int = 0) -> Quadratic:
@@ -118,15 +122,16 @@ def _rows(call: Call, inputs: tuple[Array, Array], seed: int) -> list[Array]:
         flat = [np.asarray(x, np.float32).reshape(-1, x.shape[-1]) for x in inputs]
         kept = _kept(len(flat[0]), MAX_ROWS, np.random.default_rng(seed))
         return [x[kept][None] for x in flat]
-    samples = len(inputs[0])
-    share = max(1, MAX_ROWS * min(CHUNK, samples) // samples)
+    count, (height, width) = len(inputs[0]), _output_size(call, inputs[0].shape[1:3])
+    share = max(1, MAX_ROWS * min(CHUNK, count) // count)
     parts: list[list[Array]] = [[], []]
-    for start in range(0, samples, CHUNK):
-        patches = [_patches(call, x[start : start + CHUNK]) for x in inputs]
+    for start in range(0, count, CHUNK):
+        chunk = min(CHUNK, count - start)
         # A fresh generator of one seed for each chunk: both networks, and every run, keep the same places.
-        kept = _kept(len(patches[0]), share, np.random.default_rng((seed, start)))
-        for part, rows in zip(parts, patches, strict=True):
-            part.append(rows[kept])
+        kept = _kept(chunk * height * width, share, np.random.default_rng((seed, start)))
+        places = np.unravel_index(kept, (chunk, height, width))
+        for part, x in zip(parts, inputs, strict=True):
+            part.append(_patches(call, x[start : start + chunk], places))
     return [_grouped(call, np.concatenate(part), inputs[0].shape[-1]) for part in parts]
 
 
@@ -134,17 +139,39 @@ def _kept(count: int, most: int, rng: np.random.Generator) -> Array:
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
 
 
-def _patches(call: Call, x: Array) -> Array:
-    config: dict[str, Any] = call.layer.get_config()
-    (height, width), strides, rates = config["kernel_size"], config["strides"], config["dilation_rate"]
-    patches = tensorflow().image.extract_patches(
-        x,
-        sizes=(1, height, width, 1),
-        strides=(1, *strides, 1),
-        rates=(1, *rates, 1),
-        padding=config["padding"].upper(),
+def _output_size(call: Call, size: tuple[int, ...]) -> tuple[int, ...]:
+    """Return height and width of a convolution's output."""
+    config = call.layer.get_config()
+    same = config["padding"] == "same"
+    return tuple(
+        -(-(length if same else length - (kernel - 1) * rate) // stride)
+        for length, kernel, stride, rate in zip(
+            size, config["kernel_size"], config["strides"], config["dilation_rate"], strict=True
+        )
     )
-    return np.asarray(patches).reshape(-1, height * width * x.shape[-1])
+
+
+def _patches(call: Call, x: Array, places: tuple[Array, ...]) -> Array:
+    """Return what a convolution's kernel sees at some places of its output, (places, height * width * channels).
+
+    Args:
+        call: The convolution.
+        x: Its input, (samples, height, width, channels).
+        places: Sample, row and column of each place, integers (places,) each.
+    """
+    config: dict[str, Any] = call.layer.get_config()
+    sizes, strides, rates = (config[name] for name in ("kernel_size", "strides", "dilation_rate"))
+    sample, *where = places
+    offsets, inside = [], []
+    for axis, (at, kernel, stride, rate) in enumerate(zip(where, sizes, strides, rates, strict=True)):
+        length, reach = x.shape[1 + axis], (kernel - 1) * rate + 1
+        total = max((-(-length // stride) - 1) * stride + reach - length, 0) if config["padding"] == "same" else 0
+        seen = at[:, None] * stride - total // 2 + np.arange(kernel) * rate
+        inside.append((seen >= 0) & (seen < length))
+        offsets.append(np.clip(seen, 0, length - 1))
+    patches = x[sample[:, None, None], offsets[0][:, :, None], offsets[1][:, None, :]]
+    patches = np.where((inside[0][:, :, None] & inside[1][:, None, :])[..., None], patches, np.float32(0))
+    return patches.reshape(len(sample), -1)
 
 
 def _grouped(call: Call, rows: Array, channels: int) -> Array:

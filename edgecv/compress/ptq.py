@@ -10,6 +10,7 @@ import numpy as np
 
 from edgecv.compress.adaround import RoundingRecipe, adaround
 from edgecv.compress.bias_correction import correct_bias
+from edgecv.compress.dead_channels import without_dead_channels
 from edgecv.compress.equalise import equalise
 from edgecv.compress.layer_graph import flattened
 from edgecv.compress.rewrite import standardised
@@ -86,8 +87,8 @@ def prepare(model: Any, inputs: Array, recipe: PtqRecipe, *, reporter: Reporter 
     """
     if len(inputs) == 0:
         raise DataError("post-training quantisation got no samples", hint="check the data set")
-    current = standardised(flattened(model)).model
-    facts: dict[str, Any] = {}
+    cleaned = without_dead_channels(standardised(flattened(model)).model, [inputs], reporter=reporter)
+    current, facts = cleaned.model, dict[str, Any](cleaned.facts)
     if recipe.equalise:
         even = equalise(current, inputs, reporter=reporter)
         current = even.model

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from edgecv.compress.dead_channels import SAMPLES, without_dead_channels
 from edgecv.compress.fakequant import annotated, set_ranges
 from edgecv.compress.layer_graph import flattened
 from edgecv.compress.preserved import check_kept, kept, project
@@ -105,15 +108,19 @@ def quantize_aware(
     seed_everything(recipe.seed)
     model = flattened(model)
     source = standardised(model)
+    dataset = fitted(dataset, spec)
+    order = match_targets(spec.heads, dataset.targets, dataset=dataset.name)
+    samples = Samples(dataset.split("train"), spec, order=order)
+    first, _ = samples.batch(np.arange(min(SAMPLES, len(samples))))
+    source = replace(
+        source, model=without_dead_channels(source.model, _ordered(first, model, spec), reporter=reporter).model
+    )
     quantised, unquantised = annotated(source.model, input_ranges=_input_ranges(source.model, spec))
     if unquantised:
         reporter.warn(
             f"no fake quantisation for {', '.join(unquantised)}: edgecv has no integer form of these layers; "
             "they will be quantised by calibration, and may lose more accuracy"
         )
-    dataset = fitted(dataset, spec)
-    order = match_targets(spec.heads, dataset.targets, dataset=dataset.name)
-    samples = Samples(dataset.split("train"), spec, order=order)
     batches = ordered_batches(samples, batch_size=recipe.batch_size)
     set_ranges(quantised, source.model, (_ordered(inputs, model, spec) for inputs, _ in islice(batches, RANGE_BATCHES)))
     keep = kept(model, source, zeros=recipe.preserve_sparsity, clusters=recipe.clusters)

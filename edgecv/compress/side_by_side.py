@@ -106,15 +106,16 @@ def _run(graph: LayerGraph, model: Any, twin: Any, inputs: Array, visit: Callabl
         taken = [tensors[k] for k in call.inputs]
         if call.weights:
             visit(call, np.asarray(taken[0][0]), np.asarray(taken[0][1]))
-        expected = _call(model.get_layer(call.name), call, [pair[0] for pair in taken])
-        given = _call(twin.get_layer(call.name), call, [pair[1] for pair in taken])
+        expected = called(model.get_layer(call.name), call, [pair[0] for pair in taken])
+        given = called(twin.get_layer(call.name), call, [pair[1] for pair in taken])
         tensors[call.output] = (expected, given)
         for k in call.inputs:
             if last[k] == position:
                 tensors.pop(k, None)
 
 
-def _call(layer: Any, call: Call, tensors: list[Any]) -> Any:
+def called(layer: Any, call: Call, tensors: list[Any]) -> Any:
+    """Return what a layer gives for the tensors of a call, in inference."""
     args, kwargs = call.arguments or ((tensors if len(tensors) > 1 else tensors[0],), {})
     named = {key: filled(value, tensors) for key, value in kwargs.items()}
     return layer(*(filled(value, tensors) for value in args), **named)

@@ -20,7 +20,9 @@ FORMS = (
 IGNORED = 255
 
 
-def read_target(name: str, array: Array, labels: Sequence[str] | None, *, where: str) -> tuple[Target, Array]:
+def read_target(
+    name: str, array: Array, labels: Sequence[str] | None, *, where: str, elsewhere: Sequence[Array] = ()
+) -> tuple[Target, Array]:
     """Return what an array of answers asks for, and its values as a split holds them.
 
     Args:
@@ -30,6 +32,7 @@ def read_target(name: str, array: Array, labels: Sequence[str] | None, *, where:
             a pixel that does not count.
         labels: Names of the classes, labels or values; None numbers them.
         where: The array, for messages.
+        elsewhere: The same answers of other splits: a named class that has samples there may have none here.
 
     Returns:
         The target, and int64 (n,) for classes, float32 (n, k), or uint8 (n, H, W) for masks.
@@ -48,7 +51,9 @@ def read_target(name: str, array: Array, labels: Sequence[str] | None, *, where:
         raise DataError(f"{where} is {array.dtype} of shape {array.shape}, expected {FORMS}", hint="see docs/data.md")
     values = array.astype(np.int64)
     names = _class_names(values, labels, where)
-    check_classes(values, names, where=where)
+    others = [_squeezed(other) for other in elsewhere] if labels is not None else []
+    known = [other.astype(np.int64) for other in others if other.ndim == 1 and _is_whole(other)]
+    check_classes(values, names, where=where, elsewhere=np.concatenate(known) if known else None)
     return Target(name=name, task="classification", labels=names), values
 
 

@@ -40,7 +40,8 @@ def open_npz(path: Path, seed: int) -> Dataset:
     Several targets are y_<head> (y_train_<head>, …) in the order of their names, or of `heads`. `class_names`, or
     `class_names_<head>`, name what is counted. Samples of one value of `groups` (`groups_train`, …) stay together.
 
-    An x alone, or with a y of one class, is data without labels.
+    An x alone, or with a y of one class, is data without labels. A class of `class_names` may be missing in training
+    when another split has samples of it: enough to calibrate with.
 
     Raises:
         ConfigError: The file is missing.
@@ -56,7 +57,18 @@ def open_npz(path: Path, seed: int) -> Dataset:
     check_apart({name: part.groups for name, part in parts.items() if part.groups is not None}, where=str(path))
     given = {name: _split(name, part) for name, part in parts.items()}
     splits = given if whole else completed(targets, given, seed=seed, where=str(path))
-    return Dataset(name=path.stem, uri=f"npz:{path}", targets=targets, splits=splits)
+    notes = () if whole else _untaught(targets, splits["train"])
+    return Dataset(name=path.stem, uri=f"npz:{path}", targets=targets, splits=splits, notes=notes)
+
+
+def _untaught(targets: tuple[Target, ...], train: Split) -> tuple[str, ...]:
+    """Return what to say of classes that training has no samples of."""
+    pairs = ((t, len(t.labels) - len(np.unique(y))) for t, y in zip(targets, train.targets, strict=True))
+    return tuple(
+        f"{missing} of the {len(target.labels)} classes of '{target.name}' have no training samples"
+        for target, missing in pairs
+        if target.task == "classification" and missing
+    )
 
 
 def _says_nothing(arrays: Mapping[str, Array]) -> bool:
@@ -127,9 +139,12 @@ def _parts(
 ) -> tuple[tuple[Target, ...], dict[str, _Part]]:
     first = _inputs(arrays[f"x{needed[0]}"], f"{path}: x{needed[0]}")
     read = [
-        read_target(head, _answers(path, arrays, needed[0], head), _labels(arrays, head), where=f"{path}: {key}")
-        for head, key in ((head, _key(needed[0], head)) for head in heads)
-    ]
+        read_target(
+            head, _answers(path, arrays, needed[0], head), _labels(arrays, head),
+            where=f"{path}: {_key(needed[0], head)}", elsewhere=_elsewhere(arrays, head) if needed[0] else (),
+        )
+        for head in heads
+    ]  # fmt: skip
     targets = tuple(target for target, _ in read)
     values = tuple(values for _, values in read)
     parts = {"train" if needed[0] else ALL: _part(path, arrays, needed[0], values, first)}
@@ -144,6 +159,12 @@ def _parts(
         parts[name] = _part(path, arrays, suffix, more, x)
     _check_alike(path, parts)
     return targets, parts
+
+
+def _elsewhere(arrays: Mapping[str, Array], head: str) -> list[Array]:
+    """Return a head's answers in the splits that are not for training."""
+    keys = (_key(suffix, head) for name, suffix in SUFFIXES.items() if name != "train")
+    return [arrays[key] for key in keys if key in arrays]
 
 
 def _part(path: Path, arrays: Mapping[str, Array], suffix: str, y: tuple[Array, ...], x: Array) -> _Part:

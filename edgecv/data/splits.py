@@ -18,8 +18,18 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 Array = np.ndarray[Any, Any]
 
 
-def check_classes(labels: Indices, names: Sequence[str], *, where: str) -> None:
+NAMED = 5
+"""Names that a message lists at most."""
+
+
+def check_classes(labels: Indices, names: Sequence[str], *, where: str, elsewhere: Indices | None = None) -> None:
     """Check that there are classes to tell apart and that each has samples.
+
+    Args:
+        labels: int64 (n,).
+        names: Of the classes.
+        where: The labels, for messages.
+        elsewhere: Labels of other splits, (m,), whose samples count as well.
 
     Raises:
         DataError: Fewer than two classes, a label outside 0..n-1, or a class without samples.
@@ -30,11 +40,12 @@ def check_classes(labels: Indices, names: Sequence[str], *, where: str) -> None:
             f"{where} has a single class ({', '.join(names) or 'none'}), expected at least 2",
             hint="a classifier needs something to tell apart: add another class",
         )
-    counts = np.bincount(labels, minlength=len(names)).tolist()
-    empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    seen = frozenset(np.concatenate([labels, labels[:0] if elsewhere is None else elsewhere]).tolist())
+    empty = [repr(name) for index, name in enumerate(names) if index not in seen]
     if empty:
+        more = f" and {len(empty) - NAMED} more" if len(empty) > NAMED else ""
         raise DataError(
-            f"{where}: class {', '.join(map(repr, empty))} has no samples",
+            f"{where}: class {', '.join(empty[:NAMED])}{more} has no samples",
             hint="add samples of it, or remove the class",
         )
 

@@ -35,6 +35,7 @@ from edgecv.values.specs import Format, Method, Scheme
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 UNCOMMON = ("int4", "int16x8", "mixed")
 STEPS = ("equalise", "correct_bias", "adaround")
+Prepared = tuple[LoadedModel, Preparation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,17 +232,20 @@ def built(
     out: Path,
     format_: str = "tflite",
     force: bool = False,
+    ready: Prepared | None = None,
     reporter: Reporter = QUIET,
 ) -> Artifact:
     """Take the steps of a plan on a loaded model and convert it; for method "qat" the model is fake-quantised.
+
+    `ready` is what `prepared` gives for the plan, where that was asked before.
 
     Raises:
         ConfigError, UnsupportedModelError, ConversionError: As `make`.
     """
     static = plan.scheme in STATIC
     preparation = None
-    if static and plan.method == "ptq" and plan.recipe.steps:
-        loaded, preparation = prepared(loaded, plan, dataset, reporter=reporter)
+    if takes_steps(plan):
+        loaded, preparation = ready or prepared(loaded, plan, dataset, reporter=reporter)
     return convert(
         loaded,
         format=cast(Format, format_),
@@ -263,9 +267,12 @@ def built(
     )
 
 
-def prepared(
-    loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, reporter: Reporter = QUIET
-) -> tuple[LoadedModel, Preparation]:
+def takes_steps(plan: Plan) -> bool:
+    """Say whether something is done to the weights before conversion."""
+    return plan.scheme in STATIC and plan.method == "ptq" and bool(plan.recipe.steps)
+
+
+def prepared(loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, reporter: Reporter = QUIET) -> Prepared:
     """Return the model after the plan's steps on its weights, and what conversion needs to know of them.
 
     Raises:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgecv.compress import adaround as ada
+from edgecv.compress import moments
 from edgecv.compress import weight_grid as grid
 from edgecv.compress.bias_correction import correct_bias
 from edgecv.compress.layer_graph import read
@@ -63,6 +64,27 @@ def test_the_quadratic_is_the_error_of_the_layer(name):
     columns = np.concatenate([problem.column(k) for k in range(matrix.shape[1])], axis=2)
     assert np.allclose(columns @ one, problem.apply(one), rtol=1e-3, atol=1e-3)
     assert np.allclose(direct(one) - direct(two), undamped(one) - undamped(two), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("strides", "rate"), [(1, 1), (2, 1), ((2, 3), 1), (1, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (2, 5)])
+def test_places_of_a_convolution_are_those_of_tensorflow(size, strides, rate, padding):
+    # Of its own generator: what other tests draw stays as it is.
+    rng, shape = np.random.default_rng(5), (11, 14, 2)
+    x = rng.normal(size=(3, *shape)).astype(np.float32)
+    image = keras.Input(shape)
+    layer = L.Conv2D(1, size, strides=strides, dilation_rate=rate, padding=padding, name="k")
+    call = read(keras.Model(image, layer(image))).calls[0]
+    config = call.layer.get_config()
+    patches = tf.image.extract_patches(
+        x, sizes=(1, *size, 1), strides=(1, *config["strides"], 1), rates=(1, rate, rate, 1), padding=padding.upper()
+    ).numpy()
+    assert moments._output_size(call, shape[:2]) == patches.shape[1:3]
+    flat = patches.reshape(-1, patches.shape[-1])
+    kept = np.sort(rng.choice(len(flat), min(30, len(flat)), replace=False))
+    found = moments._patches(call, x, np.unravel_index(kept, patches.shape[:3]))
+    assert np.array_equal(found, flat[kept])
 
 
 def problem_of(inputs, outputs, seed=0):

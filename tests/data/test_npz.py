@@ -261,3 +261,23 @@ def test_masks(save, shape):
         "segmentation", ("ground", "thing"), {"ignore_index": 255},
     )  # fmt: skip
     np.testing.assert_array_equal(dataset.split("all").targets[0], masks)
+
+
+def test_training_may_miss_classes_that_another_split_has(save):
+    x, y = arrays(n=8)
+    names = [f"class {index}" for index in range(9)]
+    content = {"x_train": x, "y_train": y * 4, "x_val": x, "y_val": np.arange(8), "class_names": names}
+    dataset = open_dataset(save(**content, x_test=x[:1] ^ 255, y_test=[8]))
+    assert dataset.labels == tuple(names)
+    assert dataset.split("train").labels.tolist() == (y * 4).tolist()
+    assert dataset.notes == ("7 of the 9 classes of 'output' have no training samples",)
+    with pytest.raises(DataError, match="y_train: class 'class 8' has no samples"):
+        open_dataset(save(**content, x_test=x, y_test=y))
+    with pytest.raises(DataError, match=r"class '5', '6', '7', '8', '9' and 95 more has no samples"):
+        open_dataset(save(x=x, y=y + [0, 0, 4, 0, 2, 0, 0, 2], class_names=[str(i) for i in range(105)]))
+
+
+def test_classes_without_names_are_those_of_training(save):
+    x, y = arrays()
+    with pytest.raises(DataError, match="y_test: label 2 at index 0"):
+        open_dataset(save(x_train=x, y_train=y, x_test=x[:1], y_test=[2]))

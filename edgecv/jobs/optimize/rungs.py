@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from edgecv.core.errors import EdgecvError
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs.optimize.steps import Rung, Steps
+from edgecv.jobs.optimize.steps import FIRST, Rung, Steps, reason
 from edgecv.jobs.optimize.values import Trial, better
 from edgecv.values import profiles
 
@@ -23,8 +24,8 @@ SEARCHED = ("moving_average", "percentile", "mse")
 def rungs(ladder: Steps, trials: list[Trial]) -> Iterator[Rung]:
     """Yield the steps from cheap to dear; each starts from what helped before."""
     plain = ladder.request.plan
-    yield Rung(step="ptq", plan=plain)
-    ranged = {"ptq": plain}
+    yield Rung(step=FIRST, plan=plain)
+    ranged = {FIRST: plain}
     if plain.calibration == PLAIN_RANGES:
         ranged |= {f"ranges {name}": replace(plain, calibration=name) for name in SEARCHED}
         for step in list(ranged)[1:]:
@@ -50,6 +51,7 @@ def _best(trials: list[Trial]) -> Trial:
 def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator[Rung]:
     made = [trial for trial in trials if trial.drop is not None]
     if not made:
+        yield _refused("mixed", base, "no step before made a file whose layers could be ranked")
         return
     best = min(made, key=lambda trial: trial.drop or 0.0)
     plan = replace(
@@ -58,16 +60,27 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
         correct_bias="bias correction" in best.steps,
         adaround="adaround" in best.steps,
     )
-    found = ladder.ranked(best.step, plan, needed=MOST_KEPT)
+    try:
+        found = ladder.ranked(best.step, plan, needed=MOST_KEPT)
+    except EdgecvError as error:
+        yield _refused("mixed", plan, f"the layers cannot be ranked: {reason(error)}")
+        return
     most = max(1, int(len(found.layers) * MOST_KEPT))
     # int16 keeps the file small and integer; a target without kernels for it has float, or nothing.
-    takes_wide = all("int16x8" in profiles.target(name).schemes for name in plan.targets)
-    wide = found.wide if takes_wide else ()
+    lacking = [name for name in plan.targets if "int16x8" not in profiles.target(name).schemes]
+    wide = () if lacking else found.wide
+    if not wide:
+        why = f"target {lacking[0]} does not run int16 activations" if lacking else "no layer has an int16 kernel"
+        yield _refused("mixed16", plan, why)
     kept = () if plan.strict_int8 else found.layers
     for name, field, layers in (("mixed16", "int16", wide), ("mixed", "keep_float", kept)):
         for count in _doubling(min(most, len(layers))):
             named: dict[str, Any] = {field: tuple(sorted(layers[:count]))}
             yield Rung(step=f"{name} {count}", plan=replace(plan, **named), ranked=found)
+
+
+def _refused(step: str, plan: artifacts.Plan, why: str) -> Rung:
+    return Rung(step=step, plan=plan, refused=why)
 
 
 def _doubling(most: int) -> Iterator[int]:

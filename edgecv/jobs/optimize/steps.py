@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecv import convert
 from edgecv.core import codec
-from edgecv.core.errors import ConfigError, ConversionError
+from edgecv.core.errors import ConversionError, EdgecvError
 from edgecv.core.files import sha256
 from edgecv.core.progress import Reporter
 from edgecv.data import Dataset
@@ -24,6 +24,19 @@ from edgecv.modelio import LoadedModel
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.scores import Drop
 
+FIRST = "ptq"
+
+
+def step_file(step: str) -> str:
+    """Return the name of a step's file."""
+    return f"{step.strip('+').replace(' ', '-')}.tflite"
+
+
+def reason(error: EdgecvError) -> str:
+    """Return why a step has no file, on one line: what is wrong, and what to do about it."""
+    what = error.message.splitlines()[0]
+    return f"{what}; {error.hint.splitlines()[0]}" if error.hint else what
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
@@ -33,11 +46,13 @@ class Rung:
         step: Its name, also of its files.
         plan: How the file is made.
         ranked: What chose the layers that the plan names; None where it names none.
+        refused: Why the step cannot be taken; "" for one that can.
     """
 
     step: str
     plan: artifacts.Plan
     ranked: Ranked | None = None
+    refused: str = ""
 
 
 class Steps:
@@ -57,6 +72,7 @@ class Steps:
         self._reporter = reporter
         self._journal = Journal(folder / "journal.json", reporter)
         self._ranking_seconds = 0.0
+        self._ready: tuple[artifacts.Plan, artifacts.Prepared] | None = None
         self._splits = {name: dataset.split(name).sha256 for name in ("train", SPLIT)}
         self.baseline = self._baseline()
 
@@ -67,7 +83,7 @@ class Steps:
 
     def file(self, step: str) -> Path:
         """Return where a step's file is."""
-        return self._folder / f"{step.strip('+').replace(' ', '-')}.tflite"
+        return self._folder / step_file(step)
 
     def over_budget(self, trials: list[Trial]) -> str:
         """Return which budget is spent; "" when none is."""
@@ -110,13 +126,16 @@ class Steps:
     def _make(self, rung: Rung, record: Path) -> None:
         began = time.monotonic()
         self._reporter.info(f"step {rung.step}")
-        try:
-            made, evaluation, failure = *self._artifact(rung), ""
-        except (ConversionError, ConfigError) as error:
-            if isinstance(error, ConfigError) and rung.ranked is None:
-                raise
-            # Layers that were chosen here, not by the user, can be ones that cannot be had.
-            made, evaluation, failure = None, None, error.message.splitlines()[0]
+        made, evaluation, failure = None, None, rung.refused
+        if not failure:
+            try:
+                made, evaluation = self._artifact(rung)
+            except EdgecvError as error:
+                # What the first step cannot have is wrong with the request. A later step can be one that this model,
+                # these data or this installation do not have, and the others still stand.
+                if rung.step == FIRST and not isinstance(error, ConversionError):
+                    raise
+                failure = reason(error)
         drop = self._drop(evaluation) if evaluation else None
         trial = Trial(
             step=rung.step,
@@ -157,13 +176,29 @@ class Steps:
         self._ranking_seconds = known.seconds
         return known
 
+    def _prepared(self, plan: artifacts.Plan) -> artifacts.Prepared | None:
+        """Return the model after a plan's steps on its weights; those of the last plan are kept for mixed files of it.
+
+        None for a plan without such steps.
+        """
+        if not artifacts.takes_steps(plan):
+            return None
+        weights = replace(plan, keep_float=(), int16=())
+        if self._ready is None or self._ready[0] != weights:
+            done = artifacts.prepared(self._loaded, weights, self._dataset, reporter=self._reporter)
+            self._ready = (weights, done)
+        return self._ready[1]
+
     def _artifact(self, rung: Rung) -> tuple[convert.Artifact, Evaluation]:
         out, loaded = self.file(rung.step), self._loaded
         if rung.plan.method == "qat":
             training = qat.QatPlan(data=rung.plan.data, epochs=rung.plan.epochs, seed=rung.plan.seed)
             state = models.state_path(out)
             loaded, _ = qat.quantization_aware(loaded, training, state=state, reporter=self._reporter)
-        made = artifacts.built(loaded, rung.plan, self._dataset, out=out, force=True, reporter=self._reporter)
+        ready = self._prepared(rung.plan)
+        made = artifacts.built(
+            loaded, rung.plan, self._dataset, out=out, force=True, ready=ready, reporter=self._reporter
+        )
         models.forget_state(out)
         with open_artifact(out) as predictor:
             return made, self._evaluated(predictor, rung.step)

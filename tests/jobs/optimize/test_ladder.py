@@ -8,7 +8,16 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 
-from edgecv.core.errors import ConfigError, ConversionError, GateFailure
+from edgecv.cli import render_compress
+from edgecv.cli.console import emit_json
+from edgecv.core.errors import (
+    ConfigError,
+    ConversionError,
+    DataError,
+    GateFailure,
+    MissingDependencyError,
+    UnsupportedModelError,
+)
 from edgecv.core.files import sha256
 from edgecv.data import open_dataset
 from edgecv.jobs import convert as artifacts
@@ -203,6 +212,101 @@ def test_a_climb_under_sigkill_ends_with_the_same_bytes(files, tmp_path):
     whole = tmp_path / "whole.tflite"
     assert "step ptq" in finish([str(part) for part in (*asked, "--out", whole)])
     assert out.read_bytes() == whole.read_bytes()
+
+
+def refuse(monkeypatch, error):
+    """Let every step on weights and training on fail; calibration works."""
+    real = steps.Steps._artifact
+
+    def artifact(self, rung):
+        if rung.step != "ptq":
+            raise error
+        return real(self, rung)
+
+    monkeypatch.setattr(steps.Steps, "_artifact", artifact)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConversionError("71 of 864 weights differ\nmore of it", hint="report it"),
+        UnsupportedModelError("works on models of one input", hint="report it"),
+        DataError("got no samples", hint="report it"),
+        ConfigError("needs labels", hint="report it"),
+        MissingDependencyError("tfmot is not installed", hint="report it"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_step_that_fails_is_in_the_table_with_its_reason(files, tmp_path, worse, monkeypatch, error, capsys):
+    refuse(monkeypatch, error)
+    monkeypatch.setattr(steps, "ranked", lambda *_, **__: (_ for _ in ()).throw(error))
+    out = tmp_path / "out.tflite"
+    done = ladder.climb(models.Source(path=files["plain"]), plan(0.0), out=out)
+    assert [t.step for t in done.trials] == ["ptq", "+equalise", "+bias correction", "+adaround", "mixed", "qat"]
+    first, *others = done.trials
+    what = f"{error.message.splitlines()[0]}; report it"
+    assert (first.failure, done.chosen, done.stopped) == ("", "ptq", "top")
+    assert {t.failure for t in others} == {what, f"the layers cannot be ranked: {what}"}
+    assert all(t.drop is None and t.sha256 == "" for t in others)
+    assert out.exists()
+
+    render_compress.climb(done)
+    said = capsys.readouterr().out
+    lines = [line for line in said.splitlines() if what in line]
+    assert [line.split("│")[0].strip() for line in lines] == [t.step for t in others]
+    emit_json(done)
+    stated = {t["step"]: t["failure"] for t in json.loads(capsys.readouterr().out)["trials"]}
+    assert stated == {t.step: t.failure for t in done.trials}
+
+
+def test_mixed_steps_that_cannot_be_had_say_why(files, tmp_path, worse, monkeypatch):
+    real, tried = steps.Steps._artifact, []
+
+    def artifact(self, rung):
+        tried.append(rung.step)
+        raise ConversionError("no such file")
+
+    monkeypatch.setattr(steps.Steps, "_artifact", artifact)
+    done = ladder.climb(models.Source(path=files["plain"]), plan(0.0), out=tmp_path / "out.tflite")
+    assert {t.step: t.failure for t in done.trials}["mixed"] == (
+        "no step before made a file whose layers could be ranked"
+    )
+    assert "mixed" not in tried
+    with pytest.raises(GateFailure, match="no file could be made"):
+        ladder.require_passed(done)
+
+    monkeypatch.setattr(steps.Steps, "_artifact", real)
+    request = plan(0.0, target="edgetpu", max_trials=5)
+    done = ladder.climb(models.Source(path=files["plain"]), request, out=tmp_path / "tpu.tflite")
+    assert (done.trials[4].step, done.trials[4].failure) == (
+        "mixed16", "target edgetpu does not run int16 activations",
+    )  # fmt: skip
+
+
+def test_what_the_first_step_cannot_have_is_wrong_with_the_request(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(steps.Steps, "_artifact", lambda *_: (_ for _ in ()).throw(ConfigError("no such recipe")))
+    with pytest.raises(ConfigError, match="no such recipe"):
+        ladder.climb(models.Source(path=files["plain"]), plan(0.0), out=tmp_path / "out.tflite")
+
+
+def test_weights_are_prepared_once_for_all_mixed_files_of_a_step(files, tmp_path, worse, monkeypatch):
+    real, asked = artifacts.prepared, []
+
+    def prepared(loaded, plan, dataset, **options):
+        asked.append(plan.recipe.steps)
+        return real(loaded, plan, dataset, **options)
+
+    monkeypatch.setattr(artifacts, "prepared", prepared)
+    found = steps.Ranked(layers=("c1", "c2", "c3", "out") * 4, wide=("c1", "c2"), by="noise", reason="made up")
+    monkeypatch.setattr(steps, "ranked", lambda *_, **__: found)
+    request = plan(0.0, max_trials=7)
+    done = ladder.climb(models.Source(path=files["uneven"]), request, out=tmp_path / "out.tflite")
+    mixed = [t for t in done.trials if t.step.startswith("mixed")]
+    assert [t.step for t in mixed] == ["mixed16 1", "mixed16 2", "mixed 1"]
+    made = [t for t in done.trials[:4] if t.drop is not None]
+    assert {t.steps for t in mixed} == {min(made, key=lambda t: t.drop).steps}
+    assert asked[:3] == [t.steps for t in done.trials[1:4]]
+    assert len(asked) <= 4
 
 
 def test_budgets(files, tmp_path, worse):
