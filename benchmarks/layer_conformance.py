@@ -1,6 +1,6 @@
 """Every layer and function of Keras 3 that a vision network may hold, through edgecv and through the stock converter.
 
-    python benchmarks/layer_conformance.py --out conformance [--case TEXT …] [--architectures]
+    python benchmarks/layer_conformance.py --out conformance [--case TEXT …] [--architectures] [--part 1/2]
 
 Each case of `tests/conformance/layer_cases.py` is a small model that Keras 3 saves. edgecv imports the file and makes a
 float and an int8 .tflite, a float and an int8 .onnx, and an int8 file of the fake-quantised network before any
@@ -198,6 +198,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--case", action="append", default=[], help="part of a case's name; several are possible")
+    parser.add_argument("--part", default="1/1", help="2/3 does every third case from the second; then run without")
     parser.add_argument("--architectures", action="store_true", help="twenty whole networks instead")
     parser.add_argument("--docs", type=Path, help="the page whose list of refusals is written anew")
     options = parser.parse_args()
@@ -214,6 +215,8 @@ def main() -> int:
         if (row := json.loads(line))
     }
     chosen = [name for name in cases if not options.case or any(part in name for part in options.case)]
+    first, count = map(int, options.part.split("/"))
+    chosen = chosen[first - 1 :: count]
     for place, name in enumerate(chosen):
         if name not in done:
             done[name] = {"case": name, **measure(cases[name])}

@@ -159,7 +159,7 @@ def unpack_array(packed: GoldenArray) -> np.ndarray[Any, Any]:
         array = np.frombuffer(raw, dtype=dtype.newbyteorder("<")).reshape(packed.shape)
     except (ValueError, TypeError, OverflowError, SyntaxError) as error:
         raise ConfigError(
-            f"a golden array of type {packed.dtype!r} and shape {packed.shape} cannot be read: {error}",
+            f"an array of type {packed.dtype!r} and shape {packed.shape} cannot be read: {error}",
             hint="the file is damaged: make it again with edgecv convert",
         ) from error
     return array.astype(dtype)

@@ -249,7 +249,8 @@ def test_a_foreign_model_needs_its_contract(work: Path) -> None:
     keras = env.keras()
     inputs = keras.Input((8, 8, 1))
     keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs))).save(work / "foreign.keras")
-    check_refused("convert", work / "foreign.keras", "--out", work / "m.tflite", says="--spec")
+    for more in ((), ("--data", "digits")):  # ten digits show nothing of a model of two classes
+        check_refused("quantize", work / "foreign.keras", *more, "--out", work / "m.tflite", says="--preset")
 
 
 @pytest.mark.parametrize("value", ["0", "1", "-0.5", "1.5", "nan"])

@@ -79,7 +79,7 @@ def layers_of_maps() -> dict[str, Callable[[Any], Any]]:
         "relu", "relu6", "elu", "selu", "gelu", "silu", "swish", "mish", "sigmoid", "tanh", "softplus", "softsign",
         "softmax", "exponential", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "celu",
         "log_sigmoid", "log_softmax", "soft_shrink", "hard_shrink", "tanh_shrink", "squareplus", "sparse_plus",
-        "sparse_sigmoid", "glu", "linear",
+        "sparse_sigmoid", "linear",
     ]  # fmt: skip
     found: dict[str, Callable[[Any], Any]] = {}
     for name in names:

@@ -63,10 +63,11 @@ def test_the_specs_of_the_documentation_decode_and_fit_their_tasks(tmp_path: Pat
         specs.append(read_spec(tmp_path / "spec.toml"))
         for head in specs[-1].heads:
             task_of(head).settings(head)
-    assert [spec.name for spec in specs] == ["mobilenet_v2", "street", "pair"]
+    assert [spec.name for spec in specs] == ["mobilenet_v2", "smiling", "street", "pair"]
     assert specs[0].labels == ("cat", "dog")
-    assert specs[1].head.outputs == ("softmax",)
-    assert [only.name for only in specs[2].inputs] == ["first", "second"]
+    assert specs[1].head.settings == {"threshold": 0.3}
+    assert specs[2].head.outputs == ("softmax",)
+    assert [only.name for only in specs[3].inputs] == ["first", "second"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))

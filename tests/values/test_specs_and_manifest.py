@@ -93,5 +93,5 @@ def test_packed_arrays_come_back_bit_for_bit(array: np.ndarray) -> None:
 
 
 def test_a_golden_array_of_the_wrong_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match="golden array"):
+    with pytest.raises(ConfigError, match="an array of type"):
         m.unpack_array(m.GoldenArray(dtype="float32", shape=(3,), data="AAAA"))

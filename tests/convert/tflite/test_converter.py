@@ -177,6 +177,9 @@ def partly_quantised(source):
         return quantization.quantize_annotate_layer(layer) if layer.name in ("stem", "side") else layer
 
     model = quantization.quantize_apply(keras.models.clone_model(source.model, clone_function=annotate))
+    for weight in model.weights:  # training would find them
+        if weight.name.endswith(("_min:0", "_max:0")):
+            weight.assign(np.full(weight.shape, -1.0 if "_min" in weight.name else 1.0, np.float32))
     return loaded(model)
 
 
