@@ -82,7 +82,7 @@ def test_inspect(act: str, made: Made, hostile: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["verify", "evaluate", "run", "debug"])
-@pytest.mark.parametrize("act", ["segfault", "loop"])
+@pytest.mark.parametrize("act", ["segfault", pytest.param("loop", marks=pytest.mark.slow)])
 def test_other_commands(name: str, act: str, made: Made, hostile: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hostile.setenv("FAKE_ACT", act)
     check(edgecv(*command(name, made, tmp_path)), SAYS[act])

@@ -78,7 +78,10 @@ def channels_first(folder):
     return "first.h5", lambda x: model(np.moveaxis(x, -1, 1)), []
 
 
-@pytest.mark.parametrize("form", [open_size, pixels, exported, weights, channels_first])
+@pytest.mark.parametrize(
+    "form",
+    [open_size, exported, *(pytest.param(form, marks=pytest.mark.slow) for form in (pixels, weights, channels_first))],
+)
 def test_float_and_int8_files_answer_as_the_model(form, folder):
     name, model, options = form(folder)
     raw = form in (pixels, exported)

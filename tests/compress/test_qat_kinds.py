@@ -140,6 +140,7 @@ KINDS = [
     residual, pre_activation, dense_block, inception, squeeze_excite, inverted_residual, hard_swish_gates, swish_gates,
     separable, other_activations, up_and_down, grouped, global_max, rows, applied_again, one_relu_for_all,
 ]  # fmt: skip
+QUICK = (residual, squeeze_excite, inverted_residual, other_activations, up_and_down, grouped, applied_again)
 
 
 def trained(make):
@@ -165,7 +166,7 @@ def convert_qat(model, data, out, path=Path("qat.keras"), sha256="0" * 64, **opt
     )
 
 
-@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("make", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in KINDS])
 def test_the_file_is_integer_and_answers_like_the_trained_model(make, tmp_path):
     done, data, names = trained(make)
     assert done.unquantised == ()

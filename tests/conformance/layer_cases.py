@@ -171,7 +171,6 @@ def layers_of_maps() -> dict[str, Callable[[Any], Any]]:
         "TimeDistributed": lambda x: L.TimeDistributed(L.Conv1D(5, 3))(x),
         "ConvLSTM2D": lambda x: L.ConvLSTM2D(3, 3)(L.Reshape((2, 6, 12, 4))(x)),
         "ConvLSTM1D": lambda x: L.ConvLSTM1D(3, 3)(x),
-        "Solarization": lambda x: L.Solarization(value_range=(-1, 1))(x),
     }
 
 
@@ -365,6 +364,7 @@ SERIAL: dict[str, Callable[[Any], Any]] = {
     "UpSampling1D": lambda x: L.UpSampling1D(2)(x),
     "LSTM": lambda x: L.LSTM(5)(x),
     "LSTM(sequences)": lambda x: L.LSTM(5, return_sequences=True)(x),
+    "LSTM(mish)": lambda x: L.LSTM(5, activation="mish")(x),
     "LSTM(unroll)": lambda x: L.LSTM(5, unroll=True)(x),
     "GRU": lambda x: L.GRU(5)(x),
     "GRU(unroll, reset before)": lambda x: L.GRU(5, unroll=True, reset_after=False)(x),

@@ -11,9 +11,9 @@ keras = env.keras3()
 from tests.conformance.layer_cases import CASES  # noqa: E402 - after keras is told to compute with tensorflow
 
 NAMES = tuple(CASES)
-CARRIED = frozenset({"Solarization"})
+CARRIED = frozenset({"LSTM(mish)"})
 """They convert, and cannot be saved."""
-QUICK = frozenset(NAMES[::9])
+QUICK = frozenset(NAMES[::18])
 
 
 def imported(case, path):
@@ -41,9 +41,9 @@ def test_what_keras_3_computes_is_imported_and_saved(name, tmp_path):
 
 
 def test_what_can_be_neither_rebuilt_nor_traced_is_carried_whole(tmp_path):
-    _, loaded = imported(CASES["Solarization"], tmp_path / "m.keras")
+    _, loaded = imported(CASES["LSTM(mish)"], tmp_path / "m.keras")
     (whole,) = [layer for layer in loaded.layers if getattr(layer, "holds_whole", False)]
-    assert whole.name == "solarization"
+    assert whole.name.startswith("lstm")
 
 
 def kinds(name, tmp_path):

@@ -44,7 +44,13 @@ def test_long_sequences_stay_loops(monkeypatch):
     assert "WHILE" not in operators(reader(L.LSTM(2, name="cell"), steps=8))
 
 
-@pytest.mark.parametrize("cell", [CELLS["LSTM"], CELLS["both ways"], CELLS["GRU"]], ids=["LSTM", "both ways", "GRU"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(CELLS["both ways"], id="both ways"),
+        *(pytest.param(CELLS[n], id=n, marks=pytest.mark.slow) for n in ("LSTM", "GRU")),
+    ],
+)
 def test_an_int8_file_of_a_loop_is_integers_throughout(cell, dataset, spec, minmax, tmp_path):
     keras.utils.set_random_seed(3)
     image = keras.Input((12, 12, 1), name="image")

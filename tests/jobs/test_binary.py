@@ -59,7 +59,10 @@ def test_the_float_model(made):
     assert figures(made / "m.keras", f"folder:{made}/photos") == (1.0, 1.0)
 
 
-@pytest.mark.parametrize(("name", "method"), [("p.tflite", "ptq"), ("p.onnx", "ptq"), ("q.tflite", "qat")])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("p.tflite", "ptq"), ("p.onnx", "ptq"), pytest.param("q.tflite", "qat", marks=pytest.mark.slow)],
+)
 def test_int8_files(made, name, method):
     plan = convert.Plan(scheme="int8", method=method, data=f"npz:{made}/d.npz", epochs=1 if method == "qat" else None)
     convert.make(models.Source(path=made / "m.keras"), plan, out=made / name, force=True)

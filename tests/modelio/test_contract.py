@@ -51,8 +51,9 @@ def test_what_a_model_does_not_say_is_open():
 
 @pytest.mark.parametrize(
     ("network", "wanted"),
-    [("MobileNetV2", "imagenet-tf"), ("ResNet50", "imagenet-caffe"), ("DenseNet121", "imagenet-torch"),
-     ("EfficientNetB0", "raw"), ("MobileNetV3Small", "raw")],
+    [("MobileNetV2", "imagenet-tf"), ("MobileNetV3Small", "raw"),
+     *(pytest.param(*one, marks=pytest.mark.slow) for one in (
+         ("ResNet50", "imagenet-caffe"), ("DenseNet121", "imagenet-torch"), ("EfficientNetB0", "raw")))],
 )  # fmt: skip
 def test_networks_of_keras_want_what_they_were_trained_with(network, wanted):
     base = getattr(keras.applications, network)(weights=None, include_top=False, input_shape=(32, 32, 3))

@@ -52,7 +52,7 @@ def test_without_vectors_there_is_nothing_to_verify(files):
 )
 def test_a_golden_array_that_cannot_be_read_is_named(changes):
     packed = dataclasses.replace(pack_array(np.zeros((2, 2), np.uint8)), **changes)
-    with pytest.raises(ConfigError, match="golden array"):
+    with pytest.raises(ConfigError, match="an array of type"):
         unpack_array(packed)
 
 
