@@ -158,6 +158,7 @@ def _stock(model: Any, out: Path, images: Array | None) -> Path:
     if images is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[None]] for image in images)
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     out.write_bytes(converter.convert())
     return out
 

@@ -130,9 +130,14 @@ def _short(weight: Any) -> str:
 def _known(call: Call) -> bool:
     if call.kind == "Activation":
         return _activation(call) in ACTIVATIONS
-    if call.kind == "TensorFunction":
-        return bool(call.layer.role is not Role.DECISION)
+    if call.kind == "TensorFunction":  # of others the converter may have no integer form: calibration gives ranges
+        return _has_same_scale(call)
     return call.kind in KERNEL_KINDS or call.kind in OWN_SCALE or call.kind in SAME_SCALE
+
+
+def _lacks_kernel(call: Call) -> bool:
+    """Say whether the converter leaves a layer in float for want of an int8 kernel."""
+    return call.kind == "ELU" or (call.kind == "Activation" and _activation(call) == "elu")
 
 
 def _has_same_scale(call: Call) -> bool:
@@ -187,6 +192,8 @@ def _output(call: Call, uses: _Uses) -> str:
         return "none"
     if _fixed(call):
         return "fixed"
+    if _lacks_kernel(call) and any(_has_same_scale(user) for user in uses.consumers.get(call.output, ())):
+        return "none"  # calibrated: the converter cannot carry a range from a float operator through a move
     return "none" if _next_one_rounds(call, uses) else "moving"
 
 

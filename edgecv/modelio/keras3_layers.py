@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
-from edgecv.modelio import env
+from edgecv.modelio import env, keras3_resize
 
 Array = np.ndarray[Any, Any]
 SAME = frozenset({
@@ -53,11 +53,13 @@ class Counterpart:
         layer: Of tf_keras, unbuilt.
         weights: In the order of `layer`; None for those of the original.
         activation: A function of Keras 3 to apply behind it; None when there is none left to apply.
+        behind: Further layers, and their weights.
     """
 
     layer: Any
     weights: list[Array] | None = None
     activation: Callable[[Any], Any] | None = None
+    behind: tuple[tuple[Any, list[Array]], ...] = ()
 
 
 def counterpart(layer: Any, shapes: list[tuple[Any, ...]]) -> Counterpart:
@@ -168,14 +170,31 @@ def _normalization(layer: Any, shapes: list[tuple[Any, ...]]) -> Counterpart:
     return Counterpart(env.keras().layers.Rescaling(scale.tolist(), (-mean * scale).tolist()), weights=[])
 
 
+def _upsampling(layer: Any, shapes: list[tuple[Any, ...]]) -> Counterpart:
+    """By its own layer, or by a resize where TensorFlow Lite lacks the operator of that layer."""
+    options = {"interpolation": layer.interpolation, "data_format": layer.data_format}
+    if not keras3_resize.is_product(shapes[0], options):
+        return Counterpart(env.keras().layers.UpSampling2D(**_settings(layer)))
+    size = [int(side) * factor for side, factor in zip(shapes[0][1:3], layer.size, strict=True)]
+    return _by_products(shapes[0], size, options)
+
+
 def _resizing(layer: Any, shapes: list[tuple[Any, ...]]) -> Counterpart:
     from edgecv.modelio.tensor_function import TensorFunction
 
     names = ("interpolation", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode", "fill_value")
     _expect(layer.data_format == "channels_last", "has channels first")
-    settings = {name: getattr(layer, name) for name in names if hasattr(layer, name)}
-    kwargs = {"images": {"tensor": 0}, "size": [layer.height, layer.width], "data_format": "channels_last", **settings}
+    options = {name: getattr(layer, name) for name in names if hasattr(layer, name)}
+    size = [layer.height, layer.width]
+    if keras3_resize.is_product(shapes[0], options):
+        return _by_products(shapes[0], size, options)
+    kwargs = {"images": {"tensor": 0}, "size": size, "data_format": "channels_last", **options}
     return Counterpart(TensorFunction("resize", {"args": [], "kwargs": kwargs}))
+
+
+def _by_products(shape: tuple[Any, ...], size: list[int], options: dict[str, Any]) -> Counterpart:
+    (first, weights), *behind = keras3_resize.layers_of(shape, size, options)
+    return Counterpart(first, weights, behind=tuple(behind))
 
 
 def _center_crop(layer: Any, shapes: list[tuple[Any, ...]]) -> Counterpart:
@@ -217,4 +236,5 @@ _SPECIAL: Mapping[str, Callable[[Any, list[tuple[Any, ...]]], Counterpart]] = {
     "Resizing": _resizing,
     "StochasticDepth": _stochastic_depth,
     "TimeDistributed": _time_distributed,
+    "UpSampling2D": _upsampling,
 }

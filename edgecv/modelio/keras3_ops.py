@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
-from edgecv.modelio import env
+from edgecv.modelio import env, keras3_resize
 
 Array = np.ndarray[Any, Any]
 MERGES = {"Add": "Add", "Subtract": "Subtract", "Multiply": "Multiply", "Maximum": "Maximum", "Minimum": "Minimum"}
@@ -222,6 +222,14 @@ def _elu(operation: Any, node: Any) -> Steps | None:
     return [Step(env.keras().layers.ELU(operation.alpha))]
 
 
+def _celu(operation: Any, node: Any) -> Steps | None:
+    """`alpha * elu(x / alpha)`: written out as Keras does, its exponential of large values would fill 8 bits."""
+    layers, alpha = env.keras().layers, float(operation.alpha)
+    if alpha == 1.0:
+        return [Step(layers.ELU())]
+    return [Step(layers.Rescaling(1 / alpha)), Step(layers.ELU()), Step(layers.Rescaling(alpha))]
+
+
 def _relu(operation: Any, node: Any) -> Steps | None:
     names = ("max_value", "negative_slope", "threshold")
     return [Step(env.keras().layers.ReLU(**{name: getattr(operation, name) for name in names}))]
@@ -336,6 +344,11 @@ def _pool(layer: str) -> Callable[[Any, Any], Steps | None]:
 
 
 def _resize(operation: Any, node: Any) -> Steps | None:
+    names = ("interpolation", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "data_format")
+    given = {name: getattr(operation, name) for name in names if hasattr(operation, name)}
+    if keras3_resize.is_product(_shape(node), given):
+        made = keras3_resize.layers_of(_shape(node), tuple(node.outputs[0].shape)[1:3], given)
+        return [Step(layer, tuple(weights)) for layer, weights in made]
     before, after = _shape(node)[1:3], tuple(node.outputs[0].shape)[1:3]
     options = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
     plain = len(_shape(node)) == 4 and operation.interpolation in ("nearest", "bilinear")
@@ -352,6 +365,7 @@ _MAKERS: dict[str, Callable[[Any, Any], Steps | None]] = {
     "Amax": _over_the_map("GlobalMaxPooling2D"),
     "AveragePool": _pool("AveragePooling2D"),
     "Cast": _cast,
+    "Celu": _celu,
     "Clip": _clip,
     "Concatenate": _concatenate,
     "Conv": _conv,

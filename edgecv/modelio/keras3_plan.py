@@ -85,6 +85,7 @@ class Planner:
             return self._traced_layer(node) or self._refusal(node, error)
         weights = layer.get_weights() if found.weights is None else found.weights
         chain: list[Step | Traced] = [Step(found.layer, tuple(weights))]
+        chain += [Step(layer_behind, tuple(own)) for layer_behind, own in found.behind]
         if found.activation is not None:
             graph = self._trace(symbolic(found.activation), (node.outputs[0],), {}, "its activation")
             chain = [*([] if type(layer).__name__ == "Activation" else chain), graph]

@@ -127,7 +127,7 @@ class _Rebuilding:
         for output in plan:
             result: Any = taken if len(taken) > 1 else taken[0]
             for place, part in enumerate(output):
-                part_name = name if place == 0 else f"{name}_activation"
+                part_name = name if place == 0 else f"{name}_{'activation' if place == 1 == len(output) - 1 else place}"
                 if isinstance(part, Traced):
                     (result,) = self._traced(part, [result], part_name, where)
                 else:

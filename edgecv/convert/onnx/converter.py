@@ -19,7 +19,7 @@ from typing import Any
 
 from edgecv.convert.converted import Converted
 from edgecv.convert.onnx.names import canonicalize
-from edgecv.convert.onnx.operators import nearest_by_present_rules, teach, without_negative_pads
+from edgecv.convert.onnx.operators import nearest_by_present_rules, teach, with_whole_sizes, without_negative_pads
 from edgecv.convert.onnx.unsigned import with_unsigned_activations
 from edgecv.convert.quiet import conversion
 from edgecv.convert.tflite.explicit_shapes import with_explicit_shapes
@@ -49,6 +49,7 @@ def convert(twin: Converted, scheme: str) -> Converted:
         proto, _ = require("tf2onnx", why="to convert to ONNX").convert.from_tflite(str(path), opset=OPSET)
     nearest_by_present_rules(proto)
     without_negative_pads(proto)
+    with_whole_sizes(proto)
     proto = _SCHEMES[scheme](proto)
     names = _finish(proto, tuple(i.name for i in twin.inputs), tuple(o.name for o in twin.outputs))
     return replace(twin, data=_bytes(proto), op_names=names)

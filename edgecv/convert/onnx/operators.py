@@ -33,6 +33,7 @@ def teach() -> None:
             self._handler_map.setdefault(kind, self._simple_through_handler)
 
     optimizer._initialize_handlers = with_elementwise
+    _teach_fused_clips()
 
     @register(["TFL_GELU"])
     class Gelu:
@@ -48,6 +49,30 @@ def teach() -> None:
             _replace(graph, node, lambda build: build("Clip", build.value, build.constant(low), build.constant(high)))
 
 
+def _teach_fused_clips() -> None:
+    """Let tf2onnx take RELU_N1_TO_1 and RELU_0_TO_1 out of the operators that they are fused into, as it does RELU."""
+    names = ("tfl_math", "tfl_nn", "tfl_tensor", "tfl_controlflow", "tfl_direct", "tfl_postprocess")
+    modules = [require(f"tf2onnx.tflite_handlers.{name}", why="to convert to ONNX") for name in names]
+    known = modules[0].separate_fused_activation_function
+
+    def separate(graph: Any, node: Any) -> None:
+        fused = "TFL_" + node.attr["fused_activation_function"].s.decode()
+        if fused not in _CLIPPED:
+            known(graph, node)
+            return
+        del node.attr["fused_activation_function"]
+        make_name = require("tf2onnx.utils", why="to convert to ONNX").make_name
+        bounds = [graph.make_const(make_name(node.name), np.float32(value)).output[0] for value in _CLIPPED[fused]]
+        output = node.output[0]
+        shape, dtype = graph.get_shape(output), graph.get_dtype(output)
+        clip = graph.make_node("Clip", [output, *bounds], name=make_name(node.name), shapes=[shape], dtypes=[dtype])
+        graph.insert_node_on_output(clip, output)
+
+    for module in modules:
+        if hasattr(module, "separate_fused_activation_function"):
+            module.separate_fused_activation_function = separate
+
+
 def nearest_by_present_rules(proto: Any) -> None:
     """Rewrite, in place, how tf2onnx resizes to the nearest pixel: its mode is deprecated from opset 13 on.
 
@@ -61,6 +86,21 @@ def nearest_by_present_rules(proto: Any) -> None:
             kept = [one for one in node.attribute if one.name not in present]
             del node.attribute[:]
             node.attribute.extend([*kept, *(helper.make_attribute(*pair) for pair in present.items())])
+
+
+def with_whole_sizes(proto: Any) -> None:
+    """Raise, in place, the scales of resizing by two units in the last place, where they are no whole numbers.
+
+    A size is floor(old size x scale), and 7 / 12 in float32 makes 6 of 12.
+    Source: ONNX operators, Resize: output_dimension = floor(input_dimension * scale).
+    """
+    helper = require("onnx", why="to convert to ONNX").numpy_helper
+    scales = {node.input[2] for node in proto.graph.node if node.op_type == "Resize" and len(node.input) > 2}
+    for constant in proto.graph.initializer:
+        if constant.name in scales and constant.name:
+            values = helper.to_array(constant)
+            raised = np.where(values == np.round(values), values, values * np.float32(1 + 2**-22))
+            constant.CopyFrom(helper.from_array(raised.astype(values.dtype), constant.name))
 
 
 def without_negative_pads(proto: Any) -> None:
