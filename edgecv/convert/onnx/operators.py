@@ -89,18 +89,27 @@ def nearest_by_present_rules(proto: Any) -> None:
 
 
 def with_whole_sizes(proto: Any) -> None:
-    """Raise, in place, the scales of resizing by two units in the last place, where they are no whole numbers.
+    """Give, in place, resizing by a fraction its sizes: by a scale, 7 / 12 in float32 makes 6 of 12.
 
-    A size is floor(old size x scale), and 7 / 12 in float32 makes 6 of 12.
     Source: ONNX operators, Resize: output_dimension = floor(input_dimension * scale).
     """
-    helper = require("onnx", why="to convert to ONNX").numpy_helper
-    scales = {node.input[2] for node in proto.graph.node if node.op_type == "Resize" and len(node.input) > 2}
-    for constant in proto.graph.initializer:
-        if constant.name in scales and constant.name:
-            values = helper.to_array(constant)
-            raised = np.where(values == np.round(values), values, values * np.float32(1 + 2**-22))
-            constant.CopyFrom(helper.from_array(raised.astype(values.dtype), constant.name))
+    onnx = require("onnx", why="to convert to ONNX")
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in proto.graph.initializer}
+    scaled = [node for node in proto.graph.node if node.op_type == "Resize" and node.input[2] in constants]
+    for node in [node for node in scaled if (constants[node.input[2]] % 1).any()]:
+        # Anew for each: what comes behind the one before was inferred of a wrong size.
+        del proto.graph.value_info[:]
+        shapes = _shapes(onnx.shape_inference.infer_shapes(proto).graph)
+        wanted = np.round(np.array(shapes[node.input[0]]) * constants[node.input[2]]).astype(np.int64)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(wanted, f"{node.name}_sizes"))
+        roi = node.input[1]
+        del node.input[1:]
+        node.input.extend([roi, "", f"{node.name}_sizes"])
+
+
+def _shapes(graph: Any) -> dict[str, list[int]]:
+    values = [*graph.value_info, *graph.input, *graph.output]
+    return {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
 
 
 def without_negative_pads(proto: Any) -> None:
