@@ -100,6 +100,7 @@ def test_debug_of_a_file_that_crashes_after_the_first_look(
         AllTensors(made.int8)
 
 
+@pytest.mark.slow
 def test_bench(made: Made, hostile: pytest.MonkeyPatch) -> None:
     hostile.setenv("FAKE_ACT", "segfault")
     result = edgecv("bench", made.int8)

@@ -86,7 +86,7 @@ def test_a_clusters_value_moves_by_the_mean_of_its_members() -> None:
     np.testing.assert_allclose(nearest(found, clusters).numpy(), found, rtol=1e-6)
 
 
-@pytest.mark.parametrize("pattern", [None, (2, 4)])
+@pytest.mark.parametrize("pattern", [None, pytest.param((2, 4), marks=pytest.mark.slow)])
 def test_zeros_and_blocks_stay_in_place_down_to_the_file(
     pattern: tuple[int, int] | None, digits: Dataset, parent: Any, tmp_path: Path
 ) -> None:
@@ -114,6 +114,7 @@ def _zeros_in_blocks(kernel: Any) -> Any:
     return (np.moveaxis(kernel, -2, -1).reshape(-1, 4) == 0).sum(axis=1)
 
 
+@pytest.mark.slow
 def test_a_model_pruned_then_clustered_keeps_both(digits: Dataset, parent: Any) -> None:
     pruned = prune(parent.model, SPEC, digits, PruneRecipe(sparsity=0.5, epochs=2, learning_rate=2e-3)).model
     both = cluster(pruned, SPEC, digits, ClusterRecipe(clusters=8, keep_zeros=True, epochs=1)).model

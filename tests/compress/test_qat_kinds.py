@@ -215,6 +215,7 @@ def test_depthwise_weights_have_a_scale_per_channel(tmp_path):
     assert len(graph.tensors[depthwise.inputs[1]].scales) == 24
 
 
+@pytest.mark.slow
 def test_hard_swish_is_one_operator_and_sigmoids_keep_their_prescribed_scale(tmp_path):
     done, data, _ = trained(hard_swish_gates)
     made = convert_qat(done.model, data, tmp_path / "m.tflite", target="ethos-u65-256")
