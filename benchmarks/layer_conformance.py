@@ -134,11 +134,17 @@ def measure(case: Any) -> dict[str, Any]:
             ),
             "stock float": (lambda: _stock(original, folder / "sf.tflite", None), True),
             "stock int8": (
-                lambda: _stock(original, folder / "si.tflite", case.values(case.pixels(CALIBRATION))),
+                lambda: _stock(original, folder / "si.tflite", _seen(dataset, case)),
                 False,
             ),
         }
         return {name: _run(made, spec, inputs, expected, exact) for name, (made, exact) in ways.items()}
+
+
+def _seen(dataset: Any, case: Any) -> Array:
+    """Return what edgecv calibrates with, as the model takes it."""
+    images = dataset.split("train").images
+    return np.asarray(case.values(np.stack([images[place].reshape(case.image) for place in range(len(images))])))
 
 
 def _fake(source: LoadedModel, case: Any) -> LoadedModel:
@@ -200,6 +206,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--case", action="append", default=[], help="part of a case's name; several are possible")
     parser.add_argument("--part", default="1/1", help="2/3 does every third case from the second; then run without")
+    parser.add_argument("--summary", action="store_true", help="of the cases that are done, without doing others")
     parser.add_argument("--architectures", action="store_true", help="twenty whole networks instead")
     parser.add_argument("--docs", type=Path, help="the page whose list of refusals is written anew")
     options = parser.parse_args()
@@ -218,6 +225,8 @@ def main() -> int:
     chosen = [name for name in cases if not options.case or any(part in name for part in options.case)]
     first, count = map(int, options.part.split("/"))
     chosen = chosen[first - 1 :: count]
+    if options.summary:
+        chosen = [name for name in chosen if name in done]
     for place, name in enumerate(chosen):
         if name not in done:
             done[name] = {"case": name, **measure(cases[name])}
