@@ -365,7 +365,7 @@ def _lower_affines(graph: LayerGraph) -> None:
             continue
         raised, lowered = graph.key(), graph.key()
         to_maps = layers.Reshape((-1, 1, width), name=f"{call.name}{PART}maps")
-        back = (width,) if len(call.shape) == 1 else (-1, width)
+        back = tuple(-1 if size is None else size for size in call.shape)
         from_maps = layers.Reshape(back, name=f"{call.name}{PART}back")
         chain = [
             _layer(to_maps, call.inputs, raised, (1, 1, width)),

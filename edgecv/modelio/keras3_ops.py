@@ -316,6 +316,23 @@ def _conv(operation: Any, node: Any) -> Steps | None:
     return [Step(made, (kernel,))]
 
 
+def _extract_patches(operation: Any, node: Any) -> Steps | None:
+    """Return a convolution whose kernel copies: its channels are the patch by row, column and channel."""
+    channels, size = _shape(node)[-1], operation.size
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    dilation = operation.dilation_rate
+    fits = len(_shape(node)) == 4 and len(size) == 2 and channels is not None
+    if not fits or operation.data_format not in (None, "channels_last") or operation.padding not in ("valid", "same"):
+        return None
+    count = size[0] * size[1] * int(channels)
+    kernel = np.eye(count, dtype=np.float32).reshape(*size, int(channels), count)
+    strides = size if operation.strides is None else operation.strides
+    made = env.keras().layers.Conv2D(
+        count, size, strides=strides, padding=operation.padding, dilation_rate=dilation or 1, use_bias=False
+    )
+    return [Step(made, (kernel,))]
+
+
 def _depthwise_conv(operation: Any, node: Any) -> Steps | None:
     kernel, settings = _kernel(node), _window(operation)
     if kernel is None or settings is None or kernel.ndim != 4:
@@ -374,6 +391,7 @@ _MAKERS: dict[str, Callable[[Any, Any], Steps | None]] = {
     "Einsum": _einsum,
     "Elu": _elu,
     "ExpandDims": _same_batch,
+    "ExtractPatches": _extract_patches,
     "Gelu": _gelu,
     "LeakyRelu": lambda operation, node: [Step(env.keras().layers.LeakyReLU(operation.negative_slope))],
     "Matmul": _matmul,

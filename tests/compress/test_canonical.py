@@ -184,3 +184,15 @@ def test_a_subclassed_model_is_refused():
 
     with pytest.raises(UnsupportedModelError, match="subclassed"):
         canonical(Sub())
+
+
+@pytest.mark.parametrize("shape", [(12,), (4, 3), (2, 2, 3), (2, 3, 2, 1), (2, 1, 3, 2, 1)])
+def test_scaling_of_any_rank_keeps_the_shape(shape):
+    keras = env.keras()
+    image = keras.Input((2, 2, 3))
+    x = keras.layers.Rescaling(0.5, 1.0)(keras.layers.Reshape(shape)(keras.layers.ReLU()(image)))
+    model = keras.Model(image, x)
+    values = np.random.default_rng(0).normal(0, 1, (3, 2, 2, 3)).astype(np.float32)
+    got = canonical(model).predict(values, verbose=0)
+    assert got.shape == (3, *shape)
+    np.testing.assert_allclose(got, model.predict(values, verbose=0), atol=1e-6)
