@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import io
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -229,14 +230,20 @@ def main() -> int:
         chosen = [name for name in chosen if name in done]
     for place, name in enumerate(chosen):
         if name not in done:
-            done[name] = {"case": name, **measure(cases[name])}
+            try:
+                done[name] = {"case": name, **measure(cases[name])}
+            except Exception as error:  # Keras cannot build, save or run it: there is nothing to compare with
+                print(f"[{place + 1}/{len(chosen)}] {name}: left out, {type(error).__name__}", file=sys.stderr)
+                continue
             with state.open("a") as file:
                 file.write(json.dumps(done[name]) + "\n")
             print(f"[{place + 1}/{len(chosen)}] {name}: {_line(done[name])}", file=sys.stderr)
+    chosen = [name for name in chosen if name in done]
     found = {name: {key: value for key, value in done[name].items() if key != "case"} for name in chosen}
     result = {"summary": summary(found), "cases": found}
     with atomic_path(options.out / "layer_conformance.json") as partial:
-        partial.write_text(json.dumps(result, indent=1) + "\n")
+        # Errors name the files of this run.
+        partial.write_text(re.sub(r"[^\s\"']*edgecv-conformance-\w+/", "", json.dumps(result, indent=1)) + "\n")
     if options.docs:
         _write_docs(options.docs, found)
     print(json.dumps(result["summary"], indent=1))
