@@ -33,10 +33,10 @@ def spec(
 
     Example: `edgecv spec flowers.keras --data folder:flowers --out flowers.toml`
     """
-    from edgecv.jobs import contract, models
+    from edgecv.jobs import describe, models
 
     source = models.Source(path=model, unsafe=unsafe)
-    found = contract.describe(source, uri=data, preset_name=preset, out=out, sheet=picture, force=force)
+    found = describe.describe(source, uri=data, preset_name=preset, out=out, sheet=picture, force=force)
     if json_:
         emit_json(found)
         return
@@ -48,7 +48,7 @@ def spec(
     if found.open:
         typer.echo(f"open:    how images are scaled; --preset {'|'.join(found.open)}", err=out is None)
     if out is None:
-        emit(contract.toml_of(found).rstrip("\n"))
+        emit(describe.toml_of(found).rstrip("\n"))
     else:
         typer.echo(f"wrote {out}")
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Dict, Optional, Tuple, Type
 
-from edgecv.core import errors
+from edgecv.core import children, errors
 from edgecv.core.errors import ConfigError, CrashError, EdgecvError, UnsupportedModelError
 from edgecv.core.memory import machine_bytes
 
@@ -144,17 +144,7 @@ class Apart:
 
     def close(self, *, at_once: bool = False) -> None:
         """End the child. Safe to call twice."""
-        if at_once:
-            self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        try:
-            self._process.wait(_CLOSE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        children.end(self._process, seconds=_CLOSE_S, at_once=at_once)
         self._stderr.close()
 
     def _ask(self, request: Tuple[str, str, Tuple[Any, ...]], seconds: float) -> Any:

@@ -20,7 +20,7 @@ from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
-from edgecv.jobs import contract, loss, models, sparse_kernels
+from edgecv.jobs import contract, loss, models, sense, sparse_kernels
 from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
@@ -171,7 +171,7 @@ def make(
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
     if dataset is not None and plan.data is not None and manifest.method != "qat":
-        contract.check_sense(given, dataset, reporter)
+        sense.check_sense(given, dataset, reporter)
     qat = plan.scheme in STATIC and plan.method == "qat"
     if qat and manifest.method != "qat":
         training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)

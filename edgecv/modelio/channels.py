@@ -49,11 +49,6 @@ class _Value:
     flat: tuple[int, ...] | None = None
 
 
-def is_first(model: Any) -> bool:
-    """Say whether a tf_keras model has layers with channels first, in models inside it too."""
-    return bool(_first_ranks(model))
-
-
 def last(model: Any, *, where: str, checked: bool = True) -> Any:
     """Return a tf_keras model with channels last, that of its inputs and outputs included.
 

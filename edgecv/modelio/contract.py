@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -272,8 +271,3 @@ def _json_labels(found: Any) -> tuple[str, ...]:
     if all(isinstance(value, int) for value in found.values()):
         return tuple(str(key) for key, _ in sorted(found.items(), key=lambda pair: pair[1]))
     return tuple(str(value) for _, value in sorted(found.items(), key=lambda pair: int(pair[0])))
-
-
-def sentences(parts: Sequence[str]) -> str:
-    """Return sentences as one line."""
-    return "; ".join(parts)

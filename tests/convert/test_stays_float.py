@@ -15,13 +15,13 @@ from edgecv.convert import convert
 from edgecv.convert.check.structure import sqnr_db
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.optional import require
-from edgecv.core.progress import Quiet
 from edgecv.graphs import read_tflite
 from edgecv.modelio import env, manifest_for
 from edgecv.runtime import load
 from edgecv.values import profiles
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.convert.conftest import LABELS, loaded
+from tests.reporters import Told
 
 GRAY = Preprocessing(color="gray", mean=(0.0,), std=(255.0,))
 SPEC = one_input("net", (12, 12, 1), (Head("side", "classification", "logits", LABELS),), GRAY)
@@ -152,16 +152,6 @@ def test_int16_activations_leave_what_has_no_such_kernel_in_float(kind, dataset,
     artifact = made(model, dataset, tmp_path, scheme="int16x8", io_dtype=None)
     assert floats(artifact) == KINDS[kind].int16x8
     assert noise_of(artifact.path, model, dataset) > 30
-
-
-class Told(Quiet):
-    """Keeps warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def test_the_cost_is_told_and_kept(dataset, tmp_path):

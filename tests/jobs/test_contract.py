@@ -3,9 +3,10 @@ import pytest
 
 from edgecv import data
 from edgecv.core.errors import ConfigError
-from edgecv.jobs import contract, models
+from edgecv.jobs import contract, describe, models, sense
 from edgecv.modelio import env, load_keras
 from edgecv.values.presets import preset
+from tests.reporters import Told
 
 keras = env.keras()
 L = keras.layers
@@ -55,7 +56,7 @@ def signed(tmp_path_factory):
 
 
 def test_labelled_images_decide_how_a_model_wants_its_pixels(signed, flowers):
-    found = contract.describe(models.Source(path=signed), uri=f"folder:{flowers}")
+    found = describe.describe(models.Source(path=signed), uri=f"folder:{flowers}")
     assert found.open == ()
     assert found.spec.inputs[0].preprocessing == preset("imagenet-tf")
     assert found.spec.heads[0].labels == CLASSES
@@ -68,7 +69,7 @@ def test_labelled_images_decide_how_a_model_wants_its_pixels(signed, flowers):
 
 
 def test_without_labels_the_scaling_stays_open(signed, flowers, tmp_path):
-    found = contract.describe(models.Source(path=signed))
+    found = describe.describe(models.Source(path=signed))
     assert set(found.open) == {"raw", "unit", "imagenet-tf", "imagenet-torch", "imagenet-caffe"}
     loaded = load_keras(signed)
     with pytest.raises(ConfigError, match="does not say how it wants its pixels"):
@@ -89,25 +90,25 @@ def test_what_is_written_is_read_again_and_the_picture_is_what_the_model_sees(si
     from PIL import Image
 
     out, sheet = tmp_path / "flowers.toml", tmp_path / "seen.png"
-    found = contract.describe(models.Source(path=signed), uri=f"folder:{flowers}", out=out, sheet=sheet)
+    found = describe.describe(models.Source(path=signed), uri=f"folder:{flowers}", out=out, sheet=sheet)
     assert models.read_spec(out) == found.spec
     assert Image.open(sheet).size[0] > 400
     with pytest.raises(ConfigError, match="exists"):
-        contract.describe(models.Source(path=signed), out=out)
+        describe.describe(models.Source(path=signed), out=out)
 
 
 def test_chance_is_seen():
     labels = np.arange(300) % 3
-    assert contract.chance_of(labels) == pytest.approx(1 / 3 + 3 * (2 / 9 / 300) ** 0.5)
-    trial = contract.Trial(preset="raw", accuracy=0.41, loss=1.0, n=300, chance=contract.chance_of(labels))
-    assert contract.best_of([trial]) is None
+    assert sense.chance_of(labels) == pytest.approx(1 / 3 + 3 * (2 / 9 / 300) ** 0.5)
+    trial = sense.Trial(preset="raw", accuracy=0.41, loss=1.0, n=300, chance=sense.chance_of(labels))
+    assert sense.best_of([trial]) is None
 
 
 def test_a_wrong_scaling_is_an_error_that_names_the_right_one(signed, flowers):
     loaded, images = load_keras(signed), data.open_dataset(f"folder:{flowers}")
-    contract.check_sense(contract.described(loaded, preset_name="imagenet-tf"), images)
+    sense.check_sense(contract.described(loaded, preset_name="imagenet-tf"), images)
     with pytest.raises(ConfigError, match="no better than guessing: its pixels are scaled otherwise") as caught:
-        contract.check_sense(contract.described(loaded, preset_name="raw"), images)
+        sense.check_sense(contract.described(loaded, preset_name="raw"), images)
     assert "--preset imagenet-tf" in caught.value.hint
 
 
@@ -116,22 +117,14 @@ def test_labels_in_another_order_are_seen(signed, flowers):
     kernel, bias = loaded.model.get_layer("flower").get_weights()
     loaded.model.get_layer("flower").set_weights([kernel[:, [1, 2, 0]], bias[[1, 2, 0]]])
     with pytest.raises(ConfigError, match="labels are in another order than the data's") as caught:
-        contract.check_sense(contract.described(loaded, preset_name="imagenet-tf"), images)
+        sense.check_sense(contract.described(loaded, preset_name="imagenet-tf"), images)
     assert "0: rose, 1: tulip, 2: daisy" in caught.value.hint
 
 
 def test_a_model_that_knows_nothing_is_only_warned_of(flowers, tmp_path):
-    from edgecv.core.progress import Reporter
-
-    class Listening(Reporter):
-        said = ()
-
-        def warn(self, message):
-            self.said += (message,)
-
-    images, listener = data.open_dataset(f"folder:{flowers}"), Listening()
+    images, listener = data.open_dataset(f"folder:{flowers}"), Told()
     model = keras.Sequential([L.Input((16, 16, 3)), L.GlobalAveragePooling2D(), L.Dense(3, activation="softmax")])
     model.layers[-1].set_weights([np.zeros((3, 3)), np.array([1.0, 0.0, 0.0])])
     model.save(tmp_path / "m.keras", save_format="keras")
-    contract.check_sense(contract.described(load_keras(tmp_path / "m.keras"), preset_name="unit"), images, listener)
-    assert "figures about its files will prove nothing" in listener.said[0]
+    sense.check_sense(contract.described(load_keras(tmp_path / "m.keras"), preset_name="unit"), images, listener)
+    assert "figures about its files will prove nothing" in listener.warnings[0]

@@ -10,24 +10,16 @@ import pytest
 from edgecv import runtime
 from edgecv.core import codec
 from edgecv.core.errors import UnsupportedModelError
-from edgecv.core.progress import Quiet
 from edgecv.jobs import bench, convert, evaluate, meaning, models
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Metric
 from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
+from tests.reporters import Told
 
 SHAPE = (8, 8, 1)
 LABELS = ("a", "b", "c")
 SCALES = {"raw": (0.0, 1.0), "unit": (0.0, 255.0), "centred": (127.5, 127.5)}
-
-
-class Told(Quiet):
-    def __init__(self):
-        self.warnings = []
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 def spec_of(scale: str, activation: str = "probabilities") -> ModelSpec:

@@ -17,6 +17,7 @@ from edgecv.jobs import debug, models, verify
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio import env
 from edgecv.runtime import load
+from tests.reporters import Told
 
 CLASSES = 40
 SPEC = """name = "close"
@@ -30,18 +31,6 @@ task = "{task}"
 activation = "probabilities"
 labels = [{labels}]
 """
-
-
-class Told:
-    """A reporter that keeps what it is warned of."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    bar, info = QUIET.bar, QUIET.info
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import pytest
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
-from edgecv.core.progress import QUIET
 from edgecv.graphs import read_tflite
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models
@@ -20,6 +19,7 @@ from edgecv.modelio import env
 from edgecv.runtime.container import read_manifest
 from edgecv.targets import gpu, vela
 from tests.cli.conftest import edgecv
+from tests.reporters import Told
 
 SPEC = """name = "net"
 [[inputs]]
@@ -32,16 +32,6 @@ task = "classification"
 activation = "probabilities"
 labels = ["0", "1", "2"]
 """
-
-
-class Told:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    bar, info = QUIET.bar, QUIET.info
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture(scope="module")

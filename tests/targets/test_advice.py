@@ -7,19 +7,9 @@ import pytest
 from edgecv.cli.main import main
 from edgecv.core.errors import ConfigError
 from edgecv.targets import edgetpu_rules as rules
-from edgecv.targets import inspect, parse_minimum
+from edgecv.targets import parse_minimum
 from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, constant, lenet
-
-
-@pytest.fixture
-def judge(tmp_path):
-    def run(net: Net):
-        path = tmp_path / "m.tflite"
-        path.write_bytes(build(net))
-        return inspect(path, "edgetpu")
-
-    return run
 
 
 def chain(*ops: str) -> Net:

@@ -15,16 +15,6 @@ from edgecv.values import profiles
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
 
 
-@pytest.fixture
-def judge(tmp_path):
-    def run(net: Net):
-        path = tmp_path / "m.tflite"
-        path.write_bytes(build(net))
-        return inspect(path, "edgetpu")
-
-    return run
-
-
 def unary(
     op: str, before: tuple[int, ...], after: tuple[int, ...] | None = None, opts=None, version=1, **more: T
 ) -> Net:

@@ -5,18 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecv.targets import inspect
-from tests.graphs.tiny import N, Net, T, build, constant, options
-
-
-@pytest.fixture
-def judge(tmp_path):
-    def run(net: Net):
-        path = tmp_path / "m.tflite"
-        path.write_bytes(build(net))
-        return inspect(path, "edgetpu")
-
-    return run
+from tests.graphs.tiny import N, Net, T, constant, options
 
 
 def padded(before_after, then: str) -> Net:

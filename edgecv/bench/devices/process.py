@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
+from edgecv.core import children
 from edgecv.core.errors import DeviceError
 
 CLOSE_TIMEOUT_S = 2.0
@@ -106,17 +107,7 @@ class ProcessChannel:
 
     def close(self, *, at_once: bool = False) -> None:
         """End the child: it may finish what it does, unless that is to be `at_once`."""
-        if at_once:
-            self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        try:
-            self._process.wait(CLOSE_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        children.end(self._process, seconds=CLOSE_TIMEOUT_S, at_once=at_once)
         self._stderr.close()
 
     def _gone(self) -> DeviceError:

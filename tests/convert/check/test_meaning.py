@@ -8,22 +8,14 @@ import pytest
 from edgecv.convert import convert
 from edgecv.convert.check import meaning
 from edgecv.core.errors import ConfigError
-from edgecv.core.progress import Quiet
 from edgecv.modelio import env, manifest_for
 from edgecv.tasks.registry import task_of
 from edgecv.values import profiles
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.convert.conftest import LABELS, Stored, loaded
+from tests.reporters import Told
 
 keras = env.keras()
-
-
-class Told(Quiet):
-    def __init__(self):
-        self.warnings = []
-
-    def warn(self, text):
-        self.warnings.append(text)
 
 
 def spec(activation="probabilities", task="classification", **preprocessing):

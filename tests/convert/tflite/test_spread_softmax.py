@@ -23,6 +23,7 @@ from edgecv.runtime import load
 from edgecv.values import profiles
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.convert.conftest import LABELS
+from tests.reporters import Told
 
 
 def layers():
@@ -131,16 +132,6 @@ def spatial():
     h = layers().Softmax(axis=[1, 2], name="where")(h)
     out = layers().Dense(3, kernel_initializer="random_normal", name="side")(layers().Flatten()(10 * h))
     return env.keras().Model(x, out, name="spatial")
-
-
-class Told:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    bar, info = QUIET.bar, QUIET.info
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def made(dataset, out, told, **more):
