@@ -48,7 +48,7 @@ def climb(done: Any) -> None:
     for by, why in dict.fromkeys((t.ranked_by, t.ranking) for t in done.trials if t.ranked_by):
         emit(f"layers of mixed files were chosen by {by}: {why}")
     if done.chosen:
-        emit(f"{done.path}: {done.chosen}, {'passed' if done.passed else 'not passed'} (allowed {done.max_drop:g})")
+        emit(f"{done.path}: {done.chosen}, {done.verdict} (allowed {done.max_drop:g} {done.unit})")
     _verdicts(done.verdicts)
 
 
@@ -65,6 +65,8 @@ def compressed(done: Any) -> None:
     ]  # fmt: skip
     emit_table("", ("step", done.metric, "drop", "95 %", "bytes", "seconds"), rows, right=(1, 2, 4, 5))
     emit(f"{done.path}: {done.title or 'done'}")
+    if done.verdict is not None:
+        emit(f"the whole recipe: {done.verdict} (allowed {done.max_drop:g})")
     told = done.steps[-1].result.get("verdicts", ()) if done.steps else ()
     _verdicts(codec.decode(TargetVerdict, one, where=done.path) for one in told)
 
@@ -76,7 +78,8 @@ def artifact(made: Any) -> None:
     for head in made.loss.heads if made.loss else ():
         low, high = head.drop_ci95
         emit(f"  {head.metric} {head.before:.4f} in float, {head.after:.4f} in this file ({made.loss.split})")
-        emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {head.unit} on {made.loss.n} samples")
+        on = f"{head.unit} on {made.loss.n} samples"
+        emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {on}: {head.verdict}")
         if head.ties:
             emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
     if made.stays_float is not None:

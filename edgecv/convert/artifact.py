@@ -128,8 +128,9 @@ def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, structur
         reference = job.preparation.reference if job.preparation else model
         wanted = _keras_answers(reference, chosen, job.spec)
         meaning.check(
-            wanted, job.spec, model, predictor.bound_outputs, real=job.dataset is not None, tell=job.reporter.warn
-        )
+            wanted, job.spec, model, predictor.bound_outputs, real=job.dataset is not None,
+            rounded=request.method == "qat", tell=job.reporter.warn,
+        )  # fmt: skip
         check = structure.check_answers(
             wanted,
             _file_answers(predictor, chosen, job.spec),

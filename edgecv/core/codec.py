@@ -9,7 +9,7 @@ import collections.abc
 import dataclasses
 import math
 import typing
-from typing import Any, Type, TypeVar, Union
+from typing import Any, Iterable, Type, TypeVar, Union
 
 from edgecv.core.errors import ConfigError, nearest
 
@@ -35,13 +35,14 @@ def encode(value: Any) -> Any:
     raise ConfigError(f"cannot write a {type(value).__name__} as JSON")
 
 
-def decode(cls: Type[T], data: Any, *, where: str) -> T:
+def decode(cls: Type[T], data: Any, *, where: str, known: Iterable[str] = ()) -> T:
     """Build the frozen dataclass `cls` from a mapping, strictly.
 
     Args:
         cls: A dataclass whose fields are str, bool, int, float, tuples, Mappings, Optionals, or dataclasses of these.
         data: The parsed JSON or TOML.
         where: What is being read, for messages: a path, or "manifest of m.tflite".
+        known: What whoever wrote it may call keys, when these are not all fields, or are others; for messages.
 
     Raises:
         ConfigError: An unknown key (with the nearest match), a missing key, or a value of the wrong type.
@@ -51,9 +52,10 @@ def decode(cls: Type[T], data: Any, *, where: str) -> T:
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            match = nearest(str(key), fields)
+            names = tuple(known) or tuple(fields)
+            match = nearest(str(key), names)
             guess = f"did you mean '{match}'? " if match else ""
-            raise ConfigError(f"{where}: unknown key '{key}'", hint=f"{guess}known keys: {', '.join(fields) or 'none'}")
+            raise ConfigError(f"{where}: unknown key '{key}'", hint=f"{guess}known keys: {', '.join(names) or 'none'}")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in data:

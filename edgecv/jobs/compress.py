@@ -27,11 +27,12 @@ from edgecv.core.files import atomic_path, check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.evaluate import assess, drop_between
 from edgecv.jobs import compress_recipe as compression_recipe
-from edgecv.jobs import contract, models
+from edgecv.jobs import contract, models, sense
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs.compress_recipe import METHODS, CompressionRecipe, Request, check, request_of
+from edgecv.jobs.compress_recipe import METHODS, CompressionRecipe, Request, check, request_of, within
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.journal import Journal, read_record, write_record
+from edgecv.values.scores import Drop, Verdict
 
 SPLIT = "validation"
 """What steps are judged on: the test split stays unseen until a report is made."""
@@ -74,6 +75,10 @@ class CompressionReport:
         finished: Whether all steps are done and the result stands at `path`.
         before: Metric of the source; `size_bytes` of it.
         left: Methods of the steps that were not taken yet.
+        max_drop: What the result may lose in all; None without a limit.
+        verdict: Of the last step's drop against it; None without a limit, or before a step.
+        needed: How many samples would show that it passes, if the drop stays what it is; None when no number would.
+        seen: Whether the model was trained on the split that judges; None where nothing tells.
     """
 
     title: str
@@ -87,6 +92,10 @@ class CompressionReport:
     size_bytes: int
     steps: tuple[StepReport, ...]
     left: tuple[str, ...]
+    max_drop: float | None = None
+    verdict: Verdict | None = None
+    needed: int | None = None
+    seen: bool | None = None
 
 
 def prepare(
@@ -143,6 +152,8 @@ class Session:
         loaded = contract.opened(source, recipe.data, reporter=reporter)
         self._manifest = models.require_manifest(loaded)
         self._data = models.open_data(recipe.data, self._manifest)
+        if recipe.max_drop is not None:
+            sense.check_sense(loaded, self._data, promised=True)
         self._source, self._recipe, self._out, self._reporter = source, recipe, out, reporter
         self._folder = out.with_name(f".{out.name}.steps")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +178,7 @@ class Session:
         if index == len(self._recipe.steps):
             return None
         step = self._recipe.steps[index]
-        request = request_of(step, self._recipe, f"step {index + 1}")
+        request = within(request_of(step, self._recipe, f"step {index + 1}"), self._left())
         self._reporter.info(f"step {index + 1} of {len(self._recipe.steps)}: {step.method}")
         out, before = self._place(index), self._current()
         record = out.with_suffix(".json")
@@ -184,6 +195,8 @@ class Session:
 
     def report(self) -> CompressionReport:
         """Return what has been done so far, and what is left."""
+        budget = self._recipe.max_drop
+        last = Drop(value=self._done[-1].drop, ci95=self._done[-1].drop_ci95) if self._done else None
         return CompressionReport(
             title=self._recipe.title,
             source=str(self._source.path),
@@ -196,6 +209,10 @@ class Session:
             size_bytes=sum(path.stat().st_size for path in _contents(self._source.path)),
             steps=tuple(self._done),
             left=tuple(step.method for step in self._recipe.steps[len(self._done) :]),
+            max_drop=budget,
+            verdict=last.against(budget) if last is not None and budget is not None else None,
+            needed=last.samples_to_show(budget, self._before.n) if last is not None and budget is not None else None,
+            seen=models.has_seen(self._manifest, self._data, SPLIT),
         )
 
     def finalize(self) -> CompressionReport:
@@ -218,6 +235,11 @@ class Session:
     def _place(self, index: int) -> Path:
         method = self._recipe.steps[index].method
         return self._folder / f"{index + 1}-{method}{'.keras' if METHODS[method].keras else self._out.suffix}"
+
+    def _left(self) -> float | None:
+        """Return what may still be lost within the budget of the whole; None without one."""
+        budget = self._recipe.max_drop
+        return None if budget is None else budget - (self._done[-1].drop if self._done else 0.0)
 
     def _current(self) -> models.Source:
         if not self._done:
@@ -249,7 +271,7 @@ class Session:
 
 
 def require_passed(report: CompressionReport) -> None:
-    """Raise GateFailure when a step that had to stay within a loss did not."""
+    """Raise GateFailure when a step that had to stay within a loss, or the whole recipe, did not."""
     for step in report.steps:
         if step.result.get("passed") is False:
             raise GateFailure(
@@ -257,6 +279,11 @@ def require_passed(report: CompressionReport) -> None:
                 f"the {step.result['max_drop']:g} that it was allowed",
                 hint="allow a larger max_drop, or give the steps before it more epochs",
             )
+    if report.verdict == "failed":
+        raise GateFailure(
+            f"the recipe loses {report.steps[-1].drop:.2f} in all, allowed {report.max_drop:g}",
+            hint="allow a larger max_drop, or give its steps more epochs; the table says which of them loses how much",
+        )
 
 
 def plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,15 @@ class CompressionRecipe:
         title: One line for people.
         data: For all steps that do not name their own; None: the training data, where it is a bundled set.
         seed: Likewise.
+        max_drop: What the result may lose against the model that the recipe begins with, in percentage points or the
+            error's unit. A quantize step that says neither how nor what it may lose climbs the ladder within what the
+            steps before it left. None: no limit.
     """
 
     title: str = ""
     data: str | None = None
     seed: int = 0
+    max_drop: float | None = None
     steps: tuple[CompressionStep, ...] = ()
 
 
@@ -74,13 +78,18 @@ class Method:
 def _slim_request(options: Mapping[str, Any], where: str) -> Request:
     followed = options.get("plan")
     rest = {key: value for key, value in options.items() if key != "plan"}
-    return replace(codec.decode(slimming.SlimPlan, rest, where=where), plan=Path(followed) if followed else None)
+    plan = codec.decode(slimming.SlimPlan, rest, where=where, known=_spelled(slimming.SlimPlan))
+    return replace(plan, plan=Path(followed) if followed else None)
+
+
+def _prune_request(options: Mapping[str, Any], where: str) -> Request:
+    return codec.decode(pruning.PrunePlan, options, where=where, known=_spelled(pruning.PrunePlan))
 
 
 def _quantize_request(options: Mapping[str, Any], where: str) -> Request:
     limits = {key: options[key] for key in LIMITS if key in options}
     rest = {"scheme": "int8"} | {key: value for key, value in options.items() if key not in limits}
-    plan = codec.decode(artifacts.Plan, rest, where=where)
+    plan = codec.decode(artifacts.Plan, rest, where=where, known=(*_spelled(artifacts.Plan), *LIMITS))
     if "max_drop" in limits:
         return ladder.LadderPlan(plan=plan, **limits)
     if limits:
@@ -89,7 +98,14 @@ def _quantize_request(options: Mapping[str, Any], where: str) -> Request:
 
 
 def _convert_request(options: Mapping[str, Any], where: str) -> Request:
-    return codec.decode(artifacts.Plan, {"scheme": "float32"} | dict(options), where=where)
+    given = {"scheme": "float32"} | dict(options)
+    return codec.decode(artifacts.Plan, given, where=where, known=_spelled(artifacts.Plan))
+
+
+def _spelled(plan: type[Any]) -> tuple[str, ...]:
+    """Return what a recipe calls the fields of a plan."""
+    options = {name: option for option, name in SPELLED.items()}
+    return tuple(options.get(field.name, field.name) for field in fields(plan))
 
 
 def _run_slim(source: models.Source, request: slimming.SlimPlan, out: Path, reporter: Reporter) -> Any:
@@ -108,12 +124,22 @@ def _run_file(source: models.Source, request: Any, out: Path, reporter: Reporter
 
 METHODS = {
     "slim": Method(keras=True, request=_slim_request, run=_run_slim),
-    "prune": Method(
-        keras=True, request=lambda options, where: codec.decode(pruning.PrunePlan, options, where=where), run=_run_prune
-    ),
+    "prune": Method(keras=True, request=_prune_request, run=_run_prune),
     "quantize": Method(keras=False, request=_quantize_request, run=_run_file),
     "convert": Method(keras=False, request=_convert_request, run=_run_file),
 }
+
+
+def within(request: Request, left: float | None) -> Request:
+    """Return a step's request inside the budget of the whole recipe.
+
+    Args:
+        request: As `request_of` gives it.
+        left: What may still be lost, in the unit of `max_drop`; None without a budget.
+    """
+    if left is None or not isinstance(request, artifacts.Plan) or request.scheme != "int8" or request.names_a_way:
+        return request
+    return ladder.LadderPlan(plan=request, max_drop=max(left, 0.0))
 
 
 def request_of(step: CompressionStep, recipe: CompressionRecipe, where: str) -> Request:
@@ -145,13 +171,18 @@ def read(path: Path) -> CompressionRecipe:
         )
         for table in tables
     ]
-    recipe = replace(codec.decode(CompressionRecipe, document, where=str(path)), steps=tuple(steps))
+    named = [field.name for field in fields(CompressionRecipe) if field.name != "steps"]
+    recipe = replace(
+        codec.decode(CompressionRecipe, document, where=str(path), known=(*named, "step")), steps=tuple(steps)
+    )
     check(recipe, where=str(path))
     return recipe
 
 
 def check(recipe: CompressionRecipe, *, where: str = "recipe") -> None:
     """Raise ConfigError when a recipe has no steps, an unknown one, a wrong option, or a file before the last step."""
+    if recipe.max_drop is not None and not recipe.max_drop >= 0:
+        raise ConfigError(f"{where}: max_drop must be 0 or more, got {recipe.max_drop}")
     if not recipe.steps:
         raise ConfigError(f"{where} has no steps", hint='add a table: [[step]] with method = "slim", for example')
     for index, step in enumerate(recipe.steps, start=1):

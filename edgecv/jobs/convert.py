@@ -171,7 +171,7 @@ def make(
     manifest = models.require_manifest(loaded)
     dataset = _dataset(plan, manifest)
     if dataset is not None and plan.data is not None and manifest.method != "qat":
-        sense.check_sense(given, dataset, reporter)
+        sense.check_sense(given, dataset, promised=max_drop is not None, reporter=reporter)
     qat = plan.scheme in STATIC and plan.method == "qat"
     if qat and manifest.method != "qat":
         training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)

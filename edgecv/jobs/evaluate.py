@@ -100,4 +100,6 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         meaning.check_answers(opened, predictor, dataset, split, reporter)
         found = assess(predictor, dataset, split, name=file.name, reporter=reporter)
     meaning.doubt(found, file.name, reporter)
+    if models.has_seen(opened.manifest, dataset, split):
+        reporter.warn(f"the model was trained or calibrated on {split} of {dataset.name}: other samples judge better")
     return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))

@@ -12,11 +12,13 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset, fitted
 from edgecv.data.dataset import Split
 from edgecv.evaluate import KerasPredictor, drop_between, evaluate
+from edgecv.jobs import models
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.jobs.meaning import doubt
 from edgecv.modelio import LoadedModel
 from edgecv.tasks.registry import task_of
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
+from edgecv.values.scores import Drop, Verdict
 
 SPLITS = ("validation", "all", "test", "train")
 """Where samples are taken from: the first that the data has."""
@@ -34,6 +36,8 @@ class HeadLoss:
         before: The metric of the float model; `after` of the file.
         drop: How much worse the file is, above 0, in `unit`, with a paired 95 % interval.
         allowed: The largest drop that passes.
+        verdict: "passed" when the whole interval is allowed, "failed" when the drop is not, else "not shown".
+        needed: How many samples would show that the drop passes, if it stays what it is; None when no number would.
         ties: Samples whose best score another label has too, in the file; `ties_before` in the float model. None for
             tasks in which no label is the best.
     """
@@ -46,18 +50,26 @@ class HeadLoss:
     drop: float
     drop_ci95: tuple[float, float]
     allowed: float
+    verdict: Verdict
+    needed: int | None
     ties: int | None = None
     ties_before: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What a file loses on `n` samples of a split."""
+    """What a file loses on `n` samples of a split.
+
+    Attributes:
+        seen: Whether the float model was trained on that split; None where nothing tells.
+        heads: One per head of the model.
+    """
 
     dataset: str
     split: str
     n: int
     heads: tuple[HeadLoss, ...]
+    seen: bool | None = None
 
 
 def measured(
@@ -85,7 +97,42 @@ def measured(
     except ConfigError as error:
         reporter.warn(f"not held against the float model: {error.message}")
         return None
-    return Loss(dataset=whole.name, split=part.name, n=len(part), heads=_heads(before, after, max_drop))
+    found = Loss(
+        dataset=whole.name, split=part.name, n=len(part), heads=_heads(before, after, max_drop, len(part)),
+        seen=models.has_seen(reference.manifest, dataset, part.name),
+    )  # fmt: skip
+    _tell(found, reporter)
+    return found
+
+
+def not_shown(drop: Drop, allowed: float, n: int, *, metric: str, unit: str) -> str:
+    """Return the warning about a drop whose interval reaches beyond what is allowed."""
+    needed = drop.samples_to_show(allowed, n)
+    would = (
+        f"about {needed:,} samples would, if the loss stays {drop.value:.2f}" if needed else "no number of them would"
+    )
+    return (
+        f"{n:,} samples do not show that {metric} loses no more than {allowed:g} {unit}: "
+        f"it may lose {drop.ci95[1]:.2f}; {would}"
+    )
+
+
+def seen(split: str, dataset: str) -> str:
+    """Return the warning about samples that the model was trained on."""
+    return (
+        f"the model was trained on {split} of {dataset}, which judges it: on other samples it may lose more; "
+        "give --data that it has not seen"
+    )
+
+
+def _tell(found: Loss, reporter: Reporter) -> None:
+    """Warn of what the samples cannot show."""
+    if found.seen:
+        reporter.warn(seen(found.split, found.dataset))
+    for head in found.heads:
+        if head.verdict == "not shown":
+            drop = Drop(value=head.drop, ci95=head.drop_ci95)
+            reporter.warn(not_shown(drop, head.allowed, found.n, metric=head.metric, unit=head.unit))
 
 
 def require_small(loss: Loss | None) -> None:
@@ -93,7 +140,7 @@ def require_small(loss: Loss | None) -> None:
     if loss is None:
         return
     for head in loss.heads:
-        if head.drop > head.allowed:
+        if head.verdict == "failed":
             raise GateFailure(
                 f"the file loses {head.drop:.2f} {head.unit} of {head.metric} against the float model "
                 f"({head.before:.4f} to {head.after:.4f} on {loss.n} samples of {loss.split}), "
@@ -110,14 +157,15 @@ def _part(whole: Dataset) -> Split:
     return split.take(np.linspace(0, len(split) - 1, MOST).astype(np.int64), split.name)
 
 
-def _heads(before: Evaluation, after: Evaluation, max_drop: float | None) -> tuple[HeadLoss, ...]:
-    return tuple(_head(float_, own, max_drop) for float_, own in zip(before.heads, after.heads, strict=True))
+def _heads(before: Evaluation, after: Evaluation, max_drop: float | None, n: int) -> tuple[HeadLoss, ...]:
+    return tuple(_head(float_, own, max_drop, n) for float_, own in zip(before.heads, after.heads, strict=True))
 
 
-def _head(before: HeadEvaluation, after: HeadEvaluation, max_drop: float | None) -> HeadLoss:
+def _head(before: HeadEvaluation, after: HeadEvaluation, max_drop: float | None, n: int) -> HeadLoss:
     metric = before.metric
     found = metric.told(drop_between(before, after))
     generous = GENEROUS_POINTS if metric.is_share else GENEROUS_SHARE * abs(before.value)
+    allowed = generous if max_drop is None else max_drop
     return HeadLoss(
         head=before.head.name,
         metric=metric.name,
@@ -126,7 +174,9 @@ def _head(before: HeadEvaluation, after: HeadEvaluation, max_drop: float | None)
         after=after.value,
         drop=found.value,
         drop_ci95=found.ci95,
-        allowed=generous if max_drop is None else max_drop,
+        allowed=allowed,
+        verdict=found.against(allowed),
+        needed=found.samples_to_show(allowed, n),
         ties=task_of(after.head).ties(after.evidence),
         ties_before=task_of(before.head).ties(before.evidence),
     )

@@ -159,6 +159,17 @@ def _as_trained(dataset: Dataset, manifest: Manifest | None) -> Dataset | None:
     return divided if divided.split("train").sha256 == seen else None
 
 
+def has_seen(manifest: Manifest | None, dataset: Dataset, split: str) -> bool | None:
+    """Say whether a model was trained, or calibrated, on the split that judges it; None where nothing tells."""
+    trained = manifest.provenance.dataset_sha256 if manifest else None
+    if trained is None:
+        return None
+    if dataset.split(split).sha256 == trained:
+        return True
+    known = split != data.ALL and "train" in dataset.splits and dataset.split("train").sha256 == trained
+    return False if known else None
+
+
 def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:
     """Return the stages that led to a model, oldest first, itself included."""
     if loaded.manifest is None:

@@ -82,11 +82,14 @@ def _probabilities(loaded: LoadedModel, spec: ModelSpec, part: Split) -> Array:
     return np.asarray(exponents / exponents.sum(1, keepdims=True))
 
 
-def check_sense(loaded: LoadedModel, dataset: Dataset, reporter: Reporter = QUIET) -> None:
+def check_sense(loaded: LoadedModel, dataset: Dataset, *, promised: bool = False, reporter: Reporter = QUIET) -> None:
     """Hold a classifier's contract against labelled images, before anything is made of it.
 
     A model that is no better than guessing under its contract, and right under another scaling or another order of
     labels, was described wrongly: every figure after it would prove nothing.
+
+    Args:
+        promised: Whether a verdict on accuracy is asked for: of a model that only guesses there can be none.
 
     Raises:
         ConfigError: That is so; the hint says what is right.
@@ -118,6 +121,11 @@ def check_sense(loaded: LoadedModel, dataset: Dataset, reporter: Reporter = QUIE
         raise ConfigError(
             f"{said}: its pixels are scaled otherwise",
             hint=f"under --preset {best.preset} ({PRESETS[best.preset]}) it is {best.accuracy:.1%}",
+        )
+    if promised:
+        raise ConfigError(
+            f"{said}: a file that loses nothing would prove nothing",
+            hint="give the model's own --data, or train it first; without --max-drop the file is made all the same",
         )
     reporter.warn(f"{said}: figures about its files will prove nothing")
 

@@ -53,7 +53,9 @@ def contradiction(scores: Array, head: Head, *, exclusive: bool, step: float = 0
         return Contradiction(
             said, "a distance is 0 or more: let the model end in one, 1 - similarity for instance", True
         )
-    return _of_sums(scores, head, exclusive, within, max(ROUNDING, scores.shape[-1] * step / 2))
+    # Half a step a score, and one more: the largest of 256 steps is 255/256, where 1 belongs.
+    slack = max(ROUNDING, (scores.shape[-1] / 2 + 1) * step)
+    return _of_sums(scores, head, exclusive, within, slack)
 
 
 def _of_sums(scores: Array, head: Head, exclusive: bool, within: bool, slack: float) -> Optional[Contradiction]:

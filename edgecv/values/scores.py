@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Mapping, Optional, Tuple
 
 SHARE = "share"
+
+Verdict = Literal["passed", "failed", "not shown"]
+"""Of a drop against what is allowed: "not shown" where it is small enough, and its interval reaches beyond."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +90,22 @@ class Drop:
 
     value: float
     ci95: Tuple[float, float]
+
+    def against(self, allowed: float) -> Verdict:
+        """Return whether the samples show that no more than `allowed` is lost, in the drop's unit."""
+        if self.value > allowed:
+            return "failed"
+        return "passed" if self.ci95[1] <= allowed else "not shown"
+
+    def samples_to_show(self, allowed: float, n: int) -> Optional[int]:
+        """Return how many samples would show that no more than `allowed` is lost, if the drop stays what it is.
+
+        An interval of n samples is as wide as 1 / sqrt(n).
+
+        Returns:
+            None when no number would: the drop is all that is allowed, or more.
+        """
+        room = allowed - self.value
+        if room <= 0:
+            return None
+        return max(n, math.ceil(n * (max(self.ci95[1] - self.value, 0.0) / room) ** 2))

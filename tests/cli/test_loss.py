@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from edgecv import data
 from edgecv.core.errors import GateFailure
 from edgecv.jobs import convert, loss, models
-from edgecv.modelio import env, manifest_for, save_keras
+from edgecv.modelio import env, load_keras, manifest_for, save_keras
+from edgecv.values.scores import Drop
 from edgecv.values.specs import Head, one_input
 from tests.cli.conftest import edgecv
+from tests.reporters import Told
 
 keras = env.keras()
 SPEC = one_input(
@@ -67,3 +70,28 @@ def test_budgets_belong_to_the_ladder(made, tmp_path):
     result = edgecv("quantize", made.keras, "--method", "qat", "--budget-seconds", "5", "--out", tmp_path / "m.tflite")
     assert result.code == 2
     assert "--budget-seconds is of the ladder" in result.err
+
+
+def test_what_the_samples_cannot_show_is_said(columns):
+    """Nothing is lost on 300 samples that a tenth of a point could hide in: 1/300 is a third of one."""
+    told, file = Told(), columns / "float.tflite"
+    convert.make(models.Source(path=columns / "m.keras"), convert.Plan(scheme="float32"), out=file)
+    whole = data.open_divided(f"npz:{columns / 'd.npz'}")
+    found = loss.measured(load_keras(columns / "m.keras"), file, whole, reporter=told)
+    assert (found.heads[0].verdict, found.seen, told.warnings) == ("passed", None, [])
+    drop = Drop(value=0.0, ci95=(-1.0, 1.0))
+    said = loss.not_shown(drop, 0.5, 152, metric="top1", unit="points")
+    assert said == (
+        "152 samples do not show that top1 loses no more than 0.5 points: it may lose 1.00; "
+        "about 608 samples would, if the loss stays 0.00"
+    )
+
+
+def test_what_a_model_was_trained_on_is_known_by_content(made):
+    digits, manifest = data.open_dataset("digits"), load_keras(made.keras).manifest
+    assert [models.has_seen(manifest, digits, split) for split in ("train", "validation", "test")] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert models.has_seen(None, digits, "train") is None
+    result = edgecv("evaluate", made.keras, "--data", "digits", "--split", "train")
+    assert "trained or calibrated on train of digits" in " ".join(result.err.split())

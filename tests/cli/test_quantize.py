@@ -68,4 +68,4 @@ def test_the_ladder_reports_every_step_and_fails_like_a_gate(made: Made, tmp_pat
     assert edgecv("quantize", made.keras, "--max-drop", "-1", "-o", tmp_path / "n.tflite").code == 2
     spent = edgecv("quantize", made.keras, "--max-drop", "5", "--budget-seconds", "0.001", "-o", out, "--force")
     assert spent.code == 0, "a first step is always taken"
-    assert "passed (allowed 5)" in spent.out
+    assert "passed (allowed 5 points)" in spent.out

@@ -167,7 +167,7 @@ def layers_of_maps() -> dict[str, Callable[[Any], Any]]:
         "Reshape": lambda x: L.Reshape((-1, 8))(x),
         "Flatten": lambda x: L.Dense(3)(L.Flatten()(x)),
         "Dense(map)": lambda x: L.Dense(7, activation="relu")(x),
-        "EinsumDense": lambda x: L.EinsumDense("abcd,de->abce", output_shape=(None, None, 5), bias_axes="e")(x),
+        "EinsumDense": lambda x: L.EinsumDense("abcd,de->abce", output_shape=(12, 12, 5), bias_axes="e")(x),
         "TimeDistributed": lambda x: L.TimeDistributed(L.Conv1D(5, 3))(x),
         "ConvLSTM2D": lambda x: L.ConvLSTM2D(3, 3)(L.Reshape((2, 6, 12, 4))(x)),
         "ConvLSTM1D": lambda x: L.ConvLSTM1D(3, 3)(x),
@@ -380,7 +380,7 @@ SERIAL: dict[str, Callable[[Any], Any]] = {
     "AdditiveAttention": lambda x: L.AdditiveAttention()([x, x]),
     "LayerNormalization(tokens)": lambda x: L.LayerNormalization(epsilon=1e-6)(x),
     "Dense(tokens)": lambda x: L.Dense(8, activation="gelu")(x),
-    "EinsumDense(heads)": lambda x: L.EinsumDense("abc,cde->abde", output_shape=(None, 2, 4), bias_axes="de")(x),
+    "EinsumDense(heads)": lambda x: L.EinsumDense("abc,cde->abde", output_shape=(10, 2, 4), bias_axes="de")(x),
     "class token": lambda x: ops.concatenate([ops.zeros_like(x[:, :1]) + 0.5, x], 1),
     "position embedding": lambda x: x + L.Embedding(10, 6)(np.arange(10)[None]),
 }

@@ -71,6 +71,10 @@ def read(tmp_path: Path, text: str) -> compression_recipe.CompressionRecipe:
         ('[[step]]\nmethod = "quantize"\n[[step]]\nmethod = "slim"\nmacs = 0.5\n', "put it last"),
         ('[[step]]\nmethod = "quantize"\nmax_trials = 2\n', "max_drop"),
         ('step = "slim"\n', r"\[\[step\]\]"),
+        ('[[step]]\nmethod = "quantize"\nmax_drp = 1\n', "did you mean 'max_drop'? known keys: scheme, "),
+        ('[[step]]\nmethod = "slim"\nbyts = 0.5\n', "did you mean 'bytes'?"),
+        ('max_dorp = 1\n[[step]]\nmethod = "quantize"\n', "known keys: title, data, seed, max_drop, step"),
+        ('max_drop = -1\n[[step]]\nmethod = "quantize"\n', "0 or more"),
     ],
 )
 def test_a_wrong_recipe_is_refused_when_it_is_read(tmp_path: Path, text: str, message: str) -> None:
@@ -174,3 +178,17 @@ def test_a_loss_beyond_the_allowed_one_is_told(dense: models.Source, tmp_path: P
     step = replace(done.steps[0], result={**done.steps[0].result, "passed": False})
     with pytest.raises(GateFailure, match="100"):
         compression.require_passed(replace(done, steps=(step,)))
+
+
+def test_a_budget_of_the_whole_leaves_quantize_the_rest(dense: models.Source, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'max_drop = 60.0\n[[step]]\nmethod = "prune"\nsparsity = 0.5\nepochs = 1\n[[step]]\nmethod = "quantize"\n'
+    )
+    done = compression.compress(dense, path, out=tmp_path / "small.tflite")
+    pruned, quantised = done.steps
+    assert quantised.settings["max_drop"] == pytest.approx(60.0 - pruned.drop)
+    assert (done.verdict, done.max_drop) == ("passed", 60.0)
+    compression.require_passed(done)
+    with pytest.raises(GateFailure, match="in all, allowed 60"):
+        compression.require_passed(replace(done, verdict="failed"))

@@ -126,5 +126,7 @@ def test_a_model_that_knows_nothing_is_only_warned_of(flowers, tmp_path):
     model = keras.Sequential([L.Input((16, 16, 3)), L.GlobalAveragePooling2D(), L.Dense(3, activation="softmax")])
     model.layers[-1].set_weights([np.zeros((3, 3)), np.array([1.0, 0.0, 0.0])])
     model.save(tmp_path / "m.keras", save_format="keras")
-    sense.check_sense(contract.described(load_keras(tmp_path / "m.keras"), preset_name="unit"), images, listener)
+    sense.check_sense(
+        contract.described(load_keras(tmp_path / "m.keras"), preset_name="unit"), images, reporter=listener
+    )
     assert "figures about its files will prove nothing" in listener.warnings[0]

@@ -9,6 +9,7 @@ import pytest
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Target
 from edgecv.evaluate import KerasPredictor, evaluate
+from edgecv.tasks.registry import task_of
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 
@@ -182,3 +183,12 @@ class TestKerasPredictor:
         loaded = LoadedModel(model=model, manifest=None, path=tmp_path / "m.h5", sha256="")
         with pytest.raises(ConfigError, match="no edgecv manifest"):
             KerasPredictor(loaded)
+
+
+def test_int8_probabilities_of_two_classes_may_miss_one_by_a_step():
+    """255/256 is the largest of 256 steps from 0, so (255/256, 0) is what certainty looks like."""
+    head = Head("kind", "classification", "probabilities", ("a", "b"))
+    sure, step = np.array([[255 / 256, 0.0], [0.0, 255 / 256]], np.float32), 1 / 256
+    assert task_of(head).contradiction([sure], head, step) is None
+    assert "sum to 0.996" in task_of(head).contradiction([sure], head).text
+    assert "sum to 0.5" in task_of(head).contradiction([sure * 128 / 255], head, step).text

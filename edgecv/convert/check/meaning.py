@@ -19,6 +19,9 @@ NARROW = 0.05
 SAME = 1e-6
 """Largest share of the largest answer by which answers to different images differ that are the same."""
 
+STEP = 1 / 256
+"""Of probabilities in 8 bits."""
+
 
 def check(
     answers: Sequence[Array],
@@ -27,6 +30,7 @@ def check(
     bound: Sequence[Sequence[int]],
     *,
     real: bool,
+    rounded: bool = False,
     tell: Callable[[str], None],
 ) -> None:
     """Hold a contract against the float model and its answers to the check's samples.
@@ -37,6 +41,7 @@ def check(
         model: The keras model.
         bound: Of each head, the places of its outputs.
         real: Whether the samples are real ones: answers to noise say nothing.
+        rounded: Whether the model rounds its answers to 8 bits itself: it was trained with quantisation.
         tell: Takes what is likely wrong.
 
     Raises:
@@ -48,7 +53,7 @@ def check(
         return
     for head, places in zip(spec.heads, bound, strict=True):
         own = [answers[place] for place in places]
-        found = task_of(head).contradiction(own, head)
+        found = task_of(head).contradiction(own, head, STEP if rounded else 0.0)
         if found is not None and found.certain:
             raise ConfigError(found.text, hint=found.hint)
         if found is not None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import atomic_path, check_output
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.jobs import contract, models
+from edgecv.jobs import contract, loss, models, sense
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs.optimize.rungs import LAST, rungs
 from edgecv.jobs.optimize.steps import Steps
 from edgecv.jobs.optimize.values import Climb, LadderPlan, Trial, better
 from edgecv.jobs.verdicts import verdicts
+from edgecv.values.scores import Drop
 
 
 def climb(
@@ -37,13 +38,15 @@ def climb(
     folder = out.with_name(f".{out.name}.ladder")
     check_output(out, force=force or folder.exists())
     artifacts.check_plan(request.plan)
-    loaded = artifacts.ending(
-        contract.opened(source, request.plan.data, reporter=reporter), request.plan, reporter=reporter
-    )
+    given = contract.opened(source, request.plan.data, reporter=reporter)
+    loaded = artifacts.ending(given, request.plan, reporter=reporter)
     dataset = models.open_data(request.plan.data, models.require_manifest(loaded))
+    sense.check_sense(given, dataset, promised=True)
     folder.mkdir(parents=True, exist_ok=True)
     ladder = Steps(source.path, loaded, request, dataset, folder, reporter)
     done = _up(ladder, out)
+    done = replace(done, seen=models.has_seen(loaded.manifest, dataset, done.split))
+    _doubt(done, reporter)
     if done.chosen:
         done = replace(done, verdicts=verdicts(out, request.plan.targets, reporter=reporter))
     if done.passed:
@@ -62,6 +65,15 @@ def require_passed(done: Climb) -> None:
         f"{found}, allowed {done.max_drop:g} (stopped: {done.stopped})",
         hint=hints.get(done.stopped, "run the same command with a larger budget: it goes on from here"),
     )
+
+
+def _doubt(done: Climb, reporter: Reporter) -> None:
+    best = next((trial for trial in done.trials if trial.step == done.chosen), None)
+    if best is not None and best.drop is not None and best.drop_ci95 is not None and done.verdict == "not shown":
+        found = Drop(value=best.drop, ci95=best.drop_ci95)
+        reporter.warn(loss.not_shown(found, done.max_drop, done.n, metric=done.metric, unit=done.unit))
+    if done.seen:
+        reporter.warn(loss.seen(done.split, done.dataset))
 
 
 def _check(request: LadderPlan, out: Path) -> None:
@@ -102,10 +114,14 @@ def _up(ladder: Steps, out: Path) -> Climb:
             stopped = "passed"
             break
     base = ladder.baseline
+    shown = Drop(value=best.drop, ci95=best.drop_ci95) if best and best.drop is not None and best.drop_ci95 else None
+    allowed = ladder.request.max_drop
     return Climb(
         path=str(out), chosen=best.step if best else "", passed=stopped == "passed", stopped=stopped,
-        max_drop=ladder.request.max_drop, unit=ladder.unit, metric=base.metric.name, baseline=base.value,
+        max_drop=allowed, unit=ladder.unit, metric=base.metric.name, baseline=base.value,
         dataset=base.dataset, split=base.split, n=base.n, trials=tuple(trials),
+        verdict=shown.against(allowed) if shown else "failed",
+        needed=shown.samples_to_show(allowed, base.n) if shown else None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgecv.jobs import convert as artifacts
 from edgecv.values.inspection import TargetVerdict
+from edgecv.values.scores import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,10 @@ class Climb:
 
     Attributes:
         chosen: Step of the file at `path`; "" when no file could be made.
-        passed: Whether it loses no more than `max_drop`.
+        passed: Whether it loses no more than `max_drop` on these samples.
+        verdict: "passed" when its whole interval says so, "not shown" when only the drop itself does, else "failed".
+        needed: How many samples would show it, if the drop stays what it is; None when no number would.
+        seen: Whether the model was trained on the split that judges; None where nothing tells.
         stopped: Why the climb ended: "passed", "time budget", "trial budget" or "top".
         unit: Of drops: "points" or the metric's name.
         kind: How the values came about.
@@ -89,6 +93,9 @@ class Climb:
     split: str
     n: int
     trials: tuple[Trial, ...]
+    verdict: Verdict = "failed"
+    needed: int | None = None
+    seen: bool | None = None
     kind: str = "measured"
     verdicts: tuple[TargetVerdict, ...] = ()
 

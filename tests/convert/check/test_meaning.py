@@ -101,3 +101,12 @@ def test_independent_labels_need_not_sum_to_one():
 
 def test_a_wide_scale_is_no_second_one():
     assert list(meaning.scaled_twice(model(scale=2.0), spec(mean=(0.0,), std=(255.0,)))) == []
+
+
+@pytest.mark.parametrize(("rounded", "warnings"), [(True, 0), (False, 1)])
+def test_certainty_in_8_bits_is_255_256(rounded, warnings):
+    """A model trained with quantisation rounds its own answers: 1 is no step of theirs."""
+    told: list[str] = []
+    sure = np.eye(len(LABELS), dtype=np.float32) * (255 / 256)
+    meaning.check([sure], spec(), model(), [(0,)], real=True, rounded=rounded, tell=told.append)
+    assert len(told) == warnings
