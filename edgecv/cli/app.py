@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, models
+from edgecv.cli import assess, bench, compress, contract, devices, files, models, smaller
+from edgecv.cli.announced import Announced
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a gate or a check failed; 2 the request or the environment is wrong; 3 a device failed; "
+    "130 interrupted by Ctrl-C (every finished file is whole)."
+)
 app = typer.Typer(
     name="edgecv",
     no_args_is_help=True,
@@ -14,7 +19,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="From a float vision CNN to the fastest file that meets an accuracy budget on its device, with proof.\n\n"
-    "Start with `edgecv demo --out demo`. Every command takes `--help`; `--debug` shows tracebacks.",
+    "Start with `edgecv demo --out demo`. Every command takes `--help`; `--debug` shows tracebacks, and what the "
+    "libraries say.",
+    epilog=EXIT_CODES,
 )
 
 
@@ -33,33 +40,33 @@ def _root(
     return
 
 
-app.command("demo")(assess.demo)
+app.command("demo", cls=Announced)(assess.demo)
 zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv builds.")
 zoo.command("list")(models.zoo_list)
 zoo.command("show")(models.zoo_show)
-zoo.command("check")(models.zoo_check)
+zoo.command("check", cls=Announced)(models.zoo_check)
 app.add_typer(zoo, name="zoo")
 data = typer.Typer(
     no_args_is_help=True, help="Data sets: `digits`, `npz:PATH`, `folder:PATH`, `keras:NAME`, `tfds:NAME`."
 )
 data.command("show")(models.data_show)
 app.add_typer(data, name="data")
-app.command("spec")(contract.spec)
-app.command("train")(models.train)
-app.command("split")(models.split)
-app.command("prune")(compress.prune)
-app.command("slim")(compress.slim)
-app.command("quantize")(compress.quantize)
-app.command("convert")(compress.convert)
-app.command("compress")(compress.compress)
+app.command("spec", cls=Announced)(contract.spec)
+app.command("train", cls=Announced)(models.train)
+app.command("split", cls=Announced)(models.split)
+app.command("prune", cls=Announced)(smaller.prune)
+app.command("slim", cls=Announced)(smaller.slim)
+app.command("quantize", cls=Announced)(compress.quantize)
+app.command("convert", cls=Announced)(compress.convert)
+app.command("compress", cls=Announced)(compress.compress)
 app.command("inspect")(files.inspect)
-app.command("evaluate")(assess.evaluate)
-app.command("debug")(assess.debug)
+app.command("evaluate", cls=Announced)(assess.evaluate)
+app.command("debug", cls=Announced)(assess.debug)
 timing = typer.Typer(cls=bench.FilesByDefault, rich_markup_mode="markdown")
-timing.command(bench.FILES)(bench.files)
-timing.command("compare")(bench.compare)
+timing.command(bench.FILES, cls=Announced)(bench.files)
+timing.command("compare", cls=Announced)(bench.compare)
 app.add_typer(timing, name="bench", help=bench.HELP)
-app.command("report")(assess.report)
+app.command("report", cls=Announced)(assess.report)
 app.command("check")(assess.check)
 app.command("verify")(files.verify)
 app.command("run")(files.run)

@@ -7,22 +7,32 @@ from typing import Annotated
 
 import typer
 
+from edgecv.cli import completion, panels, verdicts
 from edgecv.cli import options as opt
 from edgecv.cli import render_assess as render
-from edgecv.cli import verdicts
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 Files = Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")]
 Baseline = Annotated[
     Path | None, typer.Option("--baseline", help="The float model to compare with: `.keras`, `.tflite` or `.onnx`.")
 ]
-Plan = Annotated[str, typer.Option("--plan", help="quick (about 8 s a file) or default (narrower intervals).")]
+Plan = Annotated[
+    str,
+    typer.Option(
+        "--plan", help="quick (about 8 s a file) or default (narrower intervals).", rich_help_panel=panels.MEASURING
+    ),
+]
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; a killed demo goes on from there.")],
     task: Annotated[
-        str | None, typer.Option("--task", help="What the network is for: see docs/tasks.md; default: to classify.")
+        str | None,
+        typer.Option(
+            "--task",
+            help="What the network is for: see docs/tasks.md; default: to classify.",
+            autocompletion=completion.demos,
+        ),
     ] = None,
     seed: opt.Seed = 0,
     json_: opt.Json = False,
@@ -85,7 +95,9 @@ def debug(
     float_file: Annotated[Path, typer.Argument(help="The float32 `.tflite`; or a `.keras`, quantised here.")],
     int8_file: Annotated[Path | None, typer.Argument(help="The int8 `.tflite` of the same model.")] = None,
     data: opt.OptionalData = None,
-    calibration: Annotated[str, typer.Option("--calibration", help="Recipe for a `.keras`.")] = "minmax",
+    calibration: Annotated[
+        str, typer.Option("--calibration", help="Recipe for a `.keras`.", autocompletion=completion.calibrations)
+    ] = "minmax",
     spec: opt.Spec = None,
     unsafe: opt.Unsafe = False,
     input_size: opt.InputSize = None,
@@ -121,7 +133,10 @@ def report(
     baseline: Annotated[Path, typer.Option("--baseline", help="The float model to compare with.")],
     data: opt.OptionalData = None,
     split: opt.Split = "test",
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="Repeatable; default: all.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", help="Repeatable; default: all.", autocompletion=completion.targets),
+    ] = None,
     plan: Plan = "quick",
     baseline_engine: opt.BaselineEngine = "auto",
     spec: opt.Spec = None,
@@ -150,6 +165,7 @@ def check(
     record: Annotated[
         Path | None, typer.Option("--record", help="A report.json: write gates from its figures instead of checking.")
     ] = None,
+    all_: opt.All = False,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
@@ -162,5 +178,5 @@ def check(
     if record is not None:
         return render.recorded(gate.record(gates, record, force=force))
     outcome = gate.run(gates, junit=junit, markdown=markdown)
-    emit_json(outcome) if json_ else render.gates(outcome)
+    emit_json(outcome) if json_ else render.gates(outcome, everything=all_)
     verdicts.require_passed(outcome)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from edgecv.cli import completion, panels
 from edgecv.cli import options as opt
 from edgecv.cli import render_bench as render
 from edgecv.cli.console import ConsoleReporter, emit_json
@@ -17,24 +18,54 @@ FILES = "(files)"
 """Name of the command that `edgecv bench FILE…` means; nobody types it."""
 
 Device = Annotated[
-    list[str] | None, typer.Option("--device", help="Where to measure; repeatable: devices work at the same time.")
+    list[str] | None,
+    typer.Option(
+        "--device",
+        help="Where to measure; repeatable: devices work at the same time.",
+        rich_help_panel=panels.RUNNING,
+        autocompletion=completion.devices,
+    ),
 ]
 Baseline = Annotated[
     Path | None, typer.Option("--baseline", help="The float model to compare with: `.keras`, `.tflite` or `.onnx`.")
 ]
 Plan = Annotated[
-    str, typer.Option("--plan", help="quick (about 8 s a file), default or thorough (narrower intervals).")
+    str,
+    typer.Option(
+        "--plan",
+        help="quick (about 8 s a file), default or thorough (narrower intervals).",
+        rich_help_panel=panels.MEASURING,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Save raw results here; resumes a killed run.")]
 Retries = Annotated[
-    int, typer.Option("--retries", min=0, help="Tries again of a launch in which a device fails, in fresh processes.")
+    int,
+    typer.Option(
+        "--retries",
+        min=0,
+        help="Tries again of a launch in which a device fails, in fresh processes.",
+        rich_help_panel=panels.MEASURING,
+    ),
 ]
 Mode = Annotated[
-    str, typer.Option("--mode", help="burst: short blocks beside the baseline; sustained: one run without a pause.")
+    str,
+    typer.Option(
+        "--mode",
+        help="burst: short blocks beside the baseline; sustained: one run without a pause.",
+        rich_help_panel=panels.MEASURING,
+    ),
 ]
-Seconds = Annotated[float | None, typer.Option("--seconds", help="Length of a sustained run; default: 60.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option("--seconds", help="Length of a sustained run; default: 60.", rich_help_panel=panels.MEASURING),
+]
 Window = Annotated[
-    float | None, typer.Option("--window", help="Seconds of a sustained run's windows; default: a tenth of it.")
+    float | None,
+    typer.Option(
+        "--window",
+        help="Seconds of a sustained run's windows; default: a tenth of it.",
+        rich_help_panel=panels.MEASURING,
+    ),
 ]
 
 
@@ -63,12 +94,20 @@ def files(
     accelerator: opt.Accelerator = "cpu",
     precision: opt.Precision = None,
     allow_partial: opt.AllowPartial = False,
-    threads: Annotated[str, typer.Option("--threads", help="Interpreter threads; 1,2,4 finds the best number.")] = "1",
+    threads: Annotated[
+        str,
+        typer.Option(
+            "--threads", help="Interpreter threads; 1,2,4 finds the best number.", rich_help_panel=panels.MEASURING
+        ),
+    ] = "1",
     plan: Plan = "default",
     mode: Mode = "burst",
     seconds: Seconds = None,
     window: Window = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Time per operator too, with source layers.")] = False,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Time per operator too, with source layers.", rich_help_panel=panels.MEASURING),
+    ] = False,
     retries: Retries = 2,
     out: Out = None,
     spec: opt.Spec = None,

@@ -1,4 +1,4 @@
-"""Commands that make a model smaller and turn it into a file for a device."""
+"""Commands that turn a model into a file for a device."""
 
 from __future__ import annotations
 
@@ -7,33 +7,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgecv.cli import completion, panels
 from edgecv.cli import options as opt
 from edgecv.cli import render_compress as render
-from edgecv.cli import render_models
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.options import Model
 from edgecv.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from edgecv.jobs.convert import Plan
     from edgecv.jobs.models import Source
 
-Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help="tflite or onnx; default: by the name of --out.")]
 IoType = Annotated[
     str | None,
-    typer.Option("--io", help="An int8 file's input and output: int8 (default; onnx: float32), uint8, or float32."),
+    typer.Option(
+        "--io",
+        help="An int8 file's input and output: int8 (default; onnx: float32), uint8, or float32.",
+        rich_help_panel=panels.QUANTISATION,
+    ),
 ]
 KeepFloat = Annotated[
     list[str] | None,
-    typer.Option("--keep-float", help="A layer that an int8 file computes in float32; * is a wildcard; repeatable."),
+    typer.Option(
+        "--keep-float",
+        help="A layer that an int8 file computes in float32; * is a wildcard; repeatable.",
+        rich_help_panel=panels.QUANTISATION,
+    ),
 ]
 Int16 = Annotated[
     list[str] | None,
-    typer.Option("--int16", help="A layer that an int8 file computes with int16 activations; like --keep-float."),
+    typer.Option(
+        "--int16",
+        help="A layer that an int8 file computes with int16 activations; like --keep-float.",
+        rich_help_panel=panels.QUANTISATION,
+    ),
 ]
 StrictInt8 = Annotated[
     bool,
-    typer.Option("--strict-int8", help="Refuse a file of integers in which an operator stays float; it is named."),
+    typer.Option(
+        "--strict-int8",
+        help="Refuse a file of integers in which an operator stays float; it is named.",
+        rich_help_panel=panels.QUANTISATION,
+    ),
 ]
 MaxDrop = Annotated[
     float | None,
@@ -41,6 +57,7 @@ MaxDrop = Annotated[
         "--max-drop",
         help="Largest loss allowed, in percentage points: climb the quantisation ladder; with a scheme, method or step "
         "of your own: exit 1 beyond it (default: 10).",
+        rich_help_panel=panels.BUDGET,
     ),
 ]
 Softmax = Annotated[
@@ -49,120 +66,57 @@ Softmax = Annotated[
         "--softmax",
         help="Where the last softmax or sigmoid is computed: file, or runtime: the file ends at its logits, which "
         "edgecv's runtime reads, without the ties that steps of 1/256 make.",
+        rich_help_panel=panels.QUANTISATION,
     ),
 ]
-Calibration = Annotated[str, typer.Option("--calibration", help="A recipe of `calibration/`, or a TOML file.")]
-
-
-def prune(
-    model: Model,
-    out: opt.Out,
-    sparsity: Annotated[
-        float | None, typer.Option("--sparsity", help="Share of zero weights to reach, between 0 and 1.")
-    ] = None,
-    pattern: Annotated[
-        str | None, typer.Option("--pattern", help="2:4 makes two of each four input channels zero.")
-    ] = None,
-    clusters: Annotated[
-        int | None, typer.Option("--clusters", help="Give each kernel so many values; its zeros stay.")
-    ] = None,
-    data: opt.OptionalData = None,
-    epochs: opt.Epochs = None,
-    seed: opt.Seed = 0,
-    force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
-    json_: opt.Json = False,
-) -> None:
-    """Make weights zero, or few different values, while training on: files that compress.
-
-    It says whether zeros make the network faster: on Arm, by XNNPACK's sparse kernels, if their conditions hold.
-
-    Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
-    """
-    from edgecv.jobs import models
-    from edgecv.jobs import prune as pruning
-
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
-    plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
-    saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
-    emit_json(saved) if json_ else render_models.saved_model(saved)
-
-
-def slim(
-    model: Model,
-    out: opt.Out,
-    macs: Annotated[float | None, typer.Option("--macs", help="Share of the multiply-accumulates to leave.")] = None,
-    nbytes: Annotated[float | None, typer.Option("--bytes", help="Share of the weights' bytes to leave.")] = None,
-    latency: Annotated[float | None, typer.Option("--latency", help="Share of the measured time to leave.")] = None,
-    plan: Annotated[Path | None, typer.Option("--plan", help="A channel plan to follow, without training.")] = None,
-    low_rank: Annotated[
-        float | None, typer.Option("--low-rank", help="Factor large dense layers; share of the energy to keep.")
-    ] = None,
-    drop_units: Annotated[int | None, typer.Option("--drop-units", help="Number of residual units to drop.")] = None,
-    score: Annotated[str, typer.Option("--score", help="taylor, similarity, l1, bn or fpgm.")] = "taylor",
-    rounds: Annotated[int, typer.Option("--rounds", help="Rounds of removing channels and training on.")] = 3,
-    multiple: Annotated[int, typer.Option("--multiple", help="Leave a multiple of so many channels.")] = 1,
-    min_share: Annotated[float, typer.Option("--min-share", help="Share of its channels that each layer keeps.")] = 0.1,
-    samples: Annotated[int, typer.Option("--samples", help="Training images that scores look at.")] = 512,
-    data: opt.OptionalData = None,
-    epochs: opt.Epochs = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="At the start of a round.")] = None,
-    seed: opt.Seed = 0,
-    force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
-    json_: opt.Json = False,
-) -> None:
-    """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
-
-    Example: `edgecv slim lenet5.keras --macs 0.5 --score taylor --rounds 2 --out slim.keras`
-    """
-    from edgecv.jobs import models
-    from edgecv.jobs import slim as slimming
-
-    asked = slimming.SlimPlan(
-        macs=macs, nbytes=nbytes, latency=latency, plan=plan, low_rank=low_rank, drop_units=drop_units, score=score,
-        rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
-        learning_rate=learning_rate, seed=seed,
-    )  # fmt: skip
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
-    made = slimming.slim(source, asked, out=out, force=force, reporter=ConsoleReporter())
-    emit_json(made) if json_ else render.slimmed(made)
+Calibration = Annotated[
+    str,
+    typer.Option(
+        "--calibration",
+        help="A recipe of `calibration/`, or a TOML file.",
+        rich_help_panel=panels.QUANTISATION,
+        autocompletion=completion.calibrations,
+    ),
+]
 
 
 def quantize(
     model: Model,
     out: opt.Out,
-    scheme: Annotated[str, typer.Option("--scheme", help="int8, int16x8, int4, dynamic or float16.")] = "int8",
+    scheme: Annotated[
+        str,
+        typer.Option("--scheme", help="int8, int16x8, int4, dynamic or float16.", autocompletion=completion.schemes),
+    ] = "int8",
     method: Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")] = "ptq",
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     keep_float: KeepFloat = None,
     int16: Int16 = None,
     strict_int8: StrictInt8 = False,
-    equalise: Annotated[bool, typer.Option("--equalise", help="Even out channel ranges between layers first.")] = False,
-    correct_bias: Annotated[bool, typer.Option("--correct-bias", help="Take rounding out of the biases.")] = False,
-    adaround: Annotated[bool, typer.Option("--adaround", help="Learn which way each weight rounds.")] = False,
+    equalise: Annotated[
+        bool,
+        typer.Option(
+            "--equalise", help="Even out channel ranges between layers first.", rich_help_panel=panels.QUANTISATION
+        ),
+    ] = False,
+    correct_bias: Annotated[
+        bool,
+        typer.Option("--correct-bias", help="Take rounding out of the biases.", rich_help_panel=panels.QUANTISATION),
+    ] = False,
+    adaround: Annotated[
+        bool,
+        typer.Option("--adaround", help="Learn which way each weight rounds.", rich_help_panel=panels.QUANTISATION),
+    ] = False,
     max_drop: MaxDrop = None,
     budget_seconds: Annotated[
-        float | None, typer.Option("--budget-seconds", help="With --max-drop: begin no step after so long.")
+        float | None,
+        typer.Option(
+            "--budget-seconds", help="With --max-drop: begin no step after so long.", rich_help_panel=panels.BUDGET
+        ),
     ] = None,
-    max_trials: Annotated[int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.")] = None,
+    max_trials: Annotated[
+        int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.", rich_help_panel=panels.BUDGET)
+    ] = None,
     format_: FormatOption = None,
     target: opt.Targets = None,
     io: IoType = None,
@@ -247,7 +201,9 @@ def convert(
     model: Model,
     out: opt.Out,
     format_: FormatOption = None,
-    scheme: Annotated[str, typer.Option("--scheme", help="float32, float16, dynamic or int8.")] = "float32",
+    scheme: Annotated[
+        str, typer.Option("--scheme", help="float32, float16, dynamic or int8.", autocompletion=completion.schemes)
+    ] = "float32",
     target: opt.Targets = None,
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",

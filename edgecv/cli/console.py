@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,15 +15,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from edgecv.cli.tables import Column, Layout, layout
 from edgecv.core import codec
 from edgecv.core.progress import Advance
+
+UNBOUNDED = 10_000
+"""Columns of a console that never folds a line by itself: tables know their own width."""
+
+printed: list[bool] = []
+"""One entry for each JSON document that this command has printed."""
 
 
 class ConsoleReporter:
     """A Reporter that draws bars on a terminal and prints plain lines elsewhere, always to stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
     @contextlib.contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
@@ -61,23 +71,67 @@ class ConsoleReporter:
 
 def emit_json(value: Any) -> None:
     """Print one JSON document, the only thing on stdout: a result dataclass, or JSON data."""
+    printed.append(True)
     sys.stdout.write(json.dumps(codec.encode(value), indent=2, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
-def emit_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table to stdout; the columns in `right` are aligned right."""
-    table = Table(title=title or None, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index in right else "left", no_wrap=index == 0, overflow="fold")
-    for row in rows:
+def emit_table(
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """Print a table to stdout, as wide as the screen at most.
+
+    The columns in `right` are figures. Those named in `spare` give way first, in that order, where all have no room.
+    """
+    cells = list(zip(*rows, strict=True)) or [()] * len(header)
+    columns = [
+        Column(name=name, cells=tuple(cells[i]), number=i in right, rank=spare.index(name) if name in spare else None)
+        for i, name in enumerate(header)
+    ]
+    fitted = layout(columns, screen_width())
+    if title:
+        emit(title)
+    Console(highlight=False, markup=False, width=UNBOUNDED).print(_drawn(fitted))
+    for remark in fitted.remarks:
+        emit(remark)
+
+
+def _drawn(fitted: Layout) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    for column, width in zip(fitted.columns, fitted.widths, strict=True):
+        table.add_column(
+            column.header(width), justify="right" if column.number else "left", width=width, overflow="fold"
+        )
+    for row in zip(*(column.cells for column in fitted.columns), strict=True):
         table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    # A pipe has no width: never cut what a script reads.
-    console.width = console.width if console.is_terminal else 200
-    console.print(table)
+    return table
+
+
+def screen_width() -> int | None:
+    """Return the characters in a line of stdout: $COLUMNS, or the terminal's; None in a pipe, which has no width."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdigit() and int(told):
+        return int(told)
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def emit(text: str) -> None:
-    """Print a line of result to stdout."""
-    sys.stdout.write(text + "\n")
+    """Print a line of result to stdout; a terminal gets it folded between words, a pipe whole."""
+    width = screen_width() if sys.stdout.isatty() else None
+    sys.stdout.write((text if width is None else folded(text, width)) + "\n")
+
+
+def folded(text: str, width: int) -> str:
+    """Fold each line between words, further in than it begins; a word longer than the line stays whole."""
+    return "\n".join(_fold(line, width) if len(line) > width else line for line in text.split("\n"))
+
+
+def _fold(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    lines = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from edgecv.cli import completion
 from edgecv.cli import options as opt
 from edgecv.cli import render_devices as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
-Name = Annotated[str, typer.Argument(help="A device: see `edgecv device list`.")]
+Name = Annotated[str, typer.Argument(help="A device: see `edgecv device list`.", autocompletion=completion.devices)]
 
 
 def device_list(devices: opt.Devices = None, json_: opt.Json = False) -> None:
@@ -41,7 +42,9 @@ def device_setup(
 
 
 def device_doctor(
-    name: Annotated[str | None, typer.Argument(help="A device; default: all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A device; default: all.", autocompletion=completion.devices)
+    ] = None,
     devices: opt.Devices = None,
     json_: opt.Json = False,
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecv.core.sizes import size_text
-from edgecv.values.report import Report
+
+if TYPE_CHECKING:
+    from edgecv.values.report import Report
 
 __all__ = ["baseline_line", "interval", "shape_text", "size_text"]
 

@@ -48,6 +48,7 @@ def inspect(
     min_mapped: MinMapped = None,
     compile_: Compile = False,
     out: CompileTo = None,
+    all_: opt.All = False,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
@@ -62,7 +63,7 @@ def inspect(
     inspection = inspect_file(
         file, target, data=data, compile_=compile_, out=out, force=force, reporter=ConsoleReporter()
     )
-    emit_json(inspection) if json_ else render.inspection(inspection)
+    emit_json(inspection) if json_ else render.inspection(inspection, everything=all_)
     verdicts.require_mapped(inspection, least)
 
 

@@ -11,9 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from edgecv.cli.failures import INTERRUPTED, WRONG, document, failed
 from edgecv.core.errors import EdgecvError
-
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -21,16 +20,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    as_json = "--json" in arguments
     if sys.version_info < (3, 11):
-        _fail("the command line needs Python 3.11 or newer; `edgecv.runtime` runs on 3.9")
+        text = "the command line needs Python 3.11 or newer; `edgecv.runtime` runs on 3.9"
+        raise SystemExit(failed("MissingDependencyError", text, "", WRONG, as_json=as_json))
     try:
         from edgecv.cli.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"typer", "rich", "click"}:
             raise
-        _fail(f"the command line needs '{error.name}'\n  hint: pip install 'edgecv[toolchain]'")
+        text, hint = f"the command line needs '{error.name}'", "pip install 'edgecv[toolchain]'"
+        raise SystemExit(failed("MissingDependencyError", text, hint, WRONG, as_json=as_json)) from None
     atexit.register(_mute)
-    sys.exit(_run(app, arguments, debug=debug))
+    sys.exit(_run(app, arguments, debug=debug, as_json=as_json))
 
 
 def _mute() -> None:
@@ -39,23 +41,25 @@ def _mute() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def _run(app: Any, arguments: list[str], *, debug: bool) -> int:
+def _run(app: Any, arguments: list[str], *, debug: bool, as_json: bool) -> int:
     import typer
 
+    from edgecv.cli.console import printed
+
+    printed.clear()
     # Tool banners and XNNPACK notices would bury the messages that matter.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
     try:
         command = typer.main.get_command(app)
         code = int(command.main(args=arguments, prog_name="edgecv", standalone_mode=False) or 0)
         # Some versions of typer turn Ctrl-C into this code, others into an exception.
-        return _interrupted() if code == INTERRUPTED else code
+        return _interrupted(as_json) if code == INTERRUPTED else code
     except EdgecvError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return failed(type(error).__name__, error.message, error.hint, error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        return _interrupted(as_json)
     except BrokenPipeError:
         # The reader of stdout went away (`edgecv … | head`): not an error, but Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,30 +67,33 @@ def _run(app: Any, arguments: list[str], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        return _unexpected(error)
+        return _unexpected(error, as_json)
 
 
-def _interrupted() -> int:
-    print("interrupted: every finished file is whole; run the same command again to go on", file=sys.stderr)
+def _interrupted(as_json: bool) -> int:
+    text = "interrupted: every finished file is whole; run the same command again to go on"
+    print(text, file=sys.stderr)
+    document("Interrupted", text, "", INTERRUPTED, as_json=as_json)
     return INTERRUPTED
 
 
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: Exception, as_json: bool) -> int:
     # Usage errors are click's classes, which some versions of typer carry under a name of their own.
     if hasattr(error, "show"):
         error.show()
-        return 2
-    print(f"error: unexpected {type(error).__name__}: {error}", file=sys.stderr)
-    print(
-        "  hint: this is a defect of edgecv; run the command again with --debug and report what it prints",
-        file=sys.stderr,
+        context = getattr(error, "ctx", None)
+        message = error.format_message() if hasattr(error, "format_message") else ""
+        if message:
+            hint = f"see {context.command_path if context is not None else 'edgecv'} --help"
+            document("UsageError", message, hint, WRONG, as_json=as_json)
+        return WRONG
+    return failed(
+        type(error).__name__,
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a defect of edgecv; run the command again with --debug and report what it prints",
+        WRONG,
+        as_json=as_json,
     )
-    return 2
-
-
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,20 @@ from typing import Annotated
 
 import typer
 
+from edgecv.cli import completion, panels
 from edgecv.cli import options as opt
 from edgecv.cli import render_models as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
-Variant = Annotated[str, typer.Option("--variant", help="canonical, or another one it has.")]
-InputSize = Annotated[int | None, typer.Option("--input-size", min=1, help="Height and width.")]
-Width = Annotated[float, typer.Option("--width", help="Multiplier of the channels, where it scales.")]
+Variant = Annotated[
+    str, typer.Option("--variant", help="canonical, or another one it has.", rich_help_panel=panels.NETWORK)
+]
+InputSize = Annotated[
+    int | None, typer.Option("--input-size", min=1, help="Height and width.", rich_help_panel=panels.NETWORK)
+]
+Width = Annotated[
+    float, typer.Option("--width", help="Multiplier of the channels, where it scales.", rich_help_panel=panels.NETWORK)
+]
 
 
 def zoo_list(json_: opt.Json = False) -> None:
@@ -28,7 +35,7 @@ def zoo_list(json_: opt.Json = False) -> None:
 
 
 def zoo_show(
-    name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.")],
+    name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.", autocompletion=completion.architectures)],
     variant: Variant = "canonical",
     input_size: InputSize = None,
     width: Width = 1.0,
@@ -45,7 +52,7 @@ def zoo_show(
 
 
 def zoo_check(
-    name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.")],
+    name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.", autocompletion=completion.architectures)],
     variant: Variant = "canonical",
     input_size: InputSize = None,
     json_: opt.Json = False,
@@ -83,7 +90,10 @@ def data_show(
 
 def train(
     out: opt.Out,
-    name: Annotated[str | None, typer.Argument(help="An architecture id: see `edgecv zoo list`.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="An architecture id: see `edgecv zoo list`.", autocompletion=completion.architectures),
+    ] = None,
     data: opt.Data = "digits",
     variant: Variant = "canonical",
     source: Annotated[
@@ -91,13 +101,34 @@ def train(
     ] = None,
     input_size: InputSize = None,
     width: Width = 1.0,
-    weights: Annotated[str | None, typer.Option("--weights", help="imagenet, or a file, to start from.")] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", help="A shipped recipe's name, or a TOML file.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="imagenet, or a file, to start from.", rich_help_panel=panels.NETWORK),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="A shipped recipe's name, or a TOML file.",
+            rich_help_panel=panels.TRAINING,
+            autocompletion=completion.recipes,
+        ),
+    ] = None,
     epochs: opt.Epochs = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Images per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Of the first epoch.")] = None,
-    teacher: Annotated[Path | None, typer.Option("--teacher", help="A trained `.keras` to learn from.")] = None,
-    log_dir: Annotated[Path | None, typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, help="Images per step.", rich_help_panel=panels.TRAINING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Of the first epoch.", rich_help_panel=panels.TRAINING)
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option("--teacher", help="A trained `.keras` to learn from.", rich_help_panel=panels.TRAINING),
+    ] = None,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.", rich_help_panel=panels.TRAINING),
+    ] = None,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
     architecture: opt.Architecture = None,

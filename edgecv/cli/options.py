@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from edgecv.cli import completion, panels
 from edgecv.values.run_options import RunOptions
 
+Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+All = Annotated[bool, typer.Option("--all", help="Show what is right too, not only what is wrong.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Data = Annotated[
     str, typer.Option("--data", "-d", help="`digits`, `scenes`, `npz:PATH`, `folder:PATH`, …; see docs/data.md.")
@@ -20,21 +23,39 @@ OptionalData = Annotated[
 ]
 Split = Annotated[str, typer.Option("--split", help="train, validation or test; all of data that brings no splits.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of every random choice; the same seed gives the same file.")]
-Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the training data.")]
-Unsafe = Annotated[bool, typer.Option("--unsafe", help="Load models with Lambda layers, which can run any code.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", min=1, help="Passes over the training data.", rich_help_panel=panels.TRAINING)
+]
+Unsafe = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe", help="Load models with Lambda layers, which can run any code.", rich_help_panel=panels.FOREIGN
+    ),
+]
 Spec = Annotated[
     Path | None,
-    typer.Option("--spec", help="TOML with the model's contract, for a model that edgecv did not write."),
+    typer.Option(
+        "--spec",
+        help="TOML with the model's contract, for a model that edgecv did not write.",
+        rich_help_panel=panels.FOREIGN,
+    ),
 ]
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
         help="How a foreign model's images are scaled: raw, unit, imagenet-tf, imagenet-torch, imagenet-caffe.",
+        rich_help_panel=panels.FOREIGN,
+        autocompletion=completion.presets,
     ),
 ]
 InputSize = Annotated[
-    str | None, typer.Option("--input-size", help="Height and width of an input that leaves them open: 224 or 224x320.")
+    str | None,
+    typer.Option(
+        "--input-size",
+        help="Height and width of an input that leaves them open: 224 or 224x320.",
+        rich_help_panel=panels.FOREIGN,
+    ),
 ]
 Architecture = Annotated[
     str | None,
@@ -42,46 +63,89 @@ Architecture = Annotated[
         "--architecture",
         help="The network of a file of weights: NAME[:classes=N,variant=V,…] of the zoo, or FILE.py:FUNCTION, which is "
         "run.",
+        rich_help_panel=panels.FOREIGN,
     ),
 ]
 CustomObjects = Annotated[
     Path | None,
-    typer.Option("--custom-objects", help="A Python file with the classes that the model names. It is run."),
+    typer.Option(
+        "--custom-objects",
+        help="A Python file with the classes that the model names. It is run.",
+        rich_help_panel=panels.FOREIGN,
+    ),
 ]
-Target = Annotated[str, typer.Option("--target", "-t", help="A deployment target: see `edgecv targets`.")]
+Target = Annotated[
+    str,
+    typer.Option(
+        "--target", "-t", help="A deployment target: see `edgecv targets`.", autocompletion=completion.targets
+    ),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", "-t", help="What the file must run on: see `edgecv targets`; repeatable, the most important first."
+        "--target",
+        "-t",
+        help="What the file must run on: see `edgecv targets`; repeatable, the most important first.",
+        autocompletion=completion.targets,
     ),
 ]
 Engine = Annotated[
-    str | None, typer.Option("--engine", help="litert, tflite-runtime or onnxruntime; default: what is installed.")
+    str | None,
+    typer.Option(
+        "--engine",
+        help="litert, tflite-runtime or onnxruntime; default: what is installed.",
+        rich_help_panel=panels.RUNNING,
+    ),
 ]
-Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu, gpu or edgetpu.")]
+Accelerator = Annotated[str, typer.Option("--accelerator", help="cpu, gpu or edgetpu.", rich_help_panel=panels.RUNNING)]
 BaselineEngine = Annotated[
     str,
     typer.Option(
         "--baseline-engine",
         help="auto (the first that can use a GPU, else the CPU), onnxruntime, tensorflow or litert.",
+        rich_help_panel=panels.MEASURING,
     ),
 ]
 AllowPartial = Annotated[
-    bool, typer.Option("--allow-partial", help="On a GPU, run operators that it refuses on the CPU, and say so.")
+    bool,
+    typer.Option(
+        "--allow-partial",
+        help="On a GPU, run operators that it refuses on the CPU, and say so.",
+        rich_help_panel=panels.RUNNING,
+    ),
 ]
 Precision = Annotated[
     str | None,
-    typer.Option("--precision", help="On a GPU, float16 or float32; default: float16 where the adapter computes it."),
+    typer.Option(
+        "--precision",
+        help="On a GPU, float16 or float32; default: float16 where the adapter computes it.",
+        rich_help_panel=panels.RUNNING,
+    ),
 ]
 ProgramCache = Annotated[
-    Path | None, typer.Option("--program-cache", help="On a GPU, folder that keeps compiled programs for next time.")
+    Path | None,
+    typer.Option(
+        "--program-cache",
+        help="On a GPU, folder that keeps compiled programs for next time.",
+        rich_help_panel=panels.RUNNING,
+    ),
 ]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Interpreter threads.")]
-Device = Annotated[str, typer.Option("--device", help="Where to run it: see `edgecv device list`.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Interpreter threads.", rich_help_panel=panels.RUNNING)]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Where to run it: see `edgecv device list`.",
+        rich_help_panel=panels.RUNNING,
+        autocompletion=completion.devices,
+    ),
+]
 Devices = Annotated[
     Path | None,
     typer.Option(
-        "--devices", help="TOML file of devices; default: $EDGECV_DEVICES, else edgecv-devices.toml if it is here."
+        "--devices",
+        help="TOML file of devices; default: $EDGECV_DEVICES, else edgecv-devices.toml if it is here.",
+        rich_help_panel=panels.RUNNING,
     ),
 ]
 

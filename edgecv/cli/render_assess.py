@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import baseline_line, interval, size_text
-from edgecv.values.evaluation import Evaluation, HeadEvaluation
-from edgecv.values.report import Report
-from edgecv.values.scores import Table
+
+if TYPE_CHECKING:
+    from edgecv.values.evaluation import Evaluation, HeadEvaluation
+    from edgecv.values.report import Report
+    from edgecv.values.scores import Table
 
 LARGEST_LABELS = 30
 LARGEST_TABLE = 20
@@ -90,7 +92,7 @@ def report(result: Report, paths: Any) -> None:
         "latency is",
     )
     rows = [_artifact_row(a) for a in result.artifacts]
-    emit_table("", header, rows, right=tuple(range(2, 8)))
+    emit_table("", header, rows, right=(2, 3, 4, 5, 6), spare=("latency is", "scheme", "mapped on", "size"))
     emit(f"report: {paths.html}")
     emit(f"        {paths.json}")
     emit(f"        {paths.markdown}")
@@ -113,9 +115,23 @@ def _artifact_row(a: Any) -> tuple[str, ...]:
     )
 
 
-def gates(outcome: Any) -> None:
-    rows = [("pass" if r.passed else "FAIL", r.artifact, r.figure, r.message) for r in outcome.results]
-    emit_table("", ("", "artifact", "figure", "what"), rows)
+def gates(outcome: Any, *, everything: bool = False) -> None:
+    """Print the verdict, what failed with its next step, and, when asked, what passed."""
+    failed = [r for r in outcome.results if not r.passed]
+    n = len(outcome.results)
+    emit(f"{n - len(failed)} of {n} pass" if failed or not n else f"{n} of {n} pass: {_artifacts(outcome.results)}")
+    for result in failed:
+        emit(f"FAIL {result.artifact}, {result.figure}: {result.message}")
+        if result.hint:
+            emit(f"  next: {result.hint}")
+    passed = [(r.artifact, r.figure, r.message) for r in outcome.results if r.passed]
+    if everything and passed:
+        emit_table("passed", ("artifact", "figure", "what"), passed)
+
+
+def _artifacts(results: Any) -> str:
+    names = {result.artifact for result in results}
+    return f"every figure of {len(names)} artifact{'' if len(names) == 1 else 's'} is within its bounds"
 
 
 def recorded(path: Any) -> None:
@@ -144,7 +160,7 @@ def _ranking(found: Any) -> None:
     ]
     title = f"{found.metric}: float {found.value:.4g}, int8 {found.int8_value:.4g}, simulated {found.simulated:.4g}"
     columns = ("layer", "op", "lost alone", "won back in float", "answer dB", "action")
-    emit_table(f"{title}, {found.n} samples", columns, rows, right=(2, 3, 4))
+    emit_table(f"{title}, {found.n} samples", columns, rows, right=(2, 3, 4), spare=("op", "answer dB"))
     for cost in found.layers:
         if cost.action != "none":
             emit(f"{cost.layer}: {cost.reason}")
@@ -167,7 +183,13 @@ def _noise(found: Any) -> None:
         for layer in found.layers
     ]
     columns = ("layer", "op", "signal/noise dB", "lost here dB", "float values", "int8 range")
-    emit_table(f"{found.int8_file} against {found.float_file}, {found.samples} samples", columns, rows, right=(2, 3))
+    emit_table(
+        f"{found.int8_file} against {found.float_file}, {found.samples} samples",
+        columns,
+        rows,
+        right=(2, 3, 4, 5),
+        spare=("op", "float values", "int8 range"),
+    )
     worst = max((layer for layer in found.layers if layer.lost_db is not None), key=lambda x: x.lost_db, default=None)
     if worst is not None:
         emit(f"most is lost in {worst.layer}: {worst.lost_db:.1f} dB")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import baseline_line, interval
-from edgecv.values.latency import DeviceState, Latency, OpProfile, Startup, ThreadSweep
-from edgecv.values.report import ArtifactResult, Report
+
+if TYPE_CHECKING:
+    from edgecv.values.latency import DeviceState, Latency, OpProfile, Startup, ThreadSweep
+    from edgecv.values.report import ArtifactResult, Report
 
 MOST_OPS = 20
+MOST_NAMES = 3
+FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+SPARE = ("load ms", "first ms", "p99 ms", "p90 ms", "engine", "kind", "95 % interval")
+"""Columns that a narrow screen leaves out, the first one first."""
 
 
 def report(result: Report) -> None:
@@ -22,10 +29,12 @@ def report(result: Report) -> None:
         *(("device",) if several else ()),
         *("engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind"),
     )
-    emit_table("", header, rows, right=tuple(range(2 + several, 9 + several)))
+    emit_table("", header, rows, right=tuple(range(2 + several, 9 + several)), spare=SPARE)
     for artifact, latency in _pairs(result):
         where = f"{artifact.name} on {latency.device}" if several else artifact.name
         _details(where, latency)
+    for line in warned(_warnings(result, several)):
+        emit(line)
     for sweep in result.sweeps:
         _sweep(sweep)
     for failure in result.failures:
@@ -45,7 +54,7 @@ def _baseline(result: Report) -> None:
 def comparison(result: Any) -> None:
     rows = [(name, *_latency(latency, False)) for name, latency in _sides(result)]
     header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
-    emit_table("", header, rows, right=tuple(range(2, 9)))
+    emit_table("", header, rows, right=tuple(range(2, 9)), spare=SPARE)
     for warning in result.warnings:
         emit(warning)
     emit(f"{result.verdict}: {result.sentence}")
@@ -84,8 +93,41 @@ def _details(where: str, latency: Latency) -> None:
         _startup(where, latency, latency.startup)
     if latency.profile is not None:
         _profile(where, latency.profile, latency.kind)
-    for warning in latency.warnings:
-        emit(f"{where}: {warning}")
+
+
+def _warnings(result: Report, several: bool) -> list[tuple[str, str]]:
+    return [
+        (f"{artifact.name} on {latency.device}" if several else artifact.name, warning)
+        for artifact, latency in _pairs(result)
+        for warning in latency.warnings
+    ]
+
+
+def warned(told: Sequence[tuple[str, str]]) -> list[str]:
+    """Return each warning once, with how many files it is about; those that differ in figures alone are one.
+
+    Args:
+        told: (what it is about, the warning), in the order of the files.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for where, warning in told:
+        groups.setdefault(FIGURE.sub("#", warning), []).append((where, warning))
+    lines = []
+    for alike in groups.values():
+        where, warning = alike[0]
+        others = list(dict.fromkeys(name for name, _ in alike))
+        if len(others) > 1:
+            same = len({text for _, text in alike}) == 1
+            where = (
+                f"{len(others)} files ({_names(others)})" if same else f"{where}, and {len(others) - 1} others alike"
+            )
+        lines.append(f"warning: {where}: {warning}")
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMES])
+    return shown if len(names) <= MOST_NAMES else f"{shown}, …"
 
 
 def _startup(where: str, latency: Latency, found: Startup) -> None:
@@ -139,7 +181,13 @@ def _profile(where: str, found: OpProfile, kind: str) -> None:
         for op in slowest
     ]
     title = f"{where}: slowest {len(rows)} of {len(found.ops)} operators, {kind}"
-    emit_table(title, ("#", "op", "layer", "as the profiler calls it", "ms", "share"), rows, right=(0, 4, 5))
+    emit_table(
+        title,
+        ("#", "op", "layer", "as the profiler calls it", "ms", "share"),
+        rows,
+        right=(0, 4, 5),
+        spare=("as the profiler calls it",),
+    )
     whole = f"operators {_ms(found.sum_ms)} ms, whole profiled inference {_ms(found.inference_ms)} ms"
     emit(f"{whole}; {found.runs} runs of {found.source}")
     if found.note:

@@ -9,7 +9,6 @@ from edgecv.cli import render_traits as render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import size_text
 from edgecv.core import codec
-from edgecv.values.inspection import TargetVerdict
 
 
 def slimmed(made: Any) -> None:
@@ -44,7 +43,7 @@ def climb(done: Any) -> None:
         for t in done.trials
     ]  # fmt: skip
     columns = ("step", done.metric, f"drop, {done.unit}", "95 %", "gained", "bytes", "seconds", "")
-    emit_table("", columns, rows, right=(1, 2, 4, 5, 6))
+    emit_table("", columns, rows, right=(1, 2, 3, 4, 5, 6), spare=("seconds", "gained", "bytes", "95 %"))
     for by, why in dict.fromkeys((t.ranked_by, t.ranking) for t in done.trials if t.ranked_by):
         emit(f"layers of mixed files were chosen by {by}: {why}")
     if done.chosen:
@@ -63,8 +62,16 @@ def compressed(done: Any) -> None:
          f"{step.size_bytes:,}", f"{step.seconds:.1f}")
         for step in done.steps
     ]  # fmt: skip
-    emit_table("", ("step", done.metric, "drop", "95 %", "bytes", "seconds"), rows, right=(1, 2, 4, 5))
+    emit_table(
+        "",
+        ("step", done.metric, "drop", "95 %", "bytes", "seconds"),
+        rows,
+        right=(1, 2, 3, 4, 5),
+        spare=("seconds", "bytes"),
+    )
     emit(f"{done.path}: {done.title or 'done'}")
+    from edgecv.values.inspection import TargetVerdict
+
     if done.verdict is not None:
         emit(f"the whole recipe: {done.verdict} (allowed {done.max_drop:g})")
     told = done.steps[-1].result.get("verdicts", ()) if done.steps else ()

@@ -9,7 +9,9 @@ from edgecv.cli.console import emit, emit_table
 
 def listed(rows: Any) -> None:
     lines = [(d.name, d.how, d.kind, d.title, d.source) for d in rows]
-    emit_table("", ("device", "by", "times are", "what it is", "declared in"), lines)
+    emit_table(
+        "", ("device", "by", "times are", "what it is", "declared in"), lines, spare=("declared in", "times are")
+    )
 
 
 def ready(found: Any) -> None:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import size_text
-from edgecv.values.inspection import Advice, Compilation, Inspection, PredictedLatency
+
+if TYPE_CHECKING:
+    from edgecv.values.inspection import Advice, Compilation, Inspection, PredictedLatency
 
 
 def targets(listed: Any) -> None:
     rows = [(t.name, t.accelerator, ", ".join(t.formats), ", ".join(t.schemes), t.title) for t in listed]
-    emit_table("", ("target", "runs on", "formats", "schemes, best first", "what it is"), rows)
+    emit_table(
+        "", ("target", "runs on", "formats", "schemes, best first", "what it is"), rows, spare=("formats", "runs on")
+    )
 
 
-def inspection(found: Inspection) -> None:
-    rows = [(str(v.index), v.op, v.layer, "yes" if v.mapped else "no", v.certainty, v.reason or v.status)
-            for v in found.ops]  # fmt: skip
+def inspection(found: Inspection, *, everything: bool = False) -> None:
+    """Print the summary, then the operators that do not map or may not; when asked, all of them."""
     how = f"as {found.compilation.tool} compiled it" if found.compilation is not None else found.kind
-    emit_table(f"on {found.target}, {how}", ("#", "op", "layer", "mapped", "certainty", "why"), rows, right=(0,))
-    emit(f"{found.n_mapped} of {found.n_ops} operators mapped; file {size_text(found.size_bytes)}")
+    emit(f"{found.n_mapped} of {found.n_ops} operators run on {found.target} ({how}); "
+         f"file {size_text(found.size_bytes)}")  # fmt: skip
+    _summary(found)
+    shown = [v for v in found.ops if everything or not v.mapped]
+    if shown:
+        rows = [(str(v.index), v.op, v.layer, "yes" if v.mapped else "no", v.certainty, v.reason or v.status)
+                for v in shown]  # fmt: skip
+        columns = ("#", "op", "layer", "mapped", "certainty", "why")
+        title = "operators" if everything else "operators that do not run there"
+        emit_table(title, columns, rows, right=(0,), spare=("certainty", "layer"))
+    if len(shown) < found.n_ops:
+        emit(f"--all shows all {found.n_ops} operators" if shown else f"--all shows the {found.n_ops} operators")
+
+
+def _summary(found: Inspection) -> None:
     if found.arena_bytes is not None:
         emit(f"activations need {size_text(found.arena_bytes)}")
     if found.parameter_bytes.on_chip is not None:

@@ -7,7 +7,6 @@ from typing import Any
 from edgecv.cli import render_traits as render_kept
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import shape_text, size_text
-from edgecv.tasks.registry import of_kind
 
 
 def zoo_entries(entries: Any) -> None:
@@ -17,7 +16,7 @@ def zoo_entries(entries: Any) -> None:
         for e in entries
     ]  # fmt: skip
     columns = ("name", "task", "input", "weights", "MACs", "variants", "what it is")
-    emit_table("", columns, rows, right=(3, 4))
+    emit_table("", columns, rows, right=(3, 4), spare=("variants", "input", "task"))
 
 
 def zoo_entry(shown: Any) -> None:
@@ -64,7 +63,7 @@ def matrix(cells: Any) -> None:
          ", ".join(f"{t.target} {t.n_mapped}/{t.n_ops}" for t in c.targets))
         for c in cells
     ]  # fmt: skip
-    emit_table("", ("network", "file", "format", "result", "size", "mapped"), rows, right=(4,))
+    emit_table("", ("network", "file", "format", "result", "size", "mapped"), rows, right=(4,), spare=("size",))
 
 
 def dataset(described: Any) -> None:
@@ -93,6 +92,8 @@ FIRST = 24
 
 
 def _target(target: Any) -> None:
+    from edgecv.tasks.registry import of_kind
+
     n = len(target.labels)
     balance = "" if target.imbalance is None else f"; largest over smallest {target.imbalance:.2f}"
     one, several = of_kind(target.task).named

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecv.core.errors import GateFailure
-from edgecv.values.inspection import Inspection
+
+if TYPE_CHECKING:
+    from edgecv.values.inspection import Inspection
 
 
 def require_mapped(found: Inspection, least: Any) -> None:

@@ -1,0 +1,11 @@
+"""The boxes that a long command's help has its options in; what every command has stands before them."""
+
+FOREIGN = "A model that edgecv did not write"
+NETWORK = "The network"
+TRAINING = "Training"
+QUANTISATION = "How it is quantised"
+BUDGET = "How much accuracy may go"
+REMOVAL = "What is taken out: one of these"
+SLIMMING = "How it is taken out"
+RUNNING = "Where it runs"
+MEASURING = "How it is measured"
