@@ -70,7 +70,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
 
-    Example: `edgecv evaluate lenet5-int8.tflite --data digits --json`
+    Example: `edgecv evaluate int8.tflite --data digits --json`
     """
     from edgecv.jobs import evaluate as assess
     from edgecv.jobs import models
@@ -112,7 +112,7 @@ def debug(
 ) -> None:
     """Show where an int8 file loses its accuracy: the noise of every layer, and with --rank what each one costs.
 
-    Example: `edgecv debug lenet5-float32.tflite lenet5-int8.tflite --data digits --rank`
+    Example: `edgecv debug float32.tflite int8.tflite --data digits --rank`
     """
     from edgecv.jobs import models
     from edgecv.jobs.debug import debug as find
@@ -146,7 +146,7 @@ def report(
 ) -> None:
     """Evaluate, inspect and bench files, and write report.json, report.html and report.md.
 
-    Example: `edgecv report lenet5-int8.tflite --baseline lenet5.keras --data digits --out report/`
+    Example: `edgecv report int8.tflite --baseline lenet5.keras --out measured`
     """
     from edgecv.jobs import report as measure
 
@@ -169,7 +169,9 @@ def check(
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Compare a report with references; exit 1 on a regression and on an unexplained gain.
+    """Compare a report with gates; exit 1 on a regression and on an unexplained gain.
+
+    It looks at recorded figures; `edgecv verify` asks one file whether it still answers as it did.
 
     Example: `edgecv check gates.toml --junit gates.xml`
     """

@@ -118,7 +118,7 @@ def files(
 
     `edgecv bench compare A B` sets two files against each other.
 
-    Example: `edgecv bench lenet5-int8.tflite --device local --baseline lenet5.keras --json`
+    Example: `edgecv bench int8.tflite --baseline lenet5.keras --plan quick`
     """
     from edgecv.jobs import bench as benching
 
@@ -151,7 +151,7 @@ def compare(
 ) -> None:
     """Time two files interleaved in one run: the ratio of A's time to B's, its interval, and a verdict.
 
-    Example: `edgecv bench compare new.tflite old.tflite --device local`
+    Example: `edgecv bench compare int8.tflite float32.tflite --plan quick`
     """
     from edgecv.jobs import bench as benching
 

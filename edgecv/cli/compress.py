@@ -135,15 +135,15 @@ def quantize(
     """Quantise a float model into a checked TFLite or ONNX file.
 
     With --max-drop: step by step, from calibration to training on, until a file loses no more than that. Training on
-    (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model. Every file of integers is
-    held against the float model on the data's validation split. Operators without an integer kernel stay in float:
-    the command says which, and what they cost.
+    (--method qat) keeps the zeros, 2:4 blocks and clusters of a pruned or clustered model. Where the data has labels,
+    every file is held against the float model on its validation split. Operators without an integer kernel stay in
+    float: the command says which, and what they cost.
 
-    Example: `edgecv quantize lenet5.keras --scheme int8 --method ptq --data digits --out lenet5-int8.tflite`
+    Example: `edgecv quantize lenet5.keras --data digits --out int8.tflite`
 
-    Example: `edgecv quantize lenet5.keras --max-drop 0.5 --data digits --out lenet5-int8.tflite`
+    Example: `edgecv quantize lenet5.keras --max-drop 0.5 --out budget.tflite`
 
-    Example: `edgecv quantize lenet5-pruned.keras --method qat --data digits --out lenet5-pruned-int8.tflite`
+    Example: `edgecv quantize pruned.keras --method qat --out pruned-int8.tflite`
     """
     from edgecv.jobs import convert as artifacts
     from edgecv.jobs import models
@@ -183,7 +183,7 @@ def compress(
 ) -> None:
     """Take a model through a recipe: slim, prune, quantize or convert, one after the other, each step judged.
 
-    Example: `edgecv compress lenet5.keras --recipe half-int8.toml --out lenet5-half.tflite`
+    Example: `edgecv compress lenet5.keras --recipe half-int8.toml -o half.tflite`
     """
     from edgecv.jobs import compress as compression
     from edgecv.jobs import models
@@ -226,9 +226,9 @@ def convert(
 ) -> None:
     """Convert a keras model into a checked TFLite or ONNX file.
 
-    Example: `edgecv convert lenet5.keras --format tflite --scheme float32 --target cpu --out lenet5.tflite`
+    Example: `edgecv convert lenet5.keras --target cpu --out float32.tflite`
 
-    Example: `edgecv convert pruned.keras --sparse --out pruned-sparse.tflite`
+    Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
     """
     from edgecv.jobs import convert as artifacts
     from edgecv.jobs import models

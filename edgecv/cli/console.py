@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,8 @@ from edgecv.cli.tables import Column, Layout, layout
 from edgecv.core import codec
 from edgecv.core.progress import Advance
 
+BETWEEN_LINES_S = 10.0
+"""Where there is no bar, a line says how far long work is, this far apart."""
 UNBOUNDED = 10_000
 """Columns of a console that never folds a line by itself: tables know their own width."""
 
@@ -29,7 +32,8 @@ printed: list[bool] = []
 class ConsoleReporter:
     """A Reporter that draws bars on a terminal and prints plain lines elsewhere, always to stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._said = clock, set[str]()
         self._console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
     @contextlib.contextmanager
@@ -38,7 +42,7 @@ class ConsoleReporter:
             with self._plain(label, total) as advance:
                 yield advance
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, TextColumn("{task.fields[note]}"), console=self._console, transient=True) as progress:
             task = progress.add_task(label, total=total, note="")
 
@@ -51,22 +55,37 @@ class ConsoleReporter:
 
     @contextlib.contextmanager
     def _plain(self, label: str, total: int) -> Iterator[Advance]:
-        last = ""
+        last, done, printed = "", 0, self._clock()
 
         def advance(steps: int = 1, note: str = "") -> None:
-            nonlocal last
-            last = note or last
+            nonlocal last, done, printed
+            last, done = note or last, done + steps
+            if note and self._clock() - printed >= BETWEEN_LINES_S:
+                printed = self._clock()
+                self._line(f"{label}: {done} of {total}, {note}")
 
-        self.info(f"{label} …")
+        self._line(f"{label} …")
         yield advance
         if last:
-            self.info(f"{label}: {last}")
+            self._line(f"{label}: {last}")
 
     def info(self, message: str) -> None:
-        self._console.print(message, markup=False)
+        """Print a remark, unless it was made already."""
+        if self._is_new(message):
+            self._line(message)
 
     def warn(self, message: str) -> None:
-        self._console.print(f"warning: {message}", style="yellow", markup=False)
+        """Print a warning, unless it was given already."""
+        if self._is_new(f"warning: {message}"):
+            self._console.print(f"warning: {message}", style="yellow", markup=False)
+
+    def _is_new(self, message: str) -> bool:
+        known = message in self._said
+        self._said.add(message)
+        return not known
+
+    def _line(self, message: str) -> None:
+        self._console.print(message, markup=False)
 
 
 def emit_json(value: Any) -> None:

@@ -31,7 +31,7 @@ def spec(
 
     `convert`, `quantize` and the others find out the same by themselves; write it down to change it.
 
-    Example: `edgecv spec flowers.keras --data folder:flowers --out flowers.toml`
+    Example: `edgecv spec lenet5.keras --data digits --out lenet5.toml`
     """
     from edgecv.jobs import describe, models
 

@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="A device: see `edgecv device list`.",
 def device_list(devices: opt.Devices = None, json_: opt.Json = False) -> None:
     """List the devices that files can run on.
 
-    Example: `edgecv device list --devices lab.toml`
+    Example: `edgecv device list`
     """
     from edgecv.jobs import devices as jobs
 
@@ -33,7 +33,7 @@ def device_setup(
 ) -> None:
     """Make a device ready: an interpreter for its Python, and edgecv's runtime. Repeating it changes nothing.
 
-    Example: `edgecv device setup arm64`
+    Example: `edgecv device setup local`
     """
     from edgecv.jobs import devices as jobs
 
@@ -50,7 +50,7 @@ def device_doctor(
 ) -> None:
     """Find out what is wrong with a device, and how to fix it; exit 3 when something is.
 
-    Example: `edgecv device doctor pi4`
+    Example: `edgecv device doctor local`
     """
     from edgecv.jobs import devices as jobs
 

@@ -54,7 +54,7 @@ def inspect(
 ) -> None:
     """Show which operators a target runs, why not the others, and what would map more.
 
-    Example: `edgecv inspect lenet5-int8.tflite --target edgetpu --min-mapped 95% --json`
+    Example: `edgecv inspect int8.tflite --target edgetpu --min-mapped 95%`
     """
     from edgecv.jobs.inspect import inspect_file
     from edgecv.targets import parse_minimum
@@ -79,7 +79,9 @@ def verify(
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
 
-    Example: `edgecv verify lenet5-int8.tflite --device arm64`
+    It looks at one file, on this host or a device; `edgecv check` compares the figures of a report with gates.
+
+    Example: `edgecv verify int8.tflite`
     """
     from edgecv.jobs import verify as verification
 
@@ -91,7 +93,7 @@ def verify(
     verdicts.require_passed(result)
 
 
-def run(
+def predict(
     file: File,
     images: Annotated[
         list[Path], typer.Argument(help="Images, or folders of them; one per input for a model of several.")
@@ -110,9 +112,9 @@ def run(
 ) -> None:
     """Ask a file about images, with the on-device runtime.
 
-    Example: `edgecv run lenet5-int8.tflite seven.png --json`
+    Example: `edgecv predict int8.tflite sample.png --json`
 
-    Example: `edgecv run unet-int8.tflite photos/ --out drawn`
+    Example: `edgecv predict int8.tflite pictures --out drawn`
     """
     from edgecv.jobs import run as running
 

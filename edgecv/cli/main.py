@@ -14,12 +14,16 @@ from typing import Any
 from edgecv.cli.failures import INTERRUPTED, WRONG, document, failed
 from edgecv.core.errors import EdgecvError
 
+RENAMED = {"--devices": "--device-file"}
+"""Options under their names of before, which scripts go on using."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `edgecv` and exit. `argv` defaults to the process's arguments."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    arguments = [_renamed(a) for a in arguments]
     as_json = "--json" in arguments
     if sys.version_info < (3, 11):
         text = "the command line needs Python 3.11 or newer; `edgecv.runtime` runs on 3.9"
@@ -33,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(failed("MissingDependencyError", text, hint, WRONG, as_json=as_json)) from None
     atexit.register(_mute)
     sys.exit(_run(app, arguments, debug=debug, as_json=as_json))
+
+
+def _renamed(argument: str) -> str:
+    """Return an option under its name of today."""
+    name, *value = argument.split("=", 1)
+    return "=".join([RENAMED.get(name, name), *value])
 
 
 def _mute() -> None:

@@ -51,7 +51,7 @@ def zoo_show(
     emit_json(shown) if json_ else render.zoo_entry(shown)
 
 
-def zoo_check(
+def zoo_convert(
     name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.", autocompletion=completion.architectures)],
     variant: Variant = "canonical",
     input_size: InputSize = None,
@@ -59,7 +59,7 @@ def zoo_check(
 ) -> None:
     """Convert an architecture, with random weights, to every scheme and format, and show what each target takes of it.
 
-    Example: `edgecv zoo check lenet5`
+    Example: `edgecv zoo convert lenet5`
     """
     from edgecv.jobs import zoo_check as matrix
 
@@ -139,7 +139,7 @@ def train(
 ) -> None:
     """Train an architecture, or a new head on a trained model; a killed run goes on when started again.
 
-    Example: `edgecv train lenet5 --data digits --out lenet5.keras`
+    Example: `edgecv train lenet5 --data digits --out trained.keras`
     """
     from edgecv.jobs import train as training_job
 

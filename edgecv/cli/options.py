@@ -143,7 +143,7 @@ Device = Annotated[
 Devices = Annotated[
     Path | None,
     typer.Option(
-        "--devices",
+        "--device-file",
         help="TOML file of devices; default: $EDGECV_DEVICES, else edgecv-devices.toml if it is here.",
         rich_help_panel=panels.RUNNING,
     ),

@@ -55,8 +55,8 @@ def comparison(result: Any) -> None:
     rows = [(name, *_latency(latency, False)) for name, latency in _sides(result)]
     header = ("file", "engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind")
     emit_table("", header, rows, right=tuple(range(2, 9)), spare=SPARE)
-    for warning in result.warnings:
-        emit(warning)
+    for line in warned([(name, warning) for name, latency in _sides(result) for warning in latency.warnings]):
+        emit(line)
     emit(f"{result.verdict}: {result.sentence}")
 
 
@@ -119,7 +119,9 @@ def warned(told: Sequence[tuple[str, str]]) -> list[str]:
         if len(others) > 1:
             same = len({text for _, text in alike}) == 1
             where = (
-                f"{len(others)} files ({_names(others)})" if same else f"{where}, and {len(others) - 1} others alike"
+                f"{len(others)} files ({_names(others)})"
+                if same
+                else f"{where}, and {len(others) - 1} other{'' if len(others) == 2 else 's'} alike"
             )
         lines.append(f"warning: {where}: {warning}")
     return lines

@@ -49,6 +49,10 @@ def climb(done: Any) -> None:
     if done.chosen:
         emit(f"{done.path}: {done.chosen}, {done.verdict} (allowed {done.max_drop:g} {done.unit})")
     _verdicts(done.verdicts)
+    for t in done.trials:
+        if t.step == done.chosen and t.value is not None and t.drop is not None and t.drop_ci95 is not None:
+            where = f"{done.n} samples of {done.split}"
+            _before_after(done.metric, done.baseline, t.value, (t.drop, t.drop_ci95), done.unit, where, done.verdict)
 
 
 def _signed(value: float | None) -> str:
@@ -82,13 +86,6 @@ def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {size_text(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
-    for head in made.loss.heads if made.loss else ():
-        low, high = head.drop_ci95
-        emit(f"  {head.metric} {head.before:.4f} in float, {head.after:.4f} in this file ({made.loss.split})")
-        on = f"{head.unit} on {made.loss.n} samples"
-        emit(f"  it loses {head.drop:+.2f} [{low:+.2f}, {high:+.2f}] {on}: {head.verdict}")
-        if head.ties:
-            emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
     if made.stays_float is not None:
         stays_float(made.stays_float)
     if made.kernels is not None:
@@ -98,6 +95,20 @@ def artifact(made: Any) -> None:
     if made.sparse is not None:
         render_kept.sparse(made.sparse)
     _verdicts(made.verdicts)
+    for head in made.loss.heads if made.loss else ():
+        name = f"{head.head}: {head.metric}" if len(made.loss.heads) > 1 else head.metric
+        where = f"{made.loss.n} samples of {made.loss.split}"
+        _before_after(name, head.before, head.after, (head.drop, head.drop_ci95), head.unit, where, head.verdict)
+        if head.ties:
+            emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
+
+
+def _before_after(
+    name: str, before: float, after: float, drop: tuple[float, tuple[float, float]], unit: str, where: str, verdict: str
+) -> None:
+    low, high = drop[1]
+    emit(f"{name}: {before:.4f} in float, {after:.4f} in this file, on {where}")
+    emit(f"  it loses {drop[0]:+.2f} {unit}, 95 % interval [{low:+.2f}, {high:+.2f}]: {verdict}")
 
 
 MOST_UNMAPPED = 8

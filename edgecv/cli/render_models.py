@@ -43,7 +43,7 @@ def _readiness(known: Any) -> None:
     if rows:
         emit_table("operators that each target takes", ("target", "file", "mapped", "kind", "not mapped"), rows)
     else:
-        emit("targets: not known; edgecv zoo check tells")
+        emit("targets: not known; edgecv zoo convert tells")
 
 
 def _short(count: int | None) -> str:

@@ -41,8 +41,9 @@ def prune(
     """Make weights zero, or few different values, while training on: files that compress.
 
     It says whether zeros make the network faster: on Arm, by XNNPACK's sparse kernels, if their conditions hold.
+    `edgecv slim` takes whole channels out instead, which is faster everywhere.
 
-    Example: `edgecv prune lenet5.keras --sparsity 0.5 --out lenet5-pruned.keras`
+    Example: `edgecv prune lenet5.keras --sparsity 0.5 --out pruned.keras`
     """
     from edgecv.jobs import models
     from edgecv.jobs import prune as pruning
@@ -121,7 +122,9 @@ def slim(
 ) -> None:
     """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
 
-    Example: `edgecv slim lenet5.keras --macs 0.5 --score taylor --rounds 2 --out slim.keras`
+    `edgecv prune` keeps the network's shape and makes single weights zero instead.
+
+    Example: `edgecv slim lenet5.keras --macs 0.5 --rounds 2 --out slim.keras`
     """
     from edgecv.jobs import models
     from edgecv.jobs import slim as slimming

@@ -68,7 +68,7 @@ def layout(columns: Sequence[Column], width: int | None) -> Layout:
 
     Columns with a rank give way first, in its order, then the others from the right. The first one stays.
     """
-    left, dropped = list(columns), list[Column]()
+    left, dropped = [c for i, c in enumerate(columns) if not i or c.name or any(c.cells)], list[Column]()
     while width is not None and _least(left, width, COMFORTABLE) > width and _ranked(left):
         dropped.append(left.pop(_ranked(left)[0]))
     while width is not None and _least(left, width, NARROWEST) > width and len(left) > 1:

@@ -36,4 +36,20 @@ class Quiet:
         return
 
 
+class Unseen:
+    """Passes bars and warnings on, and keeps remarks to itself: for files on the way, which no user gets to see."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def bar(self, label: str, total: int) -> ContextManager[Advance]:
+        return self._reporter.bar(label, total)
+
+    def info(self, message: str) -> None:
+        return
+
+    def warn(self, message: str) -> None:
+        self._reporter.warn(message)
+
+
 QUIET = Quiet()

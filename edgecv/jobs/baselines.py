@@ -12,7 +12,7 @@ from edgecv.bench import BaselineEngine, BenchCase, choose_baseline_engine
 from edgecv.convert import convert
 from edgecv.convert.graphdef import write_graphdef
 from edgecv.core.errors import ConfigError
-from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.jobs import models
 from edgecv.jobs.contract import described
 from edgecv.modelio import LoadedModel, load_keras, save_keras
@@ -113,7 +113,7 @@ def _write(loaded: LoadedModel, engine: BaselineEngine, out: Path, seed: int, re
     if engine.format == "graphdef":
         write_graphdef(loaded.model, out)
     else:
-        convert(loaded, format=engine.format, scheme="float32", out=out, seed=seed, reporter=reporter)
+        convert(loaded, format=engine.format, scheme="float32", out=out, seed=seed, reporter=Unseen(reporter))
 
 
 def _fitting(source: Path, wanted: str) -> str:

@@ -154,7 +154,7 @@ def make(
 ) -> MadeArtifact:
     """Convert, quantise when asked, check, and write one file.
 
-    With `judge`, a file of integers is held against the float model on real data, which `max_drop` is for: see
+    With `judge`, the file is held against the float model on real data, which `max_drop` is for: see
     `edgecv.jobs.loss`. Too large a loss is not raised here, since the file is made: see `loss.require_small`.
 
     Raises:
@@ -181,7 +181,7 @@ def make(
     made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
     if plan.sparse:
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
-    if judge and dataset is not None and plan.scheme in STATIC:
+    if judge and dataset is not None and (dataset.targets or plan.scheme in STATIC):
         made = replace(made, loss=_loss(given, manifest, out, dataset, max_drop, reporter))
         _tell_ties(made.loss, plan, reporter)
     told = verdicts(out, plan.targets, reporter=reporter)

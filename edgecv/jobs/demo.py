@@ -11,6 +11,7 @@ from typing import Any
 from edgecv.core import codec
 from edgecv.core.errors import GateFailure, unknown_name
 from edgecv.core.files import write_bytes
+from edgecv.core.optional import require
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import fitted, open_divided
 from edgecv.jobs import check, models, qat
@@ -73,6 +74,8 @@ class Demo:
         items: What is made of it, of `ITEMS`; empty: everything.
         looks: Whether it ends with a page on its layers, a check of its gates and a drawn prediction.
         beside: Folder to the name of a further demo that runs in it.
+        leaves: Files of `edgecv/jobs/demos/left` that it writes to its folder, beside `sample.png`, for the examples
+            that commands show in their help.
         default: Whether it is the one that runs when none is named.
         listed: Whether a user may name it.
     """
@@ -84,6 +87,7 @@ class Demo:
     items: tuple[str, ...] = ()
     looks: bool = True
     beside: Mapping[str, str] = field(default_factory=dict)
+    leaves: tuple[str, ...] = ()
     default: bool = False
     listed: bool = True
 
@@ -137,9 +141,21 @@ def run_demo(out: Path, demo: Demo | None = None, *, seed: int = 0, reporter: Re
     gates = check.record(out / "gates.toml", made.paths.json, force=True)
     if demo.looks:
         _look(out, demo, gates, reporter)
+    if demo.leaves:
+        _leave(out, demo)
     for folder, other in demo.beside.items():
         run_demo(out / folder, demo_of(other), seed=seed, reporter=reporter)
     return made
+
+
+def _leave(out: Path, demo: Demo) -> None:
+    """Write what a user needs to go on from here: an image to ask the files about, and the files of `leaves`."""
+    picture = io.BytesIO()
+    image = open_divided(demo.data).split("test").sample(0)[0]
+    require("PIL.Image", why="to write a picture").fromarray(image.squeeze()).save(picture, format="PNG")
+    write_bytes(out / "sample.png", picture.getvalue())
+    for name in demo.leaves:
+        write_bytes(out / name, (FOLDER / "left" / name).read_bytes())
 
 
 def _keras(out: Path, demo: Demo, model: str) -> Path:

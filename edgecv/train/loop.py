@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.errors import ConfigError
-from edgecv.core.progress import Reporter
+from edgecv.core.progress import Advance, Reporter
 from edgecv.modelio.boundary import call, input_names
 from edgecv.modelio.env import keras, tensorflow
 from edgecv.tasks.registry import task_of
 from edgecv.train import state as states
 from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, signature, training_batches
 from edgecv.train.losses import Heads
+from edgecv.train.pace import Pace
 from edgecv.train.randomness import reseed, reseedable
 from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor
 from edgecv.train.state import Array, Epoch, State
@@ -108,7 +109,7 @@ def fit(
     with reporter.bar(hooks.stage, recipe.epochs) as advance:
         advance(len(history))
         while len(history) < recipe.epochs and not _exhausted(history, recipe, spec):
-            history = history + (run.epoch(history, training, validation),)
+            history = history + (run.epoch(history, training, validation, advance),)
             if best_index(history, spec) == len(history) - 1 or not best:
                 best = run.weights()
             if state is not None:
@@ -205,12 +206,12 @@ class _Run:
         optimizer = tuple(variable.numpy().copy() for variable in self.optimizer.variables)
         return State(fingerprint=fingerprint, history=history, weights=self.weights(), optimizer=optimizer, best=best)
 
-    def epoch(self, history: tuple[Epoch, ...], training: Source, validation: Source) -> Epoch:
-        """Train the epoch after `history` and measure it."""
+    def epoch(self, history: tuple[Epoch, ...], training: Source, validation: Source, advance: Advance) -> Epoch:
+        """Train the epoch after `history` and measure it; `advance` is told of every step."""
         index, rate = len(history), self._rate(history)
         self.optimizer.learning_rate.assign(rate)
         reseed(self.generators, self.recipe.seed, index)
-        loss = self._train(index, training)
+        loss = self._train(index, training, advance)
         val_loss, *values = self._validate(validation)
         if not np.isfinite([loss, val_loss]).all():
             raise ConfigError(
@@ -237,8 +238,10 @@ class _Run:
         values = [sign * epoch.val_value for epoch in history]
         return rate * plateau_factor(self.recipe.reduce_on_plateau, values, rate=rate)
 
-    def _train(self, epoch: int, samples: Source) -> float:
+    def _train(self, epoch: int, samples: Source, advance: Advance) -> float:
         recipe = self.recipe
+        drawn = self.heads.tasks[0].order(samples.truths[0], np.random.default_rng((recipe.seed, epoch)))
+        pace = Pace(-(-len(drawn) // recipe.batch_size))
 
         def batches() -> Iterator[Batch]:
             rng = np.random.default_rng((recipe.seed, epoch))
@@ -251,6 +254,7 @@ class _Run:
         for inputs, targets in prefetched(batches, samples):
             size = int(inputs[0].shape[0])
             losses, count = losses + float(self.train_step(inputs, targets)) * size, count + size
+            advance(0, note=f"epoch {epoch + 1}: {pace.step(size)}")
         return losses / count
 
     def _validate(self, samples: Source) -> list[float]:

@@ -5,7 +5,7 @@ The data lives in the top-level folders `targets/` and `calibration/`; a wheel c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +17,8 @@ from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.values.specs import Format, Scheme
 
 T = TypeVar("T")
+SHORTEST_FAMILY = 3
+"""Letters that names must share, at least, to be spoken of as a family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +164,16 @@ def _load(kind: Literal["targets", "calibration"], what: str, cls: type[T], name
     elif name in _names(kind):
         source = data_folder(kind) / f"{name}.toml"
     else:
-        raise unknown_name(what, name, _names(kind))
+        raise _family(what, name, _names(kind)) or unknown_name(what, name, _names(kind))
     return codec.decode(cls, {"name": source.stem, **_extended(kind, source, what)}, where=str(source))
+
+
+def _family(what: str, name: str, known: Sequence[str]) -> ConfigError | None:
+    """Return the error for the beginning that several names share; None when `name` is none."""
+    members = [one for one in known if one.startswith(name)] if len(name) >= SHORTEST_FAMILY else []
+    if len(members) < 2:
+        return None
+    return ConfigError(f"'{name}' is a family of {what}s, not one", hint=f"choose a member: {', '.join(members)}")
 
 
 def _extended(kind: Literal["targets", "calibration"], source: Path, what: str) -> dict[str, Any]:

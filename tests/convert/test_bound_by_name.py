@@ -198,7 +198,7 @@ def test_two_inputs_are_fed_by_name_everywhere(pair, tmp_path, format, scheme):
 
 
 def pictures_answer(file: Path, sample: tuple[np.ndarray, ...], folder: Path) -> list[float]:
-    """Return what `edgecv run` says of a sample's images as files."""
+    """Return what `edgecv predict` says of a sample's images as files."""
     image = pytest.importorskip("PIL.Image", reason="Pillow writes the images")
     paths = [folder / f"{only.name}.png" for only in PAIR.inputs]
     for path, pixels in zip(paths, sample, strict=True):

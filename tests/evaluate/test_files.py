@@ -1,4 +1,4 @@
-"""A keras model with a head of each kind through what `edgecv evaluate` and `edgecv run` call."""
+"""A keras model with a head of each kind through what `edgecv evaluate` and `edgecv predict` call."""
 
 import json
 from pathlib import Path

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,10 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import typer
 
 from edgecv import gates
+from edgecv.cli.app import app
 from edgecv.data import open_dataset
 from edgecv.jobs.demo import ITEMS
 from edgecv.report import read, report_schema
@@ -25,6 +31,8 @@ COMMAND = [sys.executable, "-m", "edgecv.cli.main", "demo", "--out"]
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
+NOISE = re.compile(r"XNNPACK|absl::|tensorflow/|WARNING:|UserWarning|cuda|oneDNN")
+"""What the libraries say of themselves, which is for `--debug`."""
 MODELS = {".keras", ".tflite", ".onnx"}
 
 
@@ -191,3 +199,21 @@ def test_a_raw_interpreter_fed_by_hand_gets_the_reports_accuracy(
         interpreter.invoke()
         right += int(np.argmax(interpreter.get_tensor(target)) == label)
     assert right / len(split.labels) == pytest.approx(artifacts[name]["value"], abs=1e-9)
+
+
+@pytest.mark.timeout(1800)
+def test_the_examples_of_every_commands_help_work_in_order(demo: Path, tmp_path: Path) -> None:
+    """They are pasted into the folder that the demo leaves; the demos themselves are the tests of this folder."""
+    from tests.cli.examples import pasted
+
+    folder = shutil.copytree(demo, tmp_path / "demo")
+    lines = [line for line in pasted(typer.main.get_command(app)) if not line.startswith("edgecv demo ")]
+    assert len(lines) >= 25
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "edgecv"
+        command = [sys.executable, "-m", "edgecv.cli.main", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert tempfile.gettempdir() not in done.stderr.replace(str(folder), ""), f"{line}\n{done.stderr}"
+        assert not NOISE.search(done.stderr), f"{line}\n{done.stderr}"

@@ -1,7 +1,8 @@
 """Devices as TOML declares them: those shipped in `targets/devices/`, and those of one file of the user's.
 
-The user's file is `--devices FILE` if given, else `$EDGECV_DEVICES` if set, else `edgecv-devices.toml` in the working
-folder if it is there. Its devices, one table each, come on top of the shipped ones, whose names they cannot take.
+The user's file is `--device-file FILE` if given, else `$EDGECV_DEVICES` if set, else `edgecv-devices.toml` in the
+working folder if it is there. Its devices, one table each, come on top of the shipped ones, whose names they cannot
+take.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def devices_file(chosen: Path | None = None) -> Path | None:
     named = chosen or (Path(os.environ[DEVICES_VARIABLE]) if os.environ.get(DEVICES_VARIABLE) else None)
     if named is not None:
         if not named.is_file():
-            how = "--devices" if chosen else f"${DEVICES_VARIABLE}"
+            how = "--device-file" if chosen else f"${DEVICES_VARIABLE}"
             raise ConfigError(f"{how}: the file of devices {named} does not exist", hint="check the path")
         return named
     return Path(DEVICES_FILE) if Path(DEVICES_FILE).is_file() else None

@@ -11,7 +11,7 @@ from edgecv import convert
 from edgecv.core import codec
 from edgecv.core.errors import ConversionError, EdgecvError
 from edgecv.core.files import sha256
-from edgecv.core.progress import Reporter
+from edgecv.core.progress import Reporter, Unseen
 from edgecv.data import Dataset
 from edgecv.evaluate import KerasPredictor, assess, drop_between
 from edgecv.jobs import convert as artifacts
@@ -197,7 +197,7 @@ class Steps:
             loaded, _ = qat.quantization_aware(loaded, training, state=state, reporter=self._reporter)
         ready = self._prepared(rung.plan)
         made = artifacts.built(
-            loaded, rung.plan, self._dataset, out=out, force=True, ready=ready, reporter=self._reporter
+            loaded, rung.plan, self._dataset, out=out, force=True, ready=ready, reporter=Unseen(self._reporter)
         )
         models.forget_state(out)
         with open_artifact(out) as predictor:

@@ -85,7 +85,7 @@ def test_the_option_wins_over_the_variable_and_that_over_the_working_folder(lab,
     monkeypatch.setenv("EDGECV_DEVICES", "/nowhere.toml")
     with pytest.raises(ConfigError, match=r"\$EDGECV_DEVICES: the file of devices /nowhere\.toml does not exist"):
         declared()
-    with pytest.raises(ConfigError, match=r"--devices: the file of devices gone\.toml does not exist"):
+    with pytest.raises(ConfigError, match=r"--device-file: the file of devices gone\.toml does not exist"):
         declared(Path("gone.toml"))
 
 
