@@ -127,13 +127,13 @@ def test_a_gates_file_with_an_unknown_key(work: Path) -> None:
 @pytest.mark.parametrize(("mode", "shape"), [("RGBA", (9, 9, 4)), ("LA", (9, 9, 2))])
 def test_an_image_of_wrong_channels(mode: str, shape: tuple[int, ...], made: Made, work: Path) -> None:
     Image.fromarray(np.zeros(shape, np.uint8), mode).save(work / "image.png")
-    check_refused("run", made.int8, work / "image.png", says="channel")
+    check_refused("predict", made.int8, work / "image.png", says="channel")
 
 
 def test_a_corrupt_image_and_a_missing_one(made: Made, work: Path) -> None:
     (work / "image.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    check_refused("run", made.int8, work / "image.png", says="image.png")
-    check_refused("run", made.int8, work / "nothing.png", says="nothing.png")
+    check_refused("predict", made.int8, work / "image.png", says="image.png")
+    check_refused("predict", made.int8, work / "nothing.png", says="nothing.png")
 
 
 def test_a_folder_data_set_with_an_empty_class(work: Path) -> None:

@@ -14,7 +14,7 @@ from edgecv.report import report_schema
 
 from .conftest import Made, edgecv
 
-COMMANDS = "demo train prune slim quantize convert inspect evaluate bench report check verify run".split()
+COMMANDS = "demo train prune slim quantize convert inspect evaluate bench report check verify predict".split()
 
 
 def document(*arguments: object) -> dict[str, object]:
@@ -99,7 +99,7 @@ def test_run_names_the_digit(made: Made, tmp_path: Path) -> None:
 
     split = open_dataset("digits").split("test")
     Image.fromarray(split.image(0)).save(tmp_path / "digit.png")
-    answer = document("run", made.float32, tmp_path / "digit.png")
+    answer = document("predict", made.float32, tmp_path / "digit.png")
     labels = answer["labels"]
     assert isinstance(labels, list)
     assert sum(row["score"] for row in labels) <= 1.001

@@ -61,7 +61,7 @@ def command(name: str, made: Made, folder: Path) -> list[object]:
         "inspect": ["inspect", made.int8, "--target", "cpu"],
         "verify": ["verify", made.int8],
         "evaluate": ["evaluate", made.int8],
-        "run": ["run", made.int8, image(folder)],
+        "predict": ["predict", made.int8, image(folder)],
         "debug": ["debug", made.float32, made.int8, "--samples", "2"],
     }[name]
 
@@ -81,7 +81,7 @@ def test_inspect(act: str, made: Made, hostile: pytest.MonkeyPatch, tmp_path: Pa
     check(edgecv(*command("inspect", made, tmp_path)), SAYS[act])
 
 
-@pytest.mark.parametrize("name", ["verify", "evaluate", "run", "debug"])
+@pytest.mark.parametrize("name", ["verify", "evaluate", "predict", "debug"])
 @pytest.mark.parametrize("act", ["segfault", pytest.param("loop", marks=pytest.mark.slow)])
 def test_other_commands(name: str, act: str, made: Made, hostile: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hostile.setenv("FAKE_ACT", act)
