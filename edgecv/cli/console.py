@@ -42,7 +42,7 @@ class ConsoleReporter:
             with self._plain(label, total) as advance:
                 yield advance
             return
-        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, TextColumn("{task.fields[note]}"), console=self._console, transient=True) as progress:
             task = progress.add_task(label, total=total, note="")
 

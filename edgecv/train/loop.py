@@ -254,7 +254,7 @@ class _Run:
         for inputs, targets in prefetched(batches, samples):
             size = int(inputs[0].shape[0])
             losses, count = losses + float(self.train_step(inputs, targets)) * size, count + size
-            advance(0, note=f"epoch {epoch + 1}: {pace.step(size)}")
+            advance(0, note=pace.step(size))
         return losses / count
 
     def _validate(self, samples: Source) -> list[float]:

@@ -19,7 +19,7 @@ class Pace:
         self._done, self._samples, self._start = 0, 0, 0.0
 
     def step(self, samples: int) -> str:
-        """Count a step of so many samples, and return how far the epoch is: "step 12/38, 512 samples/s, 4 s left".
+        """Count a step of so many samples, and return how far it is: "step 12/38, 512 samples/s, epoch ends in 4 s".
 
         The first step is not timed: it waits for the compiler.
         """
@@ -32,7 +32,7 @@ class Pace:
         if seconds <= 0:
             return self._place
         left = seconds / (self._done - 1) * max(0, self._steps - self._done)
-        return f"{self._place}, {self._samples / seconds:,.0f} samples/s, {_duration(left)} left"
+        return f"{self._place}, {self._samples / seconds:,.0f} samples/s, epoch ends in {_duration(left)}"
 
     @property
     def _place(self) -> str:
@@ -42,6 +42,6 @@ class Pace:
 def _duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole} s" if whole else "under 1 s"
     hours, minutes = whole // 3600, whole % 3600 // 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
