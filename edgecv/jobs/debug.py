@@ -15,7 +15,7 @@ from edgecv.convert.check.samples import file_inputs
 from edgecv.convert.debug_pair import draft
 from edgecv.core import files
 from edgecv.core.errors import ConfigError
-from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.data import Dataset, Split, fitted
 from edgecv.diagnose.layer_cost import Judge, Ranking, layer_costs
 from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
@@ -118,7 +118,7 @@ def debug(
                 Path(folder),
                 data,
                 calibration,
-                reporter,
+                Unseen(reporter),
             )
         )
         chosen, judge = _samples(made[0], data, samples)

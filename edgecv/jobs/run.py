@@ -54,7 +54,7 @@ def run(
         delegates.warn_wrong(opened, options.accelerator, reporter)
         samples = _samples(images, len(predictor.spec.inputs), str(file))
         answers = []
-        with reporter.bar(f"run {opened.name}", len(samples)) as advance:
+        with reporter.bar(f"predict {opened.name}", len(samples)) as advance:
             for sample in samples:
                 answers.append(_answer(predictor, sample, top, out, force))
                 advance()

@@ -20,7 +20,7 @@ from edgecv import compress, zoo
 from edgecv.convert import convert
 from edgecv.core.errors import EdgecvError
 from edgecv.core.files import sha256
-from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.data import Dataset
 from edgecv.data.synthetic import synthetic
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
@@ -118,7 +118,7 @@ def cells(
     with tempfile.TemporaryDirectory() as folder:
         source = _Source(model=model, spec=spec, data=data, folder=Path(folder))
         for way in ways:
-            yield from _way(source, way, formats, targets, reporter)
+            yield from _way(source, way, formats, targets, Unseen(reporter))
 
 
 def check(
