@@ -8,6 +8,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+MOST_NAMED = 3
+
 
 class Announced(TyperCommand):
     """A command whose first line on stderr names what it works on, before anything heavy is imported."""
@@ -27,6 +29,8 @@ def line(path: str, arguments: list[Any], out: Any) -> str:
     """Return what is about to happen: the command, its arguments and where the result goes."""
     command = path.split(maxsplit=1)[1] if " " in path else path
     named = [text for argument in arguments for text in _texts(argument)]
+    if len(named) > MOST_NAMED:
+        named = [*named[:MOST_NAMED], f"and {len(named) - MOST_NAMED} more"]
     result = f", to {out}" if isinstance(out, (str, Path)) else ""
     return f"{' '.join([*command.split(), *named])}{result} …"
 

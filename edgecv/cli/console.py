@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from edgecv.cli.screen import for_screen, screen_width
 from edgecv.cli.tables import Column, Layout, layout
 from edgecv.core import codec
 from edgecv.core.progress import Advance
@@ -24,6 +22,8 @@ BETWEEN_LINES_S = 10.0
 """Where there is no bar, a line says how far long work is, this far apart."""
 UNBOUNDED = 10_000
 """Columns of a console that never folds a line by itself: tables know their own width."""
+KINDS = ("kind", "latency is", "times are")
+"""Columns that say whether figures are measured, simulated or predicted."""
 
 printed: list[bool] = []
 """One entry for each JSON document that this command has printed."""
@@ -109,7 +109,13 @@ def emit_table(
     """
     cells = list(zip(*rows, strict=True)) or [()] * len(header)
     columns = [
-        Column(name=name, cells=tuple(cells[i]), number=i in right, rank=spare.index(name) if name in spare else None)
+        Column(
+            name=name,
+            cells=tuple(cells[i]),
+            number=i in right,
+            rank=spare.index(name) if name in spare else None,
+            kind=name in KINDS,
+        )
         for i, name in enumerate(header)
     ]
     fitted = layout(columns, screen_width())
@@ -131,26 +137,6 @@ def _drawn(fitted: Layout) -> Table:
     return table
 
 
-def screen_width() -> int | None:
-    """Return the characters in a line of stdout: $COLUMNS, or the terminal's; None in a pipe, which has no width."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isdigit() and int(told):
-        return int(told)
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
 def emit(text: str) -> None:
     """Print a line of result to stdout; a terminal gets it folded between words, a pipe whole."""
-    width = screen_width() if sys.stdout.isatty() else None
-    sys.stdout.write((text if width is None else folded(text, width)) + "\n")
-
-
-def folded(text: str, width: int) -> str:
-    """Fold each line between words, further in than it begins; a word longer than the line stays whole."""
-    return "\n".join(_fold(line, width) if len(line) > width else line for line in text.split("\n"))
-
-
-def _fold(line: str, width: int) -> str:
-    indent = line[: len(line) - len(line.lstrip())] + "  "
-    lines = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines)
+    sys.stdout.write(for_screen(text, sys.stdout) + "\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+from edgecv.cli.screen import for_screen
+
 WRONG, INTERRUPTED = 2, 130
 
 
@@ -18,9 +20,9 @@ def failed(kind: str, message: str, hint: str, code: int, *, as_json: bool) -> i
         code: The exit code.
         as_json: Whether the command was asked for JSON. A command that has printed its result has its document already.
     """
-    print(f"error: {message}", file=sys.stderr)
+    print(for_screen(f"error: {message}", sys.stderr), file=sys.stderr)
     if hint:
-        print(f"  hint: {hint}", file=sys.stderr)
+        print(for_screen(f"  hint: {hint}", sys.stderr), file=sys.stderr)
     document(kind, message, hint, code, as_json=as_json)
     return code
 

@@ -85,14 +85,19 @@ def report(result: Report, paths: Any) -> None:
         "scheme",
         "size",
         ", ".join(sorted(metrics)) or "metric",
-        "drop, 95 % interval",
+        "drop",
+        "95 % interval",
         "p50 ms",
         "ratio",
         "mapped on",
         "latency is",
     )
     rows = [_artifact_row(a) for a in result.artifacts]
-    emit_table("", header, rows, right=(2, 3, 4, 5, 6), spare=("latency is", "scheme", "mapped on", "size"))
+    emit_table(
+        "", header, rows, right=range(2, 8), spare=("latency is", "scheme", "mapped on", "95 % interval", "size")
+    )
+    if any(not a.latency for a in result.artifacts):
+        emit("-: not measured here; report.json says why")
     emit(f"report: {paths.html}")
     emit(f"        {paths.json}")
     emit(f"        {paths.markdown}")
@@ -100,15 +105,15 @@ def report(result: Report, paths: Any) -> None:
 
 def _artifact_row(a: Any) -> tuple[str, ...]:
     latency = a.latency[0] if a.latency else None
-    drop = "unknown" if a.drop is None else f"{a.drop:+.4f} {interval(a.drop_ci95, 4)}"
     mapped = "unknown" if a.mapping is None else f"{a.mapping.n_mapped}/{a.mapping.n_ops} {a.target}"
     return (
         a.name,
         a.scheme if a.method == "none" else f"{a.scheme} {a.method}",
         size_text(a.size_bytes),
         "unknown" if a.value is None else f"{a.value:.4f}",
-        drop,
-        "not here" if latency is None else f"{latency.p50:.3f}",
+        "unknown" if a.drop is None else f"{a.drop:+.4f}",
+        interval(a.drop_ci95, 4),
+        "-" if latency is None else f"{latency.p50:.3f}",
         "" if latency is None or latency.ratio_to_baseline is None else f"{latency.ratio_to_baseline:.2f}",
         mapped,
         "" if latency is None else latency.kind,

@@ -21,12 +21,23 @@ class Column:
         cells: One a row.
         number: Whether it holds figures: aligned right, and never broken.
         rank: How early it gives way, 0 the earliest; None stays to the last.
+        kind: Whether it says how figures came about: it gives way only when all rows have the same, said below.
     """
 
     name: str
     cells: tuple[str, ...]
     number: bool = False
     rank: int | None = None
+    kind: bool = False
+
+    @property
+    def stays(self) -> bool:
+        return self.kind and len(self.values) > 1
+
+    @property
+    def values(self) -> set[str]:
+        """Its different cells; a row without figures has no kind."""
+        return {cell for cell in self.cells if cell or not self.kind}
 
     @property
     def natural(self) -> int:
@@ -57,8 +68,9 @@ class Layout:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Say what the dropped columns held: a value that all rows share, or that it is found elsewhere."""
-        shared = [f"{c.name}: {c.cells[0]}" for c in self.dropped if len(set(c.cells)) == 1 and c.cells[0]]
-        told = [c.name for c in self.dropped if len(set(c.cells)) > 1 and c.name]
+        values = [(column.name, column.values) for column in self.dropped]
+        shared = [f"{name}: {''.join(held)}" for name, held in values if len(held) == 1 and any(held)]
+        told = [name for name, held in values if len(held) > 1 and name]
         lines = ["; ".join(shared)] if shared else []
         return (*lines, f"no room for: {', '.join(told)} (widen the window, or --json)") if told else tuple(lines)
 
@@ -71,8 +83,8 @@ def layout(columns: Sequence[Column], width: int | None) -> Layout:
     left, dropped = [c for i, c in enumerate(columns) if not i or c.name or any(c.cells)], list[Column]()
     while width is not None and _least(left, width, COMFORTABLE) > width and _ranked(left):
         dropped.append(left.pop(_ranked(left)[0]))
-    while width is not None and _least(left, width, NARROWEST) > width and len(left) > 1:
-        dropped.append(left.pop())
+    while width is not None and _least(left, width, NARROWEST) > width and _loose(left):
+        dropped.append(left.pop(_loose(left)[-1]))
     order = {id(column): index for index, column in enumerate(columns)}
     return Layout(
         columns=tuple(left),
@@ -93,8 +105,12 @@ def _least_widths(columns: Sequence[Column], width: int, text: int) -> list[int]
 def _ranked(columns: Sequence[Column]) -> list[int]:
     """Return where the columns stand that give way, the next one first: empty ones, then by rank."""
     empty = [index for index, column in enumerate(columns) if index and column.cells and not any(column.cells)]
-    ranked = [index for index, column in enumerate(columns) if index and column.rank is not None]
+    ranked = [index for index, column in enumerate(columns) if index and column.rank is not None and not column.stays]
     return empty or sorted(ranked, key=lambda index: columns[index].rank or 0)
+
+
+def _loose(columns: Sequence[Column]) -> list[int]:
+    return [index for index, column in enumerate(columns) if index and not column.stays]
 
 
 def _shrunk(columns: Sequence[Column], width: int | None) -> list[int]:

@@ -51,6 +51,7 @@ def test_an_interrupted_command_says_so(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_first_line_names_the_work() -> None:
     assert announced.line("edgecv quantize", [Path("a.keras")], Path("b.tflite")) == "quantize a.keras, to b.tflite …"
     assert announced.line("edgecv bench ", [[Path("a"), Path("b")]], None) == "bench a b …"
+    assert announced.line("edgecv report", [list("abcde")], Path("r")) == "report a b c and 2 more, to r …"
     assert announced.line("edgecv debug", [Path("a"), None], None) == "debug a …"
 
 

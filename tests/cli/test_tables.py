@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgecv.cli import console, render_assess, render_bench
+from edgecv.cli import console, render_assess, render_bench, screen
 from edgecv.cli.tables import RULE, Column, layout
 from edgecv.gates import GateResult
 from edgecv.jobs.check import Outcome
@@ -47,6 +47,11 @@ def test_what_all_rows_share_is_said_below() -> None:
     found = layout([NAMES, NUMBERS, kind], 40)
     assert names(found) == ["file", "p50 ms"]
     assert found.remarks == ("kind: measured",)
+
+
+def test_how_figures_came_about_stays_where_it_differs() -> None:
+    kind = Column(name="kind", cells=("measured", "simulated"), rank=0, kind=True)
+    assert names(layout([NAMES, NUMBERS, kind], 40)) == ["file", "kind"]
 
 
 def test_an_empty_column_is_the_first_to_go() -> None:
@@ -94,8 +99,8 @@ def test_printed_lines_fit(columns, monkeypatch, capsys) -> None:
 
 def test_prose_folds_between_words_and_keeps_its_indent() -> None:
     text = "  note: one two three four\nshort"
-    assert console.folded(text, 16) == "  note: one two\n    three four\nshort"
-    assert console.folded("/a/very/long/path/that-has-no-blank", 10) == "/a/very/long/path/that-has-no-blank"
+    assert screen.folded(text, 16) == "  note: one two\n    three four\nshort"
+    assert screen.folded("/a/very/long/path/that-has-no-blank", 10) == "/a/very/long/path/that-has-no-blank"
 
 
 def gate(artifact: str, status: str, hint: str = "") -> GateResult:
