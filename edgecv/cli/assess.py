@@ -178,7 +178,8 @@ def check(
     from edgecv.jobs import check as gate
 
     if record is not None:
-        return render.recorded(gate.record(gates, record, force=force))
+        written = gate.record(gates, record, force=force)
+        return emit_json({"recorded": str(written)}) if json_ else render.recorded(written)
     outcome = gate.run(gates, junit=junit, markdown=markdown)
     emit_json(outcome) if json_ else render.gates(outcome, everything=all_)
     verdicts.require_passed(outcome)

@@ -35,7 +35,7 @@ def test_a_wrong_file_of_devices(tmp_path):
     (tmp_path / "edgecv-devices.toml").write_text('[pi4]\nkind = "ssh"\nhots = "pi4.local"\n')
     result = edgecv("device", "list", "--json")
     assert result.code == 2
-    assert result.out == ""
+    assert json.loads(result.out)["error"]["hint"].startswith("did you mean 'host'?")
     assert "edgecv-devices.toml: device 'pi4': unknown key 'hots'" in result.err
     assert "did you mean 'host'?" in result.err
 

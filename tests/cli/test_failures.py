@@ -85,3 +85,11 @@ def test_names_of_before_go_on_working(made: Made, tmp_path: Path, monkeypatch: 
     assert edgecv("run", "--help").code == edgecv("zoo", "check", "--help").code == 0
     assert "--devices" not in edgecv("device", "list", "--help").out
     assert "│ run " not in edgecv("--help").out
+
+
+def test_recording_gates_is_a_document_too(tmp_path: Path) -> None:
+    stored = Path(__file__).parents[1] / "report" / "data"
+    report = next(stored.rglob("*.json"))
+    result = edgecv("check", tmp_path / "gates.toml", "--record", report, "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out) == {"recorded": str(tmp_path / "gates.toml")}

@@ -44,6 +44,7 @@ def test_conversion_in_a_fresh_process_says_nothing_of_tensorflow(foreign):
         env={**os.environ, "SECRET_OF_THE_USER": "do-not-print"},
     )  # fmt: skip
     assert done.stderr.splitlines() == [
+        f"convert {foreign / 'm.keras'}, to {foreign / 'm.tflite'} …",
         "converting m to tflite float32",
         f"wrote {foreign / 'm.tflite'}: " + size(foreign),
     ]
