@@ -192,3 +192,10 @@ def test_a_budget_of_the_whole_leaves_quantize_the_rest(dense: models.Source, tm
     compression.require_passed(done)
     with pytest.raises(GateFailure, match="in all, allowed 60"):
         compression.require_passed(replace(done, verdict="failed"))
+
+
+def test_the_demo_leaves_the_example() -> None:
+    from edgecv.jobs.demo import FOLDER, demo_of
+
+    assert demo_of().leaves == (EXAMPLE.name,)
+    assert (FOLDER / "left" / EXAMPLE.name).read_bytes() == EXAMPLE.read_bytes()
