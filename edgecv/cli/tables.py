@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 RULE = 3
 """Columns of the screen between two columns of a table."""
 COMFORTABLE, NARROWEST = 26, 16
@@ -42,12 +44,12 @@ class Column:
     @property
     def natural(self) -> int:
         """Width at which nothing folds; the header of figures folds between words."""
-        return max(self.header_width, *(len(cell) for cell in self.cells), 0)
+        return max(self.header_width, *(cell_len(cell) for cell in self.cells), 0)
 
     @property
     def header_width(self) -> int:
         words = self.name.split() if self.number else [self.name]
-        return max((len(word) for word in words), default=0)
+        return max((cell_len(word) for word in words), default=0)
 
     def least(self, text: int) -> int:
         """Width that it needs at least, where text may fold to `text` characters."""

@@ -141,3 +141,8 @@ def test_a_reporter_says_a_thing_once_and_how_far_long_work_is(capsys) -> None:
     assert capsys.readouterr().err.splitlines() == [
         "warning: hot", "train …", "train: 1 of 5, step 1/9", "train: loss 1",
     ]  # fmt: skip
+
+
+def test_wide_characters_take_two_places() -> None:
+    assert Column(name="label", cells=("犬猫",)).natural == 5
+    assert Column(name="a", cells=("犬猫犬",)).natural == 6
