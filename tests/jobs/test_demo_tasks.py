@@ -79,6 +79,20 @@ def test_a_further_network_of_a_demo_is_not_named_by_itself() -> None:
     assert "pair" not in demo_names()
 
 
+def test_a_demo_is_found_by_its_network() -> None:
+    assert demo_of(network="lenet5").network == "lenet5"
+    assert demo_of("classification", network="lenet5") == demo_of(network="lenet5")
+    assert demo_of(network=demo_of().network) == demo_of()
+    assert demo_of(network="siamese_mnist") == demo_of("embedding")
+
+
+def test_a_network_of_another_task_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unet_small"):
+        demo_of("classification", network="unet_small")
+    with pytest.raises(ConfigError, match="lenet5"):
+        demo_of(network="lenet")
+
+
 def test_an_unknown_demo_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="segmentation"):
         demo_of("segmentaton")

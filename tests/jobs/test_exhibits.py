@@ -165,10 +165,10 @@ def test_pictures_are_replaced_only_by_force(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_report_that_fails_leaves_no_pictures(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise ConfigError("no table")
 
-    monkeypatch.setattr(measure, "_mappings", fails)
+    monkeypatch.setattr(measure, "inspect", fails)
     with pytest.raises(ConfigError, match="no table"):
         reported(folder, tmp_path)
     assert not (tmp_path / "pictures").exists()
