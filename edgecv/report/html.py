@@ -30,7 +30,7 @@ def render(
         baseline=escape(show.baseline_sentence(report)),
         verdict=html_verdict.cards(report, _links(report)),
         facts=_facts(report),
-        overview=html_tables.table(tables.overview(report), links=_links(report)),
+        overview=html_tables.table(tables.overview(report, mapped=False), links=_links(report)),
         charts=html_charts.section(report),
         differ=html_verdict.differing(report, pictures or {}),
         targets=html_targets.sections(report),

@@ -55,9 +55,10 @@ _SLOWEST = 6
 _CellOf = Callable[[ArtifactResult], Cell]
 
 
-def overview(report: Report) -> Table:
-    """Return the main table: one row per artifact."""
-    pairs = [*_identity(report), *_metric_columns(report), *_latency_columns(report), *_mapped_columns(report)]
+def overview(report: Report, *, mapped: bool = True) -> Table:
+    """Return the main table: one row per artifact; `mapped` says how much of it its own target runs."""
+    pairs = [*_identity(report), *_metric_columns(report), *_latency_columns(report)]
+    pairs += _mapped_columns(report) if mapped else []
     rows = tuple(tuple(cell(artifact) for _, cell in pairs) for artifact in report.artifacts)
     caption = f"Artifacts. Drop and latency ratio are against {show.baseline_short(report)}."
     return Table(caption, tuple(column for column, _ in pairs), rows)

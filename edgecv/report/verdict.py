@@ -19,6 +19,8 @@ from edgecv.values.report import ArtifactResult, HeadResult, Outcome, Report, Sh
 ALLOWED_POINTS = 1.0
 ALLOWED_OF_ERROR = 0.05
 """Of the float model's error, where the metric is an error."""
+SAME_SIZE = 1.05
+"""Sizes this close decide nothing."""
 _ORDER: tuple[Outcome, ...] = ("passed", "not shown", "unknown", "failed")
 
 
@@ -146,7 +148,7 @@ def _candidate(report: Report, artifact: ArtifactResult, target: str) -> _Candid
 def _best(candidates: Sequence[_Candidate]) -> _Candidate:
     """Return the candidate to ship: of the surest accuracy, then made and timed for the target, then the fastest.
 
-    Where intervals of ratios overlap, the smaller file is taken.
+    Where intervals of ratios overlap, the smaller file is taken; of files of about the same size, again the fastest.
     """
     surest = min(_ORDER.index(c.accuracy) for c in candidates)
     left = [c for c in candidates if _ORDER.index(c.accuracy) == surest]
@@ -155,7 +157,8 @@ def _best(candidates: Sequence[_Candidate]) -> _Candidate:
     if fastest.latency is None:
         return fastest
     tied = [c for c in left if c.interval[0] <= fastest.interval[1]]
-    return min(tied, key=lambda c: (c.artifact.size_bytes, c.ratio))
+    smallest = min(c.artifact.size_bytes for c in tied)
+    return min((c for c in tied if c.artifact.size_bytes <= SAME_SIZE * smallest), key=lambda c: c.ratio)
 
 
 def _most_mapped(candidates: Sequence[_Candidate]) -> list[_Candidate]:
