@@ -76,8 +76,8 @@ def table(found: Mapping[str, Any]) -> str:
     host, data = found["host"], found["data"]
     said = (
         f"`{found['network']}` on the {data['n']} {data['split']} images of `{data['name']}`; measured with "
-        f"{found['engine']} on {host['cpus']} cores of an {host['cpu_model']} ({host['isa']}), interleaved with the float "
-        "model. Made by `edgecv demo` and `python benchmarks/demo_figures.py demo`."
+        f"{found['engine']} on {host['cpus']} cores of an {host['cpu_model']} ({host['isa']}), interleaved with the "
+        "float model. Made by `edgecv demo` and `python benchmarks/demo_figures.py demo`."
     )
     return head + "".join(_line(row) for row in found["rows"]) + "\n" + said + "\n"
 

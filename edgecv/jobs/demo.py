@@ -26,7 +26,7 @@ from edgecv.values.profiles import read_toml
 
 FOLDER = Path(__file__).resolve().parent / "demos"
 SPARSITY = 0.5
-TARGETS = ("cpu", "gpu", "edgetpu")
+TARGETS = ("cpu", "gpu", "edgetpu", "ethos-u55-256")
 
 DENSE, PRUNED, DENSE_QAT, PRUNED_QAT = "", "-pruned", "-qat", "-pruned-qat"
 """The keras models of a demo, by what follows the network's name in their files."""

@@ -115,6 +115,12 @@ def mapping_groups(report: Report) -> tuple[tuple[str, Kind], ...]:
     return tuple(dict.fromkeys((m.target, m.kind) for a in report.artifacts for m in mappings_of(a)))
 
 
+def is_float_model(artifact: ArtifactResult) -> bool:
+    """Say whether an artifact is the float model in another format, whose metrics came out the same."""
+    unchanged = artifact.scheme == "float32" and artifact.method == "none" and not artifact.sparsity
+    return unchanged and bool(artifact.heads) and all(head.drop == 0 for head in artifact.heads)
+
+
 def size_reference(report: Report, artifact: ArtifactResult) -> ArtifactResult | None:
     """Return the unpruned float32 artifact of the same format, which size ratios are relative to."""
     return next(

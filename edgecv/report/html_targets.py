@@ -44,7 +44,10 @@ def _untimed(report: Report, target: str) -> str:
     made_for = any(a.target == target for a in report.artifacts)
     if made_for and not known:
         return "Latency: unknown for every artifact; the warnings say why."
-    return "Nothing was timed on this target: measure there before you rely on a speed."
+    said = "Nothing was timed on this target: measure there before you rely on a speed."
+    if tables.predicted_table(report, target) is None:
+        said += f" No time is predicted either; `edgecv inspect FILE --target {target}` says what it would take."
+    return said
 
 
 def slower(report: Report) -> Markup:

@@ -30,7 +30,8 @@ def accuracy(report: Report, artifact: ArtifactResult, found: Outcome, limits: S
         return "Accuracy unknown: the file was not evaluated."
     told = "; ".join(_head(head, limit) for head, limit in zip(artifact.heads, limits, strict=True))
     simulated = "" if artifact.metric_kind in (None, "measured") else f", {artifact.metric_kind}"
-    return f"Accuracy {found}: {told}{_judged(report)}{simulated}."
+    itself = ", for it is the float model itself" if show.is_float_model(artifact) else ""
+    return f"Accuracy {found}{itself}: {told}{_judged(report)}{simulated}."
 
 
 def _judged(report: Report) -> str:

@@ -57,8 +57,10 @@ def outcome(head: HeadResult, max_drop: float | None) -> Outcome:
 
 
 def accuracy(artifact: ArtifactResult, max_drop: float | None) -> Outcome:
-    """Return the worst outcome of an artifact's heads."""
-    found = [outcome(head, max_drop) for head in artifact.heads]
+    """Return the worst outcome of an artifact's heads; the float model itself loses nothing."""
+    found: list[Outcome] = [
+        "passed" if show.is_float_model(artifact) else outcome(head, max_drop) for head in artifact.heads
+    ]
     return max(found, key=_ORDER.index) if found else "unknown"
 
 
@@ -172,5 +174,8 @@ def _instead(report: Report, best: _Candidate, known: Sequence[_Candidate]) -> I
     doubtful = [c.artifact.name for c in known if c.accuracy == "not shown" and c is not best]
     if failed:
         yield f"Accuracy failed: {', '.join(failed)}."
+    slow = [c.artifact.name for c in known if c.accuracy == "passed" and speed(c.latency) == "slower" and c is not best]
+    if slow and speed(best.latency) != "slower":
+        yield f"Slower than the float model: {', '.join(slow)}; see below why."
     if doubtful and best.accuracy == "passed":
         yield f"Accuracy not shown on these samples: {', '.join(doubtful)}."

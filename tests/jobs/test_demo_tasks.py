@@ -10,7 +10,7 @@ from PIL import Image
 
 from edgecv import gates
 from edgecv.core.errors import ConfigError
-from edgecv.jobs.demo import Demo, demo_names, demo_of, run_demo
+from edgecv.jobs.demo import TARGETS, Demo, demo_names, demo_of, run_demo
 from edgecv.report import read
 from edgecv.runtime.container import read_manifest
 from edgecv.values.report import Report
@@ -35,7 +35,7 @@ def check_report(report: Report, demo: Demo, folder: Path) -> None:
         assert artifact.drop_ci95 is not None
         assert artifact.drop_ci95[0] <= artifact.drop <= artifact.drop_ci95[1]
         assert artifact.mapping is not None
-        assert {artifact.mapping.target, *(m.target for m in artifact.other_mappings)} == {"cpu", "gpu", "edgetpu"}
+        assert {artifact.mapping.target, *(m.target for m in artifact.other_mappings)} == set(TARGETS)
         manifest = read_manifest(folder / artifact.path)
         assert manifest is not None
         assert (manifest.format, manifest.scheme) == (artifact.format, artifact.scheme)

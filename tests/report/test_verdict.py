@@ -68,6 +68,24 @@ def test_the_fastest_file_whose_accuracy_passes_is_shipped(report):
     assert found.instead == ("Accuracy failed: c.",)
 
 
+def test_a_quantised_file_that_is_slower_is_not_shipped_where_the_float_model_runs(report):
+    first, int8 = report.artifacts[0], report.artifacts[3]
+    # As few samples as these cannot show a drop of one point, even for equal answers.
+    itself = dataclasses.replace(
+        changed(first, (-0.0104, 0.0104), 1.0, (0.99, 1.01)), heads=(head(0.0, (-0.0104, 0.0104)),)
+    )
+    found = verdict_on(report, itself, changed(int8, (-0.004, 0.004), 4.6, (4.2, 5.1)))
+    assert (found.artifact, found.accuracy, found.speed) == (first.name, "passed", "not shown")
+    assert found.instead == (f"Slower than the float model: {int8.name}; see below why.",)
+    assert "it is the float model itself" in found.why[0]
+
+
+def test_a_float_file_that_answers_otherwise_is_judged_as_any(report):
+    first = report.artifacts[0]
+    other = dataclasses.replace(first, heads=(head(0.002, (-0.02, 0.02)),))
+    assert verdict_on(report, other).accuracy == "not shown"
+
+
 def test_of_files_that_no_interval_tells_apart_the_smaller_is_shipped(report):
     one, two = (dataclasses.replace(a, name=n) for a, n in zip(report.artifacts, ("large", "small"), strict=False))
     found = verdict_on(
@@ -79,7 +97,7 @@ def test_of_files_that_no_interval_tells_apart_the_smaller_is_shipped(report):
 
 
 def test_an_accuracy_that_too_few_samples_show_is_no_certainty(report):
-    found = verdict_on(report, changed(report.artifacts[0], (-0.03, 0.03)))
+    found = verdict_on(report, changed(report.artifacts[3], (-0.03, 0.03)))
     assert (found.accuracy, found.certainty) == ("not shown", "not shown")
     assert "Accuracy not shown" in found.why[0]
 
