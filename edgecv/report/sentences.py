@@ -8,6 +8,7 @@ from edgecv.report import figures as show
 from edgecv.values.inspection import MappingSummary, PredictedLatency
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, HeadResult, Outcome, Report, Speed
+from edgecv.values.scores import Drop
 
 CERTAINTY = {
     "shown": "shown: accuracy and speed are both measured",
@@ -28,7 +29,8 @@ def accuracy(report: Report, artifact: ArtifactResult, found: Outcome, limits: S
     """Say whether a file may be shipped, what it loses, and on what samples that was judged."""
     if not artifact.heads:
         return "Accuracy unknown: the file was not evaluated."
-    told = "; ".join(_head(head, limit) for head, limit in zip(artifact.heads, limits, strict=True))
+    n = report.dataset.n if report.dataset is not None and found == "not shown" else None
+    told = "; ".join(_head(head, limit, n) for head, limit in zip(artifact.heads, limits, strict=True))
     simulated = "" if artifact.metric_kind in (None, "measured") else f", {artifact.metric_kind}"
     itself = ", for it is the float model itself" if show.is_float_model(artifact) else ""
     return f"Accuracy {found}{itself}: {told}{_judged(report)}{simulated}."
@@ -40,13 +42,16 @@ def _judged(report: Report) -> str:
     return f"; judged on {report.dataset.n} samples of the {report.dataset.split} split of {report.dataset.name}"
 
 
-def _head(head: HeadResult, limit: float) -> str:
+def _head(head: HeadResult, limit: float, n: int | None) -> str:
+    """Tell a head's drop; with `n` samples that do not show enough, also how many would."""
     value = f"{head.metric.name} {show.decimal(head.value)}"
     if head.drop is None or head.drop_ci95 is None:
         return f"{value}, drop unknown"
-    factor, unit = (100.0, "points") if head.metric.is_share else (1.0, head.metric.unit)
-    low, high = (factor * bound + 0.0 for bound in head.drop_ci95)
-    return f"{value}, drop {factor * head.drop + 0.0:+.3g} {unit} [{low:+.3g}, {high:+.3g}], allowed {limit:.3g}"
+    drop, unit = head.metric.told(Drop(head.drop, head.drop_ci95)), head.metric.drop_unit
+    low, high = (bound + 0.0 for bound in drop.ci95)
+    told = f"{value}, drop {drop.value + 0.0:+.3g} {unit} [{low:+.3g}, {high:+.3g}], allowed {limit:.3g}"
+    needed = drop.samples_to_show(limit, n) if n is not None and drop.against(limit) == "not shown" else None
+    return f"{told} (about {needed:,} samples would show it, if the drop stays)" if needed else told
 
 
 def speed(report: Report, latency: Latency | None, found: Speed, mapping: MappingSummary | None) -> str:

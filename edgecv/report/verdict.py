@@ -1,7 +1,7 @@
 """What to ship for each target, decided from the figures of a report alone.
 
-An accuracy is "passed" when the whole interval of its drop lies at or below what is allowed, "failed" when the whole
-interval lies above, and "not shown" between. A speed is shown when the interval of the interleaved ratio leaves 1 out.
+An accuracy is "passed" when the whole interval of its drop lies at or below what is allowed, "failed" when the drop
+itself is more, and "not shown" between. A speed is shown when the interval of the interleaved ratio leaves 1 out.
 What nobody measured on a target is predicted, and is called so.
 """
 
@@ -15,6 +15,7 @@ from edgecv.report import figures as show
 from edgecv.report import sentences
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, HeadResult, Outcome, Report, ShipVerdict, Speed
+from edgecv.values.scores import Drop
 
 ALLOWED_POINTS = 1.0
 ALLOWED_OF_ERROR = 0.05
@@ -50,10 +51,7 @@ def outcome(head: HeadResult, max_drop: float | None) -> Outcome:
     """Hold a head's drop against what is allowed."""
     if head.drop is None or head.drop_ci95 is None:
         return "unknown"
-    factor = 100.0 if head.metric.is_share else 1.0
-    low, high = (factor * bound for bound in head.drop_ci95)
-    limit = allowed(head, max_drop)
-    return "passed" if high <= limit else "failed" if low > limit else "not shown"
+    return head.metric.told(Drop(head.drop, head.drop_ci95)).against(allowed(head, max_drop))
 
 
 def accuracy(artifact: ArtifactResult, max_drop: float | None) -> Outcome:

@@ -131,7 +131,7 @@ class ArtifactResult:
 
 
 Outcome = Literal["passed", "failed", "not shown", "unknown"]
-"""Of a drop's interval against what is allowed: below it, above it, or across it."""
+"""Of a drop against what is allowed, as `Drop.against` says; "unknown" where there is no interval."""
 Speed = Literal["faster", "slower", "not shown", "unknown"]
 """Of an interleaved ratio's interval against 1."""
 
