@@ -14,7 +14,7 @@ from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, head_results
-from edgecv.jobs import exhibits, meaning, models
+from edgecv.jobs import exhibits, loss, meaning, models
 from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.exhibits import Answers, Picture
@@ -153,11 +153,17 @@ def _compare(
         ),
         baseline=_baseline(base, reference, latencies),
         artifacts=artifacts,
-        warnings=(*remarks, *untimed),
+        warnings=(*remarks, *untimed, *_seen(manifests, dataset, request.split)),
         max_drop=request.max_drop,
     )
     made = explained(made, {file_name(file): file for file in manifests}, device=request.device, reporter=reporter)
     return made, tuple(picture for own in pictures.values() for picture in own)
+
+
+def _seen(manifests: Mapping[Path, Manifest], dataset: Dataset, split: str) -> tuple[str, ...]:
+    """Return the warning about files that were trained or calibrated on the samples that judge them."""
+    names = [file_name(file) for file, manifest in manifests.items() if models.has_seen(manifest, dataset, split)]
+    return (f"{loss.seen(split, dataset.name)}: {', '.join(names)}",) if names else ()
 
 
 def _drop(head: HeadResult) -> Drop | None:

@@ -275,7 +275,16 @@ def _slower_sentence(pair: slow.Pair) -> str:
         f"{said} {worst.excess / lost:.0%} of what is lost is in {worst.layer}: "
         f"{' + '.join(worst.kernels) or 'no kernel'} takes {show.milliseconds(worst.ms)}, in float "
         f"{' + '.join(worst.float_kernels) or 'nothing'} takes {show.milliseconds(worst.float_ms)} (profiled)."
+        f"{_undelegated(pair, layers)}"
     )
+
+
+def _undelegated(pair: slow.Pair, layers: Sequence[slow.LayerTime]) -> str:
+    """Name what XNNPACK leaves to TensorFlow Lite: its own kernels are called like the file's operators."""
+    left = [f"{one.layer} ({kernel})" for one in layers for kernel in one.kernels if kernel.isupper()]
+    if pair.file.format != "tflite" or not left:
+        return ""
+    return f" XNNPACK has no such kernel and leaves to TensorFlow Lite's own: {', '.join(left)}."
 
 
 def _slower_table(pair: slow.Pair) -> Table | None:
