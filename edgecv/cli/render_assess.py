@@ -7,6 +7,7 @@ from typing import Any
 
 from edgecv.cli.console import emit, emit_table
 from edgecv.cli.figures import baseline_line, interval, size_text
+from edgecv.report.sentences import CERTAINTY
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.report import Report
 from edgecv.values.scores import Table
@@ -91,6 +92,9 @@ def report(result: Report, paths: Any) -> None:
     )
     rows = [_artifact_row(a) for a in result.artifacts]
     emit_table("", header, rows, right=tuple(range(2, 8)))
+    for verdict in result.verdicts:
+        emit(f"{verdict.target}: ship {verdict.artifact or 'nothing'} ({CERTAINTY[verdict.certainty]})")
+        emit(f"  {verdict.why[0]}")
     emit(f"report: {paths.html}")
     emit(f"        {paths.json}")
     emit(f"        {paths.markdown}")

@@ -88,6 +88,7 @@ def report_files(
         made, pictures = _compare(manifests, base, dataset, targets, request, out, reporter)
     # Only now: a killed run leaves none, so that it goes on without --force.
     exhibits.write(pictures, names, out)
+    made = reports.decided(made)
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
     return MadeReport(report=made, paths=paths)
