@@ -35,6 +35,8 @@ def render(
         differ=html_verdict.differing(report, pictures or {}),
         targets=html_targets.sections(report),
         slower=html_targets.slower(report),
+        # On paper a single head says again what the artifacts' table says.
+        heads_class="" if any(len(artifact.heads) > 1 for artifact in report.artifacts) else "screen",
         heads=join(html_tables.table(table) for table in head_tables.heads(report)) or _no_heads(),
         details=_details(report, provenance or {}, pictures or {}),
         warnings=_warnings(report),

@@ -202,18 +202,14 @@ def _labels(points: Sequence[Point], bars: Sequence[_Bars], canvas: Canvas) -> M
 
 def _leader(anchor: tuple[float, float], box: Box, *, needed: bool) -> Markup:
     """Return a line from a point to the nearest edge of its label; none where the label touches that point alone."""
-    x, y = _edge(anchor, box)
+    x, y = box.edge(anchor)
     return _line(anchor[0], anchor[1], x, y) if needed or _apart(anchor, box) > 14**2 else Markup("")
 
 
 def _apart(anchor: tuple[float, float], box: Box) -> float:
     """Return the squared distance of a point from a label."""
-    x, y = _edge(anchor, box)
+    x, y = box.edge(anchor)
     return (x - anchor[0]) ** 2 + (y - anchor[1]) ** 2
-
-
-def _edge(anchor: tuple[float, float], box: Box) -> tuple[float, float]:
-    return min(max(anchor[0], box.x), box.x + box.width), min(max(anchor[1], box.y), box.y + box.height)
 
 
 def _mark(point: Point, x: Axis, y: Axis) -> Markup:
