@@ -49,7 +49,8 @@ def _head(head: HeadResult, limit: float, n: int | None) -> str:
         return f"{value}, drop unknown"
     drop, unit = head.metric.told(Drop(head.drop, head.drop_ci95)), head.metric.drop_unit
     low, high = (bound + 0.0 for bound in drop.ci95)
-    told = f"{value}, drop {drop.value + 0.0:+.3g} {unit} [{low:+.3g}, {high:+.3g}], allowed {limit:.3g}"
+    form = "+.2f" if head.metric.is_share else "+.3g"
+    told = f"{value}, drop {drop.value + 0.0:{form}} {unit} [{low:{form}}, {high:{form}}], allowed {limit:.3g}"
     needed = drop.samples_to_show(limit, n) if n is not None and drop.against(limit) == "not shown" else None
     return f"{told} (about {needed:,} samples would show it, if the drop stays)" if needed else told
 

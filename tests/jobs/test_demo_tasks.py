@@ -25,7 +25,7 @@ def quick(name: str) -> Demo:
     """Return a demo of one epoch on images as small as its network takes, with few files."""
     demo = demo_of(name)
     size = {"input_size": SMALLEST[name]} if name in SMALLEST else {}
-    return replace(demo, epochs=1, items=FILES, beside={}, training={**demo.training, **size, "epochs": 1})
+    return replace(demo, epochs=1, items=FILES, beside={}, looks=True, training={**demo.training, **size, "epochs": 1})
 
 
 def check_report(report: Report, demo: Demo, folder: Path) -> None:
@@ -53,7 +53,7 @@ def check_report(report: Report, demo: Demo, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "task"), [(name, name) for name in demo_names()[1:]] + [("pair", "verification")])
+@pytest.mark.parametrize(("name", "task"), [(name, name) for name in demo_names()] + [("pair", "verification")])
 def test_a_demo_goes_from_training_to_a_drawn_answer(name: str, task: str, tmp_path: Path) -> None:
     demo = quick(name)
     made = run_demo(tmp_path, demo)
