@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 (or newer) and make; everything else lands in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-DEMO ?= demo$(if $(TASK),-$(TASK))
+DEMO ?= demo$(if $(TASK),-$(TASK))$(if $(NETWORK),-$(NETWORK))
 BIN := $(VENV)/bin
 # A host with an NVIDIA GPU gets the CUDA build of tensorflow; every other host the CPU build at half the size.
 GPU := $(wildcard /dev/nvidiactl)
@@ -17,8 +17,8 @@ export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/p
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.toolchain ## LeNet-5 on real digits through the whole flow, to demo/report.html; TASK=segmentation and others
-	$(BIN)/edgecv demo $(if $(TASK),--task $(TASK)) --out $(DEMO)
+demo: $(VENV)/.toolchain ## a CNN on real digits through the whole flow, to demo/report.html; TASK=segmentation, NETWORK=lenet5
+	$(BIN)/edgecv demo $(if $(TASK),--task $(TASK)) $(if $(NETWORK),--network $(NETWORK)) --out $(DEMO)
 
 test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (about 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flow and not matrix and not soak"

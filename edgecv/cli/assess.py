@@ -34,18 +34,21 @@ def demo(
             autocompletion=completion.demos,
         ),
     ] = None,
+    network: Annotated[str | None, typer.Option("--network", help="Another network of the same data: lenet5.")] = None,
     seed: opt.Seed = 0,
     json_: opt.Json = False,
 ) -> None:
-    """Take a network on embedded data through the whole flow, to a report; by default LeNet-5 on scanned digits.
+    """Take a network on embedded data through the whole flow, to a report; by default a CNN on scanned digits.
 
     Example: `edgecv demo --out demo`
+
+    Example: `edgecv demo --network lenet5 --out demo-lenet5`
 
     Example: `edgecv demo --task segmentation --out demo-masks`
     """
     from edgecv.jobs.demo import demo_of, run_demo
 
-    finished = run_demo(out, demo_of(task), seed=seed, reporter=ConsoleReporter())
+    finished = run_demo(out, demo_of(task, network=network), seed=seed, reporter=ConsoleReporter())
     emit_json(finished.report) if json_ else render.report(finished.report, finished.paths)
 
 
@@ -140,6 +143,12 @@ def report(
     plan: Plan = "quick",
     baseline_engine: opt.BaselineEngine = "auto",
     spec: opt.Spec = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            "--max-drop", help="What the verdict allows: points, or the unit of an error; default: 1, or 5 %."
+        ),
+    ] = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -152,7 +161,7 @@ def report(
 
     request = measure.ReportRequest(
         data=data, split=split, targets=tuple(target or ()), plan=plan, seed=seed, baseline_engine=baseline_engine,
-        spec=spec,
+        spec=spec, max_drop=max_drop,
     )  # fmt: skip
     made = measure.report_files(files, request, baseline=baseline, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made.report) if json_ else render.report(made.report, made.paths)

@@ -78,6 +78,8 @@ def _figure(value: float | None) -> str:
 
 
 def report(result: Report, paths: Any) -> None:
+    from edgecv.report.sentences import CERTAINTY
+
     emit(baseline_line(result))
     metrics = {a.metric.name for a in result.artifacts if a.metric}
     header = (
@@ -98,6 +100,9 @@ def report(result: Report, paths: Any) -> None:
     )
     if any(not a.latency for a in result.artifacts):
         emit("-: not measured here; report.json says why")
+    for verdict in result.verdicts:
+        emit(f"{verdict.target}: ship {verdict.artifact or 'nothing'} ({CERTAINTY[verdict.certainty]})")
+        emit(f"  {verdict.why[0]}")
     emit(f"report: {paths.html}")
     emit(f"        {paths.json}")
     emit(f"        {paths.markdown}")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgecv import zoo
 from edgecv.core import codec
-from edgecv.core.errors import GateFailure, unknown_name
+from edgecv.core.errors import ConfigError, GateFailure, unknown_name
 from edgecv.core.files import write_bytes
 from edgecv.core.optional import require
 from edgecv.core.progress import QUIET, Reporter
@@ -26,7 +27,7 @@ from edgecv.values.profiles import read_toml
 
 FOLDER = Path(__file__).resolve().parent / "demos"
 SPARSITY = 0.5
-TARGETS = ("cpu", "gpu", "edgetpu")
+TARGETS = ("cpu", "gpu", "edgetpu", "ethos-u55-256")
 
 DENSE, PRUNED, DENSE_QAT, PRUNED_QAT = "", "-pruned", "-qat", "-pruned-qat"
 """The keras models of a demo, by what follows the network's name in their files."""
@@ -77,7 +78,8 @@ class Demo:
         leaves: Files of `edgecv/jobs/demos/left` that it writes to its folder, beside `sample.png`, for the examples
             that commands show in their help.
         default: Whether it is the one that runs when none is named.
-        listed: Whether a user may name it.
+        listed: Whether a user may name it by its task; all are found by their network.
+        max_drop: What the report's verdicts allow: see `Report.max_drop`. 364 digits cannot show a drop of one point.
     """
 
     network: str
@@ -90,6 +92,12 @@ class Demo:
     leaves: tuple[str, ...] = ()
     default: bool = False
     listed: bool = True
+    max_drop: float | None = None
+
+    @property
+    def task(self) -> str:
+        """Of its network."""
+        return zoo.get(self.network).task
 
     @property
     def chosen(self) -> tuple[Item, ...]:
@@ -103,14 +111,42 @@ def demo_names() -> tuple[str, ...]:
     return tuple(sorted(listed, key=lambda name: not demo_of(name).default))
 
 
-def demo_of(name: str | None = None) -> Demo:
-    """Return a demo by name; the default one for None. Raises ConfigError, with the nearest match, for another name."""
+def demo_networks() -> tuple[str, ...]:
+    """Return the networks that demos are about, those that are of a task's own demo first."""
+    found = [_read(path) for path in sorted(FOLDER.glob("*.toml"))]
+    return tuple(
+        dict.fromkeys(demo.network for demo in sorted(found, key=lambda demo: (not demo.listed, demo.network)))
+    )
+
+
+def demo_of(name: str | None = None, *, network: str | None = None) -> Demo:
+    """Return a demo.
+
+    Args:
+        name: Of a task; None takes the default one, or any of the network.
+        network: One of `demo_networks()`; None takes the task's own.
+
+    Raises:
+        ConfigError: There is no such demo; with the nearest match.
+    """
+    if network is not None:
+        return _of_network(network, name)
     if name is None:
         name = demo_names()[0]
     path = FOLDER / f"{name}.toml"
     if not path.exists():
         raise unknown_name("demo", name, demo_names())
     return _read(path)
+
+
+def _of_network(network: str, name: str | None) -> Demo:
+    if network not in demo_networks():
+        raise unknown_name("network of a demo", network, demo_networks())
+    found = [demo for demo in map(_read, sorted(FOLDER.glob("*.toml"))) if demo.network == network]
+    demo = min(found, key=lambda demo: not demo.listed)
+    if name is not None and demo.task != demo_of(name).task:
+        raise ConfigError(f"{network} is no network of the demo '{name}'", hint="leave --task or --network out")
+    return demo
 
 
 def _read(path: Path) -> Demo:
@@ -134,7 +170,9 @@ def run_demo(out: Path, demo: Demo | None = None, *, seed: int = 0, reporter: Re
     _train(out, demo, journal, seed, reporter)
     for item in demo.chosen:
         _make(item, out, demo, journal, seed, reporter)
-    request = measure.ReportRequest(data=demo.data, targets=TARGETS, plan="quick", seed=seed)
+    request = measure.ReportRequest(
+        data=demo.data, targets=TARGETS, plan="quick", seed=seed, max_drop=demo.max_drop
+    )  # fmt: skip
     files = [_file(out, demo, item) for item in demo.chosen]
     baseline = _keras(out, demo, DENSE)
     made = measure.report_files(files, request, baseline=baseline, out=out, force=True, reporter=reporter)

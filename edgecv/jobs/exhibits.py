@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 FOLDER = "pictures"
 """Of a report, beside report.json."""
 MOST = 4
-LOOKED_AT = 64
+LOOKED_AT = 512
 _LONGEST = 640  # pixels of a panel's side: report.html holds the pictures
 _KEPT_BYTES = 64 << 20  # of one model's answers: maps of large images are many megabytes each
 _SAME = 1e-5  # of the largest value: two engines round the sums of float32 that far apart
@@ -54,7 +54,7 @@ class Picture:
 
 
 def answers(predictor: Evaluable, dataset: Dataset, split: str) -> Answers | None:
-    """Ask a model about at most the first 64 samples of a split; fewer where answers are large.
+    """Ask a model about at most the first 512 samples of a split; fewer where answers are large.
 
     Returns:
         The answers; None for a model whose first input is no image.

@@ -14,15 +14,15 @@ from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, head_results
-from edgecv.jobs import exhibits, meaning, models
+from edgecv.jobs import exhibits, loss, meaning, models
 from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.exhibits import Answers, Picture
+from edgecv.jobs.slow import explained
 from edgecv.modelio.model_file import model_file
 from edgecv.targets import edgetpu, inspect, summarize
 from edgecv.values import profiles
 from edgecv.values.evaluation import Evaluation
-from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
 from edgecv.values.manifest import Manifest
@@ -33,7 +33,11 @@ from edgecv.values.scores import Drop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRequest:
-    """What to measure for a report; no targets means all of them."""
+    """What to measure for a report; no targets means all of them.
+
+    Attributes:
+        max_drop: What the verdicts allow each head to lose: see `Report.max_drop`.
+    """
 
     data: str | None = None
     split: str = "test"
@@ -43,6 +47,7 @@ class ReportRequest:
     seed: int = 0
     baseline_engine: str = "auto"
     spec: Path | None = None
+    max_drop: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,7 @@ def report_files(
         made, pictures = _compare(manifests, base, dataset, targets, request, out, reporter)
     # Only now: a killed run leaves none, so that it goes on without --force.
     exhibits.write(pictures, names, out)
+    made = reports.decided(made)
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
     return MadeReport(report=made, paths=paths)
@@ -112,7 +118,7 @@ def _compare(
         )
         # Maps of many large images are not kept for every file.
         found[file] = replace(answer, shown=None)
-    mappings = {file: _mappings(file, targets, reporter) for file in manifests}
+    looked = {file: [inspect(file, name, reporter=reporter) for name in targets] for file in manifests}
     cases = [
         BenchCase(name=file_name(f), path=str(f), accelerator=_accelerator(f, m))
         for f, m in manifests.items()
@@ -131,7 +137,8 @@ def _compare(
             metric_kind=found[file].kind,
             drop=_drop(heads[file][0]),
             heads=heads[file],
-            mappings=mappings[file],
+            mappings=[summarize(one) for one in looked[file]],
+            arena_bytes=next((one.arena_bytes for one in looked[file]), None),
             latency=[latencies[file_name(file)]] if file_name(file) in latencies else [],
             exhibits=[picture.exhibit for picture in pictures[file]],
         )
@@ -147,9 +154,17 @@ def _compare(
         ),
         baseline=_baseline(base, reference, latencies),
         artifacts=artifacts,
-        warnings=(*remarks, *untimed),
+        warnings=(*remarks, *untimed, *_seen(manifests, dataset, request.split)),
+        max_drop=request.max_drop,
     )
+    made = explained(made, {file_name(file): file for file in manifests}, device=request.device, reporter=reporter)
     return made, tuple(picture for own in pictures.values() for picture in own)
+
+
+def _seen(manifests: Mapping[Path, Manifest], dataset: Dataset, split: str) -> tuple[str, ...]:
+    """Return the warning about files that were trained or calibrated on the samples that judge them."""
+    names = [file_name(file) for file, manifest in manifests.items() if models.has_seen(manifest, dataset, split)]
+    return (f"{loss.seen(split, dataset.name)}: {', '.join(names)}",) if names else ()
 
 
 def _drop(head: HeadResult) -> Drop | None:
@@ -189,10 +204,6 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         where = f"the software adapter {predictor.adapter}, in {predictor.precision or 'an unknown precision'}"
         remark = f"{file_name(file)}: accuracy simulated: evaluated on {where}"
         return _Answer(evaluation=evaluation, kind="simulated", remark=remark, shown=shown)
-
-
-def _mappings(file: Path, targets: tuple[str, ...], reporter: Reporter) -> tuple[MappingSummary, ...]:
-    return tuple(summarize(inspect(file, name, reporter=reporter)) for name in targets)
 
 
 def _time(
@@ -242,6 +253,8 @@ def _baseline(base: BaselineFile, found: Evaluation | None, latencies: Mapping[s
         value=found.value if found else None,
         latency_ms=latency_summary(latency) if latency else None,
         kind="measured",
+        size_bytes=base.path.stat().st_size if base.path.is_file() else None,
+        format=base.engine.format,
     )
 
 

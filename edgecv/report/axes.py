@@ -38,9 +38,9 @@ class Axis:
             low, high, v = math.log(low), math.log(high), math.log(v)
         return self.start + (v - low) / (high - low) * (self.end - self.start)
 
-    def ticks(self) -> tuple[float, ...]:
-        """Return round values within the axis."""
-        return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high)
+    def ticks(self, about: int = 6) -> tuple[float, ...]:
+        """Return round values within the axis, about so many of them."""
+        return log_ticks(self.low, self.high, about) if self.log else linear_ticks(self.low, self.high, about)
 
 
 def make_axis(
@@ -69,7 +69,7 @@ def linear_ticks(low: float, high: float, about: int = 6) -> tuple[float, ...]:
     return tuple(i * step for i in range(first, last + 1))
 
 
-def log_ticks(low: float, high: float) -> tuple[float, ...]:
+def log_ticks(low: float, high: float, about: int = 6) -> tuple[float, ...]:
     """Return the powers of ten in [low, high], and 2 and 5 times them where decades are few.
 
     Where fewer than three fit, the ticks are linear ones.
@@ -77,4 +77,4 @@ def log_ticks(low: float, high: float) -> tuple[float, ...]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     multiples = (1, 2, 5) if len(powers) <= 5 else (1,)
     found = tuple(m * 10.0**p for p in powers for m in multiples if low <= m * 10.0**p <= high)
-    return found if len(found) >= 3 else linear_ticks(low, high)
+    return found if len(found) >= 3 else linear_ticks(low, high, about)

@@ -30,6 +30,7 @@ def artifact_result(
     mappings: Sequence[MappingSummary] = (),
     latency: Sequence[Latency] = (),
     exhibits: Sequence[Exhibit] = (),
+    arena_bytes: int | None = None,
 ) -> ArtifactResult:
     """Return what a report says of one artifact; size and sha256 are read from the file.
 
@@ -45,6 +46,7 @@ def artifact_result(
         mappings: On all targets looked at; the one of the manifest's target becomes `mapping`.
         latency: On all devices.
         exhibits: Pictures of its answers; their paths are relative to `folder`, or absolute.
+        arena_bytes: That its activations take, predicted.
 
     Raises:
         ConfigError: The file does not exist.
@@ -73,6 +75,7 @@ def artifact_result(
         metric_kind=metric_kind if evaluation else None,
         heads=tuple(heads),
         exhibits=tuple(exhibits),
+        arena_bytes=arena_bytes,
     )
 
 

@@ -25,7 +25,11 @@ _FIGURES: tuple[tuple[str, str, _Unknown], ...] = (
     ("load_ms", "load time (load_ms)", lambda a: any(x.load_ms is None for x in a.latency)),
     ("first_ms", "first inference (first_ms)", lambda a: any(x.first_ms is None for x in a.latency)),
     ("peak_rss_bytes", "peak memory (peak_rss_bytes)", lambda a: any(x.peak_rss_bytes is None for x in a.latency)),
-    ("arena_bytes", "arena size (arena_bytes)", lambda a: any(x.arena_bytes is None for x in a.latency)),
+    (
+        "arena_bytes",
+        "arena size (arena_bytes)",
+        lambda a: a.arena_bytes is None and any(x.arena_bytes is None for x in a.latency),
+    ),
 )
 
 

@@ -14,6 +14,7 @@ from edgecv.values.report import ArtifactResult, Baseline, Report
 from edgecv.values.scores import Metric
 
 UNKNOWN = "unknown"
+NONE_SLOWER = "No quantised file was shown to be slower than the float32 file of its format."
 _KIND_ORDER: tuple[Kind, ...] = ("measured", "simulated", "predicted")
 
 
@@ -104,9 +105,20 @@ def mappings_of(artifact: ArtifactResult) -> tuple[MappingSummary, ...]:
     return tuple(m for m in (artifact.mapping, *artifact.other_mappings) if m is not None)
 
 
+def mapping_on(artifact: ArtifactResult, target: str) -> MappingSummary | None:
+    """Return the artifact's mapping on a target, None when it was not asked."""
+    return next((m for m in mappings_of(artifact) if m.target == target), None)
+
+
 def mapping_groups(report: Report) -> tuple[tuple[str, Kind], ...]:
     """Return the (target, kind) pairs that the report has mappings of, in order of appearance."""
     return tuple(dict.fromkeys((m.target, m.kind) for a in report.artifacts for m in mappings_of(a)))
+
+
+def is_float_model(artifact: ArtifactResult) -> bool:
+    """Say whether an artifact is the float model in another format, whose metrics came out the same."""
+    unchanged = artifact.scheme == "float32" and artifact.method == "none" and not artifact.sparsity
+    return unchanged and bool(artifact.heads) and all(head.drop == 0 for head in artifact.heads)
 
 
 def size_reference(report: Report, artifact: ArtifactResult) -> ArtifactResult | None:
@@ -122,9 +134,10 @@ def size_reference(report: Report, artifact: ArtifactResult) -> ArtifactResult |
 
 
 def size_ratio(report: Report, artifact: ArtifactResult) -> float | None:
-    """Return the artifact's size over that of its `size_reference`."""
-    reference = size_reference(report, artifact)
-    return artifact.size_bytes / reference.size_bytes if reference and reference.size_bytes else None
+    """Return the artifact's size over that of its `size_reference`; without one, over the baseline's file."""
+    reference, base = size_reference(report, artifact), report.baseline
+    size = reference.size_bytes if reference is not None else base.size_bytes if base is not None else None
+    return artifact.size_bytes / size if size else None
 
 
 def is_host_cpu(baseline: Baseline) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgecv.report import figures as show
-from edgecv.report import head_tables, html_charts, html_details, html_tables, tables
+from edgecv.report import head_tables, html_charts, html_details, html_tables, html_targets, html_verdict, tables
 from edgecv.report.html_parts import definitions
 from edgecv.report.markup import Markup, el, escape, join
 from edgecv.values.manifest import Provenance
@@ -17,7 +17,7 @@ from edgecv.values.report import Report
 def render(
     report: Report, *, provenance: Mapping[str, Provenance] | None = None, pictures: Mapping[str, str] | None = None
 ) -> str:
-    """Return the page.
+    """Return the page: the verdict first, then what it rests on, the host's facts last.
 
     Args:
         report: What to show; everything in it is escaped.
@@ -28,12 +28,16 @@ def render(
     return string.Template(template).substitute(
         title=escape(_title(report)),
         baseline=escape(show.baseline_sentence(report)),
+        verdict=html_verdict.cards(report, _links(report)),
         facts=_facts(report),
-        overview=html_tables.table(tables.overview(report), links=_links(report)),
+        overview=html_tables.table(tables.overview(report, mapped=False), links=_links(report)),
         charts=html_charts.section(report),
+        differ=html_verdict.differing(report, pictures or {}),
+        targets=html_targets.sections(report),
+        slower=html_targets.slower(report),
+        # On paper a single head says again what the artifacts' table says.
+        heads_class="" if any(len(artifact.heads) > 1 for artifact in report.artifacts) else "screen",
         heads=join(html_tables.table(table) for table in head_tables.heads(report)) or _no_heads(),
-        latency=join(html_tables.table(table) for table in tables.latency_tables(report)) or _no_latency(),
-        mapping=html_tables.mapping(report),
         details=_details(report, provenance or {}, pictures or {}),
         warnings=_warnings(report),
     )
@@ -59,17 +63,16 @@ def _links(report: Report) -> dict[str, str]:
     return {artifact.name: f"#artifact-{i}" for i, artifact in enumerate(report.artifacts)}
 
 
-def _no_latency() -> Markup:
-    return el("p", "Latency: unknown for every artifact; the warnings say why.", class_="note")
-
-
 def _no_heads() -> Markup:
     return el("p", "Heads: no artifact was evaluated; the warnings say why.", class_="note")
 
 
 def _details(report: Report, provenance: Mapping[str, Provenance], pictures: Mapping[str, str]) -> Markup:
+    above = html_verdict.drawn(report)
     return join(
-        html_details.artifact(report, artifact, provenance.get(artifact.name), pictures, i)
+        html_details.artifact(
+            report, artifact, provenance.get(artifact.name), None if artifact is above else pictures, i
+        )
         for i, artifact in enumerate(report.artifacts)
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from edgecv.report import figures as show
 from edgecv.report.markup import Markup, el
-from edgecv.report.scatter import Chart, Point, Shape, legend_mark, scatter
+from edgecv.report.scatter import NARROW, Chart, Point, Shape, legend_mark, scatter
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, Report
 
@@ -35,9 +35,10 @@ def _switch_css(count: int) -> str:
 
 
 def _view(caption: str, chart: Chart) -> Markup:
-    # Focusable, since on a narrow screen it scrolls.
-    drawing = el("div", scatter(chart), class_="scroll", tabindex=0, role="group", aria_label=chart.title)
-    return el("figure", drawing, el("figcaption", caption))
+    """Return a chart twice: with names for a screen that has room, with numbers and their key for a phone."""
+    key = el("ol", *(el("li", point.label) for point in chart.points), class_="key")
+    small = el("div", scatter(chart, NARROW), key, class_="narrow")
+    return el("figure", el("div", scatter(chart), class_="wide"), small, el("figcaption", caption))
 
 
 def _note(report: Report, chart: Chart) -> str:
@@ -104,7 +105,7 @@ def _latency_chart(
     )
     return Chart(
         title=f"Scatter: {name}",
-        x_title="latency ÷ baseline latency (left is faster)" if use_ratio else "p50 latency, ms (left is faster)",
+        x_title="latency ÷ baseline's (left is faster)" if use_ratio else "p50 latency, ms (left is faster)",
         y_title=metric.with_unit,
         x_label=lambda v: f"{v:.4g}",
         y_label=lambda v: f"{v:.4g}",

@@ -17,9 +17,17 @@ from edgecv.values.report import ArtifactResult, Report
 
 
 def artifact(
-    report: Report, result: ArtifactResult, provenance: Provenance | None, uris: Mapping[str, str], index: int
+    report: Report, result: ArtifactResult, provenance: Provenance | None, uris: Mapping[str, str] | None, index: int
 ) -> Markup:
-    """Return one artifact's section, folded."""
+    """Return one artifact's section, folded; without its pictures where `uris` is None, since the page has them above.
+
+    Args:
+        report: That it is of.
+        result: The artifact.
+        provenance: As far as it is known.
+        uris: Path of an exhibit to its data URI.
+        index: Of the artifact in the report.
+    """
     metric = "metric unknown" if result.value is None else f"{_name(result)} {show.decimal(result.value)}"
     summary = el(
         "summary",
@@ -30,7 +38,9 @@ def artifact(
         summary,
         _facts(report, result),
         html_heads.section(result),
-        pictures.section(result, uris),
+        el("p", el("a", "Its pictures", href="#differ"), class_="note")
+        if uris is None
+        else pictures.section(result, uris),
         _latencies(result),
         _provenance(provenance),
     ]
@@ -46,6 +56,7 @@ def _facts(report: Report, result: ArtifactResult) -> Markup:
         ("Format, scheme, method", f"{result.format}, {result.scheme}, {result.method}"),
         ("Sparsity", "not pruned" if result.sparsity is None else show.percent(result.sparsity)),
         ("Target", result.target),
+        ("Arena", f"{show.size(result.arena_bytes)} (predicted from the file)" if result.arena_bytes else show.UNKNOWN),
         (_name(result), _value(result)),
         ("Drop, with 95 % interval", tables.drop(result).line),
     ]

@@ -20,7 +20,7 @@ def table(content: Table, *, links: dict[str, str] | None = None) -> Markup:
     """
     head = el("tr", *(_head(column) for column in content.columns))
     rows = [el("tr", *_row(row, content.columns, links or {})) for row in content.rows]
-    body = el("table", el("caption", content.caption), el("thead", head), el("tbody", *rows), class_="sortable")
+    body = el("table", el("caption", content.caption), el("thead", head), el("tbody", *rows), class_="sortable cards")
     return join([scrolling(body, content.caption), _column_help(content.columns)])
 
 
@@ -43,7 +43,11 @@ def _row(row: tuple[Cell, ...], columns: tuple[Column, ...], links: dict[str, st
     for cell, column in zip(rest, columns[1:], strict=True):
         class_ = "number" if column.numeric else None
         note = el("small", cell.note) if cell.note else Markup("")
-        cells.append(el("td", cell.text, note, class_=_muted(cell, class_), data_sort=_sort_key(cell)))
+        cells.append(
+            el(
+                "td", cell.text, note, class_=_muted(cell, class_), data_sort=_sort_key(cell), data_label=column.title
+            )
+        )  # fmt: skip
     return cells
 
 
@@ -57,18 +61,26 @@ def _sort_key(cell: Cell) -> str | None:
     return cell.sort if isinstance(cell.sort, str) else f"{cell.sort:.17g}"
 
 
-def mapping(report: Report) -> Markup:
-    """Return, per target and kind, a bar per artifact and the operators left to the CPU with their reasons."""
-    groups = show.mapping_groups(report)
+def mapping(report: Report, target: str) -> Markup:
+    """Return, per kind, a bar per artifact on a target and the operators left to the CPU with their reasons."""
+    groups = [group for group in show.mapping_groups(report) if group[0] == target]
     if not groups:
         return el("p", "Mapping: unknown for every artifact; the warnings say why.", class_="note")
-    return join(_target(report, target, kind) for target, kind in groups)
+    return join(_target(report, *group) for group in groups)
 
 
 def _target(report: Report, target: str, kind: Kind) -> Markup:
     found = [(a, m) for a in report.artifacts for m in show.mappings_of(a) if (m.target, m.kind) == (target, kind)]
-    bars = el("ul", *(_bar(a, m) for a, m in found), class_="bars-list")
-    return el("section", el("h3", target, " ", badge(kind)), bars, _left_out(found), class_="target")
+    whole = [f"{a.name} ({m.n_ops})" for a, m in found if 0 < m.n_mapped == m.n_ops]
+    partly = [(a, m) for a, m in found if 0 < m.n_mapped < m.n_ops]
+    none = [a.name for a, m in found if not m.n_mapped]
+    bars = el("ul", *(_bar(a, m) for a, m in partly), class_="bars-list") if partly else ""
+    said = [
+        el("p", f"Every operator of {', '.join(whole)} runs there.") if whole else "",
+        bars,
+        el("p", f"No operator of these files runs there: {', '.join(none)}.", class_="note") if none else "",
+    ]
+    return join([el("h4", "Operators that run on it ", badge(kind)), *said, _left_out(found)])
 
 
 def _bar(artifact: ArtifactResult, found: MappingSummary) -> Markup:
@@ -88,17 +100,18 @@ def _left_out(found: list[tuple[ArtifactResult, MappingSummary]]) -> Markup:
         el(
             "tr",
             el("th", a.name, scope="row"),
-            el("td", str(u.index), class_="number"),
-            el("td", u.op),
-            el("td", u.layer or show.UNKNOWN),
-            el("td", u.reason, class_="prose"),
+            el("td", str(u.index), class_="number", data_label="Op"),
+            el("td", u.op, data_label="Operator"),
+            el("td", u.layer or show.UNKNOWN, data_label="Layer"),
+            el("td", u.reason, class_="prose", data_label="Reason"),
         )
         for a, m in found
         for u in m.unmapped
     ]
     if not rows:
-        return el("p", "Every operator of these files runs on the target.", class_="note")
-    head = el("tr", *(el("th", title, scope="col") for title in ("Artifact", "Op", "Operator", "Layer", "Reason")))
-    body = el("table", el("thead", head), el("tbody", *rows))
+        return Markup("")
+    titles = ("Artifact", "Op", "Operator", "Layer", "Reason")
+    head = el("tr", *(el("th", title, scope="col") for title in titles))
+    body = el("table", el("thead", head), el("tbody", *rows), class_="cards")
     frame = scrolling(body, "Operators left to the CPU")
     return el("details", el("summary", f"{len(rows)} operators left to the CPU, and why"), frame, class_="aside")

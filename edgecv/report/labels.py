@@ -28,6 +28,10 @@ class Box:
         tall = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         return wide * tall if wide > 0 and tall > 0 else 0.0
 
+    def edge(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Return the place of the box that is nearest to a point: the point itself where it lies within."""
+        return min(max(point[0], self.x), self.x + self.width), min(max(point[1], self.y), self.y + self.height)
+
     def holds(self, other: Box) -> bool:
         """Say whether `other` lies within."""
         right, bottom = other.x + other.width, other.y + other.height
@@ -54,15 +58,43 @@ def place_labels(
     taken: list[Box] = []
     result: list[Box | None] = [None] * len(texts)
     for i in sorted(range(len(texts)), key=lambda i: anchors[i]):
-        box = _best(anchors[i], texts[i], frame, points + taken, obstacles)
+        others = [anchor for anchor in anchors if anchor != anchors[i]]
+        box = _best(anchors[i], texts[i], frame, points + taken, obstacles, _Reading(others, taken))
         result[i] = box
         if box is not None:
             taken.append(box)
     return tuple(result)
 
 
+_ASTRAY, _HIDDEN = 14.0, 30.0
+"""What a place costs, in pixels of distance, when the label is read as another point's, or its line is hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What can lead a reader astray: other points, and labels that are placed already."""
+
+    others: Sequence[tuple[float, float]]
+    labels: Sequence[Box]
+
+    def cost(self, anchor: tuple[float, float], box: Box) -> float:
+        """Return what it costs to place the label of `anchor` at `box`."""
+        own = box.edge(anchor)
+        apart = math.dist(anchor, own)
+        astray = any(math.dist(other, box.edge(other)) <= apart for other in self.others)
+        steps = [i / 8 for i in range(1, 8)]
+        line = [(anchor[0] + t * (own[0] - anchor[0]), anchor[1] + t * (own[1] - anchor[1])) for t in steps]
+        hidden = any(label.edge(at) == at for label in self.labels for at in line)
+        return _ASTRAY * astray + _HIDDEN * hidden
+
+
 def _best(
-    anchor: tuple[float, float], text: str, frame: Box, blocked: Sequence[Box], obstacles: Sequence[Box]
+    anchor: tuple[float, float],
+    text: str,
+    frame: Box,
+    blocked: Sequence[Box],
+    obstacles: Sequence[Box],
+    reading: _Reading,
 ) -> Box | None:
     width = CHARACTER_WIDTH * len(text) + 4
     best: tuple[float, Box] | None = None
@@ -73,7 +105,7 @@ def _best(
             box = _at(anchor, radius, angle, width)
             if not frame.holds(box) or any(box.overlap(other) > 0 for other in blocked):
                 continue
-            cost = radius + 0.2 * sum(box.overlap(other) for other in obstacles)
+            cost = radius + 0.2 * sum(box.overlap(other) for other in obstacles) + reading.cost(anchor, box)
             if best is None or cost < best[0]:
                 best = (cost, box)
     return best[1] if best else None

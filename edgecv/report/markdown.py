@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from edgecv.report import figures as show
 from edgecv.report import head_tables, tables
+from edgecv.report.sentences import CERTAINTY
+from edgecv.report.verdict import targets
 from edgecv.values.report import ArtifactResult, DatasetInfo, Report
 
 LARGEST_TABLE = 20
@@ -16,12 +18,42 @@ LARGEST_TABLE = 20
 
 def render(report: Report) -> str:
     """Return the Markdown text; its first line says what the baseline is."""
-    lines = [_text(show.baseline_sentence(report)), "", "# edgecv report", "", *_facts(report), ""]
+    lines = [_text(show.baseline_sentence(report)), "", "# edgecv report", "", *_verdicts(report)]
     lines += ["## Artifacts", "", *_table(tables.overview(report)), ""]
     lines += [*_section("Heads", head_tables.heads(report))]
-    lines += [*_section("Latency", tables.latency_tables(report)), *_section("Mapping", tables.mapping_tables(report))]
-    lines += [*_unmapped(report), *_details(report), "## Warnings", "", *_warnings(report)]
+    lines += [*_section("Latency", tables.latency_tables(report)), *_predicted(report), *_slower(report)]
+    lines += [*_section("Mapping", tables.mapping_tables(report)), *_unmapped(report), *_details(report)]
+    lines += ["## Warnings", "", *_warnings(report), "", "## Data and host", "", *_facts(report)]
     return "\n".join(lines) + "\n"
+
+
+def _verdicts(report: Report) -> Iterator[str]:
+    if not report.verdicts:
+        return
+    yield from ("## Verdict", "")
+    for verdict in report.verdicts:
+        ship = f"ship {_text(verdict.artifact)}" if verdict.artifact else "ship nothing"
+        yield f"- **{_text(verdict.target)}: {ship}** ({CERTAINTY[verdict.certainty]})"
+        yield from (f"  - {_text(sentence)}" for sentence in (*verdict.why, *verdict.instead))
+    yield ""
+
+
+def _predicted(report: Report) -> Iterator[str]:
+    found = [table for target in targets(report) if (table := tables.predicted_table(report, target)) is not None]
+    if found:
+        yield from ("## Predicted time", "")
+    for table in found:
+        yield from (*_table(table), "")
+
+
+def _slower(report: Report) -> Iterator[str]:
+    found = tables.slower_tables(report)
+    if found:
+        yield from ("## Quantised, and slower", "")
+    for sentence, table in found:
+        yield from (_text(sentence), "")
+        if table is not None:
+            yield from (*_table(table), "")
 
 
 def _section(title: str, content: tuple[tables.Table, ...]) -> Iterator[str]:

@@ -34,7 +34,12 @@ def section(result: ArtifactResult, uris: Mapping[str, str]) -> Markup:
     """Return the exhibits of an artifact, a sentence in place of each picture that is not at hand."""
     if not result.exhibits:
         return Markup("")
-    shown = [
+    return el("div", el("h4", "Samples"), shown(result, uris))
+
+
+def shown(result: ArtifactResult, uris: Mapping[str, str]) -> Markup:
+    """Return the exhibits of an artifact side by side."""
+    figures = [
         el(
             "figure",
             el("img", src=uris[one.path], alt=one.title, loading="lazy")
@@ -44,4 +49,4 @@ def section(result: ArtifactResult, uris: Mapping[str, str]) -> Markup:
         )
         for one in result.exhibits
     ]
-    return el("div", el("h4", "Samples"), el("div", *shown, class_="exhibits"))
+    return el("div", *figures, class_="exhibits")

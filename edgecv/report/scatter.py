@@ -12,8 +12,37 @@ from edgecv.report.markup import Markup, el, join
 
 Shape = Literal["circle", "diamond", "square"]
 
-WIDTH, HEIGHT = 960, 500
-LEFT, RIGHT, TOP, BOTTOM = 78, 24, 20, 58
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """The size of a drawing and its margins, in pixels.
+
+    Attributes:
+        numbered: Whether labels are the points' numbers, from 1: names have no room on a phone.
+    """
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    ticks: int = 6
+    numbered: bool = False
+
+    @property
+    def x_end(self) -> int:
+        """The right end of the x axis."""
+        return self.width - self.right
+
+    @property
+    def y_start(self) -> int:
+        """The lower end of the y axis."""
+        return self.height - self.bottom
+
+
+WIDE = Canvas(width=960, height=500, left=78, right=24, top=20, bottom=58)
+NARROW = Canvas(width=362, height=330, left=56, right=10, top=10, bottom=52, ticks=4, numbered=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,25 +91,26 @@ class Chart:
     y_guide: float | None = None
 
 
-def scatter(chart: Chart) -> Markup:
+def scatter(chart: Chart, canvas: Canvas = WIDE) -> Markup:
     """Return the chart as one SVG element with an accessible name; colours come from the page's CSS."""
-    x, y = _axes(chart)
+    x, y = _axes(chart, canvas)
     bars = [_bars(point, x, y) for point in chart.points]
     body = [
-        _grid(x, y),
-        _guides(chart, x, y),
+        _grid(x, y, canvas),
+        _guides(chart, x, y, canvas),
         *(el("g", *_bar_lines(b), class_=f"bars {p.tone}") for p, b in zip(chart.points, bars, strict=True)),
     ]
-    body += [_labels(chart.points, x, y, bars)]
+    body += [_labels(chart.points, bars, canvas)]
     body += [_mark(point, x, y) for point in chart.points]
-    return el("svg", *body, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=chart.title, class_="scatter")
+    box = f"0 0 {canvas.width} {canvas.height}"
+    return el("svg", *body, viewBox=box, role="img", aria_label=chart.title, class_="scatter")
 
 
-def _axes(chart: Chart) -> tuple[Axis, Axis]:
+def _axes(chart: Chart, canvas: Canvas) -> tuple[Axis, Axis]:
     xs = [v for p in chart.points for v in (p.x, *(p.x_bar or ()))] + _known(chart.x_guide)
     ys = [v for p in chart.points for v in (p.y, *(p.y_bar or ()))] + _known(chart.y_guide)
-    x = make_axis(chart.x_title, xs, start=LEFT, end=WIDTH - RIGHT, label=chart.x_label, log=chart.x_log)
-    y = make_axis(chart.y_title, ys, start=HEIGHT - BOTTOM, end=TOP, label=chart.y_label)
+    x = make_axis(chart.x_title, xs, start=canvas.left, end=canvas.x_end, label=chart.x_label, log=chart.x_log)
+    y = make_axis(chart.y_title, ys, start=canvas.y_start, end=canvas.top, label=chart.y_label)
     return x, y
 
 
@@ -88,30 +118,30 @@ def _known(value: float | None) -> list[float]:
     return [] if value is None else [value]
 
 
-def _grid(x: Axis, y: Axis) -> Markup:
+def _grid(x: Axis, y: Axis, canvas: Canvas) -> Markup:
     lines: list[Markup] = []
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    for tick in x.ticks():
+    bottom, right, left, top = canvas.y_start, canvas.x_end, canvas.left, canvas.top
+    for tick in x.ticks(canvas.ticks):
         at = round(x.place(tick), 1)
-        lines += [_line(at, TOP, at, bottom), el("text", x.label(tick), x=at, y=bottom + 20, text_anchor="middle")]
-    for tick in y.ticks():
+        lines += [_line(at, top, at, bottom), el("text", x.label(tick), x=at, y=bottom + 20, text_anchor="middle")]
+    for tick in y.ticks(canvas.ticks):
         at = round(y.place(tick), 1)
-        lines += [_line(LEFT, at, right, at), el("text", y.label(tick), x=LEFT - 8, y=at + 4, text_anchor="end")]
-    middle = (TOP + bottom) / 2
-    lines.append(el("text", x.title, x=(LEFT + right) / 2, y=HEIGHT - 12, text_anchor="middle", class_="axis"))
-    turned = f"rotate(-90 18 {middle:g})"
-    lines.append(el("text", y.title, x=18, y=middle, text_anchor="middle", transform=turned, class_="axis"))
+        lines += [_line(left, at, right, at), el("text", y.label(tick), x=left - 8, y=at + 4, text_anchor="end")]
+    middle = (top + bottom) / 2
+    lines.append(el("text", x.title, x=(left + right) / 2, y=canvas.height - 12, text_anchor="middle", class_="axis"))
+    turned = f"rotate(-90 14 {middle:g})"
+    lines.append(el("text", y.title, x=14, y=middle, text_anchor="middle", transform=turned, class_="axis"))
     return el("g", *lines, class_="grid")
 
 
-def _guides(chart: Chart, x: Axis, y: Axis) -> Markup:
+def _guides(chart: Chart, x: Axis, y: Axis, canvas: Canvas) -> Markup:
     lines: list[Markup] = []
     if chart.x_guide is not None:
         at = round(x.place(chart.x_guide), 1)
-        lines.append(_line(at, TOP, at, HEIGHT - BOTTOM))
+        lines.append(_line(at, canvas.top, at, canvas.y_start))
     if chart.y_guide is not None:
         at = round(y.place(chart.y_guide), 1)
-        lines.append(_line(LEFT, at, WIDTH - RIGHT, at))
+        lines.append(_line(canvas.left, at, canvas.x_end, at))
     return el("g", *lines, class_="guide")
 
 
@@ -154,25 +184,32 @@ def _obstacles(bars: Sequence[_Bars]) -> list[Box]:
     return boxes
 
 
-def _labels(points: Sequence[Point], x: Axis, y: Axis, bars: Sequence[_Bars]) -> Markup:
+def _labels(points: Sequence[Point], bars: Sequence[_Bars], canvas: Canvas) -> Markup:
     anchors = [(bar.x, bar.y) for bar in bars]
-    frame = Box(LEFT + 2, TOP, WIDTH - RIGHT - LEFT - 2, HEIGHT - BOTTOM - TOP - 2)
-    boxes = place_labels(anchors, [p.label for p in points], frame, _obstacles(bars))
+    wide, tall = canvas.x_end - canvas.left, canvas.y_start - canvas.top
+    frame = Box(canvas.left + 2, canvas.top, wide - 2, tall - 2)
+    texts = [str(i) if canvas.numbered else p.label for i, p in enumerate(points, start=1)]
+    boxes = place_labels(anchors, texts, frame, _obstacles(bars))
     parts: list[Markup] = []
-    for point, anchor, box in zip(points, anchors, boxes, strict=True):
+    for text, anchor, box in zip(texts, anchors, boxes, strict=True):
         if box is not None:
-            parts.append(_leader(anchor, box))
+            nearer = any(_apart(other, box) <= _apart(anchor, box) for other in anchors if other != anchor)
+            parts.append(_leader(anchor, box, needed=nearer))
             middle = round(box.x + box.width / 2, 1)
-            parts.append(el("text", point.label, x=middle, y=round(box.y + 11, 1), text_anchor="middle"))
+            parts.append(el("text", text, x=middle, y=round(box.y + 11, 1), text_anchor="middle"))
     return el("g", *parts, class_="labels")
 
 
-def _leader(anchor: tuple[float, float], box: Box) -> Markup:
-    # From the point to the nearest edge of its label; left out where the label touches the point.
-    x = min(max(anchor[0], box.x), box.x + box.width)
-    y = min(max(anchor[1], box.y), box.y + box.height)
-    far = (x - anchor[0]) ** 2 + (y - anchor[1]) ** 2 > 14**2
-    return _line(anchor[0], anchor[1], x, y) if far else Markup("")
+def _leader(anchor: tuple[float, float], box: Box, *, needed: bool) -> Markup:
+    """Return a line from a point to the nearest edge of its label; none where the label touches that point alone."""
+    x, y = box.edge(anchor)
+    return _line(anchor[0], anchor[1], x, y) if needed or _apart(anchor, box) > 14**2 else Markup("")
+
+
+def _apart(anchor: tuple[float, float], box: Box) -> float:
+    """Return the squared distance of a point from a label."""
+    x, y = box.edge(anchor)
+    return (x - anchor[0]) ** 2 + (y - anchor[1]) ** 2
 
 
 def _mark(point: Point, x: Axis, y: Axis) -> Markup:

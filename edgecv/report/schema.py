@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from edgecv.values.inspection import MappingSummary, Unmapped
+from edgecv.values.inspection import MappingSummary, PredictedLatency, Unmapped
 from edgecv.values.latency import (
     Conditions,
     DeviceFailure,
@@ -40,6 +40,7 @@ from edgecv.values.report import (
     HeadResult,
     LatencySummary,
     Report,
+    ShipVerdict,
 )
 from edgecv.values.scores import Metric, Table
 from edgecv.values.specs import SCHEMES, Format, Method
@@ -66,9 +67,26 @@ _LIMITS: dict[type, _Limits] = {
         "devices": {"description": "Device to the facts of it; empty when all was measured on the host."},
         "failures": {"description": "What could not be measured on which device."},
         "sweeps": {"description": "Files that were measured with several numbers of threads."},
+        "max_drop": {"description": "What verdicts allow a head to lose; null: 1 point, or 5 % of an error."},
+        "verdicts": {"description": "What to ship, a target each."},
+    },
+    ShipVerdict: {
+        "target": _NAME,
+        "artifact": {"description": "Name of an artifact; null when none may be shipped there."},
+        "accuracy": {"description": "The drop's interval against what is allowed, the worst of all heads."},
+        "speed": {"description": "The ratio's interval against 1, measured; unknown where it was not timed."},
+        "certainty": {"description": "shown: accuracy and speed are; partly shown: accuracy alone is."},
+        "why": {"description": "Sentences, the most important first."},
+        "instead": {"description": "Why other files were not chosen."},
     },
     DatasetInfo: {"name": _NAME, "split": _NAME, "n": {"minimum": 1}, "sha256": _SHA256},
-    Baseline: {"engine": _NAME, "accelerator": _NAME, "device": _NAME},
+    Baseline: {
+        "engine": _NAME,
+        "accelerator": _NAME,
+        "device": _NAME,
+        "size_bytes": {**_COUNT, "description": "Of the float32 file; null when unknown."},
+        "format": {"description": "Of that file."},
+    },
     LatencySummary: {"p50": _MS, "p90": _MS, "p99": _MS, "samples": {"description": "Milliseconds."}},
     ArtifactResult: {
         "name": {**_NAME, "description": "Unique in the report."},
@@ -88,6 +106,7 @@ _LIMITS: dict[type, _Limits] = {
         "metric_kind": {"description": "Of the value and the drop."},
         "heads": {"description": "Every head; metric, value and drop of the artifact are those of the first."},
         "exhibits": {"description": "Pictures of its answers."},
+        "arena_bytes": {**_COUNT, "description": "Of its activations, predicted from the file; null when unknown."},
     },
     Exhibit: {
         "title": _NAME,
@@ -110,7 +129,19 @@ _LIMITS: dict[type, _Limits] = {
         "per_label": {"description": "Label or value to its own figures by name; null where undefined."},
         "tables": {"description": "What the task shows beside the figures."},
     },
-    MappingSummary: {"target": _NAME, "n_ops": _COUNT, "n_mapped": _COUNT},
+    MappingSummary: {
+        "target": _NAME,
+        "n_ops": _COUNT,
+        "n_mapped": _COUNT,
+        "latency": {"description": "What a cost model says of the mapped part; null where the target has none."},
+    },
+    PredictedLatency: {
+        "ms": {**_MS, "description": "Of the mapped part; the CPU's part is not in it."},
+        "low_ms": _MS,
+        "high_ms": _MS,
+        "parts_ms": {"description": "What it is made of."},
+        "median_error": {**_COUNT, "description": "On networks that the model was not fitted to: 0.08 is 8 %."},
+    },
     Unmapped: {"index": _COUNT, "op": _NAME, "layer": {"description": "Source layer, empty when unknown."}},
     Latency: {
         "device": _NAME,
@@ -194,12 +225,16 @@ _LIMITS: dict[type, _Limits] = {
 # Keys that a report may leave out; all others are there, null when unknown.
 _OPTIONAL: dict[type, frozenset[str]] = {
     DatasetInfo: frozenset({"labels"}),
-    ArtifactResult: frozenset({"other_mappings", "metric_kind", "heads", "exhibits"}),
+    ArtifactResult: frozenset({"other_mappings", "metric_kind", "heads", "exhibits", "arena_bytes"}),
+    Baseline: frozenset({"size_bytes", "format"}),
+    MappingSummary: frozenset({"latency"}),
+    PredictedLatency: frozenset({"low_ms", "high_ms", "parts_ms", "median_error", "kind"}),
+    ShipVerdict: frozenset({"instead"}),
     Exhibit: frozenset({"note"}),
     HeadResult: frozenset({"per_label", "tables"}),
     Table: frozenset({"corner"}),
     Latency: frozenset({"warnings", "mode", "conditions", "sustained", "profile", "adapter", "precision", "startup"}),
-    Report: frozenset({"statement", "baselines", "devices", "failures", "sweeps"}),
+    Report: frozenset({"statement", "baselines", "devices", "failures", "sweeps", "max_drop", "verdicts"}),
 }
 
 _SCALARS: dict[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}

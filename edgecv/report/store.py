@@ -14,6 +14,7 @@ from edgecv.report import html, markdown
 from edgecv.report.build import relative_path
 from edgecv.report.completeness import completed
 from edgecv.report.pictures import embedded
+from edgecv.report.verdict import decided
 from edgecv.runtime.container import read_manifest
 from edgecv.values.manifest import Provenance
 from edgecv.values.report import ArtifactResult, Report, read_report
@@ -48,7 +49,7 @@ def write(report: Report, folder: files.PathLike, *, force: bool = False) -> Rep
     """
     out = Path(folder)
     paths = ReportPaths(json=out / "report.json", html=out / "report.html", markdown=out / "report.md")
-    finished = _relative(completed(_unique(report)), out)
+    finished = _relative(decided(completed(_unique(report))), out)
     text = to_json(finished)
     for path in (paths.json, paths.html, paths.markdown):
         files.check_output(path, force=force)

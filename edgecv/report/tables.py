@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecv.report import figures as show
-from edgecv.values.inspection import Unmapped
+from edgecv.report import slow_files as slow
+from edgecv.values.inspection import PredictedLatency, Unmapped
 from edgecv.values.kind import Kind
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, HeadResult, Report
@@ -49,12 +50,15 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
+_SLOWEST = 6
+"""Layers of a file that is slower than float that are shown."""
 _CellOf = Callable[[ArtifactResult], Cell]
 
 
-def overview(report: Report) -> Table:
-    """Return the main table: one row per artifact."""
-    pairs = [*_identity(report), *_metric_columns(report), *_latency_columns(report), *_mapped_columns(report)]
+def overview(report: Report, *, mapped: bool = True) -> Table:
+    """Return the main table: one row per artifact; `mapped` says how much of it its own target runs."""
+    pairs = [*_identity(report), *_metric_columns(report), *_latency_columns(report)]
+    pairs += _mapped_columns(report) if mapped else []
     rows = tuple(tuple(cell(artifact) for _, cell in pairs) for artifact in report.artifacts)
     caption = f"Artifacts. Drop and latency ratio are against {show.baseline_short(report)}."
     return Table(caption, tuple(column for column, _ in pairs), rows)
@@ -63,9 +67,7 @@ def overview(report: Report) -> Table:
 def _identity(report: Report) -> list[tuple[Column, _CellOf]]:
     return [
         (Column("Artifact", False), lambda a: Cell(a.name, a.name)),
-        (Column("Format", False), lambda a: Cell(a.format, a.format)),
-        (Column("Scheme", False), lambda a: Cell(a.scheme, a.scheme)),
-        (Column("Method", False), lambda a: Cell(a.method, a.method)),
+        (Column("Made as", False, "format, scheme, and how it was quantised"), _made_as),
         (Column("Sparsity", True, "share of zeros in the pruned weights"), _sparsity),
         (Column("Size", True, "of the file, measured"), lambda a: Cell(show.size(a.size_bytes), a.size_bytes)),
         (
@@ -73,6 +75,11 @@ def _identity(report: Report) -> list[tuple[Column, _CellOf]]:
             lambda a: Cell(show.ratio(show.size_ratio(report, a)), show.size_ratio(report, a)),
         ),
     ]
+
+
+def _made_as(artifact: ArtifactResult) -> Cell:
+    text = " ".join(part for part in (artifact.format, artifact.scheme, artifact.method) if part != "none")
+    return Cell(text, text)
 
 
 def _sparsity(artifact: ArtifactResult) -> Cell:
@@ -183,35 +190,127 @@ _LATENCY_COLUMNS = (
     Column("p99", True),
     Column("Ratio to baseline", True, "with 95 % interval"),
     Column("Peak RSS", True, "of the process that ran it"),
-    Column("Arena", True, "of the interpreter"),
+    Column("Arena", True, "of the interpreter; where it does not tell, predicted from the file and marked so"),
 )
 
 
-def latency_tables(report: Report) -> tuple[Table, ...]:
-    """Return one table per setting: load, first and steady state apart."""
-    return tuple(_latency_table(report, setting) for setting in show.settings(report))
+def latency_tables(report: Report, target: str | None = None) -> tuple[Table, ...]:
+    """Return one table per setting: load, first and steady state apart; of the files for one target, or of all."""
+    found = (_latency_table(report, setting, target) for setting in show.settings(report))
+    return tuple(table for table in found if table.rows)
 
 
-def _latency_table(report: Report, setting: show.Setting) -> Table:
+def _latency_table(report: Report, setting: show.Setting, target: str | None) -> Table:
     rows = tuple(
-        _latency_row(artifact.name, latency)
+        _latency_row(artifact, latency)
         for artifact in report.artifacts
         for latency in show.latencies_in(artifact, setting)
+        if target in (None, artifact.target)
     )
     caption = f"Latency on {setting.place}: {setting.kind}. The baseline is {show.baseline_short(report)}."
     return Table(caption, _LATENCY_COLUMNS, rows)
 
 
-def _latency_row(name: str, latency: Latency) -> tuple[Cell, ...]:
+def _latency_row(artifact: ArtifactResult, latency: Latency) -> tuple[Cell, ...]:
     times: Sequence[float | None] = (latency.load_ms, latency.first_ms, latency.p50, latency.p90, latency.p99)
     return (
-        Cell(name, name),
+        Cell(artifact.name, artifact.name),
         Cell(latency.engine, latency.engine),
         *(Cell(show.milliseconds(t), t) for t in times),
         ratio(latency),
         Cell(show.size(latency.peak_rss_bytes), latency.peak_rss_bytes),
-        Cell(show.size(latency.arena_bytes), latency.arena_bytes),
+        arena(artifact, latency),
     )
+
+
+def arena(artifact: ArtifactResult, latency: Latency) -> Cell:
+    """Return the memory of the activations: as the interpreter tells it, else as the file's plan predicts it."""
+    if latency.arena_bytes is not None or artifact.arena_bytes is None:
+        return Cell(show.size(latency.arena_bytes), latency.arena_bytes)
+    return Cell(show.size(artifact.arena_bytes), artifact.arena_bytes, "predicted")
+
+
+def predicted_table(report: Report, target: str) -> Table | None:
+    """Return what a cost model says of the artifacts on a target; None where it says nothing."""
+    found = [(a, m.latency) for a in report.artifacts if (m := show.mapping_on(a, target)) is not None and m.latency]
+    if not found:
+        return None
+    columns = (
+        Column("Artifact", False),
+        Column("Predicted", True, "time of the operators that map; the CPU's part is not in it"),
+        Column("Band", True, "from the model's largest error, where it states one"),
+        Column("Largest part", False),
+    )
+    rows = tuple((Cell(a.name, a.name), *_predicted_cells(x)) for a, x in found)
+    error = next((x.median_error for _, x in found if x.median_error is not None), None)
+    known = f" Median error on networks that the model was not fitted to: {error:.0%}." if error is not None else ""
+    return Table(f"Time on {target}: predicted by a cost model, nothing was timed there.{known}", columns, rows)
+
+
+def _predicted_cells(found: PredictedLatency) -> tuple[Cell, ...]:
+    known = found.low_ms is not None and found.high_ms is not None
+    band = f"{show.milliseconds(found.low_ms)} to {show.milliseconds(found.high_ms)}" if known else show.UNKNOWN
+    largest = max(found.parts_ms.items(), key=lambda part: part[1], default=None)
+    part = show.UNKNOWN if largest is None else f"{largest[0]}, {show.milliseconds(largest[1])}"
+    return (Cell(show.milliseconds(found.ms), found.ms), Cell(band, found.low_ms), Cell(part))
+
+
+def slower_tables(report: Report) -> tuple[tuple[str, Table | None], ...]:
+    """Return a sentence on each quantised file that is slower than the float one, and where its time goes."""
+    return tuple((_slower_sentence(pair), _slower_table(pair)) for pair in slow.slower(report))
+
+
+def _slower_sentence(pair: slow.Pair) -> str:
+    place = show.setting_of(pair.own).place
+    said = (
+        f"{pair.file.name} takes {pair.ratio:.2f} [{pair.ci95[0]:.2f}, {pair.ci95[1]:.2f}] of the time of "
+        f"{pair.reference.name} on {place}."
+    )
+    layers = slow.layers(pair)
+    if not layers or layers[0].excess <= 0:
+        return f"{said} `edgecv bench --profile` says which kernels take it."
+    lost = sum(one.excess for one in layers if one.excess > 0)
+    worst = layers[0]
+    return (
+        f"{said} {worst.excess / lost:.0%} of what is lost is in {worst.layer}: "
+        f"{' + '.join(worst.kernels) or 'no kernel'} takes {show.milliseconds(worst.ms)}, in float "
+        f"{' + '.join(worst.float_kernels) or 'nothing'} takes {show.milliseconds(worst.float_ms)} (profiled)."
+        f"{_undelegated(pair, layers)}"
+    )
+
+
+def _undelegated(pair: slow.Pair, layers: Sequence[slow.LayerTime]) -> str:
+    """Name what XNNPACK leaves to TensorFlow Lite: its own kernels are called like the file's operators."""
+    left = [f"{one.layer} ({kernel})" for one in layers for kernel in one.kernels if kernel.isupper()]
+    if pair.file.format != "tflite" or not left:
+        return ""
+    return f" XNNPACK has no such kernel and leaves to TensorFlow Lite's own: {', '.join(left)}."
+
+
+def _slower_table(pair: slow.Pair) -> Table | None:
+    layers = slow.layers(pair)[:_SLOWEST]
+    if not layers:
+        return None
+    columns = (
+        Column("Layer", False),
+        Column(pair.file.scheme, True),
+        Column("float32", True),
+        Column("Lost", True),
+        Column("Kernels", False),
+        Column("Kernels in float32", False),
+    )
+    rows = tuple(
+        (
+            Cell(one.layer, one.layer),
+            Cell(show.milliseconds(one.ms), one.ms),
+            Cell(show.milliseconds(one.float_ms), one.float_ms),
+            Cell(f"{one.excess:+.4f} ms", one.excess),
+            Cell(", ".join(one.kernels)),
+            Cell(", ".join(one.float_kernels)),
+        )
+        for one in layers
+    )
+    return Table(f"Time per layer of {pair.file.name} and {pair.reference.name}, profiled.", columns, rows)
 
 
 def mapping_tables(report: Report) -> tuple[Table, ...]:

@@ -58,6 +58,7 @@ def summarize(inspection: Inspection) -> MappingSummary:
         n_mapped=inspection.n_mapped,
         unmapped=unmapped,
         kind=inspection.kind,
+        latency=inspection.latency,
     )
 
 

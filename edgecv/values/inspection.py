@@ -194,10 +194,15 @@ class TargetVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSummary:
-    """An Inspection, as a report keeps it."""
+    """An Inspection, as a report keeps it.
+
+    Attributes:
+        latency: What a cost model says of the mapped part; None where the target has none.
+    """
 
     target: str
     n_ops: int
     n_mapped: int
     unmapped: tuple[Unmapped, ...]
     kind: Kind
+    latency: PredictedLatency | None = None

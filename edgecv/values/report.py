@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from edgecv.core import codec, files
 from edgecv.core.errors import ConfigError
@@ -37,7 +37,12 @@ class LatencySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """The float model everything is compared with: on a GPU, or on the host CPU when there is none."""
+    """The float model everything is compared with: on a GPU, or on the host CPU when there is none.
+
+    Attributes:
+        size_bytes: Of the float32 file that was evaluated or timed; None when unknown.
+        format: Of that file.
+    """
 
     engine: str
     accelerator: str
@@ -46,6 +51,8 @@ class Baseline:
     value: float | None
     latency_ms: LatencySummary | None
     kind: Kind
+    size_bytes: int | None = None
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,8 @@ class ArtifactResult:
         heads: Every head, in the model's order; `metric`, `value` and `drop` are of the first. Empty when nothing was
             evaluated.
         exhibits: Pictures of its answers.
+        arena_bytes: Memory that TensorFlow Lite's planner gives to the file's activations, predicted from the file;
+            None where it cannot be told.
     """
 
     name: str
@@ -118,6 +127,35 @@ class ArtifactResult:
     metric_kind: Kind | None = None
     heads: tuple[HeadResult, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
+    arena_bytes: int | None = None
+
+
+Outcome = Literal["passed", "failed", "not shown", "unknown"]
+"""Of a drop against what is allowed, as `Drop.against` says; "unknown" where there is no interval."""
+Speed = Literal["faster", "slower", "not shown", "unknown"]
+"""Of an interleaved ratio's interval against 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipVerdict:
+    """Which artifact to ship for one target, as far as the figures of the report decide it.
+
+    Attributes:
+        artifact: Name; None when no artifact may be shipped there.
+        accuracy: Of the artifact, the worst of its heads.
+        speed: Against the baseline, measured on this target; "unknown" where it was not timed.
+        certainty: "shown" when accuracy and speed are; "partly shown" when accuracy alone is.
+        why: Sentences, the most important first.
+        instead: Of files that a reader might have expected, why they were not chosen.
+    """
+
+    target: str
+    artifact: str | None
+    accuracy: Outcome
+    speed: Speed
+    certainty: Literal["shown", "partly shown", "not shown"]
+    why: tuple[str, ...]
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +179,9 @@ class Report:
         failures: What could not be measured on which device.
         sweeps: Of files that were measured with several numbers of threads.
         statement: The first line: what the baseline ran on, which is the CPU where there was no GPU.
+        max_drop: What the verdicts allow each head to lose: percentage points, or the unit of an error; None takes
+            one point, or a twentieth of the float model's error.
+        verdicts: What to ship, a target each.
     """
 
     statement: str = ""
@@ -155,6 +196,8 @@ class Report:
     devices: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[DeviceFailure, ...] = ()
     sweeps: tuple[ThreadSweep, ...] = ()
+    max_drop: float | None = None
+    verdicts: tuple[ShipVerdict, ...] = ()
 
 
 # What a warning may call a figure when it says why the figure is unknown.

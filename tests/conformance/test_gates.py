@@ -18,7 +18,7 @@ def checks():
         named = gates.load(file).report
         report = FOLDER / named if named else None
         if report is None or not report.is_file():
-            reason = f"{file.name}: its report {named} is not there; make it first (make demo)"
+            reason = f"{file.name}: its report {named} is not there; make it first (make demo NETWORK=lenet5)"
             yield pytest.param(None, id=file.stem, marks=pytest.mark.skip(reason=reason))
             continue
         for result in gates.check(file).results:

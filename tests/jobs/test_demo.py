@@ -27,7 +27,7 @@ from edgecv.jobs.demo import ITEMS
 from edgecv.report import read, report_schema
 from edgecv.runtime.container import read_manifest
 
-COMMAND = [sys.executable, "-m", "edgecv.cli.main", "demo", "--out"]
+COMMAND = [sys.executable, "-m", "edgecv.cli.main", "demo", "--network", "lenet5", "--out"]
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from edgecv import gates
 from edgecv.core.errors import ConfigError
-from edgecv.jobs.demo import Demo, demo_names, demo_of, run_demo
+from edgecv.jobs.demo import TARGETS, Demo, demo_names, demo_of, run_demo
 from edgecv.report import read
 from edgecv.runtime.container import read_manifest
 from edgecv.values.report import Report
@@ -25,7 +25,7 @@ def quick(name: str) -> Demo:
     """Return a demo of one epoch on images as small as its network takes, with few files."""
     demo = demo_of(name)
     size = {"input_size": SMALLEST[name]} if name in SMALLEST else {}
-    return replace(demo, epochs=1, items=FILES, beside={}, training={**demo.training, **size, "epochs": 1})
+    return replace(demo, epochs=1, items=FILES, beside={}, looks=True, training={**demo.training, **size, "epochs": 1})
 
 
 def check_report(report: Report, demo: Demo, folder: Path) -> None:
@@ -35,7 +35,7 @@ def check_report(report: Report, demo: Demo, folder: Path) -> None:
         assert artifact.drop_ci95 is not None
         assert artifact.drop_ci95[0] <= artifact.drop <= artifact.drop_ci95[1]
         assert artifact.mapping is not None
-        assert {artifact.mapping.target, *(m.target for m in artifact.other_mappings)} == {"cpu", "gpu", "edgetpu"}
+        assert {artifact.mapping.target, *(m.target for m in artifact.other_mappings)} == set(TARGETS)
         manifest = read_manifest(folder / artifact.path)
         assert manifest is not None
         assert (manifest.format, manifest.scheme) == (artifact.format, artifact.scheme)
@@ -53,7 +53,7 @@ def check_report(report: Report, demo: Demo, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "task"), [(name, name) for name in demo_names()[1:]] + [("pair", "verification")])
+@pytest.mark.parametrize(("name", "task"), [(name, name) for name in demo_names()] + [("pair", "verification")])
 def test_a_demo_goes_from_training_to_a_drawn_answer(name: str, task: str, tmp_path: Path) -> None:
     demo = quick(name)
     made = run_demo(tmp_path, demo)
@@ -77,6 +77,20 @@ def test_the_demos_are_of_every_kind_and_the_default_classifies() -> None:
 def test_a_further_network_of_a_demo_is_not_named_by_itself() -> None:
     assert demo_of("embedding").beside == {"pair": "pair"}
     assert "pair" not in demo_names()
+
+
+def test_a_demo_is_found_by_its_network() -> None:
+    assert demo_of(network="lenet5").network == "lenet5"
+    assert demo_of("classification", network="lenet5") == demo_of(network="lenet5")
+    assert demo_of(network=demo_of().network) == demo_of()
+    assert demo_of(network="siamese_mnist") == demo_of("embedding")
+
+
+def test_a_network_of_another_task_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unet_small"):
+        demo_of("classification", network="unet_small")
+    with pytest.raises(ConfigError, match="lenet5"):
+        demo_of(network="lenet")
 
 
 def test_an_unknown_demo_names_the_nearest() -> None:

@@ -165,10 +165,10 @@ def test_pictures_are_replaced_only_by_force(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_report_that_fails_leaves_no_pictures(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise ConfigError("no table")
 
-    monkeypatch.setattr(measure, "_mappings", fails)
+    monkeypatch.setattr(measure, "inspect", fails)
     with pytest.raises(ConfigError, match="no table"):
         reported(folder, tmp_path)
     assert not (tmp_path / "pictures").exists()
@@ -185,3 +185,13 @@ def test_pairs_are_drawn_as_pairs(tmp_path: Path) -> None:
     (tmp_path / "pair.png").write_bytes(drawn[0].png)
     with PIL.open(tmp_path / "pair.png") as picture:
         assert picture.width > 6 * 250, "three panels of two images"
+
+
+def test_a_file_that_knows_the_samples_that_judge_it_is_warned_of() -> None:
+    dataset = data()
+    fresh = manifest_for(SPEC, recipe={}, dataset=ADDRESS)
+    knows = manifest_for(SPEC, recipe={}, dataset=ADDRESS, dataset_sha256=dataset.split("test").sha256)
+    (warning,) = measure._seen({Path("a.tflite"): knows, Path("b.tflite"): fresh}, dataset, "test")
+    assert "trained on test" in warning
+    assert warning.endswith(": a.tflite")
+    assert measure._seen({Path("b.tflite"): fresh}, dataset, "test") == ()

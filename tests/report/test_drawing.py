@@ -31,6 +31,13 @@ def test_labels_never_overlap(anchors):
     assert all(a.overlap(b) == 0 for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_a_label_stands_nearer_to_its_own_point_where_there_is_room():
+    anchors = [(400.0, 200.0), (440.0, 200.0), (480.0, 200.0)]
+    boxes = place_labels(anchors, ["int8-qat"] * 3, FRAME)
+    apart = [[math.dist(anchor, box.edge(anchor)) for anchor in anchors] for box in boxes]
+    assert [row.index(min(row)) for row in apart] == [0, 1, 2]
+
+
 def test_a_crowd_is_still_labelled():
     anchors = [(400.0 + i, 200.0) for i in range(14)]
     assert all(place_labels(anchors, ["int8-qat-tflite"] * 14, FRAME))

@@ -91,6 +91,19 @@ def test_every_point_of_the_scatter_is_drawn_and_labelled(report):
     for view in re.findall(r"<svg[^>]*scatter.*?</svg>", text, re.S):
         assert view.count('class="mark ') == len(report.artifacts)
     assert text.count(">int8-qat-tflite</text>") == 2
+    # A phone gets numbers, and the names in a list.
+    keys = re.findall(r'<ol class="key">(.*?)</ol>', text, re.S)
+    assert [key.count("<li>") for key in keys] == [len(report.artifacts)] * 2
+
+
+def test_each_cell_of_a_card_says_what_it_is(page):
+    assert all(td.get("data-label") for td in page.all("td") if "data-sort" in td)
+
+
+def test_the_contents_lead_to_every_section(page):
+    sections = [s["id"] for s in page.all("section") if s.get("aria-labelledby")]
+    links = [a["href"][1:] for a in page.all("a")][: len(sections)]
+    assert links == sections
 
 
 def test_bars_of_errors_lie_where_the_value_can_be(report):

@@ -91,8 +91,8 @@ def test_a_large_table_is_left_to_json(report):
     assert "confusion: 21 rows; report.json has them." in text
 
 
-def test_warnings_come_last(report):
-    assert markdown.render(report).endswith(f"## Warnings\n\n- {report.warnings[0]}\n")
+def test_warnings_and_the_host_come_last(report):
+    assert f"## Warnings\n\n- {report.warnings[0]}\n\n## Data and host\n" in markdown.render(report)
 
 
 def test_names_cannot_break_the_table(report):

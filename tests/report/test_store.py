@@ -12,7 +12,7 @@ from edgecv.values.report import Exhibit
 
 def test_round_trip(report, tmp_path):
     paths = reports.write(report, tmp_path / "out")
-    assert reports.read(paths.json) == reports.completed(report)
+    assert reports.read(paths.json) == reports.decided(reports.completed(report))
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"report.json", "report.html", "report.md"}
 
 
