@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgecv import bench
+import edgecv.bench as bench
 from edgecv.bench import BaselineEngine, BenchCase, BenchPlan, Comparison, Device, DeviceJob, DeviceResult, ResultsFile
 from edgecv.core import errors
 from edgecv.core.errors import ConfigError, EdgecvError

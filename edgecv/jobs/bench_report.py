@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgecv import bench
-from edgecv import report as reports
+import edgecv.bench as bench
+import edgecv.report as reports
 from edgecv.bench import DeviceResult
 from edgecv.core.files import sha256
 from edgecv.jobs.baselines import BaselineFile

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from edgecv import gates
 from edgecv.core.files import check_output, write_text
+from edgecv.core.shown import Shown
 from edgecv.gates import GateResult
 from edgecv.values.report import read_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Shown):
     """All gates of one file. `failure` is the sentence for the user when one did not pass."""
 
     passed: bool

@@ -25,6 +25,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import atomic_path, check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.shown import Shown
 from edgecv.evaluate import assess, drop_between
 from edgecv.jobs import compress_recipe as compression_recipe
 from edgecv.jobs import contract, models, sense
@@ -67,7 +68,7 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompressionReport:
+class CompressionReport(Shown):
     """What a recipe has come to so far.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 import numpy as np
 
-from edgecv import compress
+import edgecv.compress as compress
 from edgecv.convert import FORMATS as CONVERTED
 from edgecv.convert import Artifact, Preparation, convert
 from edgecv.convert.check import samples
@@ -19,6 +19,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.shown import Shown
 from edgecv.data import Dataset
 from edgecv.jobs import contract, loss, models, sense, sparse_kernels
 from edgecv.jobs.loss import Loss
@@ -105,7 +106,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MadeArtifact:
+class MadeArtifact(Shown):
     """An artifact that was written and checked.
 
     Attributes:

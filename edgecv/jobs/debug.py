@@ -16,6 +16,7 @@ from edgecv.convert.debug_pair import draft
 from edgecv.core import files
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter, Unseen
+from edgecv.core.shown import Shown
 from edgecv.data import Dataset, Split, fitted
 from edgecv.diagnose.layer_cost import Judge, Ranking, layer_costs
 from edgecv.diagnose.layer_noise import LayerNoise, layer_noise
@@ -32,7 +33,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Debugged:
+class Debugged(Shown):
     """What the layers of an int8 file do to it.
 
     Attributes:

@@ -13,6 +13,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.files import remove_partials, sha256
 from edgecv.core.progress import Reporter
+from edgecv.core.shown import Shown
 from edgecv.data import Dataset
 from edgecv.jobs.architectures import builder
 from edgecv.jobs.sparse_kernels import SparseKernels
@@ -51,7 +52,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SavedModel:
+class SavedModel(Shown):
     """A model that was trained or pruned and written.
 
     Attributes:

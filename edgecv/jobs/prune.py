@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecv import compress
+import edgecv.compress as compress
 from edgecv.compress import cluster as clustering
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError

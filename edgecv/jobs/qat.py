@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecv import compress
+import edgecv.compress as compress
 from edgecv.core import codec
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgecv import bench
-from edgecv import report as reports
+import edgecv.bench as bench
+import edgecv.report as reports
 from edgecv.bench import BenchCase, CaseResult, ResultsFile
 from edgecv.core.errors import ConfigError, DeviceError
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.shown import Shown
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, head_results
 from edgecv.jobs import exhibits, loss, meaning, models
@@ -51,7 +52,7 @@ class ReportRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MadeReport:
+class MadeReport(Shown):
     """A report and where its files are."""
 
     report: Report

@@ -15,6 +15,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.shown import Shown
 from edgecv.data import Dataset
 from edgecv.evaluate import KerasPredictor, assess
 from edgecv.jobs import contract, models
@@ -75,7 +76,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlimResult:
+class SlimResult(Shown):
     """A smaller network that was written.
 
     Attributes:

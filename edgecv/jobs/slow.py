@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from edgecv import bench
-from edgecv import report as reports
+import edgecv.bench as bench
+import edgecv.report as reports
 from edgecv.bench import BenchCase
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.values.latency import Latency, OpProfile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecv import train as training
+import edgecv.train as training
 from edgecv.jobs.models import (
     Source,
     ancestry,

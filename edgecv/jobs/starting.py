@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgecv import bench
+import edgecv.bench as bench
 from edgecv.bench import CaseResult, DeviceResult
 from edgecv.core.progress import Reporter
 from edgecv.jobs import delegates

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgecv import bench
+import edgecv.bench as bench
 from edgecv.bench import BenchCase
 from edgecv.core.errors import ConversionError, DeviceError
 from edgecv.core.progress import QUIET, Reporter

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import edgecv.train as training
 from edgecv import data, zoo
-from edgecv import train as training
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output

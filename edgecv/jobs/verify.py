@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.shown import Shown
 from edgecv.jobs.agreement import Agreement, compare
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.runtime import Predictor, golden
@@ -13,7 +14,7 @@ from edgecv.values.run_options import DEFAULTS, RunOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Verification(Shown):
     """Whether a file still answers its golden vectors as it did when it was made.
 
     Attributes:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecv import compress, zoo
+import edgecv.compress as compress
+from edgecv import zoo
 from edgecv.convert import convert
 from edgecv.core.errors import EdgecvError
 from edgecv.core.files import sha256

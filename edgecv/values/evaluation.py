@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgecv.core.shown import Shown
 from edgecv.values.kind import Kind
 from edgecv.values.scores import Metric, Table
 from edgecv.values.specs import Head
@@ -51,7 +52,7 @@ class HeadEvaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(Shown):
     """How well one file answers on one split.
 
     Attributes:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgecv.core.shown import Shown
 from edgecv.values.kind import Kind
 
 Certainty = Literal["certain", "likely", "unknown", "accelerator"]
@@ -143,7 +144,7 @@ class Compilation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
+class Inspection(Shown):
     """`edgecv inspect FILE --target T --json`; `float16` is known for targets that compute in it."""
 
     target: str

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 
 from edgecv.core import codec, files
 from edgecv.core.errors import ConfigError
+from edgecv.core.shown import Shown
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.kind import Kind
 from edgecv.values.latency import DeviceFailure, Latency, ThreadSweep
@@ -170,7 +171,7 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Shown):
     """report.json.
 
     Attributes:

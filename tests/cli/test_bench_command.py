@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edgecv import bench
+import edgecv.bench as bench
 from edgecv.bench.devices.fake import FakeDevice, FakeModel
 from edgecv.report import report_schema
 

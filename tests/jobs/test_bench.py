@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edgecv import bench
+import edgecv.bench as bench
 from edgecv.bench.devices.fake import FakeDevice, FakeModel
 from edgecv.core.errors import ConfigError, DeviceError, UnsupportedModelError
 from edgecv.jobs import bench as benching

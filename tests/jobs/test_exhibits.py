@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecv import report as reports
+import edgecv.report as reports
 from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset, Split, Target
 from edgecv.data.schemes import SCHEMES, Scheme

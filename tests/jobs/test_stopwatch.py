@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgecv import bench
+import edgecv.bench as bench
 from edgecv.core.errors import ConversionError, DeviceError
 from edgecv.jobs import candidates, stopwatch
 from edgecv.modelio import env

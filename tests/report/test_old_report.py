@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edgecv import report as reports
+import edgecv.report as reports
 from edgecv.core.errors import ConfigError
 from edgecv.report import html, report_schema
 from edgecv.report.store import to_json

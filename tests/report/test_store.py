@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgecv import report as reports
+import edgecv.report as reports
 from edgecv.core.errors import ConfigError
 from edgecv.report.store import to_json
 from edgecv.values.report import Exhibit

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecv import convert
+import edgecv.convert as convert
 from edgecv.core import codec
 from edgecv.core.errors import ConversionError, EdgecvError
 from edgecv.core.files import sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecv.core.shown import Shown
 from edgecv.jobs import convert as artifacts
 from edgecv.values.inspection import TargetVerdict
 from edgecv.values.scores import Verdict
@@ -66,7 +67,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Climb:
+class Climb(Shown):
     """What the ladder came to.
 
     Attributes:

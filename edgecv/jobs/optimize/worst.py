@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecv import convert
+import edgecv.convert as convert
 from edgecv.convert.check.samples import file_inputs
 from edgecv.convert.check.stays_float import CONVERSIONS
 from edgecv.convert.tflite.int16 import KERNELS

@@ -1,0 +1,36 @@
+"""edgecv in Python: each function does what the command of its name does, and returns what that prints.
+
+    import edgecv
+
+    made = edgecv.quantize("lenet5.keras", data="digits", out="lenet5-int8.tflite")
+    print(made)
+
+Results are frozen dataclasses: their fields are those of `--json`, `str` is what the command prints, and a notebook
+shows that. Errors are `edgecv.core.errors.EdgecvError`. `quiet=True` says nothing on stderr.
+"""
+
+from edgecv.api import showing as _showing
+from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify
+from edgecv.api.making import compress, convert, export, prune, quantize, slim, train
+from edgecv.api.model import Model, load_model, spec
+
+__all__ = [
+    "Model",
+    "bench",
+    "check",
+    "compress",
+    "convert",
+    "debug",
+    "evaluate",
+    "export",
+    "inspect",
+    "load_model",
+    "prune",
+    "quantize",
+    "report",
+    "slim",
+    "spec",
+    "train",
+    "verify",
+]
+_showing.register()

@@ -1,0 +1,265 @@
+"""Functions that make models and files: train, prune, slim, quantize, convert, compress, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgecv.api.model import Model, ModelLike, load_model
+from edgecv.api.showing import reporter
+from edgecv.core.files import check_output
+from edgecv.jobs import compress as compression
+from edgecv.jobs import contract, loss, models, optimize
+from edgecv.jobs import convert as artifacts
+from edgecv.jobs import prune as pruning
+from edgecv.jobs import slim as slimming
+from edgecv.jobs import train as training
+from edgecv.jobs.compress import CompressionReport
+from edgecv.jobs.convert import MadeArtifact
+from edgecv.jobs.models import SavedModel
+from edgecv.jobs.optimize import Climb
+from edgecv.jobs.slim import SlimResult
+from edgecv.modelio import save_keras
+
+
+def train(
+    name: str | None = None,
+    *,
+    out: str | Path,
+    data: str = "digits",
+    start: ModelLike | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> SavedModel:
+    """Train an architecture, or a new head on a trained model. A killed run goes on when it is called again.
+
+    Args:
+        name: An architecture of the zoo: "lenet5".
+        out: The `.keras` to write.
+        data: A data set: "digits", "folder:PATH", …; see docs/data.md.
+        start: A trained model that gets a new head, in place of `name`.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.train.TrainPlan`: variant, input_size, width, weights, recipe, epochs,
+            batch_size, learning_rate, teacher, log_dir, seed.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.train.train`.
+    """
+    source = None if start is None else load_model(start).source
+    opened: dict[str, Any] = {}
+    if source is not None:
+        opened = {"source": source.path, "spec": source.spec, "preset": source.preset,
+                  "architecture": source.architecture, "custom_objects": source.custom_objects}  # fmt: skip
+    plan = training.TrainPlan(name=name, data=data, **opened, **options)
+    return training.train(plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def prune(
+    model: ModelLike,
+    *,
+    out: str | Path,
+    sparsity: float | None = None,
+    pattern: str | None = None,
+    clusters: int | None = None,
+    data: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    force: bool = False,
+    quiet: bool = False,
+) -> SavedModel:
+    """Make weights zero, or few different values, while training on.
+
+    Args:
+        model: As `load_model` takes it.
+        out: The `.keras` to write.
+        sparsity: Share of zero weights to reach; or `pattern`, "2:4"; or `clusters`, values of each kernel.
+        data: A data set; None: what the model was trained on.
+        epochs: None takes the default recipe.
+        seed: Of every random choice.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.prune.prune`.
+    """
+    plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
+    return pruning.prune(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def slim(
+    model: ModelLike,
+    *,
+    out: str | Path,
+    data: str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> SlimResult:
+    """Take channels, ranks or whole units out of a model while training on.
+
+    Args:
+        model: As `load_model` takes it.
+        out: The `.keras` to write.
+        data: A data set; None: what the model was trained on.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, plan, low_rank, drop_units
+            says how small.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.slim.slim`.
+    """
+    plan = slimming.SlimPlan(data=data, **options)
+    return slimming.slim(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def quantize(
+    model: ModelLike,
+    *,
+    out: str | Path,
+    data: str | None = None,
+    scheme: str = "int8",
+    method: str = "ptq",
+    target: str | Sequence[str] = "cpu",
+    max_drop: float | None = None,
+    budget_seconds: float | None = None,
+    max_trials: int | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> MadeArtifact | Climb:
+    """Quantise a float model into a checked TFLite or ONNX file, and hold it against the float model.
+
+    Args:
+        model: As `load_model` takes it.
+        out: The `.tflite` or `.onnx` to write.
+        data: A data set: calibrates, and judges with its validation split.
+        scheme: "int8", "int16x8", "int4", "dynamic" or "float16".
+        method: "ptq" calibrates, "qat" trains on with quantisation.
+        target: What the file must run on; of several the most important first.
+        max_drop: Largest loss allowed, in percentage points or the error's unit. Alone it climbs the quantisation
+            ladder, for `budget_seconds` and `max_trials` at most.
+        budget_seconds: Begin no step of the ladder after so long.
+        max_trials: Steps of the ladder at most.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, equalise, correct_bias,
+            adaround, strict_int8, io_dtype, softmax, format, epochs, seed.
+
+    Returns:
+        What was made; of the ladder, all that was tried.
+
+    Raises:
+        GateFailure: With `max_drop`: the file loses more. It is written nevertheless.
+        EdgecvError: As `edgecv.jobs.convert.make`.
+    """
+    first, *others = [target] if isinstance(target, str) else target
+    plan = artifacts.Plan(
+        scheme=scheme, method=method, target=first, further_targets=tuple(others), data=data, **options
+    )
+    source, where, told = load_model(model).source, Path(out), reporter(quiet)
+    if max_drop is not None and not plan.names_a_way:
+        request = optimize.LadderPlan(
+            plan=plan, max_drop=max_drop, budget_seconds=budget_seconds, max_trials=max_trials
+        )
+        done = optimize.climb(source, request, out=where, force=force, reporter=told)
+        optimize.require_passed(done)
+        return done
+    made = artifacts.make(source, plan, out=where, force=force, judge=True, max_drop=max_drop, reporter=told)
+    if max_drop is not None:
+        loss.require_small(made.loss)
+    return made
+
+
+def convert(
+    model: ModelLike,
+    *,
+    out: str | Path,
+    scheme: str = "float32",
+    target: str | Sequence[str] = "cpu",
+    data: str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> MadeArtifact:
+    """Convert a model into a checked TFLite or ONNX file.
+
+    Args:
+        model: As `load_model` takes it.
+        out: The `.tflite` or `.onnx` to write.
+        scheme: "float32", "float16", "dynamic", "int8", …
+        target: What the file must run on; of several the most important first.
+        data: Real samples for the checks; for int8 they calibrate.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.convert.Plan`.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.convert.make`.
+    """
+    first, *others = [target] if isinstance(target, str) else target
+    plan = artifacts.Plan(scheme=scheme, target=first, further_targets=tuple(others), data=data, **options)
+    return artifacts.make(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def export(
+    model: ModelLike, *, out: str | Path, data: str | None = None, force: bool = False, quiet: bool = False
+) -> MadeArtifact | Model:
+    """Write a float model, with its contract inside, as what the name of `out` says: `.keras`, `.tflite` or `.onnx`.
+
+    Args:
+        model: As `load_model` takes it.
+        out: Where it goes.
+        data: Gives labels and decides how images are scaled, where the model does not say.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+
+    Returns:
+        The model that was written, or what was made of it.
+
+    Raises:
+        EdgecvError: `out` exists, the model cannot be loaded, or its contract is open.
+    """
+    where, source = Path(out), load_model(model).source
+    if where.suffix != ".keras":
+        return convert(model, out=out, data=data, force=force, quiet=quiet)
+    check_output(where, force=force)
+    loaded = contract.opened(source, data, reporter=reporter(quiet))
+    save_keras(loaded.model, where, models.require_manifest(loaded), force=force)
+    return load_model(where)
+
+
+def compress(
+    model: ModelLike,
+    recipe: str | Path,
+    *,
+    out: str | Path,
+    data: str | None = None,
+    seed: int | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> CompressionReport:
+    """Take a model through a recipe: slim, prune, quantize or convert, one after the other, each step judged.
+
+    Args:
+        model: As `load_model` takes it.
+        recipe: A TOML file; docs/compress.md shows how.
+        out: Where the result goes.
+        data: In place of the recipe's; `seed` likewise.
+        seed: Of every random choice.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+
+    Raises:
+        GateFailure: The recipe lost more than it may. The best file is written nevertheless.
+        EdgecvError: As `edgecv.jobs.compress.compress`.
+    """
+    done = compression.compress(
+        load_model(model).source, Path(recipe), out=Path(out), data=data, seed=seed, force=force,
+        reporter=reporter(quiet),
+    )  # fmt: skip
+    compression.require_passed(done)
+    return done

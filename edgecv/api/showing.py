@@ -1,0 +1,45 @@
+"""How results look: as the command of their function prints them."""
+
+from __future__ import annotations
+
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.shown import show_by
+
+
+def reporter(quiet: bool) -> Reporter:
+    """Return what tells of progress: on stderr as the commands do, or nothing."""
+    if quiet:
+        return QUIET
+    from edgecv.cli.console import ConsoleReporter
+
+    return ConsoleReporter()
+
+
+def register() -> None:
+    """Let every result print as its command does."""
+    from edgecv.cli import render_assess, render_bench, render_compress, render_files, render_models
+    from edgecv.jobs.check import Outcome
+    from edgecv.jobs.compress import CompressionReport
+    from edgecv.jobs.convert import MadeArtifact
+    from edgecv.jobs.debug import Debugged
+    from edgecv.jobs.models import SavedModel
+    from edgecv.jobs.optimize.values import Climb
+    from edgecv.jobs.report import MadeReport
+    from edgecv.jobs.slim import SlimResult
+    from edgecv.jobs.verify import Verification
+    from edgecv.values.evaluation import Evaluation
+    from edgecv.values.inspection import Inspection
+    from edgecv.values.report import Report
+
+    show_by(SavedModel, render_models.saved_model)
+    show_by(SlimResult, render_compress.slimmed)
+    show_by(MadeArtifact, render_compress.artifact)
+    show_by(Climb, render_compress.climb)
+    show_by(CompressionReport, render_compress.compressed)
+    show_by(Evaluation, render_assess.evaluation)
+    show_by(MadeReport, lambda made: render_assess.report(made.report, made.paths))
+    show_by(Outcome, render_assess.gates)
+    show_by(Debugged, render_assess.debugged)
+    show_by(Inspection, render_files.inspection)
+    show_by(Verification, render_files.golden)
+    show_by(Report, render_bench.report)
