@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in {"typer", "rich", "click"}:
             raise
-        text, hint = f"the command line needs '{error.name}'", "pip install 'edgecv[toolchain]'"
+        text, hint = f"the command line needs '{error.name}'", "pip install 'edgecv[cli]'"
         raise SystemExit(failed("MissingDependencyError", text, hint, WRONG, as_json=as_json)) from None
     atexit.register(_mute)
     sys.exit(_run(app, arguments, debug=debug, as_json=as_json))

@@ -20,14 +20,16 @@ EXTRAS: Dict[str, str] = {
     "onnx": "toolchain",
     "tf2onnx": "toolchain",
     "sklearn": "toolchain",
-    "PIL": "toolchain",
-    "typer": "toolchain",
-    "rich": "toolchain",
+    "typer": "cli",
+    "rich": "cli",
     "psutil": "toolchain",
     "tensorflow_datasets": "tfds",
     "ethosu": "ethos-u",
     "jsonschema": "dev",
 }
+
+PACKAGES: Dict[str, str] = {"PIL": "pillow"}
+"""Import name -> package, of those that need no extra."""
 
 BUILT_FOR_NUMPY_1 = frozenset({"tflite_runtime"})
 """Packages whose last release (2.14) came before numpy 2."""
@@ -67,8 +69,12 @@ def require(module: str, *, why: str = "") -> Any:
             raise
         raise MissingDependencyError(
             f"the package '{package}' is needed{need}, and cannot be imported: {error}",
-            hint=f"pip install 'edgecv[{EXTRAS.get(package, 'toolchain')}]'",
+            hint=f"pip install {PACKAGES.get(package) or _extra(package)}",
         ) from error
+
+
+def _extra(package: str) -> str:
+    return f"'edgecv[{EXTRAS.get(package, 'toolchain')}]'"
 
 
 def _is_of_old_numpy(package: str) -> bool:

@@ -15,8 +15,6 @@ from edgecv.data.dataset import Image
 from edgecv.runtime.decoding import check_depth
 from edgecv.runtime.image import load_image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
-
 # Source: Exif 2.32, tag 0x0112; from value 5 on, rows are columns.
 _ORIENTATION, _TURNED = 0x0112, 5
 # Source: Adobe, TIFF 6.0. Pillow's own size of a turned TIFF is that of the file or as shown, by its version.

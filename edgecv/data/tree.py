@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.data.dataset import ALL
-from edgecv.data.sources import SUFFIXES
+from edgecv.runtime.reading import SUFFIXES
 
 PARTS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 """What folders of splits are called, to the split."""

@@ -10,11 +10,10 @@ from typing import Any
 from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output, write_bytes
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.data.sources import SUFFIXES
 from edgecv.jobs import delegates
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio.model_file import model_file
-from edgecv.runtime.reading import loaded_sample
+from edgecv.runtime.reading import images_in, loaded_sample
 from edgecv.tasks.prediction import Labelled
 from edgecv.values.run_options import DEFAULTS, RunOptions
 
@@ -80,7 +79,7 @@ def _files(given: Path) -> Iterator[Path]:
     if not given.is_dir():
         yield given
         return
-    yield from sorted(path for path in given.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    yield from images_in(given)
 
 
 def _answer(predictor: Any, sample: tuple[Path, ...], top: int, out: Path | None, force: bool) -> dict[str, Any]:

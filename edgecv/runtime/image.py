@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any, Callable, List, Sequence, Tuple, Union
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def preprocess_batch(images: Sequence[Any], spec: AnySpec) -> Array:
     if not arrays:
         return np.zeros((0,) + tuple(only.shape), np.float32)
     height, width, _ = only.shape
-    if len({array.shape for array in arrays}) == 1:
+    if len(arrays) > 1 and len({array.shape for array in arrays}) == 1:
         return _transform(np.stack(arrays), settings, height, width)
     return np.concatenate([_transform(array[None], settings, height, width) for array in arrays])
 
@@ -102,7 +102,7 @@ def moved_batch(images: Sequence[Any], spec: InputSpec, frames: Sequence[Frame])
     settings = spec.preprocessing
     assert settings is not None
     rows = [sample_through(check_image(image), frame, settings) for image, frame in zip(images, frames)]
-    return _normalised(np.stack(rows), settings)
+    return normalised(np.stack(rows), settings)
 
 
 def sample_through(image: Array, frame: Frame, settings: Preprocessing) -> Array:
@@ -144,22 +144,35 @@ def check_image(image: Any) -> Array:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError("the image holds NaN or infinite pixels", hint="pass uint8 pixels, 0..255")
     if array.dtype != np.uint8:
-        raise DataError(
-            f"expected an image of dtype uint8, got {array.dtype}",
-            hint="pass the pixels as 0..255 integers: the model's own scaling is applied for you",
-        )
+        raise _wrong_dtype(array)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3:
         raise DataError(f"expected an image of shape (H, W) or (H, W, C), got {array.shape}")
     if array.size == 0:
         raise DataError(f"the image is empty: its shape is {array.shape}")
+    if array.shape[2] not in (1, 3) and array.shape[0] in (1, 3):
+        raise DataError(
+            f"the image has its channels first: shape {array.shape}, expected height, width, channels",
+            hint="pass image.transpose(1, 2, 0)",
+        )
     if array.shape[2] not in (1, 3):
         raise DataError(
             f"expected an image of 1 or 3 channels, got {array.shape[2]} (shape {array.shape})",
             hint="drop or blend an alpha channel first: image[:, :, :3] for RGBA; layout is height, width, channels",
         )
     return array
+
+
+def _wrong_dtype(array: Array) -> DataError:
+    message = f"expected an image of dtype uint8, got {array.dtype}"
+    scaled = "the model's own scaling is applied for you"
+    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
+        return DataError(
+            f"{message} of 0 to 1: the pixels were divided by 255 already",
+            hint=f"pass them as they were, or (image * 255).round().astype(np.uint8): {scaled}",
+        )
+    return DataError(message, hint=f"pass the pixels as 0..255 integers: {scaled}")
 
 
 def load_image(source: Any) -> Array:
@@ -233,12 +246,27 @@ def _bilinear(size: int, wanted: int) -> Tuple[Array, Array, Array]:
     return low, high, weight
 
 
+def fitted_pixels(image: Array, settings: Preprocessing, height: int, width: int) -> Optional[Array]:
+    """Return an image (H, W, C) brought to an input's size as uint8, where that takes no interpolation; else None."""
+    if settings.resize == "center_crop":
+        image = _crop(image[None], height, width)[0]
+    elif settings.resize != "stretch" and image.shape[:2] != (height, width):
+        return None
+    if image.shape[:2] == (height, width):
+        return image
+    if settings.interpolation != "nearest":
+        return None
+    rows, columns = _nearest(image.shape[0], height), _nearest(image.shape[1], width)
+    return np.take(np.take(image, rows, axis=0), columns, axis=1)
+
+
 def _transform(stack: Array, settings: Preprocessing, height: int, width: int) -> Array:
     # Colour comes after the resize: both are linear, and the result has fewer pixels than the photo.
-    return _normalised(_fit(stack, settings, height, width), settings)
+    return normalised(_fit(stack, settings, height, width), settings)
 
 
-def _normalised(stack: Array, settings: Preprocessing) -> Array:
+def normalised(stack: Array, settings: Preprocessing) -> Array:
+    """Return resized images (N, H, W, 1 or 3), RGB, as float32 (N, H, W, C) in the colours and scale of an input."""
     coloured = _recolour(stack, settings.color)
     coloured = coloured - np.asarray(settings.mean, np.float32)
     coloured /= np.asarray(settings.std, np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from edgecv.core.files import PathLike
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
-from edgecv.runtime.image import preprocess_sample
 from edgecv.runtime.input_range import first_misfit, held_by
-from edgecv.runtime.reading import loaded_sample, read_outputs
+from edgecv.runtime.many import answered
+from edgecv.runtime.reading import loaded_sample, read_outputs, samples_of
+from edgecv.runtime.stored import stored_input
 from edgecv.runtime.tensors import to_real, to_stored
 from edgecv.tasks.registry import task_of
 from edgecv.values.binding import bind_inputs, bind_outputs, in_order
@@ -77,7 +78,9 @@ def load(
     }
     session = _apart(path, options) if apart else open_session(path, **options)
     try:
-        return Predictor(session, contract, manifest, path=os.fspath(path))
+        predictor = Predictor(session, contract, manifest, path=os.fspath(path))
+        predictor.another = lambda: load(path, spec=spec, apart=apart, **options)
+        return predictor
     except BaseException:
         session.close()
         raise
@@ -103,12 +106,16 @@ class Predictor:
         bound_inputs: For each input of the spec, its place among the file's; `bound_outputs` for each head, the places
             of its outputs.
         batch: Samples that `run` takes at once.
+        path: The file.
+        another: Opens the same file again; None for one that cannot be opened twice.
     """
 
     batch = 1
+    another: Optional[Callable[[], Predictor]] = None
 
     def __init__(self, session: Session, spec: ModelSpec, manifest: Optional[Manifest], *, path: str) -> None:
         self.session = session
+        self.path = path
         self.spec = spec
         self.manifest = manifest
         self.engine = session.engine
@@ -139,13 +146,19 @@ class Predictor:
         """The float type that an accelerator computes in: "float16", "float32"; None on the CPU and where unknown."""
         return self.session.precision
 
-    def predict(self, image: Any) -> Any:
+    def __repr__(self) -> str:
+        takes = ", ".join(f"{only.name} {'x'.join(map(str, only.shape))}" for only in self.spec.inputs)
+        gives = ", ".join(f"{head.name}: {head.task}" for head in self.spec.heads)
+        return f"<Predictor {self.path}: {takes} -> {gives}; {self.engine}, {self.accelerator}>"
+
+    def predict(self, image: Any, *, color: str = "rgb") -> Any:
         """Return what the model says of one sample.
 
         Args:
-            image: A path, a PIL image, or uint8 (H, W) or (H, W, 3) RGB, of any size; for a model of feature vectors,
-                numbers of its input shape. For a model of several inputs, a tuple or list with one of these per input,
-                in the order of the spec.
+            image: A path, a PIL image, or uint8 (H, W) or (H, W, 3), 0..255, of any size; for a model of feature
+                vectors, numbers of its input shape. For a model of several inputs, a tuple or list with one of these
+                per input, in the order of the spec.
+            color: What the three channels of arrays are: "rgb", or "bgr" as OpenCV reads and captures them.
 
         Returns:
             The prediction of the first head's task (a `Classification`, a `Segmentation`, …), in the image's own
@@ -153,10 +166,30 @@ class Predictor:
 
         Raises:
             DataError: An image is corrupt, of wrong channels or dtype, empty, or not finite; or their number is wrong.
-            ConfigError: The path does not exist.
+            ConfigError: The path does not exist, or the colour is unknown.
         """
-        sample = loaded_sample(image, self.spec)
-        return read_outputs(self.run(preprocess_sample(sample, self.spec)), self.spec, self.bound_outputs, sample)
+        sample = loaded_sample(image, self.spec, color=color)
+        infos = [self.inputs[place] for place in self.bound_inputs]
+        stored = [stored_input(one, only, info) for one, only, info in zip(sample, self.spec.inputs, infos)]
+        return read_outputs(self._answer(self.in_file_order(stored)), self.spec, self.bound_outputs, sample)
+
+    def predict_many(
+        self, images: Union[PathLike, Iterable[Any]], *, threads: int = 1, color: str = "rgb"
+    ) -> Iterator[Any]:
+        """Yield what the model says of each of many samples, in their order.
+
+        Samples are read as they are needed, so that a generator may go on forever; with several threads, a few ahead.
+
+        Args:
+            images: A folder, whose images are taken by name, or anything that yields what `predict` takes: a list, a
+                generator, uint8 (N, H, W, 3).
+            threads: Samples that are answered at the same time, each by an interpreter of its own.
+            color: As `predict` takes it.
+
+        Raises:
+            DataError, ConfigError: As `predict`, when the sample's turn comes; or `threads` is below 1.
+        """
+        return answered(self, samples_of(images), threads=threads, color=color)
 
     def run(self, tensors: Sequence[Array]) -> List[Array]:
         """Run the model on prepared inputs.
@@ -177,7 +210,11 @@ class Predictor:
         for tensor, info in zip(ordered, self.inputs):
             if tuple(tensor.shape) != info.shape:
                 raise DataError(f"input '{info.name}' takes shape {info.shape}, got {tuple(tensor.shape)}")
-        raw = self.session.run([to_stored(tensor, info) for tensor, info in zip(ordered, self.inputs)])
+        return self._answer([to_stored(tensor, info) for tensor, info in zip(ordered, self.inputs)])
+
+    def _answer(self, stored: Sequence[Array]) -> List[Array]:
+        """Return the outputs in real units, for inputs as the file stores them, in its order."""
+        raw = self.session.run(stored)
         return [to_real(array, info) for array, info in zip(raw, self.outputs)]
 
     def in_file_order(self, tensors: Sequence[Array]) -> List[Array]:

@@ -3,41 +3,76 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from numpy.typing import NDArray
 
-from edgecv.core.errors import DataError
+from edgecv.core.errors import ConfigError, DataError, unknown_name
+from edgecv.core.files import PathLike
 from edgecv.runtime.image import load_image
 from edgecv.tasks.frame import Frame, frame_of
 from edgecv.tasks.registry import task_of
 from edgecv.values.specs import InputSpec, ModelSpec
 
 Array = NDArray[Any]
+COLORS = ("rgb", "bgr")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Of files in a folder that are taken for images."""
 
 
-def loaded_sample(given: Any, spec: ModelSpec) -> Tuple[Any, ...]:
+def images_in(folder: PathLike) -> List[Path]:
+    """Return the image files of a folder, by name; not those of folders in it."""
+    return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def samples_of(given: Union[PathLike, Iterable[Any]]) -> Iterable[Any]:
+    """Return the samples of a folder, or what was given when it is no path.
+
+    Raises:
+        ConfigError: The path is no folder, or has no images.
+    """
+    if not isinstance(given, (str, os.PathLike)):
+        return given
+    if not os.path.isdir(given):
+        raise ConfigError(f"{os.fspath(given)} is no folder", hint="predict takes one image; predict_many many")
+    found = images_in(given)
+    if not found:
+        raise ConfigError(f"there are no images in {os.fspath(given)}", hint=f"known: {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def loaded_sample(given: Any, spec: ModelSpec, *, color: str = "rgb") -> Tuple[Any, ...]:
     """Return one sample: an image as uint8 (H, W) or (H, W, 3), or numbers, for each input of a model.
 
     Args:
         given: What `Predictor.predict` takes.
         spec: The model's contract.
+        color: What the three channels of arrays are, "rgb" or "bgr"; files and PIL images know theirs.
 
     Raises:
         DataError: The number of inputs is wrong, or an image is.
+        ConfigError: The colour is unknown.
     """
+    if color not in COLORS:
+        raise unknown_name("color", color, COLORS)
     if len(spec.inputs) == 1:
-        return (_loaded(given, spec.input),)
+        return (_loaded(given, spec.input, color),)
     if not isinstance(given, (tuple, list)) or len(given) != len(spec.inputs):
         wanted = ", ".join(one.name for one in spec.inputs)
         raise DataError(
             f"'{spec.name}' takes {len(spec.inputs)} inputs ({wanted})", hint="pass a tuple with one image per input"
         )
-    return tuple(_loaded(one, only) for one, only in zip(given, spec.inputs))
+    return tuple(_loaded(one, only, color) for one, only in zip(given, spec.inputs))
 
 
-def _loaded(given: Any, only: InputSpec) -> Any:
-    return load_image(given) if only.preprocessing else given
+def _loaded(given: Any, only: InputSpec, color: str) -> Any:
+    if not only.preprocessing:
+        return given
+    image = load_image(given)
+    is_array = not isinstance(given, (str, os.PathLike)) and not hasattr(given, "getbands")
+    return image[..., ::-1] if color == "bgr" and is_array and image.ndim == 3 else image
 
 
 def frame_for(sample: Sequence[Any], spec: ModelSpec) -> Optional[Frame]:

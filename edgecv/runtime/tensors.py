@@ -32,9 +32,14 @@ def to_stored(values: Array, info: TensorInfo) -> Array:
     if dtype.kind == "f":
         return np.ascontiguousarray(values, dtype)
     scale, zero_point = info.scale or 1.0, info.zero_point or 0
-    steps = np.rint(values.astype(np.float32) / np.float32(scale)).astype(np.float64) + zero_point
     limits = np.iinfo(dtype)
-    stored: Array = np.clip(steps, limits.min, limits.max).astype(dtype)
+    steps = values.astype(np.float32) / np.float32(scale)
+    np.rint(steps, out=steps)
+    if dtype.itemsize > 2:  # float32 counts to 2**24 only, which 8 and 16 bits saturate before
+        steps = steps.astype(np.float64)
+    steps += zero_point
+    np.clip(steps, limits.min, limits.max, out=steps)
+    stored: Array = steps.astype(dtype)
     return stored
 
 

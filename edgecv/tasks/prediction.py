@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
 import numpy as np
@@ -93,7 +94,12 @@ def softmax(values: Array) -> Array:
 
 def names(head: Head, units: int) -> Tuple[str, ...]:
     """Return the head's labels, or the numbers of its units."""
-    return head.labels or tuple(str(index) for index in range(units))
+    return head.labels or _numbers(units)
+
+
+@lru_cache(maxsize=16)
+def _numbers(units: int) -> Tuple[str, ...]:
+    return tuple(map(str, range(units)))
 
 
 def ranked(values: Array, head: Head) -> Ranked:
@@ -101,7 +107,7 @@ def ranked(values: Array, head: Head) -> Ranked:
     # Stable, so that ties, which are common in 8 bits, keep the model's order as argmax does.
     order = np.argsort(-values, kind="stable")
     known = names(head, len(values))
-    return tuple((known[index], float(values[index])) for index in order)
+    return tuple(zip(map(known.__getitem__, order.tolist()), values[order].tolist()))
 
 
 def check_units(head: Head, shape: Tuple[int, ...], widths: Sequence[int]) -> None:

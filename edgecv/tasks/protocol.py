@@ -10,6 +10,7 @@ task's `training.py` and is imported inside `training()`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
@@ -306,6 +307,12 @@ class NoSettings:
     """Of a task that has none."""
 
 
+@cache
+def _defaults(settings: type) -> Any:
+    """Return the settings of a head that says nothing; they are frozen, and asked for with every answer."""
+    return settings()
+
+
 class BaseTask:
     """What most tasks share."""
 
@@ -325,6 +332,8 @@ class BaseTask:
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:
+        if not head.settings:
+            return _defaults(self.Settings)
         return codec.decode(self.Settings, head.settings, where=f"settings of head '{head.name}' ({self.name})")
 
     def widths(self, head: Head) -> Tuple[int, ...]:

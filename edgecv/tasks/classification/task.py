@@ -117,7 +117,9 @@ class ClassificationTask(BaseTask):
         values = _of_classes(outputs[0].reshape(1, -1), head.activation)[0]
         found = ranked(values, head)
         answer = names(head, len(values))[int(_order(values[None], self.settings(head))[0, 0])]
-        return Classification(labels=tuple(sorted(found, key=lambda pair: pair[0] != answer)), scores=values)
+        if found[0][0] != answer:  # a threshold may say so
+            found = tuple(sorted(found, key=lambda pair: pair[0] != answer))
+        return Classification(labels=found, scores=values)
 
     def evidence(self, truth: Any, prediction: Classification, head: Head) -> Ranking:
         return _rankings(np.array([truth]), prediction.scores[None], head, self.settings(head))[0]
