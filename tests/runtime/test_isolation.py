@@ -116,3 +116,27 @@ def test_tflite_runtime(files):
         assert engine.startswith("tflite-runtime ")
         assert [label for label, _ in labels] == [label for label, _ in here[path][1]]
         assert [score for _, score in labels] == pytest.approx([score for _, score in here[path][1]], abs=0.01)
+
+
+COMMANDS = {
+    "predict": ["predict", "{file}", "{image}"],
+    "inspect": ["inspect", "{file}", "--target", "cpu"],
+    "bench": ["bench", "{file}", "--plan", "quick"],
+    "device": ["device", "list"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_boards_commands_need_no_toolchain(files, image, tmp_path, name):
+    """`edgecv[cli]` brings typer and rich; an interpreter brings Pillow."""
+    from PIL import Image
+
+    Image.fromarray(image[..., 0] if image.ndim == 3 else image).save(tmp_path / "a.png")
+    blocked = BLOCKED
+    for there in ("typer", "rich", "PIL", "flatbuffers"):
+        blocked = blocked.replace(f'"{there}", ', "")
+    code = blocked + "\nfrom edgecv.cli.main import main\nmain(sys.argv[1:])"
+    arguments = [part.format(file=files.int8, image=tmp_path / "a.png") for part in COMMANDS[name]]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
