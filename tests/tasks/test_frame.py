@@ -123,8 +123,8 @@ def test_the_image_fills_as_much_of_the_input_as_the_rule_says(rule, size, targe
         assert right <= target[1] + 1e-9
         assert bottom <= target[0] + 1e-9
         # Whole pixels, in the middle: what is left over differs by one pixel at the most.
-        assert 0 <= (target[1] - right) - left < 1 + 1e-9
-        assert 0 <= (target[0] - bottom) - top < 1 + 1e-9
+        assert -1e-9 <= (target[1] - right) - left < 1 + 1e-9
+        assert -1e-9 <= (target[0] - bottom) - top < 1 + 1e-9
 
 
 def test_vectors_do_not_move():

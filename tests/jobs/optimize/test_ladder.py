@@ -250,6 +250,7 @@ def test_a_step_that_fails_is_in_the_table_with_its_reason(files, tmp_path, wors
     assert all(t.drop is None and t.sha256 == "" for t in others)
     assert out.exists()
 
+    monkeypatch.setenv("COLUMNS", "300")
     render_compress.climb(done)
     said = capsys.readouterr().out
     lines = [line for line in said.splitlines() if what in line]
