@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime ethos-u sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -60,6 +60,11 @@ ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ethos-u.txt
 	@echo "Vela: $$($(BIN)/vela --version)"
 
+docs: $(VENV)/.dev ## the documentation as a site, in site/: links are checked, search works without a network
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 sshd: ## OpenSSH's server and client, so that the tests reach a device by ssh on the loopback
 	@test -x /usr/sbin/sshd && command -v ssh >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client; }
 
@@ -75,7 +80,7 @@ arm: qemu $(VENV)/.toolchain ## emulated 64-bit and 32-bit Arm devices: the real
 	$(BIN)/edgecv device setup armv7
 
 clean: ## remove the demo's output and caches, not the environment
-	rm -rf demo demo-* fuzz-findings .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf demo demo-* site fuzz-findings .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or newer" >&2; exit 2; }

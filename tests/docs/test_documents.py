@@ -73,7 +73,8 @@ def test_the_specs_of_the_documentation_decode_and_fit_their_tasks(tmp_path: Pat
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-        assert "://" in target or (document.parent / target).exists(), f"{document.name} links to {target}"
+        made = (document.parent / target).resolve() == ROOT / "docs" / "reference" / "commands.md"  # by `make docs`
+        assert made or "://" in target or (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
 def test_the_example_labels_an_image(tmp_path: Path) -> None:
