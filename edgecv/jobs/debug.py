@@ -91,7 +91,7 @@ def debug(
         spec: TOML of a ModelSpec, for a keras model without a manifest.
         source: How a keras model is opened, but for its path and `spec`.
         data: A data set; None: what the model was trained on.
-        samples: To run, as evenly over the classes as they last.
+        samples: How many to run, spread evenly over the classes.
         rank: Also measure what each layer costs in the task's metric, and what helps.
         top: Layers that remedies are tried for.
         html: Where to write a page with the ranking; implies `rank`.
@@ -169,7 +169,7 @@ def _samples(float_file: Path, data: str | None, count: int) -> tuple[Labelled, 
 
 
 def labelled(dataset: Dataset, spec: ModelSpec, samples: int, *, inputs: Sequence[str]) -> Labelled:
-    """Return samples of the validation split, as evenly over the classes as they last.
+    """Return samples of the validation split, spread evenly over the classes.
 
     Args:
         dataset: As the model takes it.

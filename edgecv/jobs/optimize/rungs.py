@@ -18,7 +18,7 @@ MOST_KEPT = 0.25
 
 PLAIN_RANGES = "minmax"
 SEARCHED = ("moving_average", "percentile", "mse")
-"""Recipes of calibration that are tried after the default one; a recipe of the user's own is kept to."""
+"""Recipes of calibration that are tried after the default one, unless the user names a recipe."""
 
 
 def rungs(ladder: Steps, trials: list[Trial]) -> Iterator[Rung]:
