@@ -7,8 +7,7 @@ pixels on a device that differ from those it was made with.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, List, Optional, Sequence, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.optional import require
 from edgecv.runtime.decoding import pixels_of
+from edgecv.runtime.resizing import mix, nearest, resize
 from edgecv.tasks.frame import Frame, crop_size, letterbox_size
 from edgecv.values.specs import InputSpec, ModelSpec, Preprocessing
 
@@ -126,8 +126,8 @@ def _bilinear_at(image: Array, rows: Array, columns: Array) -> Array:
     top, left = rows.astype(np.intp), columns.astype(np.intp)
     bottom, right = np.minimum(top + 1, image.shape[0] - 1), np.minimum(left + 1, image.shape[1] - 1)
     down, across = (rows - top)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32)
-    upper = _mix(image[top, left], image[top, right], across)
-    return _mix(upper, _mix(image[bottom, left], image[bottom, right], across), down)
+    upper = mix(image[top, left], image[top, right], across)
+    return mix(upper, mix(image[bottom, left], image[bottom, right], across), down)
 
 
 def _clipped(index: Array, size: int) -> Array:
@@ -194,58 +194,6 @@ def load_image(source: Any) -> Array:
     return _squeeze(check_image(source))
 
 
-def resize(stack: Array, height: int, width: int, interpolation: str) -> Array:
-    """Resize a stack of images (N, H, W, C) to (N, height, width, C), float32; half-pixel centres, no antialiasing.
-
-    The value range is kept: bilinear never overshoots. Samples outside the image repeat its edge.
-
-    Raises:
-        ConfigError: Unknown interpolation.
-    """
-    if interpolation == "nearest":
-        rows, columns = _nearest(stack.shape[1], height), _nearest(stack.shape[2], width)
-        return np.take(np.take(stack, rows, axis=1), columns, axis=2).astype(np.float32)
-    if interpolation != "bilinear":
-        raise ConfigError(f"unknown interpolation '{interpolation}'", hint="known: bilinear, nearest")
-    if stack.shape[1:3] == (height, width):
-        return stack.astype(np.float32)
-    top, bottom, down = _bilinear(stack.shape[1], height)
-    left, right, along = _bilinear(stack.shape[2], width)
-    # Gather the four neighbours as uint8, so that only pixels of the result become floats.
-    upper, lower = np.take(stack, top, axis=1), np.take(stack, bottom, axis=1)
-    along, down = along[:, None], down[:, None, None]
-    first = _mix(np.take(upper, left, axis=2), np.take(upper, right, axis=2), along)
-    second = _mix(np.take(lower, left, axis=2), np.take(lower, right, axis=2), along)
-    return _mix(first, second, down)
-
-
-def _mix(a: Array, b: Array, weight: Array) -> Array:
-    base = a.astype(np.float32)
-    step = b.astype(np.float32)
-    step -= base
-    step *= weight
-    step += base
-    return step
-
-
-@lru_cache(maxsize=128)
-def _nearest(size: int, wanted: int) -> Array:
-    """Source indices: the pixel that holds the centre of each wanted pixel."""
-    index = (2 * np.arange(wanted) + 1) * size // (2 * wanted)
-    return np.minimum(index, size - 1)
-
-
-@lru_cache(maxsize=128)
-def _bilinear(size: int, wanted: int) -> Tuple[Array, Array, Array]:
-    """Lower and upper source indices, and the weight of the upper (0..1, float32)."""
-    centre = (np.arange(wanted) + 0.5) * (size / wanted) - 0.5
-    lower = np.floor(centre)
-    weight = (centre - lower).astype(np.float32)
-    low = np.clip(lower, 0, size - 1).astype(np.intp)
-    high = np.clip(lower + 1, 0, size - 1).astype(np.intp)
-    return low, high, weight
-
-
 def fitted_pixels(image: Array, settings: Preprocessing, height: int, width: int) -> Optional[Array]:
     """Return an image (H, W, C) brought to an input's size as uint8, where that takes no interpolation; else None."""
     if settings.resize == "center_crop":
@@ -256,7 +204,7 @@ def fitted_pixels(image: Array, settings: Preprocessing, height: int, width: int
         return image
     if settings.interpolation != "nearest":
         return None
-    rows, columns = _nearest(image.shape[0], height), _nearest(image.shape[1], width)
+    rows, columns = nearest(image.shape[0], height), nearest(image.shape[1], width)
     return np.take(np.take(image, rows, axis=0), columns, axis=1)
 
 

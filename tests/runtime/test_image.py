@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv.core.errors import DataError
-from edgecv.runtime.image import preprocess, preprocess_batch, resize
+from edgecv.runtime.image import preprocess, preprocess_batch
+from edgecv.runtime.resizing import resize
 from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 
 HEAD = (Head(name="class", task="classification", activation="probabilities"),)
