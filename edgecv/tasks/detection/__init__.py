@@ -1,0 +1,1 @@
+"""Detection: many objects an image, their boxes and classes."""
