@@ -17,7 +17,7 @@ from edgecv.tasks.description import Description, counted, measured
 from edgecv.tasks.frame import Frame
 
 Array = NDArray[Any]
-BoxFormat = Literal["xyxy", "xywh", "cxcywh", "yxyx", "cxcyhw"]
+BoxFormat = Literal["xyxy", "xywh", "cxcywh", "yxyx", "cxcyhw", "cycxhw"]
 
 # What the four numbers of each format are in terms of (x1, y1, x2, y2), a row for each.
 _FORMATS: Dict[str, Tuple[Tuple[float, ...], ...]] = {
@@ -26,6 +26,7 @@ _FORMATS: Dict[str, Tuple[Tuple[float, ...], ...]] = {
     "cxcywh": ((0.5, 0, 0.5, 0), (0, 0.5, 0, 0.5), (-1, 0, 1, 0), (0, -1, 0, 1)),
     "yxyx": ((0, 1, 0, 0), (1, 0, 0, 0), (0, 0, 0, 1), (0, 0, 1, 0)),
     "cxcyhw": ((0.5, 0, 0.5, 0), (0, 0.5, 0, 0.5), (0, -1, 0, 1), (-1, 0, 1, 0)),
+    "cycxhw": ((0, 0.5, 0, 0.5), (0.5, 0, 0.5, 0), (0, -1, 0, 1), (-1, 0, 1, 0)),
 }
 
 
@@ -130,7 +131,12 @@ class Detections:
         """Return a Pillow image with the boxes, and the masks where there are some, on an image uint8 (H, W[, 3])."""
         from edgecv.tasks import drawing
 
-        picture, scale = drawing.canvas(image)
+        return self.drawn_on(*drawing.canvas(image))
+
+    def drawn_on(self, picture: Any, scale: float) -> Any:
+        """Return a Pillow image with the boxes added, `scale` times the size of the image that they lie in."""
+        from edgecv.tasks import drawing
+
         for index in range(len(self)) if self.masks is not None else ():
             drawing.overlay_mask(picture, np.asarray(self.masks)[index], drawing.palette(int(self.class_id[index])))
         # The most confident last, so that its tab is never covered.
@@ -175,7 +181,7 @@ def convert(boxes: Array, source: BoxFormat, target: BoxFormat) -> Array:
     """Return boxes (..., 4) of one format in another: float32, or float64 where they came so.
 
     The formats: "xyxy" corners; "xywh" upper left corner, width, height (COCO); "cxcywh" centre, width, height (YOLO);
-    "yxyx" corners (TensorFlow); "cxcyhw" centre, height, width.
+    "yxyx" corners (TensorFlow); "cxcyhw" centre, height, width; "cycxhw" the same with y first (TensorFlow's anchors).
 
     Raises:
         ConfigError: Unknown format.

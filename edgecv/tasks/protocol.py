@@ -129,11 +129,6 @@ class Task(Protocol):
         ...
 
     @property
-    def outputs(self) -> int:
-        """How many outputs a head has."""
-        ...
-
-    @property
     def labelled(self) -> bool:
         """Whether labels belong to units of an output, so that a data set's classes size the network."""
         ...
@@ -319,7 +314,6 @@ class BaseTask:
     name = ""
     metric = Metric("")
     reads: Tuple[str, ...] = ()
-    outputs = 1
     labelled = True
     named: Tuple[str, str] = ("class", "classes")
     least_labels = 1

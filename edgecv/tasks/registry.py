@@ -8,6 +8,7 @@ from typing import Iterator, Tuple
 from edgecv.core.errors import ConfigError
 from edgecv.core.registry import Registry
 from edgecv.tasks.classification import ClassificationTask
+from edgecv.tasks.detection import DetectionTask
 from edgecv.tasks.embedding import EmbeddingTask, VerificationTask
 from edgecv.tasks.localisation import Localisation
 from edgecv.tasks.multilabel import MultilabelTask
@@ -22,6 +23,7 @@ _ALL: Tuple[Task, ...] = (
     MultilabelTask(),
     RegressionTask(),
     Localisation(),
+    DetectionTask(),
     SegmentationTask(),
     EmbeddingTask(),
     VerificationTask(),

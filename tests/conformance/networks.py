@@ -31,6 +31,14 @@ def _classes_of_pixels(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
     return [env.keras().layers.Conv2D(3, 1, activation="softmax", name=outputs[0])(maps)]
 
 
+def _boxes_and_scores(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+    layers = env.keras().layers
+    pairs = zip(outputs, (8, 8), strict=True)
+    return [layers.Conv2D(units, 3, strides=2, padding="same", name=name)(maps) for name, units in pairs]
+
+
+ANCHORS = {"decoder": "yolo_v3", "anchors": [[[4.0, 4.0], [8.0, 8.0]]], "strides": [4.0]}
+
 ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
     "classification": (Head("kind", "classification", "probabilities", ABC), _dense(3, "softmax")),
     "two classes, one probability": (
@@ -41,6 +49,7 @@ ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
     "multilabel": (Head("marks", "multilabel", "probabilities", ABC), _dense(3, "sigmoid")),
     "regression": (Head("values", "regression", "linear", ("u", "v")), _dense(2)),
     "localisation": (Head("object", "localisation", "probabilities", ABC, ("class", "box")), _class_and_box),
+    "detection": (Head("things", "detection", "logits", ABC, ("boxes", "scores"), ANCHORS), _boxes_and_scores),
     "segmentation": (Head("mask", "segmentation", "probabilities", ABC), _classes_of_pixels),
     "embedding": (Head("vector", "embedding", "linear"), _dense(4)),
     "verification": (Head("distance", "verification", "distances"), _dense(4)),

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.tasks import boxes
-from edgecv.tasks.detection.settings import ANCHORED, DetectionSettings
-from edgecv.tasks.detection.tree import Tree, tree_of
+from edgecv.tasks.detection import yolo_v1
+from edgecv.tasks.detection.settings import DetectionSettings
+from edgecv.tasks.detection.tree import tree_of
 from edgecv.values.specs import Head
 
 Array = NDArray[Any]
@@ -56,7 +57,8 @@ class Layout:
 @dataclass(frozen=True)
 class Scale:
     """The raw answers of one scale: boxes (cells, anchors, 4), objectness (cells, anchors) or None, classes
-    (cells, anchors or 1, units), of a grid of (rows, columns) cells."""
+    (cells, anchors or 1, units), of a grid of (rows, columns) cells.
+    """
 
     grid: Size
     boxes: Array
@@ -103,7 +105,7 @@ def units_of(head: Head, settings: DetectionSettings) -> Optional[int]:
 def scales_of(outputs: Sequence[Array], layout: Layout, settings: DetectionSettings, input_size: Size) -> List[Scale]:
     """Return the raw answers of each scale; views of the outputs (without the batch) where that is possible."""
     found = []
-    for place, (anchors, whole, scores, grid) in enumerate(_pieces(outputs, layout, settings, input_size)):
+    for anchors, whole, scores, grid in _pieces(outputs, layout, settings, input_size):
         cells = grid[0] * grid[1]
         own = settings.decoder.startswith("yolo")
         if settings.shared:
@@ -147,9 +149,7 @@ def candidates(
     return _joined(parts)
 
 
-def corners(
-    raw: Array, cell: Array, anchor: Array, grid: Size, place: int, settings: DetectionSettings
-) -> Array:
+def corners(raw: Array, cell: Array, anchor: Array, grid: Size, place: int, settings: DetectionSettings) -> Array:
     """Return the boxes of chosen anchors as xyxy float32 (n, 4), input pixels.
 
     Args:
@@ -288,47 +288,14 @@ def _joined(parts: Sequence[Candidates]) -> Candidates:
     )
 
 
-def parts_v1(outputs: Sequence[Array], classes: int, boxes_: int) -> Tuple[int, Array, Array, Array]:
-    """Return cells a side, class scores (cells, C), confidences (cells, B) and boxes (cells, B, 4) of YOLOv1.
-
-    Raises:
-        UnsupportedModelError: There are not as many values as a square of cells has.
-    """
-    flat = np.concatenate([np.asarray(output, np.float32).reshape(-1) for output in outputs])
-    side = math.isqrt(max(0, flat.size // max(1, classes + 5 * boxes_)))
-    cells = side * side
-    if side < 1 or cells * (classes + 5 * boxes_) != flat.size:
-        raise UnsupportedModelError(
-            f"YOLOv1 with {classes} classes and {boxes_} boxes a cell has S x S x {classes + 5 * boxes_} values, got "
-            f"{flat.size}",
-            hint="check labels and boxes in the head's settings",
-        )
-    first, second = cells * classes, cells * (classes + boxes_)
-    return (
-        side,
-        flat[:first].reshape(cells, classes),
-        flat[first:second].reshape(cells, boxes_),
-        flat[second:].reshape(cells, boxes_, 4),
-    )
-
-
 def _yolo_v1(
     outputs: Sequence[Array], head: Head, settings: DetectionSettings, input_size: Size, least: float
 ) -> Candidates:
-    side, classes, confidence, raw = parts_v1(outputs, len(head.labels), settings.boxes)
+    side, classes, confidence, raw = yolo_v1.parts(outputs, len(head.labels), settings.boxes)
     likely = np.clip(classes[:, None, :] * confidence[:, :, None], 0.0, 1.0)
     cell, box, class_id = np.nonzero(likely >= least)
-    xyxy = corners_v1(raw[cell, box], cell, side, settings, input_size)
+    xyxy = yolo_v1.corners(raw[cell, box], cell, side, settings, input_size)
     return Candidates(xyxy, likely[cell, box, class_id], class_id)
-
-
-def corners_v1(raw: Array, cell: Array, side: int, settings: DetectionSettings, input_size: Size) -> Array:
-    """Return boxes of YOLOv1 as xyxy float32 (n, 4), input pixels: centres within cells, sizes of the whole input."""
-    whole = np.array([input_size[1], input_size[0]], np.float32)
-    at = np.stack([cell % side, cell // side], axis=1).astype(np.float32)
-    centre = (raw[:, :2] + at) / side * whole
-    size = (np.square(raw[:, 2:]) if settings.sqrt else np.maximum(raw[:, 2:], 0.0)) * whole
-    return np.asarray(np.concatenate([centre - size / 2, centre + size / 2], axis=1), np.float32)
 
 
 def _rows(
@@ -351,9 +318,7 @@ def _rows(
     return Candidates(boxes.convert(raw[row], settings.box, "xyxy"), likely[row, class_id], class_id)
 
 
-def _postprocessed(
-    outputs: Sequence[Array], settings: DetectionSettings, input_size: Size, least: float
-) -> Candidates:
+def _postprocessed(outputs: Sequence[Array], settings: DetectionSettings, input_size: Size, least: float) -> Candidates:
     xyxy = boxes.convert(np.asarray(outputs[0], np.float32).reshape(-1, 4), "yxyx", "xyxy")
     class_id = np.rint(np.asarray(outputs[1]).reshape(-1)).astype(np.int64) - settings.label_offset
     confidence = np.clip(np.asarray(outputs[2], np.float32).reshape(-1), 0.0, 1.0)
@@ -362,6 +327,3 @@ def _postprocessed(
     scale = np.array([width, height] * 2, np.float32) if settings.unit == "share" else np.float32(1.0)
     kept = np.flatnonzero((np.arange(len(confidence)) < count) & (confidence >= least) & (class_id >= 0))
     return Candidates((xyxy * scale)[kept], confidence[kept], class_id[kept])
-
-
-__all__ = ["ANCHORED", "Candidates", "Layout", "Scale", "Tree", "candidates", "class_probabilities", "corners"]

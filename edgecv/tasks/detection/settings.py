@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, Mapping, Tuple
+from typing import Literal, Mapping, Optional, Tuple
 
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError
 from edgecv.values.specs import Head
 
-Decoder = Literal[
-    "yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "yolo_tree", "ssd", "rpn", "rows", "postprocessed"
-]
+Decoder = Literal["yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "yolo_tree", "ssd", "rpn", "rows", "postprocessed"]
 Raw = Literal["xyxy", "xywh", "cxcywh", "yxyx", "cycxhw"]
 Anchors = Tuple[Tuple[Tuple[float, float], ...], ...]
 
@@ -62,6 +60,12 @@ class DetectionSettings:
         iou: Overlap from which the less confident of two boxes goes, 0..1.
         nms: "class": boxes of one class alone; "agnostic": of all; "soft": lowers their confidence; "none".
         most: Detections of an image at most, the most confident first.
+        match_iou: Overlap from which an anchor answers for an object in training, beside the best one; None takes 0.5
+            for "ssd", 0.7 for "rpn", and the best anchor alone for YOLO, which compares sizes.
+        box_loss: "ciou", or "offsets": squared (YOLO) or Huber (others) errors of what the network says.
+        objectness_target: Of an anchor with an object in training: "one", or the "iou" of its box with the object.
+        focal: Power of the focal loss on the objectness of anchors without an object; 0 is the plain cross-entropy.
+            Source: Lin et al. 2017, "Focal Loss for Dense Object Detection".
         box_weight: Of boxes in the training loss.
         background_weight: Of cells and anchors without an object in the training loss.
         ignore_iou: Overlap with an object from which an anchor without one is no mistake in training.
@@ -88,6 +92,10 @@ class DetectionSettings:
     iou: float = 0.5
     nms: Literal["class", "agnostic", "soft", "none"] = "class"
     most: int = 100
+    match_iou: Optional[float] = None
+    box_loss: Literal["ciou", "offsets"] = "ciou"
+    objectness_target: Literal["one", "iou"] = "one"
+    focal: float = 0.0
     box_weight: float = 5.0
     background_weight: float = 0.5
     ignore_iou: float = 0.5
@@ -95,8 +103,12 @@ class DetectionSettings:
     def __post_init__(self) -> None:
         for name in ("score", "iou", "tree_score", "ignore_iou"):
             _check_share(name, getattr(self, name))
+        if self.match_iou is not None:
+            _check_share("match_iou", self.match_iou)
         for name, value in self.scores.items():
             _check_share(f"score of '{name}'", value)
+        if min(self.focal, self.box_weight, self.background_weight) < 0:
+            raise ConfigError("focal, box_weight and background_weight are >= 0")
         if self.most < 1 or self.boxes < 1:
             raise ConfigError(f"most and boxes are >= 1, got {self.most} and {self.boxes}")
         if self.decoder in ANCHORED:
@@ -119,6 +131,13 @@ class DetectionSettings:
             )
         if self.scale_xy and len(self.scale_xy) != len(self.strides):
             raise ConfigError(f"scale_xy has {len(self.scale_xy)} values for {len(self.strides)} scales")
+
+    @property
+    def least_match(self) -> float:
+        """Overlap from which an anchor that is not the best one answers for an object."""
+        if self.match_iou is not None:
+            return self.match_iou
+        return {"ssd": 0.5, "rpn": 0.7}.get(self.decoder, 1.0)
 
     @property
     def shared(self) -> bool:

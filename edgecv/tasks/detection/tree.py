@@ -92,7 +92,8 @@ def read_tree(text: str, where: str) -> Tuple[Tuple[str, ...], Tuple[int, ...]]:
     Raises:
         DataError: A line has another form, or a class does not come after its parent.
     """
-    names, parents = [], []
+    names: List[str] = []
+    parents: List[int] = []
     for number, line in enumerate(text.splitlines(), start=1):
         parts = line.split()
         if not parts:

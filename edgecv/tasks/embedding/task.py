@@ -72,7 +72,6 @@ class EmbeddingTask(BaseTask):
     name = "embedding"
     metric = Metric("auc")
     reads: Tuple[str, ...] = ("embedding", "classification")
-    outputs = 1
     labelled = False
     named: Tuple[str, str] = ("identity", "identities")
     is_features = True
@@ -180,7 +179,6 @@ class VerificationTask(BaseTask):
     name = "verification"
     metric = Metric("pair_accuracy")
     reads: Tuple[str, ...] = ("verification", "embedding", "classification")
-    outputs = 1
     labelled = False
     named: Tuple[str, str] = ("answer", "answers")
     compares = 2

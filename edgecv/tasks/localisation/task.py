@@ -73,7 +73,6 @@ class Localisation(BaseTask):
     name = "localisation"
     metric = Metric("mean_iou")
     reads = ("localisation", "detection")
-    outputs = 2
     labelled = True
     divided_by: Division = "patterns"
     Settings = LocalisationSettings

@@ -54,7 +54,6 @@ class SegmentationTask(BaseTask):
     name = "segmentation"
     metric = Metric("miou")
     reads: Tuple[str, ...] = ("segmentation",)
-    outputs = 1
     labelled = True
     truth_settings: Tuple[str, ...] = ("ignore_index",)
     Settings: type = SegmentationSettings

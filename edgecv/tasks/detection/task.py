@@ -1,0 +1,314 @@
+"""Detection by the protocol of tasks: many objects an image, judged by the mean average precision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, List, Optional, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.tasks import boxes
+from edgecv.tasks.bootstrap import bootstrap_drop
+from edgecv.tasks.boxes import Detections, Objects
+from edgecv.tasks.contradiction import Contradiction, contradiction
+from edgecv.tasks.description import Description
+from edgecv.tasks.detection import average_precision, decoders, matching, yolo_v1
+from edgecv.tasks.detection.nms import suppress
+from edgecv.tasks.detection.settings import (
+    ANCHORED,
+    MEASURED_MOST,
+    MEASURED_SCORE,
+    DetectionSettings,
+    settings_of,
+)
+from edgecv.tasks.frame import Frame
+from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.values.scores import Drop, Metric, Scores
+from edgecv.values.specs import Head
+
+Array = NDArray[Any]
+
+BEFORE_SUPPRESSION = 5000
+"""Candidates of an image at most: the most confident. Thousands of boxes at a score of 0.001 say nothing more."""
+LEARNED = ("yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "ssd", "rpn")
+"""Decoders whose loss is known."""
+
+
+class DetectionTask(BaseTask):
+    """Objects of an image with box, class and confidence. See `edgecv.tasks.protocol.Task` and `DetectionSettings`."""
+
+    name = "detection"
+    metric = Metric("ap")
+    reads = ("detection",)
+    labelled = True
+    exclusive = False
+    divided_by: Division = "patterns"
+    Settings = DetectionSettings
+
+    def settings(self, head: Head) -> DetectionSettings:
+        """Return the head's settings. Raises ConfigError for an unknown key, a wrong value, or an unknown label."""
+        found = settings_of(head)
+        unknown = sorted(set(found.scores) - set(head.labels)) if head.labels else []
+        if unknown:
+            raise ConfigError(
+                f"head '{head.name}' has scores for '{unknown[0]}', which is none of its labels",
+                hint=f"labels: {', '.join(head.labels)}",
+            )
+        return found
+
+    def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
+        """Raise UnsupportedModelError unless the outputs hold what the head's decoder reads."""
+        settings, own = self.settings(head), [tuple(shape[1:]) for shape in shapes]
+        if settings.decoder in ANCHORED:
+            decoders.layout_of(head, settings, own)
+        elif settings.decoder == "yolo_v1":
+            values = sum(int(np.prod(shape)) for shape in own)
+            yolo_v1.cells_a_side(values, len(head.labels), settings.boxes)
+        elif settings.decoder == "rows":
+            _check_rows(head, settings, own)
+        elif len(own) not in (3, 4) or own[0][-1:] != (4,):
+            raise UnsupportedModelError(
+                f"detection head '{head.name}' (postprocessed) reads boxes (n, 4), classes (n,), scores (n,) and a "
+                f"count, got outputs of {', '.join(map(str, own))}",
+                hint="name the outputs in that order in the spec",
+            )
+
+    def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Detections:
+        """Return what is found in one image, the most confident first.
+
+        Args:
+            outputs: float32 in real units, without the batch, in the order of `head.outputs`.
+            head: How they are read. Score, overlap and number of detections are those of its settings.
+            frame: From image to input. Boxes are in image pixels, inside the image; without a frame they are in 0..1 of
+                the input.
+        """
+        settings = self.settings(head)
+        floors = _floors(settings, head.labels)
+        least = settings.score if floors is None else float(floors.min())
+        found = self._found(outputs, head, frame, settings, least)
+        if floors is None:
+            return found
+        return found[found.confidence >= floors[found.class_id]]
+
+    def _found(
+        self, outputs: Sequence[Array], head: Head, frame: Optional[Frame], settings: DetectionSettings, least: float
+    ) -> Detections:
+        size = frame.input_size if frame is not None else _input_size(outputs, settings)
+        found = self._suppressed(outputs, head, size, settings, least)
+        if frame is None:
+            placed = np.clip(found.xyxy / np.array([size[1], size[0]] * 2, np.float32), 0.0, 1.0)
+        else:
+            placed = boxes.clip(np.asarray(boxes.to_image(found.xyxy, frame), np.float32), frame.size)
+        return Detections(placed, found.confidence, found.class_id, head.labels)
+
+    def found_in_input(
+        self, outputs: Sequence[Array], head: Head, input_size: Tuple[int, int], least: float
+    ) -> Detections:
+        """Return what is found with a confidence of `least` or more, in input pixels: what training is judged by."""
+        settings = replace(self.settings(head), most=MEASURED_MOST)
+        found = self._suppressed(outputs, head, input_size, settings, least)
+        return Detections(boxes.clip(found.xyxy, input_size), found.confidence, found.class_id, head.labels)
+
+    def _suppressed(
+        self, outputs: Sequence[Array], head: Head, size: Tuple[int, int], settings: DetectionSettings, least: float
+    ) -> decoders.Candidates:
+        found = decoders.candidates(outputs, head, settings, size, least)
+        if len(found.confidence) > BEFORE_SUPPRESSION:
+            kept = np.argpartition(-found.confidence, BEFORE_SUPPRESSION)[:BEFORE_SUPPRESSION]
+            kept.sort()
+            found = decoders.Candidates(found.xyxy[kept], found.confidence[kept], found.class_id[kept])
+        if settings.nms == "none":
+            order = np.argsort(-found.confidence, kind="stable")[: settings.most]
+            confidence = found.confidence[order]
+        else:
+            order, confidence = suppress(
+                found.xyxy, found.confidence, found.class_id,
+                iou=settings.iou, how=settings.nms, most=settings.most, score=least,
+            )  # fmt: skip
+        return decoders.Candidates(found.xyxy[order], confidence, found.class_id[order])
+
+    def evidence(self, truth: Any, prediction: Any, head: Head) -> Any:
+        """Return which detections of one image are right, as COCO and VOC count."""
+        return matching.evidence(truth, prediction, _classes(head.labels, truth, prediction))
+
+    def judge(
+        self, truths: Sequence[Any], outputs: Sequence[Array], head: Head, frames: Sequence[Optional[Frame]]
+    ) -> List[Any]:
+        """Return the evidence of a batch at a score of 0.001 and 100 detections, whatever is told of an image."""
+        settings = replace(
+            self.settings(head), score=MEASURED_SCORE, scores={}, most=max(MEASURED_MOST, self.settings(head).most)
+        )
+        found = []
+        for index, (truth, frame) in enumerate(zip(truths, frames)):
+            own = [output[index] for output in outputs]
+            found.append(self.evidence(truth, self._found(own, head, frame, settings, MEASURED_SCORE), head))
+        return found
+
+    def score(self, evidence: Sequence[Any], head: Head) -> Scores:
+        """Return the mean average precision at overlaps of 0.50 to 0.95, with figures of COCO and VOC."""
+        if not evidence:
+            raise DataError("there are no samples to score", hint="evaluate a split with samples")
+        classes = _most_classes(evidence)
+        found = average_precision.summary(_padded(evidence, classes), classes)
+        value = found.figures[self.metric.name]
+        if value is None:
+            raise DataError(
+                f"there is no object in {len(evidence)} samples, so nothing can be found",
+                hint="evaluate a split with objects",
+            )
+        names = head.labels or tuple(str(index) for index in range(classes))
+        figures = {name: figure for name, figure in found.figures.items() if name != self.metric.name}
+        return Scores(value=value, figures=figures, per_label=dict(zip(names, found.per_class)))
+
+    def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:
+        """Return how much mean average precision the candidate loses, with a paired bootstrap over images."""
+        count = paired(base, candidate)
+        classes = max(_most_classes(base), _most_classes(candidate))
+        first, second = (average_precision.statistic(_padded(side, classes), classes) for side in (base, candidate))
+        return bootstrap_drop(first, second, count, self.metric)
+
+    def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
+        """Return what the scores say against the head's activation."""
+        settings = self.settings(head)
+        scores = answers[1::2] if settings.decoder in ANCHORED and len(answers) > 1 else ()
+        found = (contradiction(own.reshape(len(own), -1), head, exclusive=False, step=step) for own in scores)
+        return next((each for each in found if each is not None and each.certain), None)
+
+    def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
+        """Return the values of boxes and of scores apart, where one output holds both."""
+        settings = self.settings(head)
+        joint = settings.decoder in (*ANCHORED, "rows") and len(shapes) in (1, len(settings.anchors))
+        if not joint:
+            return super().groups(head, shapes)
+        return tuple(_boxes_and_scores(shape[-1], place, settings) for place, shape in enumerate(shapes))
+
+    def check_truth(self, truth: Any, head: Head, where: str) -> None:
+        """Raise DataError unless a truth is objects of the head's classes."""
+        if not isinstance(truth, Objects):
+            raise DataError(
+                f"{where} has a {type(truth).__name__}, detection takes the boxes of an image",
+                hint="use data of a VOC, COCO or YOLO folder",
+            )
+        classes = len(head.labels)
+        if classes and len(truth) and int(truth.class_id.max()) >= classes:
+            raise DataError(
+                f"{where} has an object of class {int(truth.class_id.max())}, the model has classes 0..{classes - 1}",
+                hint="use data with the model's classes",
+            )
+
+    def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Objects:
+        """Return one to three objects of random classes, whose sides are a fifth to half of the image's."""
+        height, width = size[:2]
+        count = int(rng.integers(1, 4))
+        sides = rng.uniform(0.2, 0.5, (count, 2)) * (width, height)
+        corner = rng.uniform(0.0, 1.0, (count, 2)) * ((width, height) - sides)
+        return Objects(np.hstack([corner, corner + sides]), rng.integers(max(1, len(head.labels)), size=count))
+
+    def strata(self, truths: Sequence[Any]) -> Array:
+        """Return the number of the set of classes that each image shows, int64 (n,)."""
+        return boxes.patterns(truths)
+
+    def describe(self, truths: Sequence[Any], labels: Tuple[str, ...]) -> Description:
+        """Return how many objects there are of each class, and how many and how large they are, in pixels."""
+        return boxes.described(truths, labels)
+
+    def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
+        """Return a Pillow image with true boxes in white, and what is found in the colours of the classes.
+
+        A prediction with a truth is told in numbers too: how many objects were found, and how many boxes are wrong.
+        """
+        from edgecv.tasks import drawing
+
+        picture, scale = drawing.canvas(image)
+        for index in range(0 if truth is None else len(truth)):
+            text = boxes.class_name(labels, int(truth.class_id[index])) if prediction is None else ""
+            drawing.box(picture, truth.xyxy[index], drawing.TRUTH, scale=scale, text=text)
+        if prediction is not None:
+            picture = prediction.drawn_on(picture, scale)
+        if truth is None or prediction is None:
+            return picture
+        hits = _hits(truth, prediction, labels)
+        told = [f"{hits} of {len(truth)} found, {len(prediction) - hits} wrong"]
+        return drawing.caption(picture, told)
+
+    def training(self, head: Head) -> TrainingTask:
+        """Return what training needs. Raises ConfigError for a decoder or an activation without a loss."""
+        from edgecv.tasks.detection.training import DetectionTraining
+
+        settings = self.settings(head)
+        if settings.decoder not in LEARNED:
+            raise ConfigError(
+                f"detection head '{head.name}' has the decoder '{settings.decoder}', which has no loss",
+                hint=f"train a network with one of {', '.join(LEARNED)}",
+            )
+        if settings.decoder != "yolo_v1" and head.activation != "logits":
+            raise ConfigError(
+                f"detection head '{head.name}' gives '{head.activation}', training needs logits",
+                hint='end the network without a sigmoid or softmax, and say activation = "logits"',
+            )
+        return DetectionTraining(self, head)
+
+
+def _floors(settings: DetectionSettings, labels: Tuple[str, ...]) -> Optional[Array]:
+    """The least score of each class, float64 (K,); None where all have the same."""
+    if not settings.scores:
+        return None
+    return np.array([settings.scores.get(label, settings.score) for label in labels], np.float64)
+
+
+def _input_size(outputs: Sequence[Array], settings: DetectionSettings) -> Tuple[int, int]:
+    """The input's size as the first map tells it; (1, 1) for outputs that are shares of it anyway."""
+    if settings.decoder in ANCHORED and outputs[0].ndim == 3:
+        rows, columns = outputs[0].shape[:2]
+        return round(rows * settings.strides[0]), round(columns * settings.strides[0])
+    return 1, 1
+
+
+def _classes(labels: Tuple[str, ...], truth: Objects, prediction: Detections) -> int:
+    """How many classes there are; without labels, as many as one image shows."""
+    highest = max((int(each.class_id.max()) for each in (truth, prediction) if len(each)), default=0)
+    return len(labels) or 1 + highest
+
+
+def _hits(truth: Objects, prediction: Detections, labels: Tuple[str, ...]) -> int:
+    """How many detections are right at an overlap of 0.5."""
+    judged = matching.evidence(truth, prediction, _classes(labels, truth, prediction))
+    return int((judged.outcome[0, 0] == matching.HIT).sum())
+
+
+def _most_classes(evidence: Sequence[Any]) -> int:
+    return max(int(each.truths.shape[1]) for each in evidence)
+
+
+def _padded(evidence: Sequence[Any], classes: int) -> List[Any]:
+    """Evidence of as many classes: images of a model without labels tell how many they show."""
+    return [
+        replace(each, truths=np.pad(each.truths, ((0, 0), (0, classes - each.truths.shape[1])))) for each in evidence
+    ]
+
+
+def _check_rows(head: Head, settings: DetectionSettings, shapes: Sequence[Tuple[int, ...]]) -> None:
+    side = 0 if settings.columns else 1
+    values = [shape[-2:][side] for shape in shapes if len(shape) >= 2]
+    classes = len(head.labels) + int(settings.objectness)
+    wanted = [4 + classes] if len(shapes) == 1 else [4, classes]
+    if len(values) != len(shapes) or (head.labels and values != wanted):
+        form = "(values, n)" if settings.columns else "(n, values)"
+        raise UnsupportedModelError(
+            f"detection head '{head.name}' (rows) reads {form} with {' and '.join(map(str, wanted))} values, got "
+            f"outputs of {', '.join(map(str, shapes))}",
+            hint="set columns, objectness and labels in the spec as the file has them",
+        )
+
+
+def _boxes_and_scores(values: int, place: int, settings: DetectionSettings) -> Tuple[slice, ...]:
+    if settings.decoder == "rows" or settings.shared:
+        count = 4 if settings.decoder == "rows" else 4 * len(settings.anchors[place])
+        return slice(0, count), slice(count, values)
+    anchors = len(settings.anchors[place])
+    each = values // anchors
+    numbers = [slice(each * a, each * a + 4) for a in range(anchors)]
+    rest = [slice(each * a + 4, each * (a + 1)) for a in range(anchors)]
+    return tuple(numbers + rest)
