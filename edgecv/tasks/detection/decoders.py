@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.tasks import boxes
 from edgecv.tasks.detection import yolo_v1
-from edgecv.tasks.detection.settings import DetectionSettings
+from edgecv.tasks.detection.settings import DetectionSettings, settings_of
 from edgecv.tasks.detection.tree import tree_of
 from edgecv.values.specs import Head
 
@@ -222,7 +222,7 @@ def _expected(settings: DetectionSettings, units: Optional[int], own: int, joint
 
 def _misfit(head: Head, shapes: Sequence[Tuple[int, ...]], expected: str) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"detection head '{head.name}' ({head.settings.get('decoder', 'yolo_v3')}) expects {expected}; "
+        f"detection head '{head.name}' ({settings_of(head).decoder}) expects {expected}; "
         f"got outputs of {', '.join(map(str, shapes))}",
         hint="name outputs, anchors, strides and labels in the spec as the network has them; see docs/detection.md",
     )
@@ -291,7 +291,7 @@ def _joined(parts: Sequence[Candidates]) -> Candidates:
 def _yolo_v1(
     outputs: Sequence[Array], head: Head, settings: DetectionSettings, input_size: Size, least: float
 ) -> Candidates:
-    side, classes, confidence, raw = yolo_v1.parts(outputs, len(head.labels), settings.boxes)
+    side, classes, confidence, raw = yolo_v1.parts(outputs, len(head.labels), settings.cell_boxes)
     likely = np.clip(classes[:, None, :] * confidence[:, :, None], 0.0, 1.0)
     cell, box, class_id = np.nonzero(likely >= least)
     xyxy = yolo_v1.corners(raw[cell, box], cell, side, settings, input_size)

@@ -41,7 +41,7 @@ class DetectionSettings:
             scores and count, as `TFLite_Detection_PostProcess` gives them.
         anchors: Of each scale, (width, height) in input pixels.
         strides: Of each scale, input pixels between two cells. A cell's centre is half a stride into it.
-        boxes: Boxes of each cell, "yolo_v1".
+        cell_boxes: Boxes of each cell, "yolo_v1".
         sqrt: Whether widths and heights are square roots, "yolo_v1".
         scale_xy: Of each scale, how much further than its cell a centre may lie; 1 keeps it inside. Empty is all 1.
             Source: Bochkovskiy et al. 2020, YOLOv4, section 3.4.
@@ -56,7 +56,7 @@ class DetectionSettings:
         parents: Of each class, the class it is a kind of, -1 for none: the tree of "yolo_tree".
         tree_score: Probability from which a class of the tree is told instead of its parent.
         score: Least confidence that is told, 0..1.
-        scores: Likewise for classes by name; the others keep `score`.
+        label_scores: Likewise for classes by name; the others keep `score`.
         iou: Overlap from which the less confident of two boxes goes, 0..1.
         nms: "class": boxes of one class alone; "agnostic": of all; "soft": lowers their confidence; "none".
         most: Detections of an image at most, the most confident first.
@@ -71,10 +71,10 @@ class DetectionSettings:
         ignore_iou: Overlap with an object from which an anchor without one is no mistake in training.
     """
 
-    decoder: Decoder = "yolo_v3"
+    decoder: Decoder = "rows"
     anchors: Anchors = ()
     strides: Tuple[float, ...] = ()
-    boxes: int = 2
+    cell_boxes: int = 2
     sqrt: bool = True
     scale_xy: Tuple[float, ...] = ()
     box: Raw = "cxcywh"
@@ -88,7 +88,7 @@ class DetectionSettings:
     parents: Tuple[int, ...] = ()
     tree_score: float = 0.5
     score: float = 0.25
-    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    label_scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     iou: float = 0.5
     nms: Literal["class", "agnostic", "soft", "none"] = "class"
     most: int = 100
@@ -105,12 +105,12 @@ class DetectionSettings:
             _check_share(name, getattr(self, name))
         if self.match_iou is not None:
             _check_share("match_iou", self.match_iou)
-        for name, value in self.scores.items():
+        for name, value in self.label_scores.items():
             _check_share(f"score of '{name}'", value)
         if min(self.focal, self.box_weight, self.background_weight) < 0:
             raise ConfigError("focal, box_weight and background_weight are >= 0")
-        if self.most < 1 or self.boxes < 1:
-            raise ConfigError(f"most and boxes are >= 1, got {self.most} and {self.boxes}")
+        if self.most < 1 or self.cell_boxes < 1:
+            raise ConfigError(f"most and cell_boxes are >= 1, got {self.most} and {self.cell_boxes}")
         if self.decoder in ANCHORED:
             self._check_anchors()
         if self.decoder == "yolo_tree":

@@ -50,7 +50,7 @@ class DetectionTask(BaseTask):
     def settings(self, head: Head) -> DetectionSettings:
         """Return the head's settings. Raises ConfigError for an unknown key, a wrong value, or an unknown label."""
         found = settings_of(head)
-        unknown = sorted(set(found.scores) - set(head.labels)) if head.labels else []
+        unknown = sorted(set(found.label_scores) - set(head.labels)) if head.labels else []
         if unknown:
             raise ConfigError(
                 f"head '{head.name}' has scores for '{unknown[0]}', which is none of its labels",
@@ -65,7 +65,7 @@ class DetectionTask(BaseTask):
             decoders.layout_of(head, settings, own)
         elif settings.decoder == "yolo_v1":
             values = sum(int(np.prod(shape)) for shape in own)
-            yolo_v1.cells_a_side(values, len(head.labels), settings.boxes)
+            yolo_v1.cells_a_side(values, len(head.labels), settings.cell_boxes)
         elif settings.decoder == "rows":
             _check_rows(head, settings, own)
         elif len(own) not in (3, 4) or own[0][-1:] != (4,):
@@ -138,7 +138,10 @@ class DetectionTask(BaseTask):
     ) -> List[Any]:
         """Return the evidence of a batch at a score of 0.001 and 100 detections, whatever is told of an image."""
         settings = replace(
-            self.settings(head), score=MEASURED_SCORE, scores={}, most=max(MEASURED_MOST, self.settings(head).most)
+            self.settings(head),
+            score=MEASURED_SCORE,
+            label_scores={},
+            most=max(MEASURED_MOST, self.settings(head).most),
         )
         found = []
         for index, (truth, frame) in enumerate(zip(truths, frames)):
@@ -253,9 +256,9 @@ class DetectionTask(BaseTask):
 
 def _floors(settings: DetectionSettings, labels: Tuple[str, ...]) -> Optional[Array]:
     """The least score of each class, float64 (K,); None where all have the same."""
-    if not settings.scores:
+    if not settings.label_scores:
         return None
-    return np.array([settings.scores.get(label, settings.score) for label in labels], np.float64)
+    return np.array([settings.label_scores.get(label, settings.score) for label in labels], np.float64)
 
 
 def _input_size(outputs: Sequence[Array], settings: DetectionSettings) -> Tuple[int, int]:

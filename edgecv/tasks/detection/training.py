@@ -144,7 +144,7 @@ class DetectionTraining:
         """(height, width) of the input, as the outputs tell it."""
         if self._is_first:
             values = sum(int(np.prod(output.shape[1:])) for output in outputs)
-            side = yolo_v1.cells_a_side(values, len(self.head.labels), self.settings.boxes)
+            side = yolo_v1.cells_a_side(values, len(self.head.labels), self.settings.cell_boxes)
             return round(side * self.settings.strides[0]), round(side * self.settings.strides[0])
         if len(outputs[0].shape) != 4:
             raise ConfigError(

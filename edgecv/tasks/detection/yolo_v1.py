@@ -102,7 +102,7 @@ def loss(target: Any, outputs: Sequence[Any], settings: DetectionSettings, class
     tf = require("tensorflow", why="to train")
     batch = tf.shape(outputs[0])[0]
     flat = tf.concat([tf.reshape(tf.cast(output, tf.float32), [batch, -1]) for output in outputs], axis=1)
-    cells, count = int(target.shape[1]), settings.boxes
+    cells, count = int(target.shape[1]), settings.cell_boxes
     first, second = cells * classes, cells * (classes + count)
     said = tf.reshape(flat[:, :first], [batch, cells, classes])
     confidence = tf.reshape(flat[:, first:second], [batch, cells, count])

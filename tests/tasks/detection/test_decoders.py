@@ -175,9 +175,9 @@ def test_each_class_has_its_own_least_score() -> None:
     outputs[3][1, 2], outputs[3][0, 0] = [20.0, 1.0, LOW], [20.0, LOW, 1.0]
     both = TASK.decode(outputs, head())
     assert sorted(both.names) == ["a", "b"]
-    assert TASK.decode(outputs, head(scores={"b": 0.9})).names == ("a",)
+    assert TASK.decode(outputs, head(label_scores={"b": 0.9})).names == ("a",)
     with pytest.raises(ConfigError, match="'c', which is none of its labels"):
-        TASK.decode(outputs, head(scores={"c": 0.9}))
+        TASK.decode(outputs, head(label_scores={"c": 0.9}))
 
 
 def test_at_most_as_many_as_asked_for() -> None:

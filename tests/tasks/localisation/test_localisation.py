@@ -221,7 +221,7 @@ def test_truth_and_prediction_are_drawn() -> None:
 
 
 def test_names_of_the_protocol() -> None:
-    assert (TASK.outputs, TASK.labelled, TASK.reads) == (2, True, ("localisation", "detection"))
+    assert (TASK.labelled, TASK.reads) == (True, ("localisation", "detection"))
     assert TASK.metric.name == "mean_iou"
     assert TASK.metric.loss(0.9, 0.8) == pytest.approx(0.1)
     assert len(TASK.groups(_head(), [(1, 3), (1, 4)])) == 2
