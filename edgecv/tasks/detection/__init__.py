@@ -1,0 +1,1 @@
+"""Detection: which objects an image shows, of which classes, and where."""
