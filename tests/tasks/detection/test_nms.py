@@ -86,6 +86,15 @@ def test_softened_confidence_by_hand() -> None:
     assert few[0].tolist() == [3, 0, 1]
 
 
+def test_a_box_that_kept_its_confidence_passes_many_that_did_not() -> None:
+    # All nine copies come before the other box at first, and are softened to 0.14 of what they were.
+    corners = SQUARES[[0] * 9 + [3]]
+    confidence = np.append(np.linspace(0.9, 0.8, 9), 0.3)
+    kept, left = suppress(corners, confidence, np.zeros(10, int), iou=0.5, most=2, how="soft", sigma=0.5)
+    assert kept.tolist() == [0, 9]
+    assert left == pytest.approx([0.9, 0.3])
+
+
 def test_equals_come_by_index_and_the_first_one_stays() -> None:
     same = np.repeat(SQUARES[[0, 3]], 3, axis=0)[[0, 3, 1, 4, 2, 5]]
     kept, _ = suppress(same, np.full(6, 0.5), np.array([0, 0, 1, 1, 0, 0]), iou=0.5, most=9)
