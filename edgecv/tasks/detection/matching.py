@@ -56,10 +56,10 @@ def evidence(truth: Objects, found: Detections, classes: int) -> Evidence:
     """Return which detections of an image are right.
 
     COCO: detections choose, the most confident first, among the objects of their class that are not taken. The one with
-    the largest overlap is taken, the last of equals; one that counts goes before one that is ignored. Crowds are ignored,
-    are never taken, and overlap by the share of the detection that lies in them. Objects outside the area range are
-    ignored, and so are detections outside it that match nothing. What matches an ignored object is ignored. The area is
-    the box's, since a mask is not known.
+    the largest overlap is taken, the last of equals; one that counts goes before one that is ignored. Crowds are
+    ignored, are never taken, and overlap by the share of the detection that lies in them. Objects outside the area
+    range are ignored, and so are detections outside it that match nothing. What matches an ignored object is ignored.
+    The area is the box's, since no mask is known.
 
     VOC: a detection belongs to the object of its class with the largest overlap, and is right when it is the first one.
     What belongs to a crowd ("difficult") is ignored.
@@ -93,9 +93,9 @@ def evidence(truth: Objects, found: Detections, classes: int) -> Evidence:
 def agreement(a: Detections, b: Detections, iou: float = 0.5) -> float:
     """Return how far two models find the same in one image: 2 * matched / (len(a) + len(b)), in 0..1.
 
-    Boxes of one class match from an overlap of `iou` on, those with the largest overlap first, each once. 1 when neither
-    model finds anything. It is Dice's coefficient. Source: Dice 1945, "Measures of the Amount of Ecologic Association
-    Between Species", Ecology 26.
+    Boxes of one class match from an overlap of `iou` on, those with the largest overlap first, each once. 1 when
+    neither model finds anything. It is Dice's coefficient. Source: Dice 1945, "Measures of the Amount of Ecologic
+    Association Between Species", Ecology 26.
     """
     if not len(a) and not len(b):
         return 1.0
@@ -175,10 +175,11 @@ def _voc(truth: Objects, corners: Array, same: Array) -> Array:
 
 def _check(truth: Objects, found: Detections, classes: int) -> None:
     for what, ids in (("an object", truth.class_id), ("a detection", found.class_id)):
-        if ids.size and not (0 <= ids.min() and ids.max() < classes):
-            bad = ids.max() if ids.max() >= classes else ids.min()
+        wrong = ids[(ids < 0) | (ids >= classes)]
+        if wrong.size:
             raise DataError(
-                f"{what} is of class {int(bad)}, expected 0..{classes - 1}", hint="use data with the model's classes"
+                f"{what} is of class {int(wrong[0])}, expected 0..{classes - 1}",
+                hint="use data with the model's classes",
             )
     if not (np.isfinite(found.xyxy).all() and np.isfinite(found.confidence).all()):
         raise DataError(

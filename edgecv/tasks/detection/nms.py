@@ -69,22 +69,17 @@ def suppress(
         order = order[: int(np.count_nonzero(given >= score))]
     count = _FIRST * most
     while True:
-        # A box does nothing to more confident ones, so `most` boxes that stay of the first few are the answer.
+        # A box does nothing to more confident ones, so `most` boxes that stay of the first few are the answer. What is
+        # softened stays only where it is still above the boxes that were left out.
         first = order[:count]
         if how == "soft":
             kept, left = _soft(boxes, given, classes, first, most, sigma, score)
         else:
             kept, left = _greedy(boxes, given, classes, first, most, iou)
         best = np.lexsort((kept, -left))[:most]
-        if count >= len(order) or (len(best) == most and _beats(left[best[-1]], given[order[count]], how)):
+        if count >= len(order) or (len(best) == most and (how != "soft" or left[best[-1]] > given[order[count]])):
             return kept[best].astype(np.int64), left[best].astype(np.float32)
         count *= _GROWTH
-
-
-def _beats(last: float, outside: float, how: str) -> bool:
-    """Whether the last of those that stay comes before the next box, which comes behind all it was compared with."""
-    # Softened confidence may fall to that of a box with a lower index.
-    return bool(last > outside if how == "soft" else last >= outside)
 
 
 class _Left:
