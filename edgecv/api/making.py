@@ -1,4 +1,4 @@
-"""Functions that make models and files: train, prune, slim, quantize, convert, compress, export."""
+"""Functions that make models and files: train, prune, slim, reshape, quantize, convert, compress, export."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from edgecv.jobs import compress as compression
 from edgecv.jobs import contract, loss, models, optimize
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import prune as pruning
+from edgecv.jobs import reshape as reshaping
 from edgecv.jobs import slim as slimming
 from edgecv.jobs import train as training
 from edgecv.jobs.compress import CompressionReport
 from edgecv.jobs.convert import MadeArtifact
 from edgecv.jobs.models import SavedModel
 from edgecv.jobs.optimize import Climb
+from edgecv.jobs.reshape import Reshaped
 from edgecv.jobs.slim import SlimResult
 from edgecv.modelio import save_keras
 
@@ -114,6 +116,34 @@ def slim(
     """
     plan = slimming.SlimPlan(data=data, **options)
     return slimming.slim(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def reshape(
+    model: ModelLike,
+    *,
+    input_size: str | int,
+    out: str | Path | None = None,
+    data: str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> Reshaped:
+    """Make a classifier fully convolutional, for larger images: one run answers for every window of them.
+
+    Args:
+        model: As `load_model` takes it.
+        input_size: Height and width of the new input: 448 or "448x640".
+        out: The `.keras` to write; None: beside the model, with the size in its name.
+        data: Images on which answers are held against those for single windows; None: what the model was trained on,
+            where it is at hand, else made-up ones.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.reshape.reshape`.
+    """
+    plan = reshaping.ReshapePlan(fully_convolutional=True, input_size=str(input_size), data=data)
+    where = None if out is None else Path(out)
+    return reshaping.reshape(load_model(model).source, plan, out=where, force=force, reporter=reporter(quiet))
 
 
 def quantize(

@@ -25,6 +25,7 @@ def register() -> None:
     from edgecv.jobs.models import SavedModel
     from edgecv.jobs.optimize.values import Climb
     from edgecv.jobs.report import MadeReport
+    from edgecv.jobs.reshape import Reshaped
     from edgecv.jobs.slim import SlimResult
     from edgecv.jobs.verify import Verification
     from edgecv.values.evaluation import Evaluation
@@ -33,6 +34,7 @@ def register() -> None:
 
     show_by(SavedModel, render_models.saved_model)
     show_by(SlimResult, render_compress.slimmed)
+    show_by(Reshaped, render_models.reshaped)
     show_by(MadeArtifact, render_compress.artifact)
     show_by(Climb, render_compress.climb)
     show_by(CompressionReport, render_compress.compressed)

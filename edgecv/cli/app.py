@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, models, smaller
+from edgecv.cli import assess, bench, compress, contract, devices, files, models, reshape, smaller
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -58,6 +58,7 @@ app.command("train", cls=Announced)(models.train)
 app.command("split", cls=Announced)(models.split)
 app.command("prune", cls=Announced)(smaller.prune)
 app.command("slim", cls=Announced)(smaller.slim)
+app.command("reshape", cls=Announced)(reshape.reshape)
 app.command("quantize", cls=Announced)(compress.quantize)
 app.command("convert", cls=Announced)(compress.convert)
 app.command("compress", cls=Announced)(compress.compress)

@@ -138,3 +138,20 @@ def saved_model(saved: Any) -> None:
 def split_parts(parts: Any) -> None:
     for part in parts:
         emit(f"{part.path}: {part.parameters:,} parameters, input {shape_text(part.input_shape)}")
+
+
+def reshaped(made: Any) -> None:
+    rows, columns = made.cells
+    emit(f"{made.path}: {made.name} at {shape_text(made.input_size)}, {rows}x{columns} answers in one run")
+    emit(f"  each is for a window of {shape_text(made.window)}; the next is {_apart(made.stride)}")
+    ratio = made.window_macs / made.macs if made.macs else 1.0
+    emit(f"  {made.parameters:,} parameters; {made.macs:,} MACs, window by window {ratio:.1f} times as many")
+    emit(
+        f"  against {made.checked} single windows of {made.checked_on}: largest difference {made.max_abs_diff:.3g}, "
+        f"the same class in {made.agreement:.1%}"
+    )
+
+
+def _apart(stride: Any) -> str:
+    down, across = stride
+    return f"{down} pixels away" if down == across else f"{down} pixels down, {across} across"

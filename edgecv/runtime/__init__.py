@@ -16,6 +16,7 @@ from edgecv.runtime.engines.base import Session
 from edgecv.runtime.golden import GoldenDifference, GoldenResult, replay
 from edgecv.runtime.image import load_image, preprocess, preprocess_batch, preprocess_sample
 from edgecv.runtime.predictor import Predictor, load
+from edgecv.runtime.windows import slide, windows
 
 __all__ = [
     "GoldenDifference",
@@ -30,4 +31,6 @@ __all__ = [
     "preprocess_sample",
     "read_manifest",
     "replay",
+    "slide",
+    "windows",
 ]

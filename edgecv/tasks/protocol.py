@@ -296,6 +296,18 @@ class Task(Protocol):
         """
         ...
 
+    def on_windows(self, head: Head, covers: Tuple[float, ...]) -> Head:
+        """Return how the output is read of a network that answers for each window of its input, as a map.
+
+        Args:
+            head: Of the network that answers once.
+            covers: The box (x1, y1, x2, y2) of the input, in its pixels, that the map's places are about.
+
+        Raises:
+            ConfigError: No task reads such a map.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class NoSettings:
@@ -379,6 +391,12 @@ class BaseTask:
         raise ConfigError(
             f"transfer learning has no new head for {self.name}",
             hint="train a network that is made for it; `edgecv zoo list` tells their tasks",
+        )
+
+    def on_windows(self, head: Head, covers: Tuple[float, ...]) -> Head:
+        raise ConfigError(
+            f"head '{head.name}' is for {self.name}, of which no task reads a map",
+            hint="a fully convolutional network is made of classifiers of probabilities or logits",
         )
 
     def _check_count(self, labels: Tuple[str, ...]) -> None:

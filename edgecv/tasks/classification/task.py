@@ -6,7 +6,7 @@ is spread to both classes here, so that nothing else meets the difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -212,6 +212,16 @@ class ClassificationTask(BaseTask):
         self._check_count(labels)
         head = Head(name="output", task=self.name, activation="probabilities", labels=labels)
         return dense(features, len(labels), "softmax", name), head
+
+    def on_windows(self, head: Head, covers: Tuple[float, ...]) -> Head:
+        """Return a head of segmentation: a class for every place."""
+        if head.activation not in ("probabilities", "logits") or self.settings(head).threshold is not None:
+            raise ConfigError(
+                f"head '{head.name}' gives {head.activation}, threshold {self.settings(head).threshold}: of these no "
+                "mask is made",
+                hint="a mask takes the best class of probabilities or logits; leave the threshold out",
+            )
+        return replace(head, task="segmentation", settings={"covers": list(covers)})
 
 
 def _of_classes(output: Array, activation: str) -> Array:

@@ -6,7 +6,7 @@ Pixel i covers i to i + 1 and its value stands at its centre, in every grid alik
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +31,21 @@ class Grid:
     size: Tuple[int, int]
 
 
-def image_in_output(frame: Optional[Frame], output_size: Tuple[int, int]) -> Grid:
-    """Return where the image's pixels lie in an output that covers the model's whole input, at a size of its own.
+def image_in_output(frame: Optional[Frame], output_size: Tuple[int, int], covers: Sequence[float] = ()) -> Grid:
+    """Return where the image's pixels lie in an output of a size of its own.
 
-    Without a frame the image is the output itself.
+    Args:
+        frame: How the image lies in the input. Without one the image is the output itself.
+        output_size: (height, width).
+        covers: The box (x1, y1, x2, y2) of the input that the output is about; empty for the whole input.
     """
     if frame is None:
         return _grid(output_size, np.eye(2, 3), output_size)
-    scale = [[output_size[1] / frame.input_size[1]], [output_size[0] / frame.input_size[0]]]
-    return _grid(frame.size, np.asarray(frame.matrix, np.float64) * scale, output_size)
+    left, top, right, bottom = covers or (0.0, 0.0, frame.input_size[1], frame.input_size[0])
+    matrix = np.array(frame.matrix, np.float64)
+    matrix[:, 2] -= (left, top)
+    scale = [[output_size[1] / (right - left)], [output_size[0] / (bottom - top)]]
+    return _grid(frame.size, matrix * scale, output_size)
 
 
 def input_in_image(frame: Frame) -> Grid:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.core.errors import DataError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
@@ -35,12 +35,27 @@ class SegmentationSettings:
             "nearest".
         dice_weight: Share of the soft Dice loss in training, 0..1; the rest is the cross-entropy.
         class_weights: Of the cross-entropy, one per label; empty weighs all alike. A recipe's weights come first.
+        covers: The box (x1, y1, x2, y2) of the model's input, in its pixels, that the output is about: narrower than
+            the input where convolutions do not pad, or where each place answers for a window around it. Beyond it, the
+            nearest place counts. Empty for the whole input.
     """
 
     ignore_index: Optional[int] = None
     resize: Literal["bilinear", "nearest"] = "bilinear"
     dice_weight: float = 0.0
     class_weights: Tuple[float, ...] = ()
+    covers: Tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.covers and not _is_box(self.covers):
+            raise ConfigError(
+                f"covers is a box (x1, y1, x2, y2) with x2 > x1 and y2 > y1, got {list(self.covers)}",
+                hint="give pixels of the model's input, or leave it out where the output is about all of it",
+            )
+
+
+def _is_box(box: Sequence[float]) -> bool:
+    return len(box) == 4 and bool(np.isfinite(box).all()) and box[2] > box[0] and box[3] > box[1]
 
 
 class SegmentationTask(BaseTask):
@@ -71,8 +86,9 @@ class SegmentationTask(BaseTask):
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Segmentation:
         values = np.asarray(outputs[0])
-        grid = sampling.image_in_output(frame, (values.shape[0], values.shape[1]))
-        mask = _mask(values, head, grid, self.settings(head).resize)
+        settings = self.settings(head)
+        grid = sampling.image_in_output(frame, (values.shape[0], values.shape[1]), settings.covers)
+        mask = _mask(values, head, grid, settings.resize)
         classes = len(head.labels) or values.shape[2]
         labels = head.labels or tuple(str(index) for index in range(classes))
         return Segmentation(mask.astype(np.uint8 if classes <= 256 else np.int32), labels)

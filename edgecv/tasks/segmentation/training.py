@@ -32,6 +32,7 @@ class SegmentationTraining:
         weights: Of the classes in the cross-entropy; empty weighs all alike.
         classes: Labels of the head.
         binary: Whether two labels share one channel where an output has one.
+        covers: The box (x1, y1, x2, y2) of the input that the outputs are about; empty for the whole input.
     """
 
     logits: bool
@@ -40,6 +41,7 @@ class SegmentationTraining:
     weights: Tuple[float, ...]
     classes: int
     binary: bool
+    covers: Tuple[float, ...] = ()
 
     @classmethod
     def of(cls, head: Head, settings: Any) -> SegmentationTraining:
@@ -64,6 +66,7 @@ class SegmentationTraining:
             weights=weights,
             classes=len(head.labels),
             binary=len(head.labels) == 2,
+            covers=tuple(settings.covers),
         )
 
     def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
@@ -98,7 +101,7 @@ class SegmentationTraining:
         """Return (1 - dice_weight) * cross-entropy + dice_weight * (1 - soft Dice)."""
         tf = require("tensorflow", why="to train")
         logs = self._log_probabilities(outputs[0], 1.0)
-        labels = _at_size(targets[0], logs)
+        labels = _at_size(targets[0], logs, self.covers)
         total = 0.0
         if self.dice_weight < 1.0:
             weights = options.class_weights if options.class_weights is not None else self.weights
@@ -111,7 +114,7 @@ class SegmentationTraining:
         """Return the counts of `metrics`, flattened from (3, K)."""
         tf = require("tensorflow", why="to train")
         logs = self._log_probabilities(outputs[0], 1.0)
-        labels = _at_size(targets[0], logs)
+        labels = _at_size(targets[0], logs, self.covers)
         classes = logs.shape[-1]
         right = tf.one_hot(labels, classes)  # all zeros for -1
         judged = tf.cast(labels >= 0, tf.float32)[..., None]
@@ -149,12 +152,18 @@ class SegmentationTraining:
         return tf.nn.log_softmax(values / temperature, axis=-1)
 
 
-def _at_size(labels: Any, outputs: Any) -> Any:
+def _at_size(labels: Any, outputs: Any, covers: Sequence[float]) -> Any:
     """Label maps (n, H, W) at the size of outputs (n, h, w, K): the label at the centre of each output pixel."""
     tf = require("tensorflow", why="to train")
-    for axis in (1, 2):
+    for axis, (low, high) in ((1, covers[1::2] or (None, None)), (2, covers[::2] or (None, None))):
         wanted, size = tf.shape(outputs)[axis], tf.shape(labels)[axis]
-        labels = tf.gather(labels, (2 * tf.range(wanted) + 1) * size // (2 * wanted), axis=axis)
+        if low is None or high is None:
+            places = (2 * tf.range(wanted) + 1) * size // (2 * wanted)
+        else:
+            step = (high - low) / tf.cast(wanted, tf.float32)
+            centres = low + (tf.range(wanted, dtype=tf.float32) + 0.5) * step
+            places = tf.clip_by_value(tf.cast(tf.floor(centres), tf.int32), 0, size - 1)
+        labels = tf.gather(labels, places, axis=axis)
     return labels
 
 

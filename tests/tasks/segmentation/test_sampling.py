@@ -90,3 +90,12 @@ def test_without_a_frame_the_output_is_the_image():
     scores = np.random.default_rng(1).random((3, 5, 2)).astype(np.float32)
     grid = sampling.image_in_output(None, (3, 5))
     np.testing.assert_array_equal(sampling.best_class(scores, grid), scores.argmax(axis=-1))
+
+
+def test_an_output_that_covers_the_middle_lies_there():
+    frame = frame_of(GRAY, (1, 8), (1, 8))
+    grid = sampling.image_in_output(frame, (1, 2), (2.0, 0.0, 6.0, 1.0))
+    np.testing.assert_array_equal(sampling.nearest(np.array([[1, 2]]), grid), [[1, 1, 1, 1, 2, 2, 2, 2]])
+    np.testing.assert_allclose(grid.x[0], (np.arange(8) + 0.5 - 2.0) / 2.0)
+    whole = sampling.image_in_output(frame, (1, 2), (0.0, 0.0, 8.0, 1.0))
+    np.testing.assert_array_equal(whole.x, sampling.image_in_output(frame, (1, 2)).x)

@@ -160,3 +160,13 @@ def test_refuses_heads_that_cannot_learn():
 def test_an_epoch_holds_every_sample_once():
     order = training().order(list(range(7)), np.random.default_rng(0))
     assert sorted(order) == list(range(7))
+
+
+def test_outputs_that_cover_the_middle_learn_the_labels_that_lie_there():
+    labels = np.arange(20, dtype=np.int32).reshape(1, 4, 5) % 3
+    logits = batch()[1][:1, :2, :2]
+    middle = training(covers=[1.0, 1.0, 5.0, 3.0])  # columns 2 and 4, rows 1 and 2 are in the middle of the places
+    expected = training().loss([labels[:, 1:3, [2, 4]]], [logits], PLAIN)
+    assert float(middle.loss([labels], [logits], PLAIN)) == pytest.approx(float(expected))
+    with pytest.raises(ConfigError, match="covers is a box"):
+        training(covers=[1.0, 1.0, 1.0, 3.0])
