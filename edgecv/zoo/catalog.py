@@ -15,6 +15,7 @@ from edgecv.zoo.entry import Build, ZooEntry
 from edgecv.zoo.families import (
     alexnet,
     applications,
+    darknet,
     fashion,
     first_cnns,
     inception,
@@ -26,6 +27,9 @@ from edgecv.zoo.families import (
     siamese,
     small,
     transfer,
+    yolo,
+    yolo_small,
+    yolo_v1,
 )
 
 _ENTRIES: Registry[ZooEntry] = Registry("architecture")
@@ -43,6 +47,10 @@ _FAMILIES = (
     localisation,
     segmentation,
     siamese,
+    darknet,
+    yolo_v1,
+    yolo,
+    yolo_small,
 )
 for _family in _FAMILIES:
     for _entry in _family.ENTRIES:

@@ -10,6 +10,8 @@ from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.tasks import registry
 from edgecv.values.specs import Activation, Head, InputSpec, ModelSpec, Preprocessing
 
+Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
+
 
 Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
 

@@ -9,6 +9,7 @@ GROUPED = (
     "grouped convolutions (grouped) make the compiler refuse the whole file: the towers variant is the same network"
 )
 GROUPED_GPU = "grouped convolutions (grouped) may stay on the CPU: the towers variant is the same network"
+LEAKY = "leaky ReLU is not supported (LEAKY_RELU): train the edge variant, which has ReLU6"
 LRN = "local response normalisation has no int8 kernel: it stays float between conversions; the edge variant has none"
 LRN_TARGET = "local response normalisation is not supported: train the edge variant, which has batch normalisation"
 SMALL = "small enough for every target"
