@@ -25,6 +25,7 @@ from edgecv.zoo.families import (
     segmentation,
     siamese,
     small,
+    ssd,
     transfer,
 )
 
@@ -38,6 +39,7 @@ _FAMILIES = (
     inception,
     resnet,
     small,
+    ssd,
     applications,
     transfer,
     localisation,
