@@ -11,6 +11,9 @@ from edgecv.tasks import registry
 from edgecv.values.specs import Activation, Head, InputSpec, ModelSpec, Preprocessing
 
 
+Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """What a builder is asked for.
@@ -47,6 +50,8 @@ class Variant:
         fixed_labels: The only number of labels that it takes; None when any works.
         heads: Its outputs, where they are of another number or task than the entry's; None keeps those.
         inputs: Names of its inputs, all of the entry's shape; feature vectors are called "features" whatever it says.
+        settings: From the input's shape and the first head's labels to settings of that head which hang on them, such
+            as the anchors of a detector; they go over the head's own. None where none do.
     """
 
     title: str
@@ -56,6 +61,7 @@ class Variant:
     fixed_labels: int | None = None
     heads: tuple[Head, ...] | None = None
     inputs: tuple[str, ...] = ("image",)
+    settings: Settings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +138,8 @@ class ZooEntry:
             pairs = zip(others, other_labels, strict=True)
             others = [self._labelled(variant, head, own) for head, own in pairs]
         shape = self._shape(input_shape)
+        if chosen.settings:
+            first = replace(first, settings={**first.settings, **chosen.settings(shape, first.labels)})
         names = chosen.inputs if chosen.preprocessing else ("features",)
         return ModelSpec(
             name=self.name,

@@ -89,6 +89,19 @@ def test_a_variant_may_have_heads_of_its_own():
         zoo.get("mlp_fraud").spec("softmax", labels=("fraud",))
 
 
+def test_a_variant_may_have_settings_that_hang_on_its_input_and_labels():
+    entry = zoo.get("unet_small")
+
+    def settings(shape, labels):
+        return {"resize": "nearest", "ignore_index": shape[0] + len(labels)}
+
+    head = dataclasses.replace(entry.heads[0], settings={"resize": "bilinear"})
+    variants = {"canonical": dataclasses.replace(entry.variants["canonical"], settings=settings)}
+    changed = dataclasses.replace(entry, heads=(head,), variants=variants)
+    assert changed.spec(input_shape=(64, 64, 3)).head.settings == {"resize": "nearest", "ignore_index": 67}
+    assert changed.spec(labels=("a", "b")).head.settings["ignore_index"] == 130
+
+
 def test_figures_without_weights_are_those_of_the_model():
     for name, variant in (("lenet5", "book"), ("resnet8", "canonical"), ("mlp_surgery", "frozen")):
         profile = zoo.profile(zoo.build(name, variant=variant)[0])
