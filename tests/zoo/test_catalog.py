@@ -57,7 +57,7 @@ def test_the_small_input_keeps_the_contract(name, variant):
     for head, places in zip(spec.heads, bound, strict=True):
         shapes = [(1, *model.outputs[place].shape[1:]) for place in places]
         task_of(head).check(head, shapes)
-        if head.labels:
+        if head.labels and head.task != "detection":  # whose check has counted anchors and scores
             assert shapes[0][-1] == len(head.labels)
     assert np.prod(entry.small_shape) <= np.prod(entry.input_shape)
     assert zoo.profile(model).weight_bytes == 4 * zoo.profile(model).parameters

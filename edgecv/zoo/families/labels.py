@@ -9,26 +9,6 @@ DIGITS = tuple(str(digit) for digit in range(10))
 IMAGENET = tuple(f"imagenet_{index}" for index in range(1000))
 """By index in the usual order of the 1,000 classes."""
 
-VOC = tuple(
-    """
-    aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant
-    sheep sofa train tvmonitor
-    """.split()
-)
-"""The 20 classes of PASCAL VOC, in the usual order."""
-COCO = tuple(
-    (
-        "person, bicycle, car, motorbike, aeroplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign, "
-        "parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella, "
-        "handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, "
-        "surfboard, tennis racket, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, "
-        "broccoli, carrot, hot dog, pizza, donut, cake, chair, sofa, pottedplant, bed, diningtable, toilet, tvmonitor, "
-        "laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, "
-        "scissors, teddy bear, hair drier, toothbrush"
-    ).split(", ")
-)
-"""The 80 classes of COCO, in the order and by the names that Darknet has."""
-
 
 def numbered(count: int, *, stem: str = "class") -> tuple[str, ...]:
     """Return "class_0", "class_1", …: for a network whose data names no classes."""

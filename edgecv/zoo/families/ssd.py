@@ -16,7 +16,7 @@ from edgecv.modelio import env
 from edgecv.values.specs import Head
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import inputs, labels, priors, vgg
+from edgecv.zoo.families import categories, inputs, priors, vgg
 from edgecv.zoo.families import notes as remarks
 from edgecv.zoo.families.applications import application
 
@@ -71,7 +71,7 @@ def build_ssdlite(request: Build) -> Any:
     return blocks.model(image, _heads(maps, request.labels, _lite_head), name="ssdlite_mnv2")
 
 
-def ssd300_settings(shape: tuple[int, ...]) -> Mapping[str, Any]:
+def ssd300_settings(shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """Return the settings of the head for an input shape. Raises ConfigError unless it is square."""
     side = _side(shape, "ssd300")
     grids = _grids(side)
@@ -80,7 +80,7 @@ def ssd300_settings(shape: tuple[int, ...]) -> Mapping[str, Any]:
     return _settings(priors.ssd(side, RATIOS), strides)
 
 
-def ssdlite_settings(shape: tuple[int, ...]) -> Mapping[str, Any]:
+def ssdlite_settings(shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """Return the settings of the head for an input shape. Raises ConfigError unless it is square."""
     side = _side(shape, "ssdlite_mnv2")
     grids = [math.ceil(side / 2**halvings) for halvings in range(4, 4 + SCALES)]
@@ -107,9 +107,7 @@ def _settings(anchors: tuple[priors.Boxes, ...], strides: list[float]) -> Mappin
 
 
 def _dilated(x: Any, filters: int, *, rate: int, name: str) -> Any:
-    layer = env.keras().layers.Conv2D(
-        filters, 3, dilation_rate=rate, padding="same", activation="relu", name=name
-    )
+    layer = env.keras().layers.Conv2D(filters, 3, dilation_rate=rate, padding="same", activation="relu", name=name)
     return layer(x)
 
 
@@ -169,7 +167,7 @@ ENTRIES = (
         title="SSD300, VGG16 backbone, 8,732 boxes",
         input_shape=(300, 300, 3),
         small_shape=(257, 257, 3),
-        heads=_head(labels.VOC),
+        heads=_head(categories.VOC),
         variants={
             "canonical": Variant(
                 title="the first map scaled to length 1",
@@ -198,7 +196,7 @@ ENTRIES = (
         title="SSDLite, MobileNetV2 backbone, 2,034 boxes",
         input_shape=(320, 320, 3),
         small_shape=(96, 96, 3),
-        heads=_head(labels.COCO),
+        heads=_head(categories.COCO),
         variants={
             "canonical": Variant(
                 title="depthwise convolutions in extras and heads",

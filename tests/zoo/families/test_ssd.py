@@ -87,8 +87,6 @@ def test_a_smaller_input_than_the_last_scale_needs():
 
 
 def test_the_first_map_has_length_20_at_each_position():
-    import numpy as np
-
     from edgecv.modelio import env
 
     keras = env.keras()
@@ -104,5 +102,5 @@ def test_width_scales_the_channels():
 
 
 def test_weights_only_fit_full_width():
-    with pytest.raises(ConfigError, match="weights are those of VGG16 in full width, got width 0.5"):
+    with pytest.raises(ConfigError, match=r"weights are those of VGG16 in full width, got width 0\.5"):
         outline("ssd300", width=0.5, weights="imagenet")
