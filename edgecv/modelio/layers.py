@@ -251,14 +251,26 @@ class TanhGelu(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
 @register
 class ChannelScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
-    """Multiply each channel by a weight of its own (LayerScale of ConvNeXt)."""
+    """Multiply each channel by a weight of its own (LayerScale of ConvNeXt, the norm's scale of SSD).
+
+    Args:
+        start: Every weight's value before training.
+    """
+
+    def __init__(self, start: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start = float(start)
 
     def build(self, input_shape: Any) -> None:
-        self.scale = self.add_weight(name="scale", shape=(int(input_shape[-1]),), initializer="ones")
+        initial = keras.initializers.Constant(self.start)
+        self.scale = self.add_weight(name="scale", shape=(int(input_shape[-1]),), initializer=initial)
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
         return inputs * self.scale
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "start": self.start}
 
 
 @register

@@ -16,6 +16,9 @@ Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
 Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
 
 
+Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """What a builder is asked for.
