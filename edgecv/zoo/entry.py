@@ -13,12 +13,6 @@ from edgecv.values.specs import Activation, Head, InputSpec, ModelSpec, Preproce
 Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
 
 
-Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
-
-
-Settings = Callable[[tuple[int, ...], tuple[str, ...]], Mapping[str, Any]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """What a builder is asked for.

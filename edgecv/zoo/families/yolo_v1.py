@@ -115,7 +115,7 @@ def _entry(name: str, title: str, build: Any) -> ZooEntry:
         activation="logits",
         labels=labels.VOC,
         outputs=tuple(_sizes(0)),
-        settings={"decoder": "yolo_v1", "boxes": BOXES, "sqrt": True},
+        settings={"decoder": "yolo_v1", "strides": [64.0], "cell_boxes": BOXES, "sqrt": True},
     )
     return ZooEntry(
         name=name,
