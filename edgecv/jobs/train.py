@@ -27,8 +27,12 @@ from edgecv.jobs.models import (
 )
 from edgecv.modelio import LoadedModel, env, manifest_for
 from edgecv.modelio.opaque import require_layers
+from edgecv.runtime.reading import frame_for
 from edgecv.tasks.registry import task_of
 from edgecv.values.specs import Head, ModelSpec
+
+FITTED_ON = 2000
+"""Training samples that a network's settings are fitted on, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +155,16 @@ def _head_labels(heads: Sequence[Head], dataset: Dataset) -> list[tuple[str, ...
 
 
 def _settled(spec: ModelSpec, dataset: Dataset) -> ModelSpec:
-    """Return a contract whose heads know what the data says of their truths: the index of pixels that do not count."""
+    """Return a contract whose heads know what the data says: the index of pixels that do not count, usual boxes."""
     chosen = data.match_targets(spec.heads, dataset.targets, dataset=dataset.name)
-    heads = []
+    training_split, heads = dataset.split("train"), []
+    some = range(min(FITTED_ON, len(training_split)))
     for head, index in zip(spec.heads, chosen, strict=True):
         known = {field.name for field in fields(task_of(head).Settings)}
         said = {key: value for key, value in dataset.targets[index].settings.items() if key in known}
-        heads.append(replace(head, settings={**head.settings, **said}))
+        task, settled = task_of(head), replace(head, settings={**head.settings, **said})
+        truths = [training_split.targets[index][place] for place in some]
+        heads.append(task.fitted(settled, truths, (frame_for(training_split.sample(place), spec) for place in some)))
     return replace(spec, heads=tuple(heads))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -276,6 +276,16 @@ class Task(Protocol):
         """
         ...
 
+    def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
+        """Return the head with the settings that a network without weights takes from the data it will be trained on.
+
+        Args:
+            head: Of the network.
+            truths: Of some training samples.
+            frames: From image to input, of each; made when they are asked for.
+        """
+        ...
+
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError when the head's activation has no loss."""
         ...
@@ -386,6 +396,9 @@ class BaseTask:
 
     def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
         return ""
+
+    def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
+        return head
 
     def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
         raise ConfigError(

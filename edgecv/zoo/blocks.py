@@ -45,11 +45,13 @@ def conv_norm(
     padding: str = "same",
     activation: str | None = "relu",
     bias: bool = False,
+    momentum: float = 0.99,
 ) -> Any:
     """Square convolution `name`, batch normalisation `name`_bn, activation `name`_act (none when None)."""
     layers = env.keras().layers
     x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=bias, name=name)(x)
-    return activate(layers.BatchNormalization(name=f"{name}_bn")(x), activation, name=f"{name}_act")
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x)
+    return activate(x, activation, name=f"{name}_act")
 
 
 def separable_norm(x: Any, filters: int, *, name: str, strides: int = 1, activation: str | None = "relu") -> Any:

@@ -22,6 +22,9 @@ Array = NDArray[Any]
 
 STEPS = 400
 LEAST = 0.01
+"""Confidence from which detections are counted; less than that hardly moves the value."""
+LOW, HIGH = -5.0, 11.0
+"""Of the logits of confidences that are told apart: sure answers differ far behind the decimal point."""
 THRESHOLDS = len(IOUS)
 
 
@@ -50,13 +53,20 @@ def counted(
         truth = Objects(rows[:, :4], rows[:, 4].astype(np.int64), rows[:, 5] > 0)
         said = task.found_in_input([output[index] for output in outputs], head, input_size, LEAST)
         judged = evidence(truth, said, classes)
-        step = np.minimum((judged.confidence * STEPS).astype(np.int64), STEPS - 1)
+        step = _steps(judged.confidence)
         for at, outcome in enumerate(judged.outcome[0]):
             counts = outcome != IGNORED
             wrong = (outcome[counts] != HIT).astype(np.int64)
             np.add.at(sums, (judged.class_id[counts], at, step[counts], wrong), 1.0)
         np.add.at(objects, truth.class_id[~np.asarray(truth.crowd)], 1.0)
     return np.concatenate([sums.reshape(-1), objects])
+
+
+def _steps(confidence: Array) -> Array:
+    """The step of each confidence, int64, which rises with its logit."""
+    share = np.clip(np.asarray(confidence, np.float64), 1e-9, 1.0 - 1e-9)
+    logit = np.log(share / (1.0 - share))
+    return np.clip((logit - LOW) / (HIGH - LOW) * STEPS, 0, STEPS - 1).astype(np.int64)
 
 
 def value(sums: Array, classes: int) -> float:

@@ -40,6 +40,8 @@ class DetectionSettings:
             "rows": an output of (N, 4 + classes), or two, with boxes and scores. "postprocessed": boxes, classes,
             scores and count, as `TFLite_Detection_PostProcess` gives them.
         anchors: Of each scale, (width, height) in input pixels.
+        fit_anchors: Whether training from random weights takes the anchors of its data in place of these. A network has
+            them fitted where its weights do not depend on published ones.
         strides: Of each scale, input pixels between two cells. A cell's centre is half a stride into it.
         cell_boxes: Boxes of each cell, "yolo_v1".
         sqrt: Whether widths and heights are square roots, "yolo_v1".
@@ -73,6 +75,7 @@ class DetectionSettings:
 
     decoder: Decoder = "rows"
     anchors: Anchors = ()
+    fit_anchors: bool = False
     strides: Tuple[float, ...] = ()
     cell_boxes: int = 2
     sqrt: bool = True

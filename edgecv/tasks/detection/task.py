@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.detection import average_precision, decoders, matching, yolo_v1
+from edgecv.tasks.detection.anchors import kmeans
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
     ANCHORED,
@@ -235,6 +236,25 @@ class DetectionTask(BaseTask):
         hits = _hits(truth, prediction, labels)
         told = [f"{hits} of {len(truth)} found, {len(prediction) - hits} wrong"]
         return drawing.caption(picture, told)
+
+    def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
+        """Return the head with anchors of the data's boxes, where its settings ask for it: as many as it has.
+
+        The largest go to the scale of the largest stride. Boxes of fewer sizes than there are anchors change nothing.
+        """
+        settings = self.settings(head)
+        if not settings.fit_anchors:
+            return head
+        moved = [boxes.warp(truth, frame).xyxy for truth, frame in zip(truths, frames) if frame is not None]
+        sides = np.concatenate([np.zeros((0, 2), np.float32), *(found[:, 2:] - found[:, :2] for found in moved)])
+        counts = [len(own) for own in settings.anchors]
+        if len(np.unique(sides, axis=0)) < sum(counts):
+            return head
+        found = [[round(float(side), 1) for side in pair] for pair in kmeans(sides, sum(counts))[0]]
+        fitted: List[Any] = [None] * len(counts)
+        for place in np.argsort(settings.strides, kind="stable"):
+            fitted[place], found = found[: counts[place]], found[counts[place] :]
+        return replace(head, settings={**head.settings, "anchors": fitted})
 
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError for a decoder or an activation without a loss."""

@@ -22,15 +22,24 @@ from edgecv.zoo.families.yolo import multiple_of
 
 STEM = (16, 32)
 """Channels of the first two convolutions, each of stride 2."""
-STAGES = ((64, 1), (128, 2))
+STAGES = ((64, 2), (128, 2))
 """Channels and residual units of the stages at strides 8 and 16."""
 NECK = (128, 64)
-"""Channels in front of the head, coarse first."""
+"""Channels in front of the heads, coarse first."""
+HEAD = 64
 STRIDES = (16, 8)
 SHARES = ((0.28, 0.42, 0.65), (0.06, 0.11, 0.18))
-"""Sides of the square anchors as shares of the input's side, coarse first."""
+"""Sides of the square anchors as shares of the input's side, coarse first; training takes those of its data instead."""
 PRIOR = 0.01
 """Objectness before training: a network that starts with objects everywhere spends its first epochs on forgetting."""
+MOMENTUM = 0.9
+"""Of the running means of normalisation: an epoch of a few hundred images has few steps to learn them in."""
+REACH = 2.0
+"""How far a centre may leave its cell, so that an object has four cells that may answer for it."""
+MATCH = 0.4
+"""Likeness of sizes from which an anchor answers for an object beside the best one."""
+
+FOCAL = 1.5
 
 
 def build_yolo_small(request: Build) -> Any:
@@ -43,7 +52,8 @@ def build_yolo_small(request: Build) -> Any:
     x = _conv(coarse, narrow, 1, name="up_conv")
     x = env.keras().layers.UpSampling2D(2, name="up_repeat")(x)
     fine = _conv(blocks.concat([x, fine], name="up_concat"), narrow, 3, name="neck1")
-    outputs = [*_head(coarse, request.labels, 0), *_head(fine, request.labels, 1)]
+    own = blocks.scaled(HEAD, request.width)
+    outputs = [*_head(coarse, request.labels, own, 0), *_head(fine, request.labels, own, 1)]
     return blocks.model(image, outputs, name="yolo_small")
 
 
@@ -52,27 +62,34 @@ def _backbone(image: Any, width: float) -> tuple[Any, Any]:
     x, found = image, []
     for place, filters in enumerate(STEM, start=1):
         x = _conv(x, blocks.scaled(filters, width), 3, strides=2, name=f"stem{place}")
+    x = _unit(x, STEM[-1], width, name="stem_unit")
     for stage, (channels, units) in enumerate(STAGES, start=1):
-        filters = blocks.scaled(channels, width)
-        x = _conv(x, filters, 3, strides=2, name=f"stage{stage}_down")
+        x = _conv(x, blocks.scaled(channels, width), 3, strides=2, name=f"stage{stage}_down")
         for unit in range(1, units + 1):
-            name = f"stage{stage}_unit{unit}"
-            inner = _conv(x, blocks.scaled(channels // 2, width), 1, name=f"{name}_reduce")
-            x = blocks.residual(_conv(inner, filters, 3, name=f"{name}_expand"), x, name=name, activation=None)
+            x = _unit(x, channels, width, name=f"stage{stage}_unit{unit}")
         found.append(x)
     return found[0], found[1]
 
 
+def _unit(x: Any, channels: int, width: float, *, name: str) -> Any:
+    """A 1x1 convolution to half the channels, a 3x3 one back, and what came in added."""
+    inner = _conv(x, blocks.scaled(channels // 2, width), 1, name=f"{name}_reduce")
+    outer = _conv(inner, blocks.scaled(channels, width), 3, name=f"{name}_expand")
+    return blocks.residual(outer, x, name=name, activation=None)
+
+
 def _conv(x: Any, filters: int, kernel: int, *, name: str, strides: int = 1) -> Any:
-    return blocks.conv_norm(x, filters, kernel, strides=strides, activation="relu6", name=name)
+    return blocks.conv_norm(x, filters, kernel, strides=strides, activation="relu6", name=name, momentum=MOMENTUM)
 
 
-def _head(x: Any, classes: int, place: int) -> list[Any]:
+def _head(x: Any, classes: int, filters: int, place: int) -> list[Any]:
+    """Boxes and scores, each behind a convolution of its own."""
     keras, anchors = env.keras(), len(SHARES[place])
     # The softmax over classes does not see the bias that all scores begin with; the objectness does.
     begin = keras.initializers.Constant(-math.log((1.0 - PRIOR) / PRIOR))
+    where, what = (_conv(x, filters, 3, name=f"{kind}_conv_{place}") for kind in ("boxes", "scores"))
     scores = keras.layers.Conv2D(anchors * (1 + classes), 1, bias_initializer=begin, name=f"scores_{place}")
-    return [keras.layers.Conv2D(4 * anchors, 1, name=f"boxes_{place}")(x), scores(x)]
+    return [keras.layers.Conv2D(4 * anchors, 1, name=f"boxes_{place}")(where), scores(what)]
 
 
 def anchors_of(shape: tuple[int, ...], names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -88,7 +105,15 @@ def _entry(name: str, title: str, shape: tuple[int, int, int], preprocessing: Pr
         activation="logits",
         labels=names,
         outputs=tuple(f"{what}_{place}" for place in range(len(STRIDES)) for what in ("boxes", "scores")),
-        settings={"decoder": "yolo_v2", "strides": [float(stride) for stride in STRIDES]},
+        settings={
+            "decoder": "yolo_v2",
+            "fit_anchors": True,
+            "strides": [float(stride) for stride in STRIDES],
+            "scale_xy": [REACH] * len(STRIDES),
+            "match_iou": MATCH,
+            "objectness_target": "iou",
+            "focal": FOCAL,
+        },
     )
     only = Variant(
         title="two scales, strides 16 and 8", build=build_yolo_small, preprocessing=preprocessing, settings=anchors_of
