@@ -186,7 +186,8 @@ def _grid(plan: Plan, layer: Layer, labels: tuple[str, ...]) -> Detector:
     section.require("reorg", 0)
     if section.integer("coords", 1) != COORDS:
         raise section.refused(f"coords = {section.text('coords', '1')}", f"a box has coords={COORDS}")
-    cells, boxes = section.size("side", 7) ** 2, section.size("num", 1)
+    side, boxes = section.size("side", 7), section.size("num", 1)
+    cells = side**2
     sizes = {"classes": cells * classes, "confidences": cells * boxes, "boxes": cells * boxes * COORDS}
     before = _before(plan, layer, "connected")
     if before.shape[2] != sum(sizes.values()):
@@ -202,7 +203,13 @@ def _grid(plan: Plan, layer: Layer, labels: tuple[str, ...]) -> Detector:
         activation="logits",
         labels=labels,
         outputs=tuple(sizes),
-        settings={"decoder": "yolo_v1", "boxes": boxes, "sqrt": bool(section.integer("sqrt", 0)), "iou": NMS},
+        settings={
+            "decoder": "yolo_v1",
+            "boxes": boxes,
+            "sqrt": bool(section.integer("sqrt", 0)),
+            "strides": [plan.image[0] / side],
+            "iou": NMS,
+        },
     )
     return Detector(head=head, parts={before.index: parts})
 

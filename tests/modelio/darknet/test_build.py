@@ -209,7 +209,7 @@ def test_yolo_v1(tmp_path):
     assert [len(output) for output in outputs] == [12, 8, 32]
     assert np.concatenate(outputs) == pytest.approx(whole, abs=1e-4)
     settings = settings_of(found.spec.head)
-    assert (settings.decoder, settings.boxes, settings.sqrt) == ("yolo_v1", 2, True)
+    assert (settings.decoder, settings.boxes, settings.sqrt, settings.strides) == ("yolo_v1", 2, True, (8.0,))
     with pytest.raises(UnsupportedModelError, match="take 52 outputs, got 50"):
         imported(tmp_path, text.replace("output=52", "output=50"))
 
@@ -252,7 +252,7 @@ def test_without_weights_they_are_random_and_said_so(tmp_path):
         (V2.replace("activation=linear", "activation=relu"), UnsupportedModelError, "expected a linear"),
         (V2.replace("[region]", "[dropout]\n[region]"), UnsupportedModelError, "in front of it, got dropout"),
         (net() + conv(4) + "[softmax]\n", UnsupportedModelError, "a softmax of"),
-        (net() + conv(4).replace("leaky", "hard_mish") + "[avgpool]\n", UnsupportedModelError, "activation 'hard_mish'"),
+        (net() + conv(4).replace("leaky", "hard_mish") + "[avgpool]\n", UnsupportedModelError, "'hard_mish' cannot"),
         (net(channels=4) + conv(4) + "[avgpool]\n[softmax]\n", UnsupportedModelError, "images of 4 channels"),
     ],
 )  # fmt: skip
