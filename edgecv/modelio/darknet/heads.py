@@ -23,6 +23,8 @@ Array = np.ndarray[Any, Any]
 
 KINDS = frozenset({"yolo", "region", "detection"})
 COORDS = 4
+MOST_CLASSES = 100_000
+"""Ten times the largest tree of Darknet."""
 NMS = 0.45
 """Overlap from which Darknet drops the less confident of two boxes. Source: test_detector of examples/detector.c."""
 
@@ -75,8 +77,10 @@ def detector(plan: Plan, labels: Sequence[str]) -> Detector | None:
     if len(counts) > 1:
         raise first.section.refused(f"heads of {' and '.join(map(str, sorted(counts)))} classes", "they have the same")
     (classes,) = counts
+    if classes > MOST_CLASSES:
+        raise first.section.refused(f"{classes:,} classes", f"at most {MOST_CLASSES:,} are taken")
     if first.kind == "detection":
-        return _grid(plan, first, _labels(first.section, labels, classes))
+        return _grid(plan, first, labels, classes)
     return _anchored(plan, ends, labels, classes)
 
 
@@ -179,9 +183,9 @@ def _stride(plan: Plan, layer: Layer) -> float:
     return down
 
 
-def _grid(plan: Plan, layer: Layer, labels: tuple[str, ...]) -> Detector:
+def _grid(plan: Plan, layer: Layer, labels: Sequence[str], classes: int) -> Detector:
     """[detection]: the cells of a square, from a dense layer."""
-    section, classes = layer.section, len(labels)
+    section = layer.section
     section.require("softmax", 0)
     section.require("reorg", 0)
     if section.integer("coords", 1) != COORDS:
@@ -201,7 +205,7 @@ def _grid(plan: Plan, layer: Layer, labels: tuple[str, ...]) -> Detector:
         name="objects",
         task="detection",
         activation="logits",
-        labels=labels,
+        labels=_labels(section, labels, classes),
         outputs=tuple(sizes),
         settings={
             "decoder": "yolo_v1",
@@ -218,6 +222,11 @@ def _before(plan: Plan, layer: Layer, kind: str) -> Layer:
     """Return the layer whose filters are divided: linear, without normalisation, and of no use to other layers."""
     before = plan.layers[layer.index - 1] if layer.index else None
     used = [other for other in plan.layers if layer.index - 1 in other.inputs and other is not layer]
+    taken = [other for other in plan.layers if layer.index in other.inputs and other.kind != "cost"]
+    if taken:
+        raise layer.section.refused(
+            f"an answer that [{taken[0].kind}] goes on with", "layers take what is in front of it"
+        )
     if before is None or before.kind != kind or used:
         raise _misfit(
             layer, f"expected a [{kind}] layer of its own in front of it", "" if before is None else before.kind

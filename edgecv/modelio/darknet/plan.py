@@ -18,6 +18,8 @@ IMAGE = -1
 """The number of the image among a layer's inputs."""
 MOST_VALUES = 2**29
 """In all weights, or in one map: 2 GiB of float32, several times what Darknet's largest network has."""
+MOST_PLACES = 4096
+"""Of a local layer, whose every place is an operator of its own: Darknet's YOLO v1 has 49."""
 REFUSED = {
     "convolutional": (
         "antialiasing", "assisted_excitation", "bin_output", "binary", "coordconv", "flipped", "reverse", "rotate",
@@ -284,6 +286,8 @@ def _local(section: Section, index: int, shape: Shape, before: Sequence[Layer]) 
         raise section.refused(f"size = {size} with pad = {pad}", "only size=3 has pad=1")
     height, width = ((shape[axis] + 2 * pad - size) // stride + 1 for axis in (0, 1))
     places = height * width
+    if places > MOST_PLACES:
+        raise section.refused(f"{places:,} places with weights of their own", f"at most {MOST_PLACES:,} are taken")
     return Layer(
         index=index,
         section=section,

@@ -251,6 +251,7 @@ def test_without_weights_they_are_random_and_said_so(tmp_path):
         (V2.replace("coords=4", "coords=5"), UnsupportedModelError, "coords = 5"),
         (V2.replace("activation=linear", "activation=relu"), UnsupportedModelError, "expected a linear"),
         (V2.replace("[region]", "[dropout]\n[region]"), UnsupportedModelError, "in front of it, got dropout"),
+        (V2 + pool(), UnsupportedModelError, r"an answer that \[maxpool\] goes on with"),
         (net() + conv(4) + "[softmax]\n", UnsupportedModelError, "a softmax of"),
         (net() + conv(4).replace("leaky", "hard_mish") + "[avgpool]\n", UnsupportedModelError, "'hard_mish' cannot"),
         (net(channels=4) + conv(4) + "[avgpool]\n[softmax]\n", UnsupportedModelError, "images of 4 channels"),
