@@ -17,6 +17,8 @@ from edgecv.modelio.darknet.plan import Plan, plan
 from edgecv.modelio.darknet.weights import Header, Weights, read_weights, write_weights
 from edgecv.values.specs import ModelSpec, Preprocessing, one_input
 
+FORK = frozenset({"cutmix", "iou_loss", "iou_normalizer", "iou_thresh", "mosaic", "nms_kind", "resize", "scale_x_y"})
+"""Keys that AlexeyAB's fork alone has. It stretches images unless letter_box=1 says otherwise; Darknet never does."""
 GRAY_FILL = 127
 """Half of white, which Darknet pads images with: letterbox_image of src/image.c."""
 
@@ -79,6 +81,7 @@ def import_darknet(cfg: Path, weights: Path | None = None, *, labels: Sequence[s
         remarks.append("there is no weights file: the weights are random")
     if answer is not None:
         head = answer.head
+        remarks += _of_fork(found)
     else:
         head, sentence, _ = recognised_head(model.outputs[0], OUTPUT)
         remarks.append(sentence)
@@ -86,6 +89,16 @@ def import_darknet(cfg: Path, weights: Path | None = None, *, labels: Sequence[s
     if answer is None:
         spec = _labelled(spec, labels, int(model.outputs[0].shape[-1]))
     return Imported(model=model, spec=spec, plan=found, header=held.header if held else None, remarks=tuple(remarks))
+
+
+def _of_fork(found: Plan) -> list[str]:
+    keys = {key for section in (found.cfg.net, *found.cfg.layers) for key in section.options}
+    if "letter_box" in keys or not keys & FORK:
+        return []
+    return [
+        f"images are padded, as Darknet does; {found.cfg.path.name} is of AlexeyAB's fork, which stretches them: "
+        "letter_box=0 in [net] does so here too"
+    ]
 
 
 def _labelled(spec: ModelSpec, labels: Sequence[str], units: int) -> ModelSpec:

@@ -209,7 +209,7 @@ def _grid(plan: Plan, layer: Layer, labels: Sequence[str], classes: int) -> Dete
         outputs=tuple(sizes),
         settings={
             "decoder": "yolo_v1",
-            "boxes": boxes,
+            "cell_boxes": boxes,
             "sqrt": bool(section.integer("sqrt", 0)),
             "strides": [plan.image[0] / side],
             "iou": NMS,

@@ -169,7 +169,11 @@ def test_contract_of_yolo(tmp_path):
     assert (settings.decoder, settings.iou, settings.ignore_iou) == ("yolo_v3", 0.45, 0.7)
     assert spec.head.outputs == ("boxes_0", "scores_0", "boxes_1", "scores_1")
     assert found.header.seen == 32013312
-    assert found.remarks == ()
+    (remark,) = found.remarks
+    assert "images are padded, as Darknet does" in remark
+    assert imported(tmp_path, V3)[0].remarks == ()
+    stretched, _, _ = imported(tmp_path, V3.replace("channels=3", "channels=3\nletter_box=0"))
+    assert stretched.spec.preprocessing.resize == "stretch"
 
 
 def test_contract_of_region(tmp_path):
@@ -209,7 +213,7 @@ def test_yolo_v1(tmp_path):
     assert [len(output) for output in outputs] == [12, 8, 32]
     assert np.concatenate(outputs) == pytest.approx(whole, abs=1e-4)
     settings = settings_of(found.spec.head)
-    assert (settings.decoder, settings.boxes, settings.sqrt, settings.strides) == ("yolo_v1", 2, True, (8.0,))
+    assert (settings.decoder, settings.cell_boxes, settings.sqrt, settings.strides) == ("yolo_v1", 2, True, (8.0,))
     with pytest.raises(UnsupportedModelError, match="take 52 outputs, got 50"):
         imported(tmp_path, text.replace("output=52", "output=50"))
 
