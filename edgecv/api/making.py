@@ -1,4 +1,4 @@
-"""Functions that make models and files: train, prune, slim, reshape, quantize, convert, compress, export."""
+"""Functions that make models and files: import_model, train, prune, slim, reshape, quantize, convert and others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgecv.api.model import Model, ModelLike, load_model
 from edgecv.api.showing import reporter
 from edgecv.core.files import check_output
 from edgecv.jobs import compress as compression
-from edgecv.jobs import contract, loss, models, optimize
+from edgecv.jobs import contract, importing, loss, models, optimize
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import prune as pruning
 from edgecv.jobs import reshape as reshaping
@@ -18,6 +18,7 @@ from edgecv.jobs import slim as slimming
 from edgecv.jobs import train as training
 from edgecv.jobs.compress import CompressionReport
 from edgecv.jobs.convert import MadeArtifact
+from edgecv.jobs.importing import ImportedModel
 from edgecv.jobs.models import SavedModel
 from edgecv.jobs.optimize import Climb
 from edgecv.jobs.reshape import Reshaped
@@ -116,6 +117,36 @@ def slim(
     """
     plan = slimming.SlimPlan(data=data, **options)
     return slimming.slim(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def import_model(
+    source: str | Path,
+    weights: str | Path | None = None,
+    *,
+    out: str | Path,
+    labels: str | Path | None = None,
+    seed: int = 0,
+    force: bool = False,
+    quiet: bool = False,
+) -> ImportedModel:
+    """Import a network of another tool's own format: Darknet's.
+
+    Args:
+        source: What it is made of: a Darknet `.cfg`.
+        weights: Its weights: a Darknet `.weights`; None gives random ones.
+        out: The `.keras` to write.
+        labels: A file with the names of the classes, one per line.
+        seed: Of random weights.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.importing.import_file`.
+    """
+    held, names = (None if path is None else Path(path) for path in (weights, labels))
+    return importing.import_file(
+        Path(source), held, out=Path(out), labels=names, seed=seed, force=force, reporter=reporter(quiet)
+    )
 
 
 def reshape(

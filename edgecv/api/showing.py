@@ -22,6 +22,7 @@ def register() -> None:
     from edgecv.jobs.compress import CompressionReport
     from edgecv.jobs.convert import MadeArtifact
     from edgecv.jobs.debug import Debugged
+    from edgecv.jobs.importing import ImportedModel
     from edgecv.jobs.models import SavedModel
     from edgecv.jobs.optimize.values import Climb
     from edgecv.jobs.report import MadeReport
@@ -33,6 +34,7 @@ def register() -> None:
     from edgecv.values.report import Report
 
     show_by(SavedModel, render_models.saved_model)
+    show_by(ImportedModel, render_models.imported)
     show_by(SlimResult, render_compress.slimmed)
     show_by(Reshaped, render_models.reshaped)
     show_by(MadeArtifact, render_compress.artifact)

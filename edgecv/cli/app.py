@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, models, reshape, smaller
+from edgecv.cli import assess, bench, compress, contract, devices, files, importing, models, reshape, smaller
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -54,6 +54,7 @@ data = typer.Typer(
 data.command("show", cls=Announced)(models.data_show)
 app.add_typer(data, name="data")
 app.command("spec", cls=Announced)(contract.spec)
+app.command("import", cls=Announced)(importing.import_)
 app.command("train", cls=Announced)(models.train)
 app.command("split", cls=Announced)(models.split)
 app.command("prune", cls=Announced)(smaller.prune)

@@ -140,6 +140,15 @@ def split_parts(parts: Any) -> None:
         emit(f"{part.path}: {part.parameters:,} parameters, input {shape_text(part.input_shape)}")
 
 
+def imported(made: Any) -> None:
+    emit(f"{made.path}: {made.name}, input {shape_text(made.input_shape)}, {made.labels} labels")
+    emit(f"  {made.parameters:,} parameters, {made.macs:,} MACs, {size_text(made.size_bytes)}")
+    for name, shape in made.outputs.items():
+        emit(f"  output {name}: {shape_text(shape)}")
+    if made.seen is not None:
+        emit(f"  its weights have seen {made.seen:,} images")
+
+
 def reshaped(made: Any) -> None:
     rows, columns = made.cells
     emit(f"{made.path}: {made.name} at {shape_text(made.input_size)}, {rows}x{columns} answers in one run")

@@ -88,14 +88,14 @@ def infer(model: Any, path: Path) -> Inferred:
         inputs.append(InputSpec(own, tuple(int(size) for size in tensor.shape[1:]), settings))
     heads = []
     for name, tensor in zip(output_names(model), model.outputs, strict=True):
-        head, sentence, sure = _head(tensor, name)
+        head, sentence, sure = recognised_head(tensor, name)
         labels = _labels_beside(path, int(tensor.shape[-1])) if len(model.outputs) == 1 else ()
         if labels:
             head = Head(head.name, head.task, head.activation, labels, head.outputs, head.settings)
             known.append(f"{len(labels)} labels from a file beside the model")
         (known if sure else guessed).append(sentence)
         heads.append(head)
-    spec = ModelSpec(name=_plain_name(path), inputs=tuple(inputs), heads=tuple(heads))
+    spec = ModelSpec(name=plain_name(path), inputs=tuple(inputs), heads=tuple(heads))
     return Inferred(spec=spec, known=tuple(known), guessed=tuple(guessed), candidates=candidates)
 
 
@@ -107,7 +107,8 @@ def with_preprocessing(spec: ModelSpec, settings: Preprocessing) -> ModelSpec:
     return ModelSpec(name=spec.name, inputs=inputs, heads=spec.heads, variant=spec.variant)
 
 
-def _plain_name(path: Path) -> str:
+def plain_name(path: Path) -> str:
+    """Return a file's stem as a model may be called."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).strip("_") or "model"
 
 
@@ -198,8 +199,8 @@ def _takes(node: Any, tensor: Any) -> bool:
 # Outputs.
 
 
-def _head(tensor: Any, name: str) -> tuple[Head, str, bool]:
-    """Return the head of an output, the sentence for it, and whether the model says it itself."""
+def recognised_head(tensor: Any, name: str) -> tuple[Head, str, bool]:
+    """Return the head of an output without a contract, the sentence for it, and whether the model says it itself."""
     shape, ends_in = tuple(tensor.shape)[1:], _activation(tensor)
     found = [(task, one) for _, task in TASKS if (one := task.recognise(shape, ends_in)) is not None]
     task, best = max(found, key=lambda pair: pair[1].certainty)

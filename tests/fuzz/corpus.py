@@ -16,6 +16,7 @@ from edgecv.values.profiles import data_folder
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.fuzz import flat, others, raw
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
+from tests.modelio.darknet.networks import V2, V3
 from tests.runtime.conftest import manifest as tiny_manifest
 from tests.runtime.conftest import onnx_model
 
@@ -53,6 +54,9 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "gates": Kind(".toml", _toml, 3, _texts("tests/conformance/demo.toml")),
         "devices": Kind(".toml", _toml, 3, (_DEVICES.encode(),)),
         "compression": Kind(".toml", _toml, 3, (_COMPRESSION.encode(),)),
+        "darknet": Kind(
+            ".cfg", _toml, 5, (*_texts("edgecv/jobs/demos/left/*.cfg"), *(net.encode() for net in (V2, V3)))
+        ),
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
         "png": Kind(".png", others.damaged_png, 4, tuple(_image("PNG", mode) for mode in ("L", "RGB", "P", "I;16"))),

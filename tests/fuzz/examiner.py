@@ -260,6 +260,17 @@ def _compression(path: Path) -> None:
     read(path)
 
 
+def _darknet(path: Path) -> None:
+    """A damaged network without weights, and its weights file with what is left of the cfg file as content."""
+    from edgecv import zoo
+    from edgecv.modelio.darknet import import_darknet, plan, read_cfg, read_weights
+
+    with contextlib.suppress(EdgecvError):
+        read_weights(path, plan(read_cfg(path)).blobs)
+    with zoo.weightless():
+        import_darknet(path)
+
+
 def _npz(path: Path) -> None:
     from edgecv.data import describe, open_divided
 
@@ -306,6 +317,7 @@ def _weights(path: Path) -> None:
 _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
+    "darknet": _darknet,
     "npz": _npz, "state": _state, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
 }  # fmt: skip
 

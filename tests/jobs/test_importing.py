@@ -1,0 +1,123 @@
+"""`edgecv import`: from the files of another tool to a `.keras` that goes through the flow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecv.jobs import demo
+from edgecv.modelio import load_keras
+from tests.cli.conftest import edgecv
+from tests.modelio.darknet.networks import V2, V3, conv, linear, net, written
+
+TINY = demo.FOLDER / "left" / "tiny.cfg"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    cfg, weights, _ = written(tmp_path, V3)
+    return cfg, weights
+
+
+def test_the_command(files: tuple[Path, Path], tmp_path: Path) -> None:
+    cfg, weights = files
+    names, out = tmp_path / "things.names", tmp_path / "net.keras"
+    names.write_text("dog\ncat\n\ntraffic light\n")
+    done = edgecv("import", cfg, weights, "--labels", names, "--out", out)
+    assert done.code == 0, done.err
+    assert "net.keras: net, input 96x64x3, 3 labels" in done.out
+    assert "output scores_1: 6x4x12" in done.out
+    assert "seen 32,013,312 images" in done.out
+    assert "warning" not in done.err
+    loaded = load_keras(out)
+    assert loaded.manifest is not None
+    assert loaded.manifest.spec.labels == ("dog", "cat", "traffic light")
+    assert loaded.manifest.provenance.recipe == {"step": "import", "file": "net.cfg", "weights": "net.weights"}
+    assert "already exists" in edgecv("import", cfg, weights, "--out", out).err
+
+
+def test_json_and_python_say_the_same(files: tuple[Path, Path], tmp_path: Path) -> None:
+    import edgecv as package
+
+    cfg, weights = files
+    told = json.loads(edgecv("import", cfg, weights, "--out", tmp_path / "a.keras", "--json").out)
+    made = package.import_model(cfg, weights, out=tmp_path / "b.keras", quiet=True)
+    assert told["parameters"] == made.parameters == load_keras(tmp_path / "a.keras").model.count_params()
+    assert told["outputs"]["boxes_0"] == [3, 2, 12]
+    assert told["sha256"] == made.sha256
+    assert "3 labels" in str(made)
+
+
+def test_the_file_of_the_example_is_taken_and_said_to_be_random(tmp_path: Path) -> None:
+    outs = [tmp_path / name for name in ("a.keras", "b.keras", "c.keras")]
+    done = [edgecv("import", TINY, "--out", out, "--seed", seed) for out, seed in zip(outs, (1, 1, 2), strict=True)]
+    assert [each.code for each in done] == [0, 0, 0]
+    assert all("the weights are random" in each.err for each in done)
+    assert outs[0].read_bytes() == outs[1].read_bytes() != outs[2].read_bytes()
+
+
+def test_an_imported_network_converts_and_answers_as_before(files: tuple[Path, Path], tmp_path: Path) -> None:
+    cfg, weights = files
+    out = tmp_path / "net.keras"
+    assert edgecv("import", cfg, weights, "--out", out).code == 0
+    assert edgecv("convert", out, "--out", tmp_path / "net.tflite").code == 0
+    assert edgecv("verify", tmp_path / "net.tflite").code == 0
+    found = load_keras(out)
+    from edgecv.modelio.darknet import import_darknet
+
+    image = np.random.default_rng(0).random((1, 96, 64, 3), dtype=np.float32)
+    ours, theirs = found.model(image), import_darknet(cfg, weights).model(image)
+    assert all((a.numpy() == b.numpy()).all() for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.slow
+def test_every_kind_of_layer_converts_to_int8(tmp_path: Path) -> None:
+    """reorg, groups of routes, sums of other shapes, and layers with weights of their own at every place."""
+    local = "[local]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n"
+    more = conv(8) + conv(12, 3, 2) + "[shortcut]\nfrom=-2\nactivation=linear\n"
+    more += "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + local + conv(4, 3, 2)
+    more += "[connected]\noutput=5\nactivation=linear\n[softmax]\n"
+    last = net(16, 16) + linear(4) + "[avgpool]\n"
+    for name, text, data in (("net", V2, "scenes"), ("other", net(16, 16) + more, "digits"), ("last", last, "digits")):
+        folder = tmp_path / name
+        folder.mkdir()
+        cfg, weights, _ = written(folder, text)
+        out = folder / "net.keras"
+        assert edgecv("import", cfg, weights, "--out", out).code == 0
+        done = edgecv("quantize", out, "--data", data, "--out", folder / "int8.tflite")
+        assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("missing.cfg", "--out", "a.keras"), "missing.cfg cannot be read"),
+        (("net.weights", "--out", "a.keras"), "holds weights only\n  hint: give the .cfg file first"),
+        (("net.onnx", "--out", "a.keras"), "is of no format that is imported\n  hint: known: .cfg"),
+        (("net.cfg", "--out", "a.tflite"), "keras models are written as .keras files"),
+        (("net.cfg", "cut.weights", "--out", "a.keras"), "does not fit the cfg file: expected"),
+        (("net.cfg", "--labels", "two.names", "--out", "a.keras"), "2 labels for 3 classes"),
+        (("net.cfg", "--labels", "none.names", "--out", "a.keras"), "none.names holds no labels"),
+        (("odd.cfg", "--out", "a.keras"), "a section [lstm] cannot be imported\n  hint: "),
+    ],
+)
+def test_wrong_requests(
+    arguments: tuple[str, ...], message: str, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cut.weights").write_bytes(files[1].read_bytes()[:-8])
+    Path("two.names").write_text("a\nb\n")
+    Path("odd.cfg").write_text(net() + "[lstm]\noutput=3\n")
+    done = edgecv("import", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert not Path("a.keras").exists()
+
+
+def test_a_keras_model_needs_no_import(files: tuple[Path, Path], tmp_path: Path) -> None:
+    assert edgecv("import", *files, "--out", tmp_path / "net.keras").code == 0
+    done = edgecv("import", tmp_path / "net.keras", "--out", tmp_path / "again.keras")
+    assert "is a keras model, which needs no import" in done.err
