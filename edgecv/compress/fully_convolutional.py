@@ -65,9 +65,9 @@ def fully_convolutional(model: Any, spec: ModelSpec, size: tuple[int, int]) -> F
     made = converted(graph, gates)
     stride = stride_of(made)
     cells = _cells(window, stride, size)
+    contract = _contract(spec, size, window, stride, cells)
     network = _built(made, (*size, spec.input_shape[2]))
     _check_answers(network, cells, spec.name)
-    contract = _contract(spec, size, window, stride, cells)
     return FullyConvolutional(
         model=network, spec=contract, window=window, stride=stride, cells=cells, differs=differs
     )  # fmt: skip

@@ -10,6 +10,7 @@ loaded is kept away from it, so that a program's own output on stdout stays whol
 
 from __future__ import annotations
 
+from edgecv.runtime.cascade import CascadeDetector, load_cascade
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
@@ -19,11 +20,13 @@ from edgecv.runtime.predictor import Predictor, load
 from edgecv.runtime.windows import slide, windows
 
 __all__ = [
+    "CascadeDetector",
     "GoldenDifference",
     "GoldenResult",
     "Predictor",
     "Session",
     "load",
+    "load_cascade",
     "load_image",
     "open_session",
     "preprocess",

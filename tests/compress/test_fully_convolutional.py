@@ -235,8 +235,6 @@ def test_what_has_no_map_is_refused_by_name() -> None:
     regression = one_input("net", (8, 8, 3), (Head("output", "regression", "linear", ("a", "b")),))
     with pytest.raises(ConfigError, match="regression"):
         fully_convolutional(built(plain), regression, (8, 8))
-    soft = one_input(
-        "net", (8, 8, 3), (Head("o", "classification", "logits", ("a", "b"), settings={"threshold": 0.3}),)
-    )
+    soft = Head("output", "classification", "logits", ("a", "b"), settings={"threshold": 0.3})
     with pytest.raises(ConfigError, match=r"threshold 0\.3"):
         fully_convolutional(built(plain), one_input("net", (8, 8, 3), (soft,)), (8, 8))
