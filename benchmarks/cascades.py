@@ -2,8 +2,8 @@
 
     python benchmarks/cascades.py --out cascades.json
 
-Needs `opencv-python-headless>=4.14,<5`, which brings the cascades, and scikit-image, which brings the pictures. Each time
-is the best of several runs in one thread.
+Needs `opencv-python-headless>=4.14,<5`, which brings the cascades, and scikit-image, which brings the pictures. Each
+time is the best of several runs in one thread.
 """
 
 from __future__ import annotations
