@@ -106,7 +106,7 @@ def _check_inside(features: Features, window: Tuple[int, int], name: str) -> Non
     inside = (
         small & (left >= 0) & (y >= 0) & (right <= window[1]) & (bottom <= window[0]) & (width >= 0) & (height >= 0)
     )
-    wrong = np.flatnonzero((used & ~inside).any(axis=1))
+    wrong = np.flatnonzero((used & ~(small & inside)).any(axis=1))
     if len(wrong):
         raise _damaged(name, f"feature {int(wrong[0])} lies outside the window of {window[0]}x{window[1]}")
     if not np.isfinite(features.weights).all():
