@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
 
-GraphFormat = Literal["tflite", "onnx"]
+GraphFormat = Literal["tflite", "onnx", "cascade"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, UnsupportedModelError
+from edgecv.graphs.cascade import read_cascade_graph
 from edgecv.graphs.ir import Graph
 from edgecv.graphs.onnx import read_onnx
 from edgecv.graphs.tflite import read_tflite
 
 
 def read_graph(path: files.PathLike) -> Graph:
-    """Read a `.tflite` or `.onnx` file, by its suffix.
+    """Read a `.tflite` or `.onnx` file, or a cascade's `.xml`, by its suffix.
 
     Raises:
         ConfigError: The path is missing or unreadable.
@@ -21,7 +22,8 @@ def read_graph(path: files.PathLike) -> Graph:
     source = Path(path)
     if not source.exists():
         raise ConfigError(f"model {source} does not exist", hint="check the path")
-    reader = {".tflite": read_tflite, ".onnx": read_onnx}.get(source.suffix.lower())
+    readers = {".tflite": read_tflite, ".onnx": read_onnx, ".xml": read_cascade_graph}
+    reader = readers.get(source.suffix.lower())
     if reader is None:
         raise UnsupportedModelError(
             f"{source} is neither a .tflite nor an .onnx file", hint="convert it first: edgecv convert"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 
@@ -322,7 +322,7 @@ def _format(plan: Plan, out: Path) -> str:
     chosen = plan.format or by_name
     if chosen is None:
         raise ConfigError(f"--out {out} names no format", hint="end it in .tflite or .onnx, or pass --format")
-    if chosen not in get_args(Format) or chosen == "keras":
+    if chosen not in FORMATS.values():
         raise unknown_name("format", chosen, FORMATS.values())
     if by_name is not None and by_name != chosen:
         raise ConfigError(f"--format {chosen} and --out {out} disagree", hint=f"end --out in .{chosen}")

@@ -24,6 +24,9 @@ _HINT = "the file is damaged, incomplete, or not a model; copy or convert it aga
 _MANIFEST_LIMIT = 1 << 28  # bytes; far above any manifest, far below what would exhaust a device
 
 
+_LICENCE_LIMIT = 1 << 16  # bytes; cascades begin with a few kilobytes of licence
+
+
 class _Damaged(Exception):
     """A byte reader left the file, or met something that its format forbids."""
 
@@ -33,7 +36,7 @@ def sniff(path: PathLike) -> Format:
 
     Raises:
         ConfigError: It does not exist, is a folder, or cannot be read.
-        UnsupportedModelError: It is empty, truncated, or no .tflite, .onnx or .keras file.
+        UnsupportedModelError: It is empty, truncated, or no .tflite, .onnx or .keras file, and no cascade of OpenCV.
     """
     with _mapped(path) as data:
         return _sniff(data, path)
@@ -42,12 +45,18 @@ def sniff(path: PathLike) -> Format:
 def read_manifest(path: PathLike) -> Optional[Manifest]:
     """Return the manifest embedded in a .tflite, .onnx or .keras file, or None when it has none.
 
+    Cascades have one that is the same for all.
+
     Raises:
         ConfigError: The file does not exist, is a folder, or cannot be read.
         UnsupportedModelError: The file or its manifest is damaged, or the manifest is of a newer schema.
     """
     with _mapped(path) as data:
         format = _sniff(data, path)
+        if format == "cascade":
+            from edgecv.tasks.detection.cascades import manifest_of  # here, since few files are cascades
+
+            return manifest_of(path)
         text = _keras_entry(path) if format == "keras" else _guard(path, format, _READERS[format], data)
     return None if text is None else _parse(text, path)
 
@@ -96,6 +105,8 @@ def _sniff(data: Buffer, path: PathLike) -> Format:
     if data[:4] == b"PK\x03\x04":
         _keras_names(path)
         return "keras"
+    if data[:1] == b"<" and b"<opencv_storage" in data[:_LICENCE_LIMIT]:
+        return "cascade"
     if data[:4] == b"\x89HDF":
         raise UnsupportedModelError(
             f"{name} is an HDF5 file, which the runtime does not open",

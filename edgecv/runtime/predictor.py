@@ -43,7 +43,7 @@ def load(
     """Open a model file, ready to be asked.
 
     Args:
-        path: A .tflite or .onnx file.
+        path: A .tflite or .onnx file, or an .xml of a cascade, see `edgecv.runtime.cascade`.
         engine: "litert", "tflite-runtime" or "onnxruntime"; None takes the first installed one that fits.
         accelerator: "cpu", "gpu" or "edgetpu"; there is no fallback from one to the other.
         threads: Of the interpreter on the CPU; None means 1.
@@ -76,9 +76,12 @@ def load(
         "precision": precision,
         "program_cache": None if program_cache is None else os.fspath(program_cache),
     }
+    if manifest is not None and manifest.format == "cascade":
+        options["input_shape"] = tuple(contract.input_shape)
     session = _apart(path, options) if apart else open_session(path, **options)
     try:
         predictor = Predictor(session, contract, manifest, path=os.fspath(path))
+        options.pop("input_shape", None)
         predictor.another = lambda: load(path, spec=spec, apart=apart, **options)
         return predictor
     except BaseException:

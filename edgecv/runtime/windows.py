@@ -9,15 +9,16 @@ one, at the distance of its strides.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Collection, List, Optional, Tuple, Union
+from typing import Any, Callable, Collection, Optional, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.runtime.reading import loaded_sample
-from edgecv.tasks.boxes import Detections, iou
+from edgecv.tasks.boxes import Detections
 from edgecv.tasks.classification import Classification
+from edgecv.tasks.detection.nms import suppress
 
 Array = NDArray[Any]
 Side = Union[int, Tuple[int, int]]
@@ -84,21 +85,8 @@ def slide(
     skipped = [index for index, label in enumerate(labels) if label in ignored]
     counts = np.flatnonzero((confidence >= threshold) & ~np.isin(class_id, skipped))
     found = Detections(places[counts], confidence[counts], class_id[counts], labels)
-    return found[best_of_each(found, overlap)]
-
-
-def best_of_each(found: Detections, overlap: float) -> Array:
-    """Return the detections that stay, most confident first, int64 (n,): greedy non-maximum suppression by class.
-
-    Source: Girshick et al. 2014, "Rich feature hierarchies for accurate object detection", section 2.2.
-    """
-    order = np.argsort(-found.confidence, kind="stable")
-    kept: List[int] = []
-    for index in order.tolist():
-        same = [other for other in kept if found.class_id[other] == found.class_id[index]]
-        if not same or iou(found.xyxy[[index]], found.xyxy[same]).max() <= overlap:
-            kept.append(index)
-    return np.array(kept, np.int64)
+    kept, _ = suppress(found.xyxy, found.confidence, found.class_id, iou=overlap, most=max(1, len(found)))
+    return found[kept]
 
 
 def _best(spec: Any) -> Score:

@@ -17,6 +17,7 @@ from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.fuzz import flat, others, raw
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
 from tests.modelio.darknet.networks import V2, V3
+from tests.runtime.cascade import made as cascade
 from tests.runtime.conftest import manifest as tiny_manifest
 from tests.runtime.conftest import onnx_model
 
@@ -59,10 +60,17 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         ),
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
+        "cascade": Kind(".xml", _toml, 3, (_cascade(),)),
         "png": Kind(".png", others.damaged_png, 4, tuple(_image("PNG", mode) for mode in ("L", "RGB", "P", "I;16"))),
         "jpeg": Kind(".jpg", raw.damaged, 3, tuple(_image("JPEG", mode) for mode in ("L", "RGB", "CMYK"))),
     }
     return {**found, **_keras_kinds()} if keras else found
+
+
+def _cascade() -> bytes:
+    deep = "<_><internalNodes>1 0 0 .5 -1 -2 1 .25</internalNodes><leafValues>1 2 3</leafValues></_>"
+    stages = [cascade.stage(0.5, cascade.stump(0, 3.5)), cascade.stage(-1, deep, cascade.stump(1, 7.0))]
+    return cascade.document(stages, [cascade.RIGHT_MINUS_LEFT, cascade.DIAMOND]).encode()
 
 
 def _json(data: bytes, rng: random.Random) -> bytes:

@@ -314,11 +314,19 @@ def _weights(path: Path) -> None:
     pretrained.load(keras.Sequential(layers), Build(input_shape=(8, 8, 1), units=(5,), weights=str(path)))
 
 
+def _cascade(path: Path) -> None:
+    from edgecv import runtime
+
+    runtime.read_manifest(path)
+    runtime.load_cascade(path, neighbours=1).predict(np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8))
+
+
 _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
     "darknet": _darknet,
     "npz": _npz, "state": _state, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
+    "cascade": _cascade,
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def load_cascade(
     Args:
         path: An .xml file as OpenCV ships and trains them: boosted stumps or trees, upright or tilted features.
         label: What it finds.
-        scale_factor: From one size of windows to the next, > 1: 1.1 looks closely, 1.3 is three times as fast.
+        scale_factor: From one size of windows to the next, > 1: 1.1 looks closely, 1.3 is faster and coarser.
         neighbours: A find has more windows than this; 0 gives every window that passes.
         smallest: (height, width) of an object, pixels; `largest` likewise, None for the image's size.
 

@@ -101,8 +101,12 @@ def _check_inside(features: Features, window: Tuple[int, int], name: str) -> Non
     used, tilted = features.weights != 0, features.tilted[:, None]
     left, right = np.where(tilted, x - height, x), x + width
     bottom = np.where(tilted, y + width + height, y + height)
-    inside = (left >= 0) & (y >= 0) & (right <= window[1]) & (bottom <= window[0]) & (width >= 0) & (height >= 0)
-    wrong = np.flatnonzero((used & ~inside).any(axis=1))
+    # Numbers near the end of int64 would come back from below in the sums.
+    small = (np.abs(features.boxes) <= WIDEST).all(axis=-1)
+    inside = (
+        small & (left >= 0) & (y >= 0) & (right <= window[1]) & (bottom <= window[0]) & (width >= 0) & (height >= 0)
+    )
+    wrong = np.flatnonzero((used & ~(small & inside)).any(axis=1))
     if len(wrong):
         raise _damaged(name, f"feature {int(wrong[0])} lies outside the window of {window[0]}x{window[1]}")
     if not np.isfinite(features.weights).all():
@@ -120,6 +124,8 @@ def _stage(element: ElementTree.Element, features: int, name: str) -> Stage:
         nodes[index, : len(own)], leaves[index, : len(values)] = own, values
     left, right, feature = (nodes[..., place].astype(np.int64) for place in (0, 1, 2))
     threshold = np.float32(float(_text(element, "stageThreshold"))) - SLACK
+    if not np.isfinite(threshold):
+        raise _damaged(name, "a stage's threshold is not finite")
     return Stage(float(threshold), feature, nodes[..., 3].astype(np.float32), left, right, leaves)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from edgecv.core.errors import ConfigError, MissingDependencyError, unknown_name
 from edgecv.core.files import PathLike
 from edgecv.core.optional import EXTRAS, available
 from edgecv.core.registry import Registry
 from edgecv.runtime.container import check_tflite, sniff
-from edgecv.runtime.engines import edgetpu, litert_gpu, onnx, tensorflow, tflite
+from edgecv.runtime.engines import cascade, edgetpu, litert_gpu, onnx, tensorflow, tflite
 from edgecv.runtime.engines.base import Session
 
 ACCELERATORS = ("cpu", "gpu", "edgetpu")
@@ -26,7 +26,7 @@ class Engine:
 
     Attributes:
         package: Import name; what `optional.available` looks for.
-        formats: That it opens: "tflite", "onnx".
+        formats: That it opens: "tflite", "onnx", "cascade".
         openers: For each accelerator that it knows.
         options: Accelerator to the names of the further options that its opener takes.
     """
@@ -73,6 +73,7 @@ ENGINES.add(
         {"gpu": ("precision",)},
     ),
 )
+ENGINES.add("cascade", Engine("numpy", ("cascade",), {"cpu": cascade.open_cpu}, {"cpu": ("input_shape",)}))
 
 
 def open_session(
@@ -84,8 +85,9 @@ def open_session(
     strict: bool = True,
     precision: Optional[str] = None,
     program_cache: Optional[PathLike] = None,
+    input_shape: Optional[Tuple[int, ...]] = None,
 ) -> Session:
-    """Open a .tflite or .onnx file in an interpreter, without reading its manifest.
+    """Open a .tflite, .onnx or cascade file in an interpreter, without reading its manifest.
 
     Args:
         path: The file; its format is told by content.
@@ -97,6 +99,7 @@ def open_session(
             every operator would.
         precision: On the GPU, "float16" or "float32"; None leaves it to the accelerator.
         program_cache: Folder in which LiteRT's GPU accelerator keeps compiled programs for the next start.
+        input_shape: (height, width, 1) of a cascade's images, which can be of any size.
 
     Raises:
         ConfigError: Unknown engine or accelerator, a combination that does not exist, or a missing file.
@@ -112,7 +115,8 @@ def open_session(
     # Only the baseline's own file is in this format, and only an engine that is asked for by name takes it.
     format = "graphdef" if engine == "tensorflow" else sniff(path)
     chosen = _choose(os.fspath(path), format, engine, accelerator)
-    further = {"precision": precision, "program_cache": None if program_cache is None else os.fspath(program_cache)}
+    cache = None if program_cache is None else os.fspath(program_cache)
+    further = {"precision": precision, "program_cache": cache, "input_shape": input_shape}
     options = _options(chosen, accelerator, further)
     if format == "tflite":
         # In front of native code, which need not survive a damaged file.
@@ -120,7 +124,7 @@ def open_session(
     return chosen.openers[accelerator](os.fspath(path), count, strict, **options)
 
 
-def _options(engine: Engine, accelerator: str, given: Mapping[str, Optional[str]]) -> Dict[str, str]:
+def _options(engine: Engine, accelerator: str, given: Mapping[str, Any]) -> Dict[str, Any]:
     known = engine.options.get(accelerator, ())
     for name, value in given.items():
         if value is not None and name not in known:

@@ -40,6 +40,8 @@ def test_what_is_in_a_file(tmp_path: Path) -> None:
         ("<height>4</height>", "<height>2</height>", "window is 2x4"),
         ("<height>4</height>", "", "has no <height>"),
         ("2 0 2 4 2.", "2 0 3 4 2.", "feature 0 lies outside"),
+        ("2 0 2 4 2.", "9e18 0 9e18 4 2.", "feature 0 lies outside"),
+        ("<stageThreshold>0.5", "<stageThreshold>inf", "threshold is not finite"),
         ("2 0 2 4 2.", "2 0 2 4", "4 numbers, expected 5"),
         ("0 -1 0 3.5", "0 -1 1 3.5", "feature beyond the 1"),
         ("0 -1 0 3.5", "0 -2 0 3.5", "lead nowhere"),
