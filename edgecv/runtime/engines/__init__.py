@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional, Tuple
@@ -85,7 +86,7 @@ def open_session(
     precision: Optional[str] = None,
     program_cache: Optional[PathLike] = None,
 ) -> Session:
-    """Open a .tflite or .onnx file in an interpreter, without reading its manifest.
+    """Open a .tflite or .onnx file in an interpreter, without reading its manifest; a bundle of such by theirs.
 
     Args:
         path: The file; its format is told by content.
@@ -111,6 +112,12 @@ def open_session(
         raise ConfigError(f"threads must be at least 1, got {count}")
     # Only the baseline's own file is in this format, and only an engine that is asked for by name takes it.
     format = "graphdef" if engine == "tensorflow" else sniff(path)
+    if format == "bundle":
+        each = functools.partial(
+            open_session, engine=engine, accelerator=accelerator, threads=threads, strict=strict, precision=precision,
+            program_cache=program_cache,
+        )  # fmt: skip
+        return _bundle(path, each)
     chosen = _choose(os.fspath(path), format, engine, accelerator)
     further = {"precision": precision, "program_cache": None if program_cache is None else os.fspath(program_cache)}
     options = _options(chosen, accelerator, further)
@@ -118,6 +125,12 @@ def open_session(
         # In front of native code, which need not survive a damaged file.
         check_tflite(path)
     return chosen.openers[accelerator](os.fspath(path), count, strict, **options)
+
+
+def _bundle(path: PathLike, each: Callable[[str], Session]) -> Session:
+    from edgecv.runtime.engines.bundle import BundleSession  # here, since few files are bundles
+
+    return BundleSession(path, each)
 
 
 def _options(engine: Engine, accelerator: str, given: Mapping[str, Optional[str]]) -> Dict[str, str]:

@@ -18,11 +18,17 @@ from numpy.typing import NDArray
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.tasks import boxes
 from edgecv.tasks.detection import decoders, roi
+from edgecv.tasks.detection.nms import suppress
+from edgecv.tasks.detection.selective_search import selective_search
 from edgecv.tasks.detection.settings import DetectionSettings, settings_of
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import Head, ModelSpec, Preprocessing
 
 Array = NDArray[Any]
 
+BEFORE_SUPPRESSION = 6000
+"""Regions of an image at most before those that overlap are dropped. Source: Ren et al. 2015, its code."""
+CANVAS = (500, 500)
+"""Height and width to which an image is brought where its regions are cut out of its pixels."""
 OUTPUTS = ("boxes", "classes", "scores")
 """Of a whole bundle: yxyx (n, 4) in input pixels, classes (n,), probabilities (n,)."""
 
@@ -63,17 +69,43 @@ def stage_of(head: Head, shapes: Sequence[Tuple[int, ...]]) -> Stage:
     return Stage(features, counts.pop(), own[0][-1] == 4 * units)
 
 
-def proposals(outputs: Sequence[Array], head: Head, input_size: Tuple[int, int], found: Any) -> Array:
+def proposals(outputs: Sequence[Array], head: Head, input_size: Tuple[int, int]) -> Array:
     """Return where a region proposal network sees something: float32 (n, 4) in input pixels, the surest first.
 
     Args:
         outputs: Of its head, float32, without the batch.
-        head: Its head. Overlap and number of regions are those of its settings.
+        head: Its head. Score, overlap and number of regions are those of its settings.
         input_size: (height, width).
-        found: `DetectionTask.found_in_input`.
     """
     settings = settings_of(head)
-    return np.asarray(found(outputs, head, input_size, settings.score, most=settings.most).xyxy, np.float32)
+    found = decoders.candidates(outputs, head, settings, input_size, settings.score)
+    best = np.argsort(-found.confidence, kind="stable")[:BEFORE_SUPPRESSION]
+    inside = np.asarray(boxes.clip(found.xyxy[best], input_size), np.float32)
+    solid = (inside[:, 2:] - inside[:, :2] >= 1.0).all(axis=1)
+    inside, confidence = inside[solid], found.confidence[best][solid]
+    one = np.zeros(len(inside), np.int64)
+    kept, _ = suppress(inside, confidence, one, iou=settings.iou, how="agnostic", most=settings.most)
+    return inside[kept]
+
+
+def searched(image: Array, preprocessing: Optional[Preprocessing], settings: DetectionSettings) -> Array:
+    """Return where selective search sees something in a network's input: float32 (n, 4) in input pixels.
+
+    Args:
+        image: float32 (H, W, C), normalised.
+        preprocessing: How it was normalised, which is undone.
+        settings: Of the "regions" head.
+    """
+    return selective_search(pixels_of(image, preprocessing), most=settings.regions)
+
+
+def pixels_of(image: Array, preprocessing: Optional[Preprocessing]) -> Array:
+    """Return the pixels of a network's input, uint8 (H, W, 3) or (H, W, 1), RGB where there are colours."""
+    if preprocessing is None:
+        raise UnsupportedModelError("regions are searched in images, and the input of the first network is none")
+    values = image * np.asarray(preprocessing.std, np.float32) + np.asarray(preprocessing.mean, np.float32)
+    pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(pixels[..., ::-1] if preprocessing.color == "bgr" else pixels)
 
 
 def cut_out(source: Array, regions: Array, settings: DetectionSettings, shape: Tuple[int, ...]) -> Array:
@@ -157,7 +189,10 @@ def whole(spec: ModelSpec) -> ModelSpec:
     kept = {key: value for key, value in head.settings.items() if key in told}
     settings = {**kept, "decoder": "postprocessed", "unit": "pixels"}
     answered = replace(head, outputs=OUTPUTS, activation="probabilities", settings=settings)
-    return replace(spec, inputs=spec.inputs[:1], heads=(answered,))
+    image = spec.input
+    if settings_of(head).pooling == "crop":
+        image = replace(image, shape=(*CANVAS, image.shape[2]))
+    return replace(spec, inputs=(image,), heads=(answered,))
 
 
 def _misfit(head: Head, shapes: Sequence[Tuple[int, ...]]) -> UnsupportedModelError:

@@ -107,16 +107,10 @@ class DetectionTask(BaseTask):
         return Detections(placed, found.confidence, found.class_id, head.labels)
 
     def found_in_input(
-        self,
-        outputs: Sequence[Array],
-        head: Head,
-        input_size: Tuple[int, int],
-        least: float,
-        *,
-        most: int = MEASURED_MOST,
+        self, outputs: Sequence[Array], head: Head, input_size: Tuple[int, int], least: float
     ) -> Detections:
         """Return what is found with a confidence of `least` or more, in input pixels: what training is judged by."""
-        settings = replace(self.settings(head), most=most)
+        settings = replace(self.settings(head), most=MEASURED_MOST)
         found = self._suppressed(outputs, head, input_size, settings, least)
         return Detections(boxes.clip(found.xyxy, input_size), found.confidence, found.class_id, head.labels)
 
