@@ -44,8 +44,8 @@ def golden_of(path: PathLike, **options: Any) -> Tuple[RegionGolden, ...]:
         session.close()
 
 
-def replay(path: PathLike, *, relative: float = 0.0, **options: Any) -> GoldenResult:
-    """Run the golden vectors of every network of a bundle and compare.
+def replay(path: PathLike, *, relative: float = 0.0, **options: Any) -> Tuple[GoldenResult, str]:
+    """Run the golden vectors of every network of a bundle and compare; return the engine too.
 
     Args:
         path: The bundle.
@@ -77,7 +77,7 @@ def replay(path: PathLike, *, relative: float = 0.0, **options: Any) -> GoldenRe
         raise UnsupportedModelError(
             f"{path} holds no golden vectors, so there is nothing to verify", hint="make it again with edgecv convert"
         )
-    return result_of(details)
+    return result_of(details), session.engine
 
 
 def _opened(path: PathLike, options: Dict[str, Any]) -> BundleSession:
