@@ -27,8 +27,9 @@ from edgecv.zoo.families.applications import application
 
 STRIDE, SIDE = 16, 7
 """Input pixels between two cells of the features; cells of a region along each side."""
-REGIONS, FAST_REGIONS, EDGE_REGIONS = 300, 2000, 64
-"""Of an image. Source: Ren et al. 2015, section 4.1; Girshick 2015, section 3.3; chosen for small devices."""
+REGIONS, FAST_REGIONS, EDGE_REGIONS, CROPS = 300, 2000, 64, 2000
+"""Of an image. Source: Ren et al. 2015, section 4.1; Girshick 2015, section 3.3; chosen for small devices; Girshick et
+al. 2014, section 2.2."""
 SIZES, EDGE_SIZES = (128, 256, 512), (48, 96, 192)
 """Square roots of the areas of anchors, in input pixels: as published for inputs of 600, and for the edge's 320."""
 HIDDEN = 4096
@@ -208,5 +209,21 @@ ENTRIES = (
         source="Girshick, Fast R-CNN, ICCV 2015",
         notes={"": "selective search takes seconds an image: faster_rcnn finds regions by a network"},
         pretrained=True,
+    ),
+    ZooEntry(
+        name="rcnn",
+        title="R-CNN: a network on each region's pixels, AlexNet",
+        input_shape=(227, 227, 3),
+        small_shape=(67, 67, 3),
+        heads=(_objects(labels.VOC, count=CROPS, pooling="crop"),),
+        variants={
+            "canonical": Variant(
+                title="2,000 crops by selective search, one at a time",
+                build=build_rcnn,
+                preprocessing=inputs.UNIT,
+            )
+        },
+        source="Girshick, Donahue, Darrell, Malik, R-CNN, CVPR 2014; scores by a softmax in place of support vectors",
+        notes={"": "a run of the network for each region: minutes an image; faster_rcnn runs it once"},
     ),
 )
