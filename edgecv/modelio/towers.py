@@ -26,6 +26,12 @@ def towers(model: Any, spec: ModelSpec) -> tuple[tuple[Any, ModelSpec], ...]:
     """
     reads = [_reads(output, model) for output in model.outputs]
     names, ends = input_names(model), output_names(model)
+    used = [place for own in dict.fromkeys(reads) for place in own]
+    if sorted(used) != list(range(len(names))):
+        raise UnsupportedModelError(
+            f"'{spec.name}' is no model of separate networks: its outputs share inputs, or leave one out",
+            hint="only detectors of two stages are taken apart",
+        )
     found: list[tuple[Any, ModelSpec]] = []
     for own in dict.fromkeys(sorted(reads, key=min)):
         places = [place for place, read in enumerate(reads) if read == own]
@@ -36,12 +42,6 @@ def towers(model: Any, spec: ModelSpec) -> tuple[tuple[Any, ModelSpec], ...]:
             name=f"{model.name}_{len(found) + 1}",
         )
         found.append((part, _contract(spec, inputs, outputs)))
-    used = [place for own in dict.fromkeys(reads) for place in own]
-    if sorted(used) != list(range(len(names))):
-        raise UnsupportedModelError(
-            f"'{spec.name}' is no model of separate networks: its outputs share inputs, or leave one out",
-            hint="only detectors of two stages are taken apart",
-        )
     return tuple(found)
 
 
