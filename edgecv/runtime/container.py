@@ -343,7 +343,7 @@ def _archive_kind(path: PathLike) -> Format:
     if BUNDLE_MEMBER in names:
         return "bundle"
     if "config.json" not in names:
-        raise UnsupportedModelError(f"{os.fspath(path)} is a zip archive without a model", hint=_HINT)
+        raise UnsupportedModelError(f"{os.fspath(path)} is a zip archive without a Keras model", hint=_HINT)
     return "keras"
 
 
