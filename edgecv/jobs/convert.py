@@ -33,6 +33,7 @@ from edgecv.values.inspection import TargetVerdict
 from edgecv.values.manifest import Manifest
 from edgecv.values.specs import Format, Method, Scheme
 
+BUNDLE = ".edgecv"
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 UNCOMMON = ("int4", "int16x8", "mixed")
 STEPS = ("equalise", "correct_bias", "adaround")
@@ -153,7 +154,7 @@ def make(
     max_drop: float | None = None,
     reporter: Reporter = QUIET,
 ) -> MadeArtifact:
-    """Convert, quantise when asked, check, and write one file.
+    """Convert, quantise when asked, check, and write one file: of a detector of two stages, a bundle (.edgecv).
 
     With `judge`, the file is held against the float model on real data, which `max_drop` is for: see
     `edgecv.jobs.loss`. Too large a loss is not raised here, since the file is made: see `loss.require_small`.
@@ -163,6 +164,8 @@ def make(
         UnsupportedModelError: The model cannot be loaded.
         ConversionError: A converter failed, or the file did not pass its checks; nothing is written then.
     """
+    if out.suffix == BUNDLE:
+        return _bundle(source, plan, out, force=force, reporter=reporter)
     format_ = _format(plan, out)
     check_plan(plan)
     check_output(out, force=force)
@@ -187,6 +190,28 @@ def make(
         _tell_ties(made.loss, plan, reporter)
     told = verdicts(out, plan.targets, reporter=reporter)
     return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme), verdicts=told)
+
+
+def _bundle(source: models.Source, plan: Plan, out: Path, *, force: bool, reporter: Reporter) -> MadeArtifact:
+    """Make a bundle: what its parts were checked for, the worst of them."""
+    from edgecv.jobs import bundle  # which makes its parts with this module
+
+    check_plan(plan)
+    check_output(out, force=force)
+    loaded = models.load(source)
+    dataset = _dataset(plan, models.require_manifest(loaded))
+    made = bundle.bundled(loaded, plan, dataset, out=out, format_=bundle.part_format(plan), reporter=reporter)
+    found = bundle.worst(tuple(made.parts.values()))
+    differences = [part.check.max_abs_diff for part in made.parts.values()]
+    return replace(
+        _made(found, plan.recipe.steps if plan.scheme in STATIC else ()),
+        path=str(out),
+        format=made.manifest.format,
+        size_bytes=made.size_bytes,
+        sha256=made.sha256,
+        max_abs_diff=max(differences),
+        kernels=None,
+    )
 
 
 def ending(loaded: LoadedModel, plan: Plan, *, reporter: Reporter = QUIET) -> LoadedModel:

@@ -15,7 +15,7 @@ from edgecv.data import Dataset, fitted
 from edgecv.graphs.ir import Graph, Op, Tensor, constant
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime.image import preprocess_sample
-from edgecv.runtime.input_range import Held, first_misfit, held_as, outside
+from edgecv.runtime.input_range import Held, first_misfit, held_as, held_by, outside
 from edgecv.tasks.registry import task_of
 from edgecv.values.binding import bind_inputs
 from edgecv.values.evaluation import Evaluation
@@ -98,6 +98,8 @@ def doubt(found: Evaluation, name: str, reporter: Reporter) -> None:
 
 def held_inputs(opened: ModelFile, spec: ModelSpec) -> list[Held | None]:
     """Return what each input of a contract can hold in a file; None where it holds any value."""
+    if opened.format == "bundle":
+        return [held_by(info) for info in opened.required_manifest.inputs]
     places = bind_inputs(spec, opened.input_names, str(opened.path))
     return [_held(opened.graph, opened.graph.inputs[place]) for place in places]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.errors import ConfigError
 from edgecv.core.shown import Shown
 from edgecv.jobs.agreement import Agreement, compare
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
-from edgecv.runtime import Predictor, golden
+from edgecv.modelio.model_file import model_file
+from edgecv.runtime import Predictor, bundle, golden
 from edgecv.values.kind import Kind
 from edgecv.values.run_options import DEFAULTS, RunOptions
 
@@ -46,6 +48,8 @@ def verify(
         UnsupportedModelError: The file holds none, or cannot be read.
         DeviceError: The device failed, or the accelerator cannot take the file.
     """
+    if model_file(file).format == "bundle":
+        return _verify_bundle(file, options, device)
     request = EvaluationRequest(options=options, device=device, devices=devices)
     with open_predictor(file, request) as predictor:
         found = golden.replay(predictor, relative=_rounding(predictor))
@@ -65,6 +69,29 @@ def verify(
             kind=getattr(predictor, "kind", "simulated" if predictor.is_software_adapter else "measured"),
             agreement=None if device == "local" else compare(file, predictor),
         )
+
+
+def _verify_bundle(file: Path, options: RunOptions, device: str) -> Verification:
+    """Replay the golden vectors of a bundle's networks, one by one, on this host."""
+    if device != "local":
+        raise ConfigError(
+            f"{file}: a bundle is verified on this host only", hint="verify its parts there: a bundle is a zip archive"
+        )
+    relative = golden.FLOAT16_RELATIVE if options.accelerator == "gpu" else 0.0
+    found, engine = bundle.replay(file, relative=relative, **options.arguments)
+    failure = (
+        f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
+        f"allowed {found.tolerance:.4g} (ran on {engine})"
+    )
+    return Verification(
+        path=str(file),
+        engine=engine,
+        n=found.n,
+        max_abs_diff=found.max_abs_diff,
+        tolerance=found.tolerance,
+        passed=found.passed,
+        failure="" if found.passed else failure,
+    )
 
 
 def _rounding(predictor: Predictor) -> float:

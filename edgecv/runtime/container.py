@@ -14,6 +14,9 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from edgecv.core.errors import ConfigError, EdgecvError, UnsupportedModelError
 from edgecv.core.files import PathLike
+from edgecv.values.bundle import MEMBER as BUNDLE_MEMBER
+from edgecv.values.bundle import Bundle
+from edgecv.values.bundle import from_json as bundle_from_json
 from edgecv.values.manifest import KEY, Manifest, from_json
 from edgecv.values.specs import Format
 
@@ -36,14 +39,15 @@ def sniff(path: PathLike) -> Format:
 
     Raises:
         ConfigError: It does not exist, is a folder, or cannot be read.
-        UnsupportedModelError: It is empty, truncated, or no .tflite, .onnx or .keras file, and no cascade of OpenCV.
+        UnsupportedModelError: It is empty, truncated, or no .tflite, .onnx, .keras or .edgecv file, and no cascade of
+            OpenCV.
     """
     with _mapped(path) as data:
         return _sniff(data, path)
 
 
 def read_manifest(path: PathLike) -> Optional[Manifest]:
-    """Return the manifest embedded in a .tflite, .onnx or .keras file, or None when it has none.
+    """Return the manifest embedded in a .tflite, .onnx, .keras or .edgecv file, or None when it has none.
 
     Cascades have one that is the same for all.
 
@@ -57,7 +61,7 @@ def read_manifest(path: PathLike) -> Optional[Manifest]:
             from edgecv.tasks.detection.cascades import manifest_of  # here, since few files are cascades
 
             return manifest_of(path)
-        text = _keras_entry(path) if format == "keras" else _guard(path, format, _READERS[format], data)
+        text = _zip_entry(path) if format in ("keras", "bundle") else _guard(path, format, _READERS[format], data)
     return None if text is None else _parse(text, path)
 
 
@@ -103,8 +107,7 @@ def _sniff(data: Buffer, path: PathLike) -> Format:
     if data[4:8] == b"TFL3":
         return "tflite"
     if data[:4] == b"PK\x03\x04":
-        _keras_names(path)
-        return "keras"
+        return _archive_kind(path)
     if data[:1] == b"<" and b"<opencv_storage" in data[:_LICENCE_LIMIT]:
         return "cascade"
     if data[:4] == b"\x89HDF":
@@ -307,31 +310,85 @@ def _onnx_entry(data: Buffer) -> Optional[bytes]:
     return None
 
 
-# --- Zip archives (.keras)
+# --- Zip archives (.keras, .edgecv)
 
 
-def _keras_names(path: PathLike) -> List[str]:
-    names = _zip(path, lambda archive: archive.namelist())
+def read_bundle(path: PathLike) -> Bundle:
+    """Return what a bundle says of its parts.
+
+    Raises:
+        ConfigError: The file does not exist, or cannot be read.
+        UnsupportedModelError: It is no bundle, damaged, or of a newer schema.
+    """
+    if sniff(path) != "bundle":
+        raise UnsupportedModelError(f"{os.fspath(path)} is no bundle", hint="make one with edgecv convert")
+    raw: bytes = _zip(path, lambda archive: _read_member(archive, BUNDLE_MEMBER))
+    return _bundle_of(raw, path)
+
+
+def unpack_bundle(path: PathLike, folder: PathLike) -> Dict[str, str]:
+    """Write the parts of a bundle to a folder, and return role -> path.
+
+    Raises:
+        ConfigError: The file does not exist, or the folder cannot be written.
+        UnsupportedModelError: It is no bundle, or damaged.
+    """
+    found = read_bundle(path)
+    for name in found.parts.values():
+        if os.path.basename(name) != name or name in ("", ".", ".."):
+            raise UnsupportedModelError(f"{os.fspath(path)}: the part '{name}' is no plain file name", hint=_HINT)
+    written = {role: os.path.join(os.fspath(folder), name) for role, name in found.parts.items()}
+    _zip(path, lambda archive: _write_members(archive, list(written.values())))
+    return written
+
+
+def _bundle_of(raw: bytes, path: PathLike) -> Bundle:
+    where = os.fspath(path)
+    try:
+        return bundle_from_json(raw.decode("utf-8"), where=where)
+    except (UnicodeDecodeError, RecursionError, OverflowError, MemoryError) as error:
+        raise UnsupportedModelError(f"{where}: its {BUNDLE_MEMBER} cannot be read: {error}", hint=_HINT) from error
+
+
+def _archive_kind(path: PathLike) -> Format:
+    names = _names(path)
+    if BUNDLE_MEMBER in names:
+        return "bundle"
     if "config.json" not in names:
         raise UnsupportedModelError(f"{os.fspath(path)} is a zip archive without a Keras model", hint=_HINT)
-    return list(names)
+    return "keras"
 
 
-def _keras_entry(path: PathLike) -> Optional[bytes]:
-    if KERAS_MEMBER not in _keras_names(path):
+def _names(path: PathLike) -> List[str]:
+    return list(_zip(path, lambda archive: archive.namelist()))
+
+
+def _zip_entry(path: PathLike) -> Optional[bytes]:
+    if KERAS_MEMBER not in _names(path):
         return None
-    member: bytes = _zip(path, _read_member)
+    member: bytes = _zip(path, lambda archive: _read_member(archive, KERAS_MEMBER))
     return member
 
 
-def _read_member(archive: Any) -> bytes:
-    if archive.getinfo(KERAS_MEMBER).file_size > _MANIFEST_LIMIT:
-        raise _Damaged(f"its member {KERAS_MEMBER} is larger than {_MANIFEST_LIMIT} bytes")
-    return bytes(archive.read(KERAS_MEMBER))
+def _read_member(archive: Any, name: str) -> bytes:
+    if archive.getinfo(name).file_size > _MANIFEST_LIMIT:
+        raise _Damaged(f"its member {name} is larger than {_MANIFEST_LIMIT} bytes")
+    return bytes(archive.read(name))
+
+
+def _write_members(archive: Any, paths: List[str]) -> None:
+    import shutil
+
+    for path in paths:
+        info = archive.getinfo(os.path.basename(path))
+        if info.compress_type != 0:  # so that a small file cannot grow into one that fills the disk
+            raise _Damaged(f"its member {info.filename} is compressed, expected a stored one")
+        with archive.open(info) as source, open(path, "wb") as target:
+            shutil.copyfileobj(source, target)
 
 
 def _zip(path: PathLike, use: Any) -> Any:
-    import zipfile  # here, since devices never open a .keras and would pay for the import
+    import zipfile  # here, since most devices never open an archive and would pay for the import
 
     try:
         with zipfile.ZipFile(os.fspath(path)) as archive:
@@ -339,7 +396,7 @@ def _zip(path: PathLike, use: Any) -> Any:
     # zipfile and zlib answer damage with some ten kinds of exceptions.
     except Exception as error:
         raise UnsupportedModelError(
-            f"{os.fspath(path)} is a damaged or truncated keras archive: {error}", hint=_HINT
+            f"{os.fspath(path)} is a damaged or truncated archive: {error}", hint=_HINT
         ) from error
 
 

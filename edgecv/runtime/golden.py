@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Protocol, Sequence, Tuple
+from typing import Any, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,19 +97,24 @@ def compare(manifest: Manifest, answers: Sequence[Sequence[Array]], *, relative:
         GoldenDifference(
             vector=number,
             output=index,
-            tolerance=max(_tolerance(manifest, index), relative * _size(expected)),
+            tolerance=max(_tolerance(manifest, index), relative * size_of(expected)),
             max_abs_diff=_difference(expected, outputs, index),
         )
         for number, (golden, outputs) in enumerate(zip(manifest.golden, answers))
         for index, expected in enumerate(golden.outputs)
     )
+    return result_of(details, manifest.golden_tolerance)
+
+
+def result_of(details: Sequence[GoldenDifference], tolerance: float = 0.0) -> GoldenResult:
+    """Return the worst of some differences: how far a file is off. `tolerance` is told where there are none."""
     worst = max(details, key=lambda detail: (not detail.passed, detail.max_abs_diff), default=None)
     return GoldenResult(
         max_abs_diff=worst.max_abs_diff if worst else float("inf"),
-        tolerance=worst.tolerance if worst else manifest.golden_tolerance,
-        n=len(manifest.golden),
+        tolerance=worst.tolerance if worst else tolerance,
+        n=len({detail.vector for detail in details}),
         passed=worst is not None and all(detail.passed for detail in details),
-        details=details,
+        details=tuple(details),
     )
 
 
@@ -119,7 +124,8 @@ def _tolerance(manifest: Manifest, output: int) -> float:
     return manifest.golden_tolerance
 
 
-def _size(expected: GoldenOutput) -> float:
+def size_of(expected: GoldenOutput) -> float:
+    """Return the largest absolute value that is kept of an output."""
     return float(np.abs(unpack_array(expected.values)).max(initial=0.0))
 
 
@@ -134,14 +140,21 @@ def _answers(predictor: Runnable, golden: Golden) -> Sequence[Array]:
 
 
 def _difference(expected: GoldenOutput, outputs: Sequence[Array], index: int) -> float:
-    """Return the largest difference, over the values that are kept of a large output; 0 when its digest agrees."""
-    if index >= len(outputs) or outputs[index].shape != expected.shape or not np.isfinite(outputs[index]).all():
+    return difference_to(expected, outputs[index] if index < len(outputs) else None)
+
+
+def difference_to(expected: GoldenOutput, found: Optional[Array]) -> float:
+    """Return the largest difference of an output, of a large one over what is kept of it; 0 when its digest agrees.
+
+    Infinite when there is none, or it is not finite or of another shape.
+    """
+    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
-    if pack_output(expected.name, outputs[index]).sha256 == expected.sha256:
+    if pack_output(expected.name, found).sha256 == expected.sha256:
         return 0.0
-    flat = outputs[index].reshape(-1)
-    found = flat[sampled_positions(flat.size)].astype(np.float64)
+    flat = found.reshape(-1)
+    sampled = flat[sampled_positions(flat.size)].astype(np.float64)
     kept = unpack_array(expected.values).reshape(-1)
-    if kept.size != found.size:  # not what was kept of such an output
+    if kept.size != sampled.size:  # not what was kept of such an output
         return float("inf")
-    return float(np.abs(found - kept).max(initial=0.0))
+    return float(np.abs(sampled - kept).max(initial=0.0))

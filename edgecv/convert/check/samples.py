@@ -21,6 +21,8 @@ CHECK_COUNT = 16
 GOLDEN_COUNT = 4
 GOLDEN_BYTES = 16 * 1024
 GOLDEN_SIDE = 56
+GOLDEN_LARGEST = 256 * 1024
+"""Bytes of a sample of numbers, which is kept whole: of larger ones, none is."""
 _CHECK_RECIPE = CalibrationRecipe(name="check", title="Samples that check a conversion", count=CHECK_COUNT)
 
 
@@ -69,12 +71,13 @@ def golden_samples(samples: list[tuple[Array, ...]], file_size: int) -> list[tup
     Args:
         samples: Per input, uint8 (H, W) or (H, W, 3), or float32 feature vectors, which are kept whole.
         file_size: Of the model, bytes: the samples together take at most 1/64 of it, but 1 KiB at least and 16 KiB at
-            most; at least one is kept, its sides halved until it fits.
+            most; at least one is kept, its sides halved until it fits. None of numbers that are too many by far.
     """
     budget = min(max(file_size // 64, 1024), GOLDEN_BYTES)
     shrunk = [tuple(_shrink(image, budget // len(sample)) for image in sample) for sample in samples[:GOLDEN_COUNT]]
     sizes = np.cumsum([sum(image.nbytes for image in sample) for sample in shrunk])
-    return shrunk[: max(1, int(np.sum(sizes <= budget)))]
+    least = 1 if len(sizes) and sizes[0] <= GOLDEN_LARGEST else 0
+    return shrunk[: max(least, int(np.sum(sizes <= budget)))]
 
 
 def _shrink(image: Array, budget: int) -> Array:

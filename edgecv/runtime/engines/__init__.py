@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
@@ -87,7 +88,7 @@ def open_session(
     program_cache: Optional[PathLike] = None,
     input_shape: Optional[Tuple[int, ...]] = None,
 ) -> Session:
-    """Open a .tflite, .onnx or cascade file in an interpreter, without reading its manifest.
+    """Open a .tflite, .onnx or cascade file in an interpreter, without reading its manifest; a bundle by theirs.
 
     Args:
         path: The file; its format is told by content.
@@ -114,6 +115,12 @@ def open_session(
         raise ConfigError(f"threads must be at least 1, got {count}")
     # Only the baseline's own file is in this format, and only an engine that is asked for by name takes it.
     format = "graphdef" if engine == "tensorflow" else sniff(path)
+    if format == "bundle":
+        each = functools.partial(
+            open_session, engine=engine, accelerator=accelerator, threads=threads, strict=strict, precision=precision,
+            program_cache=program_cache,
+        )  # fmt: skip
+        return _bundle(path, each)
     chosen = _choose(os.fspath(path), format, engine, accelerator)
     cache = None if program_cache is None else os.fspath(program_cache)
     further = {"precision": precision, "program_cache": cache, "input_shape": input_shape}
@@ -122,6 +129,12 @@ def open_session(
         # In front of native code, which need not survive a damaged file.
         check_tflite(path)
     return chosen.openers[accelerator](os.fspath(path), count, strict, **options)
+
+
+def _bundle(path: PathLike, each: Callable[[str], Session]) -> Session:
+    from edgecv.runtime.engines.bundle import BundleSession  # here, since few files are bundles
+
+    return BundleSession(path, each)
 
 
 def _options(engine: Engine, accelerator: str, given: Mapping[str, Any]) -> Dict[str, Any]:

@@ -139,6 +139,11 @@ def candidates(
         return _rows(outputs, head, settings, input_size, least)
     if settings.decoder == "postprocessed":
         return _postprocessed(outputs, settings, input_size, least)
+    if settings.decoder == "regions":
+        raise UnsupportedModelError(
+            f"head '{head.name}' looks at regions that another network finds, so it cannot answer alone",
+            hint="ask the bundle of both: edgecv convert MODEL.keras --out NAME.edgecv",
+        )
     layout = layout_of(head, settings, [output.shape for output in outputs])
     parts = []
     for place, scale in enumerate(scales_of(outputs, layout, settings, input_size)):

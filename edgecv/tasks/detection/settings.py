@@ -11,7 +11,9 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError
 from edgecv.values.specs import Head
 
-Decoder = Literal["yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "yolo_tree", "ssd", "rpn", "rows", "postprocessed"]
+Decoder = Literal[
+    "yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "yolo_tree", "ssd", "rpn", "rows", "postprocessed", "regions",
+]  # fmt: skip
 Raw = Literal["xyxy", "xywh", "cxcywh", "yxyx", "cycxhw"]
 Anchors = Tuple[Tuple[Tuple[float, float], ...], ...]
 
@@ -38,7 +40,8 @@ class DetectionSettings:
             "yolo_tree": as v2, with a softmax over each set of siblings of `parents`. "ssd": offsets from anchors;
             class 0 is the background unless `background` says otherwise. "rpn": likewise, of one class, "object".
             "rows": an output of (N, 4 + classes), or two, with boxes and scores. "postprocessed": boxes, classes,
-            scores and count, as `TFLite_Detection_PostProcess` gives them.
+            scores and count, as `TFLite_Detection_PostProcess` gives them. "regions": the second stage of a bundle,
+            whose inputs are cut out of what the first one gives: see `edgecv.tasks.detection.regions`.
         anchors: Of each scale, (width, height) in input pixels.
         fit_anchors: Whether training from random weights takes the anchors of its data in place of these. A network has
             them fitted where its weights do not depend on published ones.
@@ -48,15 +51,18 @@ class DetectionSettings:
         scale_xy: Of each scale, how much further than its cell a centre may lie; 1 keeps it inside. Empty is all 1.
             Source: Bochkovskiy et al. 2020, YOLOv4, section 3.4.
         box: Order of the four numbers, "ssd", "rpn" and "rows": for anchors, offsets of centre and size.
-        variances: What offsets of centre and of size are multiplied with, "ssd" and "rpn".
+        variances: What offsets of centre and of size are multiplied with, "ssd", "rpn" and "regions".
         classes: How scores of "ssd" and "rows" become probabilities where the head's activation is "logits".
-        background: Whether unit 0 of the classes is the background, "ssd".
+        background: Whether unit 0 of the classes is the background, "ssd" and "rpn"; in "regions" it always is.
         objectness: Whether an objectness stands before the classes, "rows".
         columns: Whether "rows" come as columns, (4 + classes, N).
         unit: What boxes of "rows" and "postprocessed" are counted in: "pixels" of the input, or "share" of its sides.
         label_offset: Class of label 0, "postprocessed".
         parents: Of each class, the class it is a kind of, -1 for none: the tree of "yolo_tree".
         tree_score: Probability from which a class of the tree is told instead of its parent.
+        regions: Of an image at most, "regions".
+        pooling: How a region is cut out, "regions": "align" samples the features between cells, "max" takes the maxima
+            of their cells, "crop" resizes the image's pixels.
         score: Least confidence that is told, 0..1.
         label_scores: Likewise for classes by name; the others keep `score`.
         iou: Overlap from which the less confident of two boxes goes, 0..1.
@@ -90,6 +96,8 @@ class DetectionSettings:
     label_offset: int = 0
     parents: Tuple[int, ...] = ()
     tree_score: float = 0.5
+    regions: int = 300
+    pooling: Literal["align", "max", "crop"] = "align"
     score: float = 0.25
     label_scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     iou: float = 0.5
@@ -112,12 +120,18 @@ class DetectionSettings:
             _check_share(f"score of '{name}'", value)
         if min(self.focal, self.box_weight, self.background_weight) < 0:
             raise ConfigError("focal, box_weight and background_weight are >= 0")
-        if self.most < 1 or self.cell_boxes < 1:
-            raise ConfigError(f"most and cell_boxes are >= 1, got {self.most} and {self.cell_boxes}")
+        if min(self.most, self.cell_boxes, self.regions) < 1:
+            counts = f"{self.most}, {self.cell_boxes} and {self.regions}"
+            raise ConfigError(f"most, cell_boxes and regions are >= 1, got {counts}")
         if self.decoder in ANCHORED:
             self._check_anchors()
         if self.decoder == "yolo_tree":
             _check_tree(self.parents)
+        if self.decoder == "regions" and self.pooling != "crop" and len(self.strides) != 1:
+            raise ConfigError(
+                f"decoder 'regions' pools features of one stride, got {len(self.strides)}",
+                hint="strides = [16.0]: input pixels between two cells of the features",
+            )
 
     def _check_anchors(self) -> None:
         if not self.anchors or len(self.anchors) != len(self.strides):

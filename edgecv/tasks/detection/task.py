@@ -14,7 +14,7 @@ from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.detection import average_precision, decoders, matching, yolo_v1
+from edgecv.tasks.detection import average_precision, decoders, matching, regions, yolo_v1
 from edgecv.tasks.detection.anchors import kmeans
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
@@ -69,6 +69,8 @@ class DetectionTask(BaseTask):
             yolo_v1.cells_a_side(values, len(head.labels), settings.cell_boxes)
         elif settings.decoder == "rows":
             _check_rows(head, settings, own)
+        elif settings.decoder == "regions":
+            regions.stage_of(head, own)
         elif len(own) not in (3, 4) or own[0][-1:] != (4,):
             raise UnsupportedModelError(
                 f"detection head '{head.name}' (postprocessed) reads boxes (n, 4), classes (n,), scores (n,) and a "

@@ -70,15 +70,19 @@ def builder(plan: Plan, name: str) -> Callable[[Build], Any]:
 
     def build(request: Build) -> Any:
         image = blocks.image_input(request.input_shape)
-        paths = [image] * plan.towers
-        for stage in STAGES:
-            if stage == TOWERS_MEET and plan.towers > 1:
-                paths = [blocks.concat(paths, name="join")] * plan.towers
-            paths = [_stage(x, stage, plan, suffix=_suffix(plan, index)) for index, x in enumerate(paths)]
-        x = blocks.concat(paths, name="join_last") if plan.towers > 1 else paths[0]
-        return blocks.model(image, _head(x, plan, request.labels), name=name)
+        return blocks.model(image, _head(maps(image, plan), plan, request.labels), name=name)
 
     return build
+
+
+def maps(image: Any, plan: Plan) -> Any:
+    """Return what the five stages make of an image."""
+    paths = [image] * plan.towers
+    for stage in STAGES:
+        if stage == TOWERS_MEET and plan.towers > 1:
+            paths = [blocks.concat(paths, name="join")] * plan.towers
+        paths = [_stage(x, stage, plan, suffix=_suffix(plan, index)) for index, x in enumerate(paths)]
+    return blocks.concat(paths, name="join_last") if plan.towers > 1 else paths[0]
 
 
 def _suffix(plan: Plan, index: int) -> str:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgecv.core.errors import ConfigError
 from edgecv.modelio import env
+from edgecv.tasks.detection import anchors as priors
 from edgecv.values.specs import Head
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import categories, inputs, priors, vgg
+from edgecv.zoo.families import inputs, labels, vgg
 from edgecv.zoo.families import notes as remarks
 from edgecv.zoo.families.applications import application
 
+SSD300_SIDE = 300
 SCALES = 6
-RATIOS = ((2.0,), (2.0, 3.0), (2.0, 3.0), (2.0, 3.0), (2.0,), (2.0,))
-"""Of width to height, above 1, at each scale of SSD300."""
+ANCHORS = tuple(2 + 2 * len(ratios) for ratios in priors.SSD300_RATIOS)
+LITE_ANCHORS = (3, 6, 6, 6, 6, 6)
+"""Of a cell at each scale."""
+ONE_CELL = ((1, 1),) * SCALES
 NORM_SCALE = 20.0
 """What the channels of conv4_3 start with once their length is 1. Source: Liu et al. 2016, section 3.1."""
 EXTRAS = ((256, 512), (128, 256), (128, 256), (128, 256))
@@ -55,7 +59,7 @@ def build_ssd300(request: Build, *, norm: str = "l2") -> Any:
             name=f"extra{index}b",
         )
         maps.append(x)
-    model = blocks.model(image, _heads(maps, request.labels, _plain_head), name="ssd300")
+    model = blocks.model(image, _heads(maps, ANCHORS, request.labels, _plain_head), name="ssd300")
     return vgg.with_weights(model, request)
 
 
@@ -68,23 +72,24 @@ def build_ssdlite(request: Build) -> Any:
     for index, (inner, outer) in enumerate(LITE_EXTRAS, start=1):
         x = _lite_extra(x, blocks.scaled(inner, request.width), blocks.scaled(outer, request.width), f"extra{index}")
         maps.append(x)
-    return blocks.model(image, _heads(maps, request.labels, _lite_head), name="ssdlite_mnv2")
+    return blocks.model(image, _heads(maps, LITE_ANCHORS, request.labels, _lite_head), name="ssdlite_mnv2")
 
 
 def ssd300_settings(shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """Return the settings of the head for an input shape. Raises ConfigError unless it is square."""
     side = _side(shape, "ssd300")
-    grids = _grids(side)
+    sizes = [size * side / SSD300_SIDE for size in priors.SSD300_SIZES]
+    boxes = priors.ssd((side, side), ONE_CELL, sizes=sizes, steps=None)
     # The published steps: powers of two where maps halve, the input's share of a cell where padding ends.
-    strides = [8.0 * 2**index for index in range(4)] + [side / grid for grid in grids[4:]]
-    return _settings(priors.ssd(side, RATIOS), strides)
+    strides = [8.0 * 2**index for index in range(4)] + [side / grid for grid in _grids(side)[4:]]
+    return _settings(boxes, ANCHORS, strides)
 
 
 def ssdlite_settings(shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """Return the settings of the head for an input shape. Raises ConfigError unless it is square."""
     side = _side(shape, "ssdlite_mnv2")
     grids = [math.ceil(side / 2**halvings) for halvings in range(4, 4 + SCALES)]
-    return _settings(priors.ssd_lite(side, SCALES), [side / grid for grid in grids])
+    return _settings(priors.ssdlite((side, side), ONE_CELL), LITE_ANCHORS, [side / grid for grid in grids])
 
 
 def _grids(side: int) -> list[int]:
@@ -101,8 +106,10 @@ def _side(shape: tuple[int, ...], name: str) -> int:
     return int(shape[0])
 
 
-def _settings(anchors: tuple[priors.Boxes, ...], strides: list[float]) -> Mapping[str, Any]:
-    listed = [[list(pair) for pair in scale] for scale in anchors]
+def _settings(boxes: Any, counts: tuple[int, ...], strides: list[float]) -> Mapping[str, Any]:
+    """Settings of anchors of one cell, xyxy, scale after scale, with so many at each."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).tolist()
+    listed = [[sides.pop(0) for _ in range(count)] for count in counts]
     return {"decoder": "ssd", "anchors": listed, "strides": strides, "variances": [0.1, 0.2], "background": True}
 
 
@@ -135,9 +142,8 @@ def _depthwise_norm(x: Any, *, name: str, strides: int = 1) -> Any:
     return blocks.activate(layers.BatchNormalization(name=f"{name}_bn")(x), "relu6", name=f"{name}_act")
 
 
-def _heads(maps: list[Any], classes: int, head: Any) -> list[Any]:
+def _heads(maps: list[Any], anchors: tuple[int, ...], classes: int, head: Callable[..., Any]) -> list[Any]:
     """Boxes and scores of each map, in the order of `OUTPUTS`; `classes` without the background."""
-    anchors = [2 + 2 * len(own) for own in RATIOS] if head is _plain_head else [3, *[6] * (SCALES - 1)]
     return [
         head(x, count * values, name=f"{kind}_{index}")
         for index, (x, count) in enumerate(zip(maps, anchors, strict=True))
@@ -167,7 +173,7 @@ ENTRIES = (
         title="SSD300, VGG16 backbone, 8,732 boxes",
         input_shape=(300, 300, 3),
         small_shape=(257, 257, 3),
-        heads=_head(categories.VOC),
+        heads=_head(labels.VOC),
         variants={
             "canonical": Variant(
                 title="the first map scaled to length 1",
@@ -196,7 +202,7 @@ ENTRIES = (
         title="SSDLite, MobileNetV2 backbone, 2,034 boxes",
         input_shape=(320, 320, 3),
         small_shape=(96, 96, 3),
-        heads=_head(categories.COCO),
+        heads=_head(labels.COCO_CATEGORIES),
         variants={
             "canonical": Variant(
                 title="depthwise convolutions in extras and heads",

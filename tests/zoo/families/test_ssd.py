@@ -1,12 +1,12 @@
-import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError
-from edgecv.tasks.detection import decoders
+from edgecv.tasks.detection import anchors, decoders
 from edgecv.tasks.detection.settings import settings_of
-from edgecv.zoo.families import priors, ssd
+from edgecv.zoo.families import ssd
 from tests.zoo.outline import cases, conv, figures, outline, shapes
 
 GOLDEN = {
@@ -52,27 +52,26 @@ def test_maps_and_boxes(name, side, grids, boxes):
     assert (layout.units, layout.joint, layout.flat) == (len(spec.labels) + 1, False, False)
 
 
-def test_sizes_and_steps_of_ssd300_are_the_published_ones():
-    assert priors.ssd_sizes(300, 6) == (30, 60, 111, 162, 213, 264, 315)
-    assert settings_of(outline("ssd300")[1].head).strides == (8, 16, 32, 64, 100, 300)
+@pytest.mark.parametrize("name", ["ssd300", "ssdlite_mnv2"])
+def test_answers_of_zero_are_the_published_anchors(name):
+    model, spec = outline(name)
+    side, head = spec.input_shape[0], replace(spec.head, activation="probabilities")
+    settings = settings_of(head)
+    outputs = [np.zeros(output.shape[1:], np.float32) for output in model.outputs]
+    found = decoders.candidates(outputs, head, settings, (side, side), 0.0).xyxy[:: len(spec.labels)]
+    shapes = [output.shape[:2] for output in outputs[::2]]
+    expected = anchors.ssd() if name == "ssd300" else anchors.ssdlite((side, side), shapes)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_anchors_of_a_cell():
-    first, second = settings_of(outline("ssd300")[1].head).anchors[:2]
-    low = math.sqrt(30 * 60), 30 * math.sqrt(2)
-    np.testing.assert_allclose(first, [(30, 30), (low[0], low[0]), (low[1], low[1] / 2), (low[1] / 2, low[1])])
-    assert len(second) == 6
-    np.testing.assert_allclose(second[4][0] / second[4][1], 3.0)
-    lite = settings_of(outline("ssdlite_mnv2")[1].head).anchors
-    np.testing.assert_allclose(lite[0][0], (32, 32))
-    np.testing.assert_allclose(lite[1][5], [320 * math.sqrt(0.35 * 0.5)] * 2)
-    np.testing.assert_allclose(lite[5][5], [320 * math.sqrt(0.95)] * 2)
+def test_steps_of_ssd300_are_the_published_ones():
+    assert settings_of(outline("ssd300")[1].head).strides == anchors.SSD300_STEPS
 
 
 def test_anchors_follow_the_input():
     wide, narrow = (settings_of(outline("ssdlite_mnv2", input_shape=(s, s, 3))[1].head) for s in (320, 96))
     assert narrow.strides == (16, 32, 48, 96, 96, 96)
-    np.testing.assert_allclose(np.array(narrow.anchors[3]) / 96, np.array(wide.anchors[3]) / 320)
+    np.testing.assert_allclose(np.array(narrow.anchors[3]) / 96, np.array(wide.anchors[3]) / 320, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["ssd300", "ssdlite_mnv2"])
