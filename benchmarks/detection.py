@@ -255,6 +255,7 @@ def main() -> int:
     parser.add_argument("--qat-epochs", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=Path, required=True, help="folder of the files")
+    parser.add_argument("--json", action="store_true", help="print the figures in place of the table")
     parser.add_argument("--docs", action="store_true", help="write the reference and docs/detection.md")
     options = parser.parse_args()
     case, _, data = options.case.partition("=")
@@ -266,7 +267,7 @@ def main() -> int:
         "machine": platform.processor() or platform.machine(),
         "ways": {way: {key: value for part in parts for key, value in part[way].items()} for way in files},
     }
-    print(table(case, row))
+    print(json.dumps(row, indent=1) if options.json else table(case, row))
     if options.docs:
         known = json.loads(REFERENCE.read_text()) if REFERENCE.exists() else {}
         known[case] = row
