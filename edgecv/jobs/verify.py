@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecv.core.apart import Apart
 from edgecv.core.errors import ConfigError
 from edgecv.core.shown import Shown
 from edgecv.jobs.agreement import Agreement, compare
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio.model_file import model_file
-from edgecv.runtime import Predictor, bundle, golden
+from edgecv.runtime import Predictor, golden
 from edgecv.values.kind import Kind
 from edgecv.values.run_options import DEFAULTS, RunOptions
 
@@ -78,7 +79,8 @@ def _verify_bundle(file: Path, options: RunOptions, device: str) -> Verification
             f"{file}: a bundle is verified on this host only", hint="verify its parts there: a bundle is a zip archive"
         )
     relative = golden.FLOAT16_RELATIVE if options.accelerator == "gpu" else 0.0
-    found, engine = bundle.replay(file, relative=relative, **options.arguments)
+    with Apart("edgecv.runtime.bundle:Replay", str(file), options.arguments, about=file) as held:
+        found, engine = held.call("of_all", relative)
     failure = (
         f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "
         f"allowed {found.tolerance:.4g} (ran on {engine})"

@@ -19,7 +19,7 @@ from edgecv.runtime.engines.bundle import BundleSession
 from edgecv.runtime.golden import GoldenDifference, GoldenResult, difference_to, result_of, sample_of, size_of
 from edgecv.runtime.golden import compare as compared
 from edgecv.runtime.image import preprocess_sample
-from edgecv.values.bundle import FEATURES, REGIONS, RegionGolden
+from edgecv.values.bundle import FEATURES, RegionGolden
 from edgecv.values.manifest import Golden, Manifest, pack_array, pack_output, unpack_array
 
 Array = NDArray[Any]
@@ -80,6 +80,16 @@ def replay(path: PathLike, *, relative: float = 0.0, **options: Any) -> Tuple[Go
     return result_of(details), session.engine
 
 
+class Replay:
+    """`replay` in a process apart: see `edgecv.core.apart`."""
+
+    def __init__(self, path: str, options: Dict[str, Any]) -> None:
+        self._path, self._options = path, options
+
+    def of_all(self, relative: float) -> Tuple[GoldenResult, str]:
+        return replay(self._path, relative=relative, **self._options)
+
+
 def _opened(path: PathLike, options: Dict[str, Any]) -> BundleSession:
     session = open_session(path, **options)
     if not isinstance(session, BundleSession):
@@ -102,4 +112,4 @@ def _seen(session: BundleSession, golden: Golden) -> Tuple[Array, Dict[str, Arra
     return image, session.parts[FEATURES].ask(image)
 
 
-__all__ = ["FEATURES", "REGIONS", "golden_of", "replay"]
+__all__ = ["Replay", "golden_of", "replay"]

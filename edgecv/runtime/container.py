@@ -7,6 +7,7 @@ that might crash on it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import mmap
 import os
 import struct
@@ -24,6 +25,7 @@ Buffer = Union[bytes, mmap.mmap]
 
 KERAS_MEMBER = "edgecv.json"
 _HINT = "the file is damaged, incomplete, or not a model; copy or convert it again"
+_BLOCK = 1 << 20
 _MANIFEST_LIMIT = 1 << 28  # bytes; far above any manifest, far below what would exhaust a device
 
 
@@ -377,14 +379,21 @@ def _read_member(archive: Any, name: str) -> bytes:
 
 
 def _write_members(archive: Any, paths: List[str]) -> None:
-    import shutil
-
     for path in paths:
         info = archive.getinfo(os.path.basename(path))
         if info.compress_type != 0:  # so that a small file cannot grow into one that fills the disk
             raise _Damaged(f"its member {info.filename} is compressed, expected a stored one")
-        with archive.open(info) as source, open(path, "wb") as target:
-            shutil.copyfileobj(source, target)
+        with archive.open(info) as source:
+            _write_blocks(source, path)
+
+
+def _write_blocks(source: Any, path: str) -> None:
+    try:
+        with open(path, "wb") as target:
+            for block in iter(functools.partial(source.read, _BLOCK), b""):
+                target.write(block)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="is there room left?") from error
 
 
 def _zip(path: PathLike, use: Any) -> Any:
@@ -393,6 +402,8 @@ def _zip(path: PathLike, use: Any) -> Any:
     try:
         with zipfile.ZipFile(os.fspath(path)) as archive:
             return use(archive)
+    except EdgecvError:
+        raise
     # zipfile and zlib answer damage with some ten kinds of exceptions.
     except Exception as error:
         raise UnsupportedModelError(

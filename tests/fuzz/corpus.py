@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecv.convert.embed import embed_tflite
+from edgecv.values import bundle as bundles
 from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array, pack_output, to_json
 from edgecv.values.profiles import data_folder
 from edgecv.values.specs import Head, Preprocessing, one_input
@@ -61,6 +63,7 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
         "cascade": Kind(".xml", _toml, 3, (_cascade(),)),
+        "bundle": Kind(".edgecv", others.damaged_archive, 4, (_bundle(),)),
         "png": Kind(".png", others.damaged_png, 4, tuple(_image("PNG", mode) for mode in ("L", "RGB", "P", "I;16"))),
         "jpeg": Kind(".jpg", raw.damaged, 3, tuple(_image("JPEG", mode) for mode in ("L", "RGB", "CMYK"))),
     }
@@ -200,6 +203,16 @@ def _state() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder) / "state", state)
         return (Path(folder) / "state").read_bytes()
+
+
+def _bundle() -> bytes:
+    found = bundles.Bundle(parts={"features": "features.tflite", "regions": "regions.tflite"})
+    members = {bundles.MEMBER: bundles.to_json(found).encode(), "edgecv.json": to_json(_manifest("int8", 9)).encode()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in {**members, **dict.fromkeys(found.parts.values(), tflite_files()[0])}.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return out.getvalue()
 
 
 def _image(format: str, mode: str) -> bytes:

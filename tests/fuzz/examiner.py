@@ -281,6 +281,18 @@ def _npz(path: Path) -> None:
         assert split.images[index].size >= 0
 
 
+def _bundle(path: Path) -> None:
+    import tempfile
+
+    from edgecv.runtime.container import read_bundle, read_manifest, unpack_bundle
+
+    read_manifest(path)
+    read_bundle(path)
+    with tempfile.TemporaryDirectory() as folder:
+        for part in unpack_bundle(path, folder).values():
+            read_manifest(part)
+
+
 def _state(path: Path) -> None:
     from edgecv.core.progress import QUIET
     from edgecv.train.state import resume
@@ -324,7 +336,7 @@ def _cascade(path: Path) -> None:
 _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
-    "darknet": _darknet,
+    "darknet": _darknet, "bundle": _bundle,
     "npz": _npz, "state": _state, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
     "cascade": _cascade,
 }  # fmt: skip
