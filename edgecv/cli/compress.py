@@ -224,7 +224,7 @@ def convert(
     custom_objects: opt.CustomObjects = None,
     json_: opt.Json = False,
 ) -> None:
-    """Convert a keras model into a checked TFLite or ONNX file.
+    """Convert a keras model into a checked TFLite or ONNX file; a detector of two stages into a bundle, `.edgecv`.
 
     Example: `edgecv convert lenet5.keras --target cpu --out float32.tflite`
 

@@ -12,7 +12,7 @@ from edgecv.cli import render_answer, verdicts
 from edgecv.cli import render_files as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
-File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file.")]
+File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file, or a bundle of them, `.edgecv`.")]
 MinMapped = Annotated[
     str | None,
     typer.Option(
