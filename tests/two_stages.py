@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from edgecv.data import Dataset, Split, Target
+from edgecv.data.sources import ArrayImages
+from edgecv.data.truths import column_of
 from edgecv.modelio import LoadedModel, env, load_keras, manifest_for, save_keras
+from edgecv.tasks.boxes import Objects
 from edgecv.values.specs import Head, InputSpec, ModelSpec, Preprocessing
 
 SIDE, COUNT, CHANNELS = 3, 6, 4
@@ -23,8 +27,11 @@ FINDER = Head(
 )  # fmt: skip
 
 
-def network(*, proposals: bool = True) -> tuple[Any, ModelSpec]:
-    """Features are the colours' means of 4x4 pixels; anchors score by brightness; regions by red against green."""
+def network(*, proposals: bool = True, known: bool = True) -> tuple[Any, ModelSpec]:
+    """Features are the colours' means of 4x4 pixels; anchors score by brightness; regions by red against green.
+
+    Not `known`: with random weights, to be trained.
+    """
     layers, keras = env.keras().layers, env.keras()
     image, regions = keras.Input((32, 32, 3), name="image"), keras.Input((COUNT * SIDE, SIDE, CHANNELS), name="regions")
     mixed = layers.Conv2D(CHANNELS, 1, name="mix")(layers.AveragePooling2D(4, name="pool")(image))
@@ -35,7 +42,8 @@ def network(*, proposals: bool = True) -> tuple[Any, ModelSpec]:
     if proposals:
         outputs += [layers.Conv2D(4, 1, name="rpn_boxes")(features), layers.Conv2D(2, 1, name="rpn_scores")(features)]
     model = keras.Model([image, regions], outputs, name="two_stages")
-    _set(model, proposals)
+    if known:
+        _set(model, proposals)
     inputs = (IMAGE, InputSpec("regions", (COUNT * SIDE, SIDE, CHANNELS)))
     return model, ModelSpec("two_stages", inputs, (OBJECTS, FINDER) if proposals else (OBJECTS,))
 
@@ -72,3 +80,26 @@ def loaded(folder: Any, *, proposals: bool = True) -> LoadedModel:
     model, spec = network(proposals=proposals)
     path = save_keras(model, folder / "two.keras", manifest_for(spec, recipe={"step": "test"}), force=True)
     return load_keras(path)
+
+
+def data(samples: int = 24) -> Dataset:
+    """Half of the samples train, a quarter each validates and tests."""
+    rng = np.random.default_rng(0)
+    images = np.stack([squares(rng) for _ in range(samples)])
+    truths = [boxes_of(image) for image in images]
+    target = Target(name="objects", task="detection", labels=LABELS)
+    half, quarter = samples // 2, samples // 4
+    spans = {"train": (0, half), "validation": (half, half + quarter), "test": (half + quarter, samples)}
+    splits = {
+        name: Split(name=name, images=ArrayImages(images, np.arange(*span)), targets=(column_of(truths[slice(*span)]),))
+        for name, span in spans.items()
+    }
+    return Dataset(name="squares", uri="squares", targets=(target,), splits=splits)
+
+
+def boxes_of(image: np.ndarray[Any, Any]) -> Objects:
+    found = []
+    for channel in (0, 1):
+        rows, columns = np.nonzero(image[..., channel] > 200)
+        found.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    return Objects(np.array(found, np.float32), np.arange(2))

@@ -28,7 +28,9 @@ from edgecv.jobs.models import (
 from edgecv.modelio import LoadedModel, env, manifest_for
 from edgecv.modelio.opaque import require_layers
 from edgecv.runtime.reading import frame_for
+from edgecv.tasks.detection.regions import proposing, second_stage
 from edgecv.tasks.registry import task_of
+from edgecv.train.regions import train_two_stages
 from edgecv.values.specs import Head, ModelSpec
 
 FITTED_ON = 2000
@@ -85,10 +87,17 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:
         _check_teacher(teacher, spec)
-    done = training.train(
-        model, spec, dataset, recipe, state=state_path(out), teacher=teacher.model if teacher else None,
-        log_dir=plan.log_dir, reporter=reporter,
-    )  # fmt: skip
+    if second_stage(spec) is not None:
+        if teacher is not None:
+            raise ConfigError("detectors of two stages have no teacher", hint="leave --teacher out")
+        done = train_two_stages(
+            model, spec, dataset, recipe, state=state_path(out), log_dir=plan.log_dir, reporter=reporter
+        )
+    else:
+        done = training.train(
+            model, spec, dataset, recipe, state=state_path(out), teacher=teacher.model if teacher else None,
+            log_dir=plan.log_dir, reporter=reporter,
+        )  # fmt: skip
     manifest = manifest_for(
         spec, recipe={"step": "train", **codec.encode(recipe)}, seed=plan.seed, dataset=dataset.name,
         dataset_sha256=dataset.split("train").sha256, parents=parents,
@@ -125,7 +134,8 @@ def _untrained(
         return model, spec, recipe, ancestry(loaded)
     entry = zoo.get(str(plan.name))
     size = (plan.input_size, plan.input_size, *entry.input_shape[2:]) if plan.input_size else None
-    first, *others = _head_labels(entry.variant(plan.variant).heads or entry.heads, dataset)
+    heads = entry.variant(plan.variant).heads or entry.heads
+    first, *others = _head_labels(heads, dataset)
     model, spec = zoo.build(
         entry.name, variant=plan.variant, labels=first, other_labels=others, input_shape=size, width=plan.width,
         weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
@@ -148,14 +158,20 @@ def _check_no_architecture_options(plan: TrainPlan) -> None:
 
 def _head_labels(heads: Sequence[Head], dataset: Dataset) -> list[tuple[str, ...]]:
     """Return the data's labels for each head; a head whose task has none of its own gets nothing."""
-    bare = [replace(head, labels=()) for head in heads]
-    chosen = data.match_targets(bare, dataset.targets, dataset=dataset.name)
-    pairs = zip(heads, chosen, strict=True)
-    return [dataset.targets[index].labels if task_of(head).labelled else () for head, index in pairs]
+    own = proposing(heads)
+    bare = [replace(head, labels=()) for head in heads if head not in own]
+    chosen = iter(data.match_targets(bare, dataset.targets, dataset=dataset.name))
+    return [head.labels if head in own else _labels(dataset, head, next(chosen)) for head in heads]
+
+
+def _labels(dataset: Dataset, head: Head, index: int) -> tuple[str, ...]:
+    return dataset.targets[index].labels if task_of(head).labelled else ()
 
 
 def _settled(spec: ModelSpec, dataset: Dataset) -> ModelSpec:
     """Return a contract whose heads know what the data says: the index of pixels that do not count, usual boxes."""
+    if second_stage(spec) is not None:
+        return spec  # its anchors are those of its proposals, which a recipe of the two networks sets
     chosen = data.match_targets(spec.heads, dataset.targets, dataset=dataset.name)
     training_split, heads = dataset.split("train"), []
     some = range(min(FITTED_ON, len(training_split)))

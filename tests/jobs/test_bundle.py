@@ -9,9 +9,6 @@ import pytest
 from edgecv import runtime
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError
-from edgecv.data import Dataset, Split, Target
-from edgecv.data.sources import ArrayImages
-from edgecv.data.truths import column_of
 from edgecv.evaluate import assess
 from edgecv.jobs import bundle as bundles
 from edgecv.jobs import convert as converting
@@ -22,31 +19,11 @@ from edgecv.jobs.verify import verify
 from edgecv.runtime import bundle as bundle_runtime
 from edgecv.runtime.container import read_bundle, read_manifest, sniff, unpack_bundle
 from edgecv.runtime.engines import open_session
-from edgecv.tasks.boxes import Objects, iou
+from edgecv.tasks.boxes import iou
 from edgecv.values.bundle import FEATURES, REGIONS
 from edgecv.values.manifest import GoldenArray, pack_array, unpack_array
 from edgecv.values.run_options import RunOptions
 from tests import two_stages
-
-
-def data():
-    rng = np.random.default_rng(0)
-    images = np.stack([two_stages.squares(rng) for _ in range(24)])
-    truths = [boxes_of(image) for image in images]
-    target = Target(name="objects", task="detection", labels=two_stages.LABELS)
-    splits = {
-        name: Split(name=name, images=ArrayImages(images, np.arange(*span)), targets=(column_of(truths[slice(*span)]),))
-        for name, span in (("train", (0, 12)), ("validation", (12, 18)), ("test", (18, 24)))
-    }
-    return Dataset(name="squares", uri="squares", targets=(target,), splits=splits)
-
-
-def boxes_of(image):
-    found = []
-    for channel in (0, 1):
-        rows, columns = np.nonzero(image[..., channel] > 200)
-        found.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-    return Objects(np.array(found, np.float32), np.arange(2))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +33,7 @@ def made(tmp_path_factory):
     loaded = two_stages.loaded(folder)
     for scheme in ("float32", "int8"):
         out = folder / f"{scheme}.edgecv"
-        bundles.bundled(loaded, Plan(scheme=scheme), data(), out=out)
+        bundles.bundled(loaded, Plan(scheme=scheme), two_stages.data(), out=out)
         found[scheme] = out
     return found
 
@@ -68,7 +45,7 @@ def test_a_bundle_is_asked_as_one_model(made, scheme):
         assert [one.shape for one in model.spec.inputs] == [(32, 32, 3)]
         found = model.predict(image)
         many = list(model.predict_many([image, image], threads=2))
-    truth = boxes_of(image)
+    truth = two_stages.boxes_of(image)
     best = found[: len(truth)]
     assert sorted(best.names) == ["green", "red"]
     for box, class_id in zip(best.xyxy, best.class_id, strict=True):
@@ -90,7 +67,7 @@ def test_integers_find_what_floats_find(made):
 @pytest.mark.parametrize("scheme", ["float32", "int8"])
 def test_it_is_judged_as_one_model(made, scheme):
     with runtime.load(made[scheme]) as model:
-        found = assess(model, data(), "test")
+        found = assess(model, two_stages.data(), "test")
     assert found.n == 6
     assert found.first.figures["ap50"] > 0.3
 
@@ -106,7 +83,7 @@ def test_what_it_says_of_itself(made):
 
 def test_the_same_model_gives_the_same_bytes(made, tmp_path):
     again = tmp_path / "again.edgecv"
-    bundles.bundled(two_stages.loaded(tmp_path), Plan(scheme="int8"), data(), out=again)
+    bundles.bundled(two_stages.loaded(tmp_path), Plan(scheme="int8"), two_stages.data(), out=again)
     assert again.read_bytes() == made["int8"].read_bytes()
 
 
@@ -135,7 +112,7 @@ def test_regions_are_kept_where_their_inputs_are_too_large(made, monkeypatch, tm
     monkeypatch.setattr(samples, "GOLDEN_LARGEST", 16)
     monkeypatch.setattr(samples, "GOLDEN_BYTES", 16)
     out = tmp_path / "kept.edgecv"
-    bundles.bundled(two_stages.loaded(tmp_path), Plan(scheme="int8"), data(), out=out)
+    bundles.bundled(two_stages.loaded(tmp_path), Plan(scheme="int8"), two_stages.data(), out=out)
     kept = read_bundle(out)
     assert len(kept.golden) >= 1
     assert len(kept.golden_tolerances) == 2
@@ -176,7 +153,7 @@ def test_the_command_makes_and_reports_it(made, tmp_path):
 
 def test_onnx_networks(tmp_path):
     out = tmp_path / "onnx.edgecv"
-    bundles.bundled(two_stages.loaded(tmp_path), Plan(scheme="int8"), data(), out=out, format_="onnx")
+    bundles.bundled(two_stages.loaded(tmp_path), Plan(scheme="int8"), two_stages.data(), out=out, format_="onnx")
     image = two_stages.squares(np.random.default_rng(5))
     with runtime.load(out) as model:
         assert model.engine.startswith("onnxruntime")
@@ -186,11 +163,11 @@ def test_onnx_networks(tmp_path):
 
 def test_a_detector_without_proposals_searches_for_them(tmp_path):
     out = tmp_path / "fast.edgecv"
-    bundles.bundled(two_stages.loaded(tmp_path, proposals=False), Plan(scheme="float32"), data(), out=out)
+    bundles.bundled(two_stages.loaded(tmp_path, proposals=False), Plan(scheme="float32"), two_stages.data(), out=out)
     image = two_stages.squares(np.random.default_rng(5))
     with runtime.load(out) as model:
         found = model.predict(image)
-    truth = boxes_of(image)
+    truth = two_stages.boxes_of(image)
     assert iou(truth.xyxy[found.class_id[:1]], found.xyxy[:1])[0, 0] > 0.9
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.tasks import boxes
+from edgecv.tasks.boxes import Objects
 from edgecv.tasks.detection import decoders, roi
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.selective_search import selective_search
@@ -27,6 +28,8 @@ Array = NDArray[Any]
 
 BEFORE_SUPPRESSION = 6000
 """Regions of an image at most before those that overlap are dropped. Source: Ren et al. 2015, its code."""
+SHOWN = 0.5
+"""Overlap from which a region shows an object."""
 CANVAS = (500, 500)
 """Height and width to which an image is brought where its regions are cut out of its pixels."""
 OUTPUTS = ("boxes", "classes", "scores")
@@ -46,6 +49,50 @@ class Stage:
     features: Optional[Tuple[int, ...]]
     count: int
     specific: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTruth:
+    """What regions of one image show: what the second stage learns of.
+
+    Attributes:
+        regions: float32 (n, 4), xyxy in input pixels.
+        code: int64 (n,): 0 is background, a class is one more than its id, -1 counts nowhere.
+        offsets: float32 (n, 4), to the box of the object that it shows; 0 where there is none.
+    """
+
+    regions: Array
+    code: Array
+    offsets: Array
+
+
+def truth_of(regions: Array, objects: Objects, settings: DetectionSettings) -> RegionTruth:
+    """Return what regions show of some objects, padded to `settings.regions` rows that count nowhere.
+
+    A region shows the object that it overlaps most, by half or more; one that mostly lies in a crowd counts nowhere.
+    Source: Girshick 2015, section 2.3.
+
+    Args:
+        regions: (n, 4) in input pixels.
+        objects: In input pixels too.
+        settings: Of the "regions" head.
+    """
+    kept = np.asarray(regions[: settings.regions], np.float32)
+    crowd = np.asarray(objects.crowd)
+    single, many = objects[~crowd], objects[crowd]
+    padded = np.zeros((settings.regions, 4), np.float32)
+    padded[: len(kept)] = kept
+    code, offsets = np.full(settings.regions, -1, np.int64), np.zeros((settings.regions, 4), np.float32)
+    code[: len(kept)] = 0
+    if len(many) and len(kept):
+        code[: len(kept)][boxes.iou(kept, many.xyxy).max(axis=1) >= SHOWN] = -1
+    if len(single) and len(kept):
+        overlap = boxes.iou(kept, single.xyxy)
+        best = overlap.argmax(axis=1)
+        shows = np.flatnonzero(overlap[np.arange(len(kept)), best] >= SHOWN)
+        code[shows] = 1 + single.class_id[best[shows]]
+        offsets[shows] = offsets_to(kept[shows], single.xyxy[best[shows]], settings)
+    return RegionTruth(padded, code, offsets)
 
 
 def stage_of(head: Head, shapes: Sequence[Tuple[int, ...]]) -> Stage:
@@ -172,6 +219,13 @@ def offsets_to(regions: Array, targets: Array, settings: DetectionSettings) -> A
 def second_stage(spec: ModelSpec) -> Optional[Head]:
     """Return the head of a model that looks at regions; None where there is none."""
     return next((head for head in spec.heads if head.settings.get("decoder") == "regions"), None)
+
+
+def proposing(heads: Sequence[Head]) -> Tuple[Head, ...]:
+    """Return the heads that propose regions to another one of theirs: they know one class, whatever the data says."""
+    if not any(head.settings.get("decoder") == "regions" for head in heads):
+        return ()
+    return tuple(head for head in heads if head.settings.get("decoder") == "rpn")
 
 
 def whole(spec: ModelSpec) -> ModelSpec:

@@ -192,6 +192,8 @@ class DetectionTask(BaseTask):
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth is objects of the head's classes."""
+        if isinstance(truth, regions.RegionTruth) and self.settings(head).decoder == "regions":
+            return
         if not isinstance(truth, Objects):
             raise DataError(
                 f"{where} has a {type(truth).__name__}, detection takes the boxes of an image",
@@ -263,6 +265,10 @@ class DetectionTask(BaseTask):
         from edgecv.tasks.detection.training import DetectionTraining
 
         settings = self.settings(head)
+        if settings.decoder == "regions":
+            from edgecv.tasks.detection.region_training import RegionTraining
+
+            return RegionTraining(head, settings)
         if settings.decoder not in LEARNED:
             raise ConfigError(
                 f"detection head '{head.name}' has the decoder '{settings.decoder}', which has no loss",
