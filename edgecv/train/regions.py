@@ -29,6 +29,7 @@ from edgecv.tasks.detection import regions as between
 from edgecv.tasks.detection.regions import RegionTruth
 from edgecv.tasks.detection.selective_search import selective_search
 from edgecv.tasks.detection.settings import settings_of
+from edgecv.train.batches import CACHE_BYTES
 from edgecv.train.recipes import NO_AUGMENTATION, TrainRecipe
 from edgecv.train.training import Trained, train
 from edgecv.values.bundle import FEATURES, REGIONS
@@ -130,23 +131,31 @@ class Seen:
         self._names = output_names(model)
         self._asked: Callable[[Any], Any] = tensorflow().function(lambda values: call(model, [values]))
 
-    def regions(self, image: Image, more: Any = None) -> Any:
-        """Return where something may be in an image: float32 (n, 4), input pixels; `more` regions go first."""
+    def look(self, image: Image, more: Any = None) -> tuple[Any, Any]:
+        """Return where something may be in an image, float32 (n, 4) in input pixels, and its features (H, W, C).
+
+        `more` regions go first. Without a network of features, those are the image's pixels.
+        """
         values, outputs = self._answers(image)
         if self._finder is None:
             found = between.searched(values, self.spec.preprocessing, settings_of(self._head))
         else:
             found = between.proposals([outputs[n] for n in self._finder.outputs], self._finder, values.shape[:2])
-        return found if more is None else np.concatenate([more, found])
+        features = image if self._crops else outputs[self._head.outputs[0]]
+        return found if more is None else np.concatenate([more, found]), features
 
-    def cut(self, image: Image, regions: Any = None) -> Image:
-        """Return regions of an image as the second network takes them; of crops, the pixels of the first region."""
+    def cut(self, image: Image, regions: Any = None, features: Any = None) -> Image:
+        """Return regions of an image as the second network takes them; of crops, the pixels of the first region.
+
+        What is known of the image already, its regions or its features, is not computed again.
+        """
         if self._crops:
             return _crop(image)
-        _, outputs = self._answers(image)
-        chosen = self.regions(image) if regions is None else regions
-        features = outputs[self._head.outputs[0]]
-        return between.cut_out(features, chosen, settings_of(self._head), self._second.input_shape)
+        if regions is None:
+            regions, features = self.look(image)
+        elif features is None:
+            features = self._answers(image)[1][self._head.outputs[0]]
+        return between.cut_out(features, regions, settings_of(self._head), self._second.input_shape)
 
     def _answers(self, image: Image) -> tuple[Any, dict[str, Any]]:
         values = preprocess(image, self.spec.input)
@@ -162,22 +171,28 @@ class CutOuts:
         see: The networks.
         images: What they are of.
         regions: Of each image; None finds them.
+        features: Likewise, where they fit into memory; None computes them.
     """
 
     see: Seen
     images: Images
     regions: tuple[Any, ...] | None = None
+    features: tuple[Any, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Image:
-        return self.see.cut(self.images[index], None if self.regions is None else self.regions[index])
+        known = [None if many is None else many[index] for many in (self.regions, self.features)]
+        return self.see.cut(self.images[index], *known)
 
     def take(self, index: Indices) -> CutOuts:
         """Return those of the images at `index`."""
-        chosen = None if self.regions is None else tuple(self.regions[int(place)] for place in index)
-        return CutOuts(see=self.see, images=taken(self.images, index), regions=chosen)
+        known = [
+            None if many is None else tuple(many[int(place)] for place in index)
+            for many in (self.regions, self.features)
+        ]
+        return CutOuts(see=self.see, images=taken(self.images, index), regions=known[0], features=known[1])
 
     def digest(self, index: int) -> bytes:
         return self.images.digest(index) + (b"" if self.regions is None else self.regions[index].tobytes())
@@ -207,7 +222,7 @@ def _of_regions(parts: Parts, dataset: Dataset, place: int, reporter: Reporter) 
     head, splits = _objects(parts[REGIONS][1]), {}
     settings = settings_of(head)
     for name in ("train", "validation"):
-        split, found, truths = dataset.split(name), list[Any](), list[RegionTruth]()
+        split, found, features, truths = dataset.split(name), list[Any](), list[Any](), list[RegionTruth]()
         with reporter.bar(f"regions of {name}", len(split)) as advance:
             for index in range(len(split)):
                 image, truth = split.image(index), split.targets[place][index]
@@ -215,11 +230,14 @@ def _of_regions(parts: Parts, dataset: Dataset, place: int, reporter: Reporter) 
                 assert frame is not None
                 placed = boxes.warp(truth, frame)
                 own = placed.xyxy[~np.asarray(placed.crowd)] if name == "train" else None
-                regions = see.regions(image, own)[: settings.regions]
-                found.append(regions)
+                regions, seen = see.look(image, own)
+                found.append(regions[: settings.regions])
+                features += [seen] if seen.nbytes * len(split) <= CACHE_BYTES else []
                 truths.append(between.truth_of(regions, placed, settings))
                 advance(1)
-        images = CutOuts(see=see, images=split.images, regions=tuple(found))
+        images = CutOuts(
+            see=see, images=split.images, regions=tuple(found), features=tuple(features) if features else None
+        )
         splits[name] = Split(name=name, images=images, targets=(RegionColumn(tuple(truths)),))
     target = replace(dataset.targets[place], name=head.name)
     return replace(dataset, targets=(target,), splits=splits)

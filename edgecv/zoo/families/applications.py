@@ -12,6 +12,8 @@ from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import efficientnet_lite, inputs, labels, pretrained
 from edgecv.zoo.families import notes as remarks
 
+MOMENTUM = 0.97
+"""Of batch normalisations in backbones of detectors. Source: TensorFlow's object detection API, its SSD MobileNets."""
 DENSE = "most weights sit in the first dense layer: bound by memory; use a global average pool instead"
 DEPTHWISE = "depthwise layers lose most under int8: per-channel weights, and quantisation-aware training if needed"
 PREACTIVATION = "batch normalisation before a convolution does not fold: edgecv makes one 1x1 depthwise operator of it"
@@ -44,6 +46,19 @@ def application(constructor: str, request: Build, **options: Any) -> Any:
             if own
             else "without a network, download the file elsewhere and pass its path as weights",
         ) from error
+
+
+def backbone(constructor: str, request: Build, *, image: Any, **options: Any) -> Any:
+    """Return an application without its classifier, on an input, whose statistics follow a training of few steps.
+
+    Keras' MobileNets keep 0.999 of a batch normalisation's statistics at each step: after the few hundred steps that a
+    detector is often trained for, inference would still see those that the network was built with.
+    """
+    found = application(constructor, request, input_tensor=image, include_top=False, **options)
+    for layer in found.layers:
+        if hasattr(layer, "momentum"):
+            layer.momentum = MOMENTUM
+    return found
 
 
 def builder(constructor: str, *, scalable: bool = False) -> Callable[[Build], Any]:

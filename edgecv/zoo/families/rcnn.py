@@ -20,10 +20,9 @@ from edgecv.tasks.detection import anchors
 from edgecv.values.specs import Head, InputSpec
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import inputs, labels, vgg
+from edgecv.zoo.families import applications, inputs, labels, vgg
 from edgecv.zoo.families import notes as remarks
 from edgecv.zoo.families.alexnet import ALEXNET, maps
-from edgecv.zoo.families.applications import application
 
 STRIDE, SIDE = 16, 7
 """Input pixels between two cells of the features; cells of a region along each side."""
@@ -53,7 +52,7 @@ def build_two_stages(request: Build, *, proposals: bool) -> Any:
 def build_edge(request: Build, *, proposals: bool) -> Any:
     """MobileNetV2 up to stride 16, a separable region proposal network, and a separable layer on each region."""
     image = blocks.image_input(request.input_shape)
-    backbone = application("MobileNetV2", request, input_tensor=image, include_top=False)
+    backbone = applications.backbone("MobileNetV2", request, image=image)
     features = _named(backbone.get_layer(EDGE_LAYER).output, "features")
     outputs = _separable_proposals(features, EDGE_WIDTH, EDGE_SIZES) if proposals else []
     regions = _regions(EDGE_REGIONS, int(features.shape[-1]))

@@ -17,9 +17,8 @@ from edgecv.tasks.detection import anchors as priors
 from edgecv.values.specs import Head
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import inputs, labels, vgg
+from edgecv.zoo.families import applications, inputs, labels, vgg
 from edgecv.zoo.families import notes as remarks
-from edgecv.zoo.families.applications import application
 
 SSD300_SIDE = 300
 SCALES = 6
@@ -66,7 +65,7 @@ def build_ssd300(request: Build, *, norm: str = "l2") -> Any:
 def build_ssdlite(request: Build) -> Any:
     """MobileNetV2 with depthwise convolutions in its extras and heads; maps 20, 10, 5, 3, 2, 1 for an input of 320."""
     image = blocks.image_input(request.input_shape)
-    backbone = application("MobileNetV2", request, input_tensor=image, include_top=False, alpha=request.width)
+    backbone = applications.backbone("MobileNetV2", request, image=image, alpha=request.width)
     x = backbone.output
     maps = [backbone.get_layer("block_13_expand_relu").output, x]
     for index, (inner, outer) in enumerate(LITE_EXTRAS, start=1):
