@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Iterable, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
@@ -166,6 +167,11 @@ class Task(Protocol):
     @property
     def truth_settings(self) -> Tuple[str, ...]:
         """The settings that tell how truths are read, which a data set says with its target."""
+        ...
+
+    @property
+    def figure_help(self) -> Mapping[str, str]:
+        """What further figures are, of a head or of a label, in words by name; some or all of them."""
         ...
 
     @property
@@ -345,6 +351,7 @@ class BaseTask:
     is_features = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
+    figure_help: Mapping[str, str] = MappingProxyType({})
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:

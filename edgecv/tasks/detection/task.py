@@ -14,7 +14,7 @@ from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.detection import average_precision, decoders, matching, regions, yolo_v1
+from edgecv.tasks.detection import average_precision, decoders, figures, matching, regions, yolo_v1
 from edgecv.tasks.detection.anchors import kmeans
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
@@ -47,6 +47,7 @@ class DetectionTask(BaseTask):
     exclusive = False
     divided_by: Division = "patterns"
     Settings = DetectionSettings
+    figure_help = figures.MEANING
 
     def settings(self, head: Head) -> DetectionSettings:
         """Return the head's settings. Raises ConfigError for an unknown key, a wrong value, or an unknown label."""
@@ -153,11 +154,15 @@ class DetectionTask(BaseTask):
         return found
 
     def score(self, evidence: Sequence[Any], head: Head) -> Scores:
-        """Return the mean average precision at overlaps of 0.50 to 0.95, with figures of COCO and VOC."""
+        """Return the mean average precision at overlaps of 0.50 to 0.95, with figures of COCO and VOC.
+
+        Precision and recall are those of what is told at the head's own scores. See `figures.MEANING` for the others.
+        """
         if not evidence:
             raise DataError("there are no samples to score", hint="evaluate a split with samples")
         classes = _most_classes(evidence)
-        found = average_precision.summary(_padded(evidence, classes), classes)
+        evidence = _padded(evidence, classes)
+        found = average_precision.summary(evidence, classes)
         value = found.figures[self.metric.name]
         if value is None:
             raise DataError(
@@ -165,8 +170,16 @@ class DetectionTask(BaseTask):
                 hint="evaluate a split with objects",
             )
         names = head.labels or tuple(str(index) for index in range(classes))
-        figures = {name: figure for name, figure in found.figures.items() if name != self.metric.name}
-        return Scores(value=value, figures=figures, per_label=dict(zip(names, found.per_class)))
+        settings = self.settings(head)
+        floors = _floors(settings, head.labels)
+        floors = np.full(classes, settings.score, np.float32) if floors is None else floors
+        whole, each = figures.at_told(evidence, floors, settings.most)
+        rows = [figures.ordered({**row, **told}, figures.PER_LABEL) for row, told in zip(found.per_class, each)]
+        return Scores(
+            value=value,
+            figures=figures.ordered({**found.figures, **whole}, figures.ORDER),
+            per_label=dict(zip(names, rows)),
+        )
 
     def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:
         """Return how much mean average precision the candidate loses, with a paired bootstrap over images."""
@@ -228,9 +241,9 @@ class DetectionTask(BaseTask):
         from edgecv.tasks import drawing
 
         picture, scale = drawing.canvas(image)
-        for index in range(0 if truth is None else len(truth)):
-            text = boxes.class_name(labels, int(truth.class_id[index])) if prediction is None else ""
-            drawing.box(picture, truth.xyxy[index], drawing.TRUTH, scale=scale, text=text)
+        if truth is not None:
+            texts = [boxes.class_name(labels, int(index)) for index in truth.class_id] if prediction is None else []
+            drawing.boxes(picture, truth.xyxy, [drawing.TRUTH] * len(truth), scale=scale, texts=texts)
         if prediction is not None:
             picture = prediction.drawn_on(picture, scale)
         if truth is None or prediction is None:
