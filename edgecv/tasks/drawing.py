@@ -189,7 +189,7 @@ def beside(images: Sequence[Any], titles: Sequence[str] = ()) -> Any:
 
 def text_size(picture: Any) -> int:
     """Return the height of text on a picture, in its pixels: it grows with the picture, and can always be read."""
-    return max(13, int(max(picture.size)) // 32)
+    return max(14, int(max(picture.size)) // 32)
 
 
 def line_width(picture: Any) -> int:

@@ -43,9 +43,7 @@ MEANING: Mapping[str, str] = {
 }
 
 
-def at_told(
-    evidence: Sequence[Evidence], floors: Array, most: int
-) -> Tuple[Figures, Tuple[Figures, ...]]:
+def at_told(evidence: Sequence[Evidence], floors: Array, most: int) -> Tuple[Figures, Tuple[Figures, ...]]:
     """Return precision and recall of what a detector tells, of all classes together and of each.
 
     A box is right when it matches an object of its class at an overlap of 0.50, by COCO's rules. What matches a crowd

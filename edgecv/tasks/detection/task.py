@@ -188,6 +188,16 @@ class DetectionTask(BaseTask):
         first, second = (average_precision.statistic(_padded(side, classes), classes) for side in (base, candidate))
         return bootstrap_drop(first, second, count, self.metric)
 
+    def difference(self, base: Sequence[Array], own: Sequence[Array], head: Head) -> Tuple[float, str]:
+        """Return how unlike the detections of two models in one image are, with the boxes that both find."""
+        first, second = (self.decode(outputs, head) for outputs in (base, own))
+        both = len(matching.pairs(first, second)[0])
+        told = (
+            f"Boxes found by both: {both}; by the float model alone: {len(first) - both}; by this file alone: "
+            f"{len(second) - both}."
+        )
+        return matching.unlike(first, second), told
+
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
         """Return what the scores say against the head's activation."""
         settings = self.settings(head)
