@@ -19,7 +19,7 @@ from edgecv.runtime.reading import frame_for
 from edgecv.tasks import drawing
 from edgecv.tasks.registry import task_of
 from edgecv.values.report import UNKNOWN, Exhibit
-from edgecv.values.specs import Head, ModelSpec
+from edgecv.values.specs import ModelSpec
 
 Array = np.ndarray[Any, Any]
 
@@ -101,7 +101,7 @@ def pictures(
             exhibit=Exhibit(
                 title=f"Sample {index} of {split}: truth, float model, {_title(scheme)}",
                 path=picture_path(name, number),
-                note=_difference(own.spec.head, base.outputs[index], own.outputs[index])[1],
+                note=_difference(own.spec, base.outputs[index], own.outputs[index])[1],
             ),
             png=_png(_row(base, own, samples, split, index, scheme)),
         )
@@ -112,7 +112,7 @@ def pictures(
 def differences(base: Answers, own: Answers) -> Array:
     """Return how far two models' answers lie apart, float64 (n,); 0 where alike, infinite where of other shapes."""
     pairs = zip(base.outputs, own.outputs, strict=False)
-    return np.array([_difference(own.spec.head, ours, theirs)[0] for ours, theirs in pairs], np.float64)
+    return np.array([_difference(own.spec, ours, theirs)[0] for ours, theirs in pairs], np.float64)
 
 
 def most_different(apart: Array) -> list[int]:
@@ -151,10 +151,12 @@ def _possible(names: Sequence[str], out: Path) -> list[Path]:
     return [out / picture_path(name, number) for name in names for number in range(1, MOST + 1)]
 
 
-def _difference(head: Head, ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[float, str]:
+def _difference(spec: ModelSpec, ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[float, str]:
     if [one.shape for one in ours] != [one.shape for one in theirs]:
         return float("inf"), ""
-    return (0.0, "") if all(map(_is_same, ours, theirs)) else task_of(head).difference(ours, theirs, head)
+    if all(map(_is_same, ours, theirs)):
+        return 0.0, ""
+    return task_of(spec.head).difference(ours, theirs, spec.head, spec.input.shape[:2])
 
 
 def _is_same(ours: Array, theirs: Array) -> bool:

@@ -223,13 +223,16 @@ class Task(Protocol):
         """Return how much worse the candidate is on the same samples, with a paired 95 % interval."""
         ...
 
-    def difference(self, base: Sequence[Array], own: Sequence[Array], head: Head) -> Tuple[float, str]:
+    def difference(
+        self, base: Sequence[Array], own: Sequence[Array], head: Head, size: Tuple[int, ...]
+    ) -> Tuple[float, str]:
         """Return how unlike the answers of a float model and of a file to one sample are, >= 0, and a sentence on it.
 
         Args:
             base: Outputs of the head in the float model, without the batch.
             own: Of the same shapes, of the file.
             head: How both are read.
+            size: Of the input, (height, width) of an image.
         """
         ...
 
@@ -390,7 +393,9 @@ class BaseTask:
     def ties(self, evidence: Sequence[Any]) -> Optional[int]:
         return None
 
-    def difference(self, base: Sequence[Array], own: Sequence[Array], head: Head) -> Tuple[float, str]:
+    def difference(
+        self, base: Sequence[Array], own: Sequence[Array], head: Head, size: Tuple[int, ...]
+    ) -> Tuple[float, str]:
         apart = float(np.abs(np.asarray(base[0], np.float64) - own[0]).mean())
         return apart, f"The outputs differ by {apart:.3g} on average."
 

@@ -33,6 +33,8 @@ Array = NDArray[Any]
 
 BEFORE_SUPPRESSION = 5000
 """Candidates of an image at most: the most confident. Thousands of boxes at a score of 0.001 say nothing more."""
+TIE = 1e-6
+"""Of what maps differ by in the difference of two answers."""
 LEARNED = ("yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "ssd", "rpn")
 """Decoders whose loss is known."""
 
@@ -91,10 +93,7 @@ class DetectionTask(BaseTask):
         settings = self.settings(head)
         floors = _floors(settings, head.labels)
         least = settings.score if floors is None else float(floors.min())
-        found = self._found(outputs, head, frame, settings, least)
-        if floors is None:
-            return found
-        return found[found.confidence >= floors[found.class_id]]
+        return _above(self._found(outputs, head, frame, settings, least), floors)
 
     def _found(
         self, outputs: Sequence[Array], head: Head, frame: Optional[Frame], settings: DetectionSettings, least: float
@@ -188,15 +187,27 @@ class DetectionTask(BaseTask):
         first, second = (average_precision.statistic(_padded(side, classes), classes) for side in (base, candidate))
         return bootstrap_drop(first, second, count, self.metric)
 
-    def difference(self, base: Sequence[Array], own: Sequence[Array], head: Head) -> Tuple[float, str]:
-        """Return how unlike the detections of two models in one image are, with the boxes that both find."""
-        first, second = (self.decode(outputs, head) for outputs in (base, own))
+    def difference(
+        self, base: Sequence[Array], own: Sequence[Array], head: Head, size: Tuple[int, ...]
+    ) -> Tuple[float, str]:
+        """Return how unlike the detections of two models in one image are, with the boxes that both find.
+
+        Where they are equally unlike, such as where neither finds anything, what the maps differ by decides.
+        """
+        first, second = (self._told_in_input(outputs, head, (size[0], size[1])) for outputs in (base, own))
         both = len(matching.pairs(first, second)[0])
         told = (
             f"Boxes found by both: {both}; by the float model alone: {len(first) - both}; by this file alone: "
             f"{len(second) - both}."
         )
-        return matching.unlike(first, second), told
+        maps = super().difference(base, own, head, size)[0]
+        return matching.unlike(first, second) + TIE * maps / (1.0 + maps), told
+
+    def _told_in_input(self, outputs: Sequence[Array], head: Head, size: Tuple[int, int]) -> Detections:
+        settings = self.settings(head)
+        floors = _floors(settings, head.labels)
+        least = settings.score if floors is None else float(floors.min())
+        return _above(self.found_in_input(outputs, head, size, least), floors)
 
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
         """Return what the scores say against the head's activation."""
@@ -304,6 +315,10 @@ def _floors(settings: DetectionSettings, labels: Tuple[str, ...]) -> Optional[Ar
     if not settings.label_scores:
         return None
     return np.array([settings.label_scores.get(label, settings.score) for label in labels], np.float64)
+
+
+def _above(found: Detections, floors: Optional[Array]) -> Detections:
+    return found if floors is None else found[found.confidence >= floors[found.class_id]]
 
 
 def _input_size(outputs: Sequence[Array], settings: DetectionSettings) -> Tuple[int, int]:
