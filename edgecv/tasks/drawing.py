@@ -82,7 +82,7 @@ def box(picture: Any, corners: Sequence[float], color: Color, *, scale: float = 
 
 def boxes(
     picture: Any,
-    corners: Sequence[Sequence[float]],
+    corners: Any,
     colors: Sequence[Color],
     *,
     scale: float = 1,
@@ -94,8 +94,8 @@ def boxes(
 
     Args:
         picture: Of `canvas`.
-        corners: Of each box (x1, y1, x2, y2), half-open pixels of the image. Where boxes cover each other, the last one
-            is on top, and has its tab where it belongs.
+        corners: (n, 4), of each box x1, y1, x2, y2, half-open pixels of the image. Where boxes cover each other, the last
+            one is on top, and has its tab where it belongs.
         colors: Of each outline and its tab.
         scale: Of `canvas`.
         texts: Of each tab; a box whose text is empty has none, and none has any where there are no texts.
@@ -194,7 +194,7 @@ def text_size(picture: Any) -> int:
 
 def line_width(picture: Any) -> int:
     """Return the width of lines on a picture, in its pixels."""
-    return max(2, round(max(picture.size) / 220))
+    return max(2, round(int(max(picture.size)) / 220))
 
 
 def font(size: int) -> Any:

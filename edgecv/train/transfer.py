@@ -54,7 +54,7 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
         UnsupportedModelError: The model has nothing before its classifier, or its last layer is none.
     """
     task = registry.of_kind(head.task)
-    if type(task).new_head is BaseTask.new_head:
+    if isinstance(task, BaseTask) and type(task).new_head is BaseTask.new_head:
         task.new_head(None, head.labels, HEAD)  # refuses, before the model is blamed
     x = _features(model, spec)
     layers = keras().layers
