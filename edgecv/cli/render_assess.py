@@ -44,8 +44,11 @@ def _accelerator(result: Evaluation) -> str:
 
 def _head_figures(head: HeadEvaluation) -> None:
     further = {name: value for name, value in head.figures.items() if name != head.metric.name}
-    if further:
-        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in further.items()))
+    known = {name: value for name, value in further.items() if value is not None}
+    if known:
+        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in known.items()))
+    if len(known) < len(further):
+        emit(f"  unknown: {', '.join(name for name in further if name not in known)}")
     if 0 < len(head.per_label) <= LARGEST_LABELS:
         _labels(head.per_label)
     elif head.per_label:

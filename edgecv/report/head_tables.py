@@ -5,7 +5,7 @@ They come from the results alone: no task and no metric is known here by name. W
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgecv.report import figures as show
@@ -44,8 +44,7 @@ def heads(report: Report) -> tuple[Table, ...]:
 
 def _head_table(group: _Group, found: list[tuple[ArtifactResult, HeadResult]]) -> Table:
     known = _ordered(name for _, head in found for name in head.figures if name != head.metric.name)
-    # What no artifact has, such as the figures of large objects where there are none, would be an empty column.
-    names = tuple(name for name in known if any(head.figures.get(name) is not None for _, head in found))[:MOST_FIGURES]
+    names = _fitting(known, [head for _, head in found])
     more = f" {len(known) - len(names)} further figures stand with each artifact." if len(known) > len(names) else ""
     unit = "" if group.judged.metric.is_share else f"unit: {group.judged.metric.unit}"
     columns = (
@@ -56,6 +55,14 @@ def _head_table(group: _Group, found: list[tuple[ArtifactResult, HeadResult]]) -
     )
     rows = tuple((Cell(a.name, a.name), *_head_cells(head, names)) for a, head in found)
     return Table(group.caption + more, columns, rows)
+
+
+def _fitting(names: tuple[str, ...], heads: Sequence[HeadResult]) -> tuple[str, ...]:
+    """The figures that have room; where not all have, those that no artifact has give way first."""
+    if len(names) <= MOST_FIGURES:
+        return names
+    had = [name for name in names if any(head.figures.get(name) is not None for head in heads)]
+    return tuple(had[:MOST_FIGURES])
 
 
 def meanings(task: str) -> Mapping[str, str]:

@@ -94,8 +94,8 @@ def boxes(
 
     Args:
         picture: Of `canvas`.
-        corners: (n, 4), of each box x1, y1, x2, y2, half-open pixels of the image. Where boxes cover each other, the last
-            one is on top, and has its tab where it belongs.
+        corners: (n, 4), of each box x1, y1, x2, y2, half-open pixels of the image. Where boxes cover each other, the
+            last one is on top, and has its tab where it belongs.
         colors: Of each outline and its tab.
         scale: Of `canvas`.
         texts: Of each tab; a box whose text is empty has none, and none has any where there are no texts.
