@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecv.cli.console import emit, emit_table
@@ -44,8 +44,11 @@ def _accelerator(result: Evaluation) -> str:
 
 def _head_figures(head: HeadEvaluation) -> None:
     further = {name: value for name, value in head.figures.items() if name != head.metric.name}
-    if further:
-        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in further.items()))
+    known = {name: value for name, value in further.items() if value is not None}
+    if known:
+        emit("  " + ", ".join(f"{name} {_figure(value)}" for name, value in known.items()))
+    if len(known) < len(further):
+        emit(f"  unknown: {', '.join(name for name in further if name not in known)}")
     if 0 < len(head.per_label) <= LARGEST_LABELS:
         _labels(head.per_label)
     elif head.per_label:
@@ -56,11 +59,22 @@ def _head_figures(head: HeadEvaluation) -> None:
 
 def _labels(found: Mapping[str, Mapping[str, float | None]]) -> None:
     names = list(dict.fromkeys(name for figures in found.values() for name in figures))
+    are_shares = {name: _are_shares([figures.get(name) for figures in found.values()]) for name in names}
     lines = [
-        (label, *(_figure(figures[name]) if name in figures else "" for name in names))
+        (label, *(_cell(figures[name], are_shares[name]) if name in figures else "" for name in names))
         for label, figures in found.items()
     ]
     emit_table("", ("label", *names), lines, right=tuple(range(1, len(names) + 1)))
+
+
+def _are_shares(values: Sequence[float | None]) -> bool:
+    """Say whether a column's figures lie in 0..1, and not all at its ends: four decimals show them one like another."""
+    known = [value for value in values if value is not None]
+    return all(0 <= value <= 1 for value in known) and any(0 < value < 1 for value in known)
+
+
+def _cell(value: float | None, is_share: bool) -> str:
+    return f"{value:.4f}" if is_share and value is not None and (value == 0 or value >= 1e-3) else _figure(value)
 
 
 def _table(table: Table) -> None:

@@ -89,8 +89,11 @@ def _draw_mask(picture: Any, mask: Array, target: Target) -> None:
 
 
 def _draw_objects(picture: Any, objects: Objects, target: Target, scale: float) -> None:
-    for corners, index in zip(objects.xyxy, objects.class_id.tolist(), strict=True):
-        drawing.box(picture, corners, drawing.palette(index), scale=scale, text=class_name(target.labels, index))
+    ids = objects.class_id.tolist()
+    drawing.boxes(
+        picture, objects.xyxy, [drawing.palette(index) for index in ids], scale=scale,
+        texts=[class_name(target.labels, index) for index in ids],
+    )  # fmt: skip
 
 
 def _text(target: Target, truth: Any, *, alone: bool) -> str:

@@ -82,8 +82,8 @@ def pictures(
 ) -> tuple[Picture, ...]:
     """Draw the samples that two models answer most differently: truth, float model and file side by side.
 
-    How much two answers differ is the mean absolute difference of the first output of the first head. What float32
-    rounds away is no difference: a file that answers like the baseline has no pictures.
+    How much two answers differ, the task of the first head says. What float32 rounds away is no difference: a file that
+    answers like the baseline has no pictures.
 
     Args:
         base: Of the float model.
@@ -96,20 +96,23 @@ def pictures(
     if base is None or own is None:
         return ()
     samples, apart = fitted(dataset, own.spec), differences(base, own)
-    shown = [(index, apart[index]) for index in most_different(apart)]
     return tuple(
         Picture(
-            exhibit=_exhibit(index, difference, split=split, path=picture_path(name, number), scheme=scheme),
+            exhibit=Exhibit(
+                title=f"Sample {index} of {split}: truth, float model, {_title(scheme)}",
+                path=picture_path(name, number),
+                note=_difference(own.spec, base.outputs[index], own.outputs[index])[1],
+            ),
             png=_png(_row(base, own, samples, split, index, scheme)),
         )
-        for number, (index, difference) in enumerate(shown, start=1)
+        for number, index in enumerate(most_different(apart), start=1)
     )
 
 
 def differences(base: Answers, own: Answers) -> Array:
     """Return how far two models' answers lie apart, float64 (n,); 0 where alike, infinite where of other shapes."""
     pairs = zip(base.outputs, own.outputs, strict=False)
-    return np.array([_difference(ours[0], theirs[0]) for ours, theirs in pairs], np.float64)
+    return np.array([_difference(own.spec, ours, theirs)[0] for ours, theirs in pairs], np.float64)
 
 
 def most_different(apart: Array) -> list[int]:
@@ -148,18 +151,19 @@ def _possible(names: Sequence[str], out: Path) -> list[Path]:
     return [out / picture_path(name, number) for name in names for number in range(1, MOST + 1)]
 
 
-def _difference(ours: Array, theirs: Array) -> float:
-    if ours.shape != theirs.shape:
-        return float("inf")
-    found = np.abs(ours.astype(np.float64) - theirs)
-    is_same = not found.size or found.max() <= _SAME * max(1.0, float(np.abs(ours).max()))
-    return 0.0 if is_same else float(found.mean())
+def _difference(spec: ModelSpec, ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[float, str]:
+    if [one.shape for one in ours] != [one.shape for one in theirs]:
+        return float("inf"), ""
+    if all(map(_is_same, ours, theirs)):
+        return 0.0, ""
+    return task_of(spec.head).difference(ours, theirs, spec.head, spec.input.shape[:2])
 
 
-def _exhibit(index: int, difference: float, *, split: str, path: str, scheme: str) -> Exhibit:
-    apart = f"The outputs differ by {difference:.3g} on average." if np.isfinite(difference) else ""
-    title = f"Sample {index} of {split}: truth, float model, {_title(scheme)}"
-    return Exhibit(title=title, path=path, note=apart)
+def _is_same(ours: Array, theirs: Array) -> bool:
+    if not ours.size:
+        return True
+    apart = np.abs(ours.astype(np.float64) - theirs).max()
+    return bool(apart <= _SAME * max(1.0, float(np.abs(ours).max())))
 
 
 def _title(scheme: str) -> str:

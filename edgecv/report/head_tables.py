@@ -1,17 +1,21 @@
 """Tables about the heads of models: artifacts side by side, and what one head's task shows of itself.
 
-They come from the results alone: no task and no metric is known here by name.
+They come from the results alone: no task and no metric is known here by name. What figures mean, their task says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgecv.report import figures as show
 from edgecv.report.tables import Cell, Column, Table, drop
+from edgecv.tasks.registry import TASKS
 from edgecv.values import scores
 from edgecv.values.report import ArtifactResult, HeadResult, Report
+
+MOST_FIGURES = 8
+"""Further figures of a head in the table of all artifacts: more of them have no room. Each artifact has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,36 @@ def heads(report: Report) -> tuple[Table, ...]:
 
 
 def _head_table(group: _Group, found: list[tuple[ArtifactResult, HeadResult]]) -> Table:
-    names = _ordered(name for _, head in found for name in head.figures if name != head.metric.name)
+    known = _ordered(name for _, head in found for name in head.figures if name != head.metric.name)
+    names = _fitting(known, [head for _, head in found])
+    more = f" {len(known) - len(names)} further figures stand with each artifact." if len(known) > len(names) else ""
     unit = "" if group.judged.metric.is_share else f"unit: {group.judged.metric.unit}"
     columns = (
         Column("Artifact", False),
         Column(group.judged.name, True, unit),
         Column("Drop", True, group.judged.drop_help),
-        *(Column(name, True) for name in names),
+        *_columns(group.task, names),
     )
     rows = tuple((Cell(a.name, a.name), *_head_cells(head, names)) for a, head in found)
-    return Table(group.caption, columns, rows)
+    return Table(group.caption + more, columns, rows)
+
+
+def _fitting(names: tuple[str, ...], heads: Sequence[HeadResult]) -> tuple[str, ...]:
+    """The figures that have room; where not all have, those that no artifact has give way first."""
+    if len(names) <= MOST_FIGURES:
+        return names
+    had = [name for name in names if any(head.figures.get(name) is not None for head in heads)]
+    return tuple(had[:MOST_FIGURES])
+
+
+def meanings(task: str) -> Mapping[str, str]:
+    """Return what a task's figures are, in words by name; nothing of a task that is not known here."""
+    return TASKS.get(task).figure_help if task in TASKS else {}
+
+
+def _columns(task: str, names: tuple[str, ...]) -> tuple[Column, ...]:
+    meaning = meanings(task)
+    return tuple(Column(name, True, meaning.get(name, "")) for name in names)
 
 
 def _head_cells(head: HeadResult, names: tuple[str, ...]) -> tuple[Cell, ...]:
@@ -73,7 +97,7 @@ def per_label(head: HeadResult) -> Table | None:
         (Cell(label, label), *(_figure(found[name]) if name in found else Cell("") for name in names))
         for label, found in head.per_label.items()
     )
-    return Table("Per label", (Column("Label", False), *(Column(name, True) for name in names)), rows)
+    return Table("Per label", (Column("Label", False), *_columns(head.task, names)), rows)
 
 
 def grid(table: scores.Table) -> Table:

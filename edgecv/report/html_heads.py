@@ -32,7 +32,16 @@ def _head(head: HeadResult, name: str) -> Markup:
         *figures,
     ]
     shown = [_table(table, f"{table.title} of {head.head}, {name}") for table in head.tables]
-    return el("div", el("h4", f"Head {head.head}: {head.task}"), definitions(rows), _per_label(head), *shown)
+    return el("div", el("h4", f"Head {head.head}: {head.task}"), definitions(rows), _meaning(head), _per_label(head), *shown)
+
+
+def _meaning(head: HeadResult) -> Markup:
+    """What its figures are, folded; nothing where its task does not say."""
+    words = head_tables.meanings(head.task)
+    rows = [(name, words[name]) for name in (head.metric.name, *head.figures) if name in words]
+    if not rows:
+        return Markup("")
+    return el("details", el("summary", "What the figures mean"), definitions(rows), class_="aside")
 
 
 def _per_label(head: HeadResult) -> Markup:

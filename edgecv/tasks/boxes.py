@@ -139,11 +139,11 @@ class Detections:
 
         for index in range(len(self)) if self.masks is not None else ():
             drawing.overlay_mask(picture, np.asarray(self.masks)[index], drawing.palette(int(self.class_id[index])))
-        # The most confident last, so that its tab is never covered.
-        for index in np.argsort(self.confidence, kind="stable"):
-            text = f"{self.names[index]} {self.confidence[index]:.2f}"
-            color = drawing.palette(int(self.class_id[index]))
-            drawing.box(picture, self.xyxy[index], color, scale=scale, text=text)
+        # The most confident last, so that it is on top.
+        order = np.argsort(self.confidence, kind="stable")
+        texts = [f"{self.names[index]} {self.confidence[index]:.2f}" for index in order]
+        colors = [drawing.palette(int(self.class_id[index])) for index in order]
+        drawing.boxes(picture, self.xyxy[order], colors, scale=scale, texts=texts)
         return picture
 
 

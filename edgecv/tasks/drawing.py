@@ -6,7 +6,7 @@ crisp. Coordinates are always in pixels of the image that came in; `scale` is wh
 
 from __future__ import annotations
 
-from typing import Any, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from edgecv.core.optional import require
 
 Array = NDArray[Any]
 Color = Tuple[int, int, int]
+Place = Tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels of a picture
 
 # Told apart with any kind of colour vision. Source: Okabe and Ito 2008, "Color Universal Design", without its black;
 # the order puts the colours first that show on gray photographs.
@@ -67,7 +68,7 @@ def canvas(image: Array, *, least: int = 256) -> Tuple[Any, int]:
 
 
 def box(picture: Any, corners: Sequence[float], color: Color, *, scale: float = 1, text: str = "") -> None:
-    """Draw the outline of a box on a picture, and a tab with text above it, or inside where there is no room.
+    """Draw the outline of a box on a picture, and a tab with text beside it.
 
     Args:
         picture: Of `canvas`.
@@ -76,15 +77,40 @@ def box(picture: Any, corners: Sequence[float], color: Color, *, scale: float = 
         scale: Of `canvas`.
         text: Of the tab; no tab when empty.
     """
-    x1, y1, x2, y2 = (round(float(value) * scale) for value in corners)
-    thick = line_width(picture)
-    draw = require("PIL.ImageDraw", why="to draw").Draw(picture)
-    # Pillow takes the last pixel too; a box thinner than its line still shows.
-    shape = [x1, y1, max(x1 + 1, x2 - 1), max(y1 + 1, y2 - 1)]
-    draw.rectangle(_grown(shape, 1), outline=_ink(color), width=thick + 2)
-    draw.rectangle(shape, outline=color, width=thick)
-    if text:
-        label(picture, (x1 / scale, y1 / scale), text, color, scale=scale)
+    boxes(picture, [corners], [color], scale=scale, texts=[text])
+
+
+def boxes(
+    picture: Any,
+    corners: Any,
+    colors: Sequence[Color],
+    *,
+    scale: float = 1,
+    texts: Sequence[str] = (),
+) -> None:
+    """Draw the outlines of boxes on a picture, and then their tabs, so that no outline crosses a text.
+
+    A tab stands above its box, or where that would cover another tab or leave the picture, inside or below it.
+
+    Args:
+        picture: Of `canvas`.
+        corners: (n, 4), of each box x1, y1, x2, y2, half-open pixels of the image. Where boxes cover each other, the
+            last one is on top, and has its tab where it belongs.
+        colors: Of each outline and its tab.
+        scale: Of `canvas`.
+        texts: Of each tab; a box whose text is empty has none, and none has any where there are no texts.
+    """
+    for one, color in zip(corners, colors):
+        _outline(picture, _scaled(one, scale), color)
+    taken: List[Place] = []
+    tabs = []
+    for one, color, text in reversed(list(zip(corners, colors, texts))):
+        if text:
+            size = _tab_size(picture, text)
+            taken.append(_free(_places(_scaled(one, scale), size, picture.size), size, taken))
+            tabs.append((taken[-1], text, color))
+    for place, text, color in reversed(tabs):
+        _tab(picture, place, text, color)
 
 
 def label(picture: Any, corner: Sequence[float], text: str, color: Color, *, scale: float = 1) -> None:
@@ -97,16 +123,10 @@ def label(picture: Any, corner: Sequence[float], text: str, color: Color, *, sca
         color: Of the tab; the text is black or white, whichever reads better.
         scale: Of `canvas`.
     """
-    draw = require("PIL.ImageDraw", why="to draw").Draw(picture)
-    letters = font(text_size(picture))
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=letters)
-    pad = max(2, text_size(picture) // 5)
-    width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    x = min(max(0, round(corner[0] * scale)), max(0, picture.width - width))
-    y = round(corner[1] * scale) - height
-    y = min(y if y >= 0 else y + height, max(0, picture.height - height))
-    draw.rectangle([x, max(0, y), x + width - 1, max(0, y) + height - 1], fill=color)
-    draw.text((x + pad - left, max(0, y) + pad - top), text, fill=_ink(color), font=letters)
+    size = _tab_size(picture, text)
+    left, bottom = round(corner[0] * scale), round(corner[1] * scale)
+    x, y = _inside((left, bottom - size[1] if bottom >= size[1] else bottom), size, picture.size)
+    _tab(picture, (x, y, x + size[0], y + size[1]), text, color)
 
 
 def overlay_mask(picture: Any, mask: Array, color: Color, *, alpha: float = 0.45, outline: bool = True) -> None:
@@ -169,12 +189,12 @@ def beside(images: Sequence[Any], titles: Sequence[str] = ()) -> Any:
 
 def text_size(picture: Any) -> int:
     """Return the height of text on a picture, in its pixels: it grows with the picture, and can always be read."""
-    return max(13, int(max(picture.size)) // 32)
+    return max(14, int(max(picture.size)) // 32)
 
 
 def line_width(picture: Any) -> int:
     """Return the width of lines on a picture, in its pixels."""
-    return max(2, int(max(picture.size)) // 250)
+    return max(2, round(int(max(picture.size)) / 220))
 
 
 def font(size: int) -> Any:
@@ -188,9 +208,62 @@ def _ink(color: Color) -> Color:
     return (0, 0, 0) if luma > 120 else (255, 255, 255)
 
 
-def _grown(shape: Sequence[int], by: int) -> Sequence[int]:
-    x1, y1, x2, y2 = shape
-    return [x1 - by, y1 - by, x2 + by, y2 + by]
+def _scaled(corners: Sequence[float], scale: float) -> Place:
+    x1, y1, x2, y2 = (round(float(value) * scale) for value in corners)
+    return x1, y1, x2, y2
+
+
+def _outline(picture: Any, place: Place, color: Color) -> None:
+    """A line along the inside of a box, and a thin one around it that stands out from the line."""
+    x1, y1, x2, y2 = place
+    draw = require("PIL.ImageDraw", why="to draw").Draw(picture)
+    # Pillow takes the last pixel too; a box thinner than its line still shows.
+    right, bottom = max(x1 + 1, x2 - 1), max(y1 + 1, y2 - 1)
+    draw.rectangle([x1 - 1, y1 - 1, right + 1, bottom + 1], outline=_ink(color), width=1)
+    draw.rectangle([x1, y1, right, bottom], outline=color, width=line_width(picture))
+
+
+def _tab_size(picture: Any, text: str) -> Tuple[int, int]:
+    """Width and height of a tab in pixels of the picture. All tabs of a picture have one height."""
+    letters, pad = font(text_size(picture)), _pad(picture)
+    _, top, _, bottom = letters.getbbox("Ag")
+    return round(letters.getlength(text)) + 2 * pad, round(bottom - top) + 2 * pad
+
+
+def _pad(picture: Any) -> int:
+    return max(2, text_size(picture) // 5)
+
+
+def _tab(picture: Any, place: Place, text: str, color: Color) -> None:
+    letters, pad = font(text_size(picture)), _pad(picture)
+    draw = require("PIL.ImageDraw", why="to draw").Draw(picture)
+    draw.rectangle([place[0], place[1], place[2] - 1, place[3] - 1], fill=color)
+    draw.text((place[0] + pad, place[1] + pad - letters.getbbox("Ag")[1]), text, fill=_ink(color), font=letters)
+
+
+def _places(box: Place, size: Tuple[int, int], picture: Tuple[int, int]) -> List[Tuple[int, int]]:
+    """Where a tab may stand, best first: above the box, inside at its top, below it, and the same from its right."""
+    x1, y1, x2, y2 = box
+    width, height = size
+    rows = [y1 - height, y1, y2, y2 - height]
+    found = [(x, y) for x in (x1, x2 - width) for y in rows if 0 <= y <= picture[1] - height]
+    return [_inside(place, size, picture) for place in found or [(x1, y1)]]
+
+
+def _inside(place: Tuple[int, int], size: Tuple[int, int], picture: Tuple[int, int]) -> Tuple[int, int]:
+    """The place nearest to one at which a tab lies in the picture; at its upper left when it is too large."""
+    x, y = (max(0, min(place[axis], picture[axis] - size[axis])) for axis in (0, 1))
+    return x, y
+
+
+def _free(places: Sequence[Tuple[int, int]], size: Tuple[int, int], taken: Sequence[Place]) -> Place:
+    """The first place that covers nothing that is taken, else the one that covers least."""
+    whole = [(x, y, x + size[0], y + size[1]) for x, y in places]
+    return min(whole, key=lambda place: sum(_shared(place, other) for other in taken))
+
+
+def _shared(a: Place, b: Place) -> int:
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def _enlarged(mask: Array, picture: Any) -> Array:

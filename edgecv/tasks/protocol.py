@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Iterable, List, Literal, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
@@ -169,6 +170,11 @@ class Task(Protocol):
         ...
 
     @property
+    def figure_help(self) -> Mapping[str, str]:
+        """What further figures are, of a head or of a label, in words by name; some or all of them."""
+        ...
+
+    @property
     def Settings(self) -> type:
         """The frozen type of its settings."""
         ...
@@ -215,6 +221,19 @@ class Task(Protocol):
 
     def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:
         """Return how much worse the candidate is on the same samples, with a paired 95 % interval."""
+        ...
+
+    def difference(
+        self, base: Sequence[Array], own: Sequence[Array], head: Head, size: Tuple[int, ...]
+    ) -> Tuple[float, str]:
+        """Return how unlike the answers of a float model and of a file to one sample are, >= 0, and a sentence on it.
+
+        Args:
+            base: Outputs of the head in the float model, without the batch.
+            own: Of the same shapes, of the file.
+            head: How both are read.
+            size: Of the input, (height, width) of an image.
+        """
         ...
 
     @property
@@ -345,6 +364,7 @@ class BaseTask:
     is_features = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
+    figure_help: Mapping[str, str] = MappingProxyType({})
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:
@@ -372,6 +392,12 @@ class BaseTask:
 
     def ties(self, evidence: Sequence[Any]) -> Optional[int]:
         return None
+
+    def difference(
+        self, base: Sequence[Array], own: Sequence[Array], head: Head, size: Tuple[int, ...]
+    ) -> Tuple[float, str]:
+        apart = float(np.abs(np.asarray(base[0], np.float64) - own[0]).mean())
+        return apart, f"The outputs differ by {apart:.3g} on average."
 
     def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
         return tuple((slice(None),) for _ in shapes)

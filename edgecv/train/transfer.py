@@ -8,6 +8,7 @@ from typing import Any
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio.env import keras
 from edgecv.tasks import registry
+from edgecv.tasks.protocol import BaseTask
 from edgecv.train.recipes import Stage, TrainRecipe
 from edgecv.values.specs import ModelSpec
 
@@ -53,6 +54,8 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
         UnsupportedModelError: The model has nothing before its classifier, or its last layer is none.
     """
     task = registry.of_kind(head.task)
+    if isinstance(task, BaseTask) and type(task).new_head is BaseTask.new_head:
+        task.new_head(None, head.labels, HEAD)  # refuses, before the model is blamed
     x = _features(model, spec)
     layers = keras().layers
     if len(x.shape) == 4:

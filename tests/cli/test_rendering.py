@@ -31,7 +31,8 @@ def test_metric_and_further_figures(shown):
     assert lines == [
         "loudness 3.2500 (unit: dB) on 12 samples of songs (test)",
         "LiteRT 2, cpu",
-        "peak 0.5, gap unknown",
+        "peak 0.5",
+        "unknown: gap",
     ]
 
 
@@ -42,10 +43,17 @@ def test_every_head_is_named_but_the_first(shown):
 
 def test_figures_per_label_and_tables(shown):
     lines = shown(judged(per_label={"low": {"peak": 0.25}, "high": {"gap": None}}, tables=(MATRIX,)))
-    assert "low 0.25" in lines
+    assert "low 0.2500" in lines
     assert "high unknown" in lines
     assert "cat 9 1" in lines
     assert "dog 0 unknown" in lines
+
+
+def test_shares_of_labels_have_four_decimals_and_counts_none(shown):
+    rows = {"low": {"recall": 1.0, "seen": 3.0}, "high": {"recall": 0.9, "seen": 1.0}}
+    lines = shown(judged(per_label=rows))
+    assert "low 1.0000 3" in lines
+    assert "high 0.9000 1" in lines
 
 
 def test_what_is_long_is_left_to_json(shown):

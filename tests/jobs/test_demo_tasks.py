@@ -18,7 +18,7 @@ from edgecv.values.report import Report
 pytestmark = pytest.mark.timeout(900)
 
 FILES = ("float32.tflite", "int8-ptq.tflite", "pruned-int8-qat.tflite", "float32.onnx")
-SMALLEST = {"segmentation": 16, "localisation": 32}
+SMALLEST = {"segmentation": 16, "localisation": 32, "detection": 32}
 
 
 def quick(name: str) -> Demo:
@@ -70,7 +70,7 @@ def test_a_demo_goes_from_training_to_a_drawn_answer(name: str, task: str, tmp_p
 
 def test_the_demos_are_of_every_kind_and_the_default_classifies() -> None:
     assert demo_names()[0] == "classification"
-    assert set(demo_names()) == {"classification", "embedding", "localisation", "segmentation"}
+    assert set(demo_names()) == {"classification", "detection", "embedding", "localisation", "segmentation"}
     assert demo_of() == demo_of("classification")
 
 

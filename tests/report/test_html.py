@@ -145,6 +145,20 @@ def test_every_head_is_shown(report):
         assert told in words
 
 
+def test_many_figures_are_cut_to_what_fits_and_said_in_words(report):
+    names = ("ap50", "ap75", "precision", "recall", "ap_small", "ap_large", "ar1", "ar10", "ar100", "voc07_ap50")
+    figures = {name: None if name == "ap_large" else 0.5 for name in names}
+    head = dataclasses.replace(AGE, head="objects", task="detection", metric=Metric("ap"), figures=figures)
+    text = html.render(with_heads(report, head))
+    header = re.sub("<.*?>", " ", " ".join(rows_of(text, "Head objects (detection)")[0])).split()
+    assert "ap_small" in header
+    assert "ap_large" not in header  # nobody has it
+    assert "voc07_ap50" not in header  # the ninth that somebody has
+    assert "2 further figures stand with each artifact." in text
+    assert "share of the objects that are found" in text
+    assert text.count("<dt>voc07_ap50</dt>") == 2  # its value, and what it is
+
+
 def test_heads_of_two_kinds_share_no_table(report):
     simulated = dataclasses.replace(report.artifacts[0], metric_kind="simulated")
     text = html.render(dataclasses.replace(report, artifacts=(simulated, report.artifacts[1])))

@@ -57,6 +57,50 @@ def test_tabs_lie_inside_the_picture_wherever_the_box_is() -> None:
         assert (_pixels(picture) != before).any()
 
 
+def tabs(corners: list[tuple[int, int, int, int]], colors: list[drawing.Color], texts: list[str]) -> np.ndarray:
+    """Where tabs are seen beside lines in a large picture: bool (300, 300)."""
+    bare, with_tabs = (drawing.canvas(np.zeros((300, 300), np.uint8))[0] for _ in range(2))
+    drawing.boxes(bare, corners, colors)
+    drawing.boxes(with_tabs, corners, colors, texts=texts)
+    return (_pixels(with_tabs) != _pixels(bare)).any(axis=2)
+
+
+CROWDED = [(100, 100, 180, 180), (102, 104, 176, 186), (90, 98, 170, 170)]
+
+
+def test_tabs_of_crowded_boxes_do_not_cover_each_other() -> None:
+    colors = [drawing.palette(index) for index in range(3)]
+    alone = [tabs([box], [color], ["label"]).sum() for box, color in zip(CROWDED, colors)]
+    assert tabs(CROWDED, colors, ["label"] * 3).sum() > 0.9 * sum(alone)
+
+
+def test_no_line_crosses_a_text() -> None:
+    crossing = (100, 0, 103, 300)
+    colors = [drawing.palette(0), drawing.palette(1)]
+    alone, _ = drawing.canvas(np.zeros((300, 300), np.uint8))
+    drawing.boxes(alone, [CROWDED[0]], colors[:1], texts=["label"])
+    crossed, _ = drawing.canvas(np.zeros((300, 300), np.uint8))
+    drawing.boxes(crossed, [CROWDED[0], crossing], colors, texts=["label", ""])
+    seen = tabs([CROWDED[0]], colors[:1], ["label"])
+    assert (_pixels(crossed)[seen] == _pixels(alone)[seen]).all()
+
+
+def test_the_last_box_has_its_tab_above_it() -> None:
+    same, colors = [(100, 100, 180, 180)] * 2, [drawing.palette(0), drawing.palette(1)]
+    assert np.flatnonzero(tabs(same, colors, ["", "label"]).any(axis=1)).max() < 100
+    assert np.flatnonzero(tabs(same, colors, ["label", ""]).any(axis=1)).max() < 100
+    both = tabs(same, colors, ["label", "other"])
+    assert both[:100].any()
+    assert both[105:].any()
+
+
+def test_where_there_is_no_room_tabs_lie_inside_the_picture() -> None:
+    many = [(0, 0, 300, 300)] * 40
+    picture, _ = drawing.canvas(np.zeros((300, 300), np.uint8))
+    drawing.boxes(picture, many, [RED] * 40, texts=["a rather long label of a class 0.97"] * 40)
+    assert picture.size == (300, 300)
+
+
 def test_text_stands_out_from_its_tab() -> None:
     for index in range(21):
         picture, _ = drawing.canvas(np.zeros((256, 256), np.uint8))

@@ -99,16 +99,36 @@ def agreement(a: Detections, b: Detections, iou: float = 0.5) -> float:
     """
     if not len(a) and not len(b):
         return 1.0
+    return 2.0 * len(pairs(a, b, iou)[0]) / (len(a) + len(b))
+
+
+def unlike(a: Detections, b: Detections, iou: float = 0.5) -> float:
+    """Return how unlike two models' detections in one image are, >= 0: which boxes one alone finds, and what moved.
+
+    A box without a partner counts its confidence, a pair one minus its overlap and what its confidences differ by.
+    """
+    first, second, overlap = pairs(a, b, iou)
+    alone = np.delete(a.confidence, first).sum() + np.delete(b.confidence, second).sum()
+    moved = (1.0 - overlap) + np.abs(a.confidence[first].astype(np.float64) - b.confidence[second])
+    return float(alone + moved.sum())
+
+
+def pairs(a: Detections, b: Detections, iou: float = 0.5) -> Tuple[Array, Array, Array]:
+    """Return which boxes of two models are the same: places in `a` and in `b`, int64 (n,), and overlaps float64 (n,).
+
+    Boxes of one class match from an overlap of `iou` on, those with the largest overlap first, each once.
+    """
     overlap = boxes.iou(a.xyxy, b.xyxy)
-    fits = (overlap >= iou) & (a.class_id[:, None] == b.class_id[None])
-    rows, columns = np.nonzero(fits)
-    first, second, matched = np.zeros(len(a), bool), np.zeros(len(b), bool), 0
+    rows, columns = np.nonzero((overlap >= iou) & (a.class_id[:, None] == b.class_id[None]))
+    first, second = np.zeros(len(a), bool), np.zeros(len(b), bool)
+    found = []
     for pair in np.argsort(-overlap[rows, columns], kind="stable"):
         row, column = rows[pair], columns[pair]
         if not (first[row] or second[column]):
             first[row] = second[column] = True
-            matched += 1
-    return 2.0 * matched / (len(a) + len(b))
+            found.append((row, column))
+    chosen = np.array(found, np.int64).reshape(-1, 2).T
+    return chosen[0], chosen[1], overlap[chosen[0], chosen[1]]
 
 
 def _outside(areas: Array) -> Array:

@@ -14,7 +14,7 @@ from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.detection import average_precision, decoders, matching, regions, yolo_v1
+from edgecv.tasks.detection import average_precision, decoders, figures, matching, regions, yolo_v1
 from edgecv.tasks.detection.anchors import kmeans
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
@@ -33,6 +33,8 @@ Array = NDArray[Any]
 
 BEFORE_SUPPRESSION = 5000
 """Candidates of an image at most: the most confident. Thousands of boxes at a score of 0.001 say nothing more."""
+TIE = 1e-6
+"""Of what maps differ by in the difference of two answers."""
 LEARNED = ("yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "ssd", "rpn")
 """Decoders whose loss is known."""
 
@@ -47,6 +49,7 @@ class DetectionTask(BaseTask):
     exclusive = False
     divided_by: Division = "patterns"
     Settings = DetectionSettings
+    figure_help = figures.MEANING
 
     def settings(self, head: Head) -> DetectionSettings:
         """Return the head's settings. Raises ConfigError for an unknown key, a wrong value, or an unknown label."""
@@ -90,10 +93,7 @@ class DetectionTask(BaseTask):
         settings = self.settings(head)
         floors = _floors(settings, head.labels)
         least = settings.score if floors is None else float(floors.min())
-        found = self._found(outputs, head, frame, settings, least)
-        if floors is None:
-            return found
-        return found[found.confidence >= floors[found.class_id]]
+        return _above(self._found(outputs, head, frame, settings, least), floors)
 
     def _found(
         self, outputs: Sequence[Array], head: Head, frame: Optional[Frame], settings: DetectionSettings, least: float
@@ -153,11 +153,15 @@ class DetectionTask(BaseTask):
         return found
 
     def score(self, evidence: Sequence[Any], head: Head) -> Scores:
-        """Return the mean average precision at overlaps of 0.50 to 0.95, with figures of COCO and VOC."""
+        """Return the mean average precision at overlaps of 0.50 to 0.95, with figures of COCO and VOC.
+
+        Precision and recall are those of what is told at the head's own scores. See `figures.MEANING` for the others.
+        """
         if not evidence:
             raise DataError("there are no samples to score", hint="evaluate a split with samples")
         classes = _most_classes(evidence)
-        found = average_precision.summary(_padded(evidence, classes), classes)
+        evidence = _padded(evidence, classes)
+        found = average_precision.summary(evidence, classes)
         value = found.figures[self.metric.name]
         if value is None:
             raise DataError(
@@ -165,8 +169,16 @@ class DetectionTask(BaseTask):
                 hint="evaluate a split with objects",
             )
         names = head.labels or tuple(str(index) for index in range(classes))
-        figures = {name: figure for name, figure in found.figures.items() if name != self.metric.name}
-        return Scores(value=value, figures=figures, per_label=dict(zip(names, found.per_class)))
+        settings = self.settings(head)
+        floors = _floors(settings, head.labels)
+        floors = np.full(classes, settings.score, np.float32) if floors is None else floors
+        whole, each = figures.at_told(evidence, floors, settings.most)
+        rows = [figures.ordered({**row, **told}, figures.PER_LABEL) for row, told in zip(found.per_class, each)]
+        return Scores(
+            value=value,
+            figures=figures.ordered({**found.figures, **whole}, figures.ORDER),
+            per_label=dict(zip(names, rows)),
+        )
 
     def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:
         """Return how much mean average precision the candidate loses, with a paired bootstrap over images."""
@@ -174,6 +186,28 @@ class DetectionTask(BaseTask):
         classes = max(_most_classes(base), _most_classes(candidate))
         first, second = (average_precision.statistic(_padded(side, classes), classes) for side in (base, candidate))
         return bootstrap_drop(first, second, count, self.metric)
+
+    def difference(
+        self, base: Sequence[Array], own: Sequence[Array], head: Head, size: Tuple[int, ...]
+    ) -> Tuple[float, str]:
+        """Return how unlike the detections of two models in one image are, with the boxes that both find.
+
+        Where they are equally unlike, such as where neither finds anything, what the maps differ by decides.
+        """
+        first, second = (self._told_in_input(outputs, head, (size[0], size[1])) for outputs in (base, own))
+        both = len(matching.pairs(first, second)[0])
+        told = (
+            f"Boxes found by both: {both}; by the float model alone: {len(first) - both}; by this file alone: "
+            f"{len(second) - both}."
+        )
+        maps = super().difference(base, own, head, size)[0]
+        return matching.unlike(first, second) + TIE * maps / (1.0 + maps), told
+
+    def _told_in_input(self, outputs: Sequence[Array], head: Head, size: Tuple[int, int]) -> Detections:
+        settings = self.settings(head)
+        floors = _floors(settings, head.labels)
+        least = settings.score if floors is None else float(floors.min())
+        return _above(self.found_in_input(outputs, head, size, least), floors)
 
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
         """Return what the scores say against the head's activation."""
@@ -230,9 +264,9 @@ class DetectionTask(BaseTask):
         from edgecv.tasks import drawing
 
         picture, scale = drawing.canvas(image)
-        for index in range(0 if truth is None else len(truth)):
-            text = boxes.class_name(labels, int(truth.class_id[index])) if prediction is None else ""
-            drawing.box(picture, truth.xyxy[index], drawing.TRUTH, scale=scale, text=text)
+        if truth is not None:
+            texts = [boxes.class_name(labels, int(index)) for index in truth.class_id] if prediction is None else []
+            drawing.boxes(picture, truth.xyxy, [drawing.TRUTH] * len(truth), scale=scale, texts=texts)
         if prediction is not None:
             picture = prediction.drawn_on(picture, scale)
         if truth is None or prediction is None:
@@ -287,6 +321,10 @@ def _floors(settings: DetectionSettings, labels: Tuple[str, ...]) -> Optional[Ar
     if not settings.label_scores:
         return None
     return np.array([settings.label_scores.get(label, settings.score) for label in labels], np.float64)
+
+
+def _above(found: Detections, floors: Optional[Array]) -> Detections:
+    return found if floors is None else found[found.confidence >= floors[found.class_id]]
 
 
 def _input_size(outputs: Sequence[Array], settings: DetectionSettings) -> Tuple[int, int]:
