@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from edgecv.core.errors import ConfigError, unknown_name
@@ -28,6 +28,8 @@ class Plateau:
 
     Attributes:
         factor: What the rate is multiplied with, 0 < x < 1.
+        ema: Decay of a moving average of the weights per step, 0 < x < 1, such as 0.998: the average is what is judged and
+            kept, and starts with a smaller decay. None keeps the weights themselves.
         patience: Epochs without a better value before it is, >= 1.
         smallest: The rate never goes below this, >= 0.
     """
@@ -106,6 +108,7 @@ class TrainRecipe:
     batch_size: int = 32
     epochs: int = 20
     seed: int = 0
+    ema: float | None = None
     patience: int | None = None
     reduce_on_plateau: Plateau | None = None
     label_smoothing: float = 0.0
@@ -130,6 +133,7 @@ class TrainRecipe:
         check("batch_size", self.batch_size, self.batch_size >= 1, ">= 1")
         check("epochs", self.epochs, self.epochs >= 1, ">= 1")
         check("seed", self.seed, self.seed >= 0, ">= 0")
+        check("ema", self.ema, self.ema is None or 0 < self.ema < 1, "> 0 and < 1, or None")
         check("patience", self.patience, self.patience is None or self.patience >= 1, ">= 1 or None")
         check("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
         check("temperature", self.temperature, self.temperature > 0, "> 0")
@@ -188,6 +192,17 @@ def fine_tuning(recipe: TrainRecipe, *, rate: float, epochs: float) -> dict[str,
     values = {entry.name: getattr(recipe, entry.name) for entry in fields(TrainRecipe)}
     scaled = {"learning_rate": recipe.learning_rate * rate, "epochs": max(4, round(recipe.epochs * epochs))}
     return values | scaled | {"stages": (), "warmup": 0}
+
+
+def recipe_facts(recipe: TrainRecipe) -> dict[str, Any]:
+    """Return what a recipe says, as JSON-able values by which a resume file knows its run.
+
+    Fields that came later stand in it only where they are used, so that older resume files still fit.
+    """
+    facts = asdict(recipe)
+    if recipe.ema is None:
+        del facts["ema"]
+    return facts
 
 
 def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:
