@@ -89,8 +89,8 @@ def fit(
 ) -> Fitted:
     """Train `model` in place, epoch by epoch, and leave the best epoch's weights in it.
 
-    The best epoch has the best validation value; ties go to the smaller validation loss, then to the earlier epoch. With
-    an average of weights (`recipe.ema`), the average is what is measured and kept, and the weights themselves train on.
+    The best epoch has the best validation value; ties go to the smaller validation loss, then to the earlier epoch.
+    With an average of weights (`recipe.ema`), that is what is measured and kept, and the weights themselves train on.
 
     Args:
         model: A tf_keras model with the outputs of every head, and further ones that are auxiliary classifiers.

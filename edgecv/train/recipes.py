@@ -28,8 +28,6 @@ class Plateau:
 
     Attributes:
         factor: What the rate is multiplied with, 0 < x < 1.
-        ema: Decay of a moving average of the weights per step, 0 < x < 1, such as 0.998: the average is what is judged and
-            kept, and starts with a smaller decay. None keeps the weights themselves.
         patience: Epochs without a better value before it is, >= 1.
         smallest: The rate never goes below this, >= 0.
     """
@@ -86,6 +84,8 @@ class TrainRecipe:
         batch_size: Images per step, >= 1.
         epochs: Passes over the training split, >= 1.
         seed: Of shuffling, augmentation and dropout; each epoch's streams follow from (seed, epoch).
+        ema: Decay of a moving average of the weights per step, 0 < x < 1, such as 0.998: the average is what is judged
+            and kept, and starts with a smaller decay. None keeps the weights themselves.
         patience: Epochs without a better validation value before stopping; None never stops early.
         reduce_on_plateau: Lowers the rate on top of the schedule; None does not.
         label_smoothing: Share of the target's mass spread over all classes, 0 <= x < 1.
