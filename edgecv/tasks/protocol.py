@@ -20,7 +20,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.frame import Frame
+from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.recognised import Recognised
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -159,6 +159,11 @@ class Task(Protocol):
         ...
 
     @property
+    def joins(self) -> bool:
+        """Whether truths lie in the image, so that those of several images in one input are one truth."""
+        ...
+
+    @property
     def divided_by(self) -> Division:
         """What splits keep in proportion."""
         ...
@@ -286,6 +291,14 @@ class Task(Protocol):
         """
         ...
 
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Any:
+        """Return the truth of an input of `size` (height, width) that shows several images, in its own coordinates.
+
+        Raises:
+            ConfigError: Truths of the task do not lie in an image.
+        """
+        ...
+
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError when the head's activation has no loss."""
         ...
@@ -343,6 +356,7 @@ class BaseTask:
     compares = 1
     exclusive = True
     is_features = False
+    joins = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
     Settings: type = NoSettings
@@ -399,6 +413,12 @@ class BaseTask:
 
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         return head
+
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Any:
+        raise ConfigError(
+            f"truths for {self.name} are about an image as a whole, those of {len(pieces)} images cannot be joined",
+            hint="leave mosaic out of the recipe's augmentation",
+        )
 
     def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
         raise ConfigError(

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from edgecv.core.errors import ConfigError, DataError, EdgecvError
 from edgecv.modelio.env import tensorflow
-from edgecv.runtime.image import moved_batch, preprocess_batch
+from edgecv.runtime.image import joined_batch, moved_batch, preprocess_batch
 from edgecv.runtime.reading import frame_for
-from edgecv.tasks.frame import Frame, frame_of
+from edgecv.tasks.frame import Frame, Piece, Window, frame_of
 from edgecv.tasks.registry import task_of
 from edgecv.train.augment import Augmentation, moves
+from edgecv.train.mosaic import check_mosaic, drawn, quarters
 from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Samples:
 
         Images of further inputs have moves of their own; truths that lie in an image lie in the first.
         """
+        if how.mosaic:
+            return self._joined(indices, how, rng)
         samples = [self._sample(int(i)) for i in indices]
         inputs, first = [], list[Frame]()
         for place, only in enumerate(self._spec.inputs):
@@ -100,6 +103,35 @@ class Samples:
             inputs.append(moved_batch(images, only, frames))
             first = first or frames
         return tuple(inputs), _stacked([self._encoded(int(i), frame) for i, frame in zip(indices, first, strict=True)])
+
+    def _joined(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch:
+        """As `moved`, with four images in some of the samples."""
+        check_mosaic(self._spec)
+        rows, targets = [], []
+        size = (self._spec.input_shape[0], self._spec.input_shape[1])
+        for index, further in zip(indices, drawn(how.mosaic, len(indices), len(self), rng), strict=True):
+            members = [int(index), *further]
+            images, own = [self._sample(member)[0] for member in members], moves(how, size, len(members), rng)
+            placing = quarters(size, rng) if further else [((0, 0, size[1], size[0]), np.eye(2, 3))]
+            frames = [
+                frame_of(self._spec.preprocessing, (image.shape[0], image.shape[1]), size).then(move).then(matrix)
+                for image, move, (_, matrix) in zip(images, own, placing, strict=True)
+            ]
+            windows = [window for window, _ in placing]
+            rows.append(list(zip(images, frames, windows, strict=True)))
+            targets.append(
+                self._encoded_pieces(members, frames, windows) if further else self._encoded(members[0], frames[0])
+            )
+        return (joined_batch(rows, self._spec.input),), _stacked(targets)
+
+    def _encoded_pieces(self, members: Sequence[int], frames: Sequence[Frame], windows: Sequence[Window]) -> Arrays:
+        """Return the targets of one sample that shows several images."""
+        size, found = frames[0].input_size, list[npt.NDArray[Any]]()
+        for head, encoder, truths in zip(self._spec.heads, self._encoders, self.truths, strict=True):
+            rows = zip(members, frames, windows, strict=True)
+            pieces = [Piece(truths[member], frame, window) for member, frame, window in rows]
+            found += encoder.encode(task_of(head).joined(pieces, size), frame_of(None, size, size))
+        return tuple(found)
 
     def _compute(self, indices: Indices) -> Batch:
         samples = [self._split.sample(int(i)) for i in indices]

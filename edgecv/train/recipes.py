@@ -202,6 +202,8 @@ def recipe_facts(recipe: TrainRecipe) -> dict[str, Any]:
     facts = asdict(recipe)
     if recipe.ema is None:
         del facts["ema"]
+    if not recipe.augmentation.mosaic:
+        del facts["augmentation"]["mosaic"]
     return facts
 
 

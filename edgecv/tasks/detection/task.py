@@ -24,7 +24,7 @@ from edgecv.tasks.detection.settings import (
     DetectionSettings,
     settings_of,
 )
-from edgecv.tasks.frame import Frame
+from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -45,6 +45,7 @@ class DetectionTask(BaseTask):
     reads = ("detection",)
     labelled = True
     exclusive = False
+    joins = True
     divided_by: Division = "patterns"
     Settings = DetectionSettings
 
@@ -257,6 +258,10 @@ class DetectionTask(BaseTask):
         for place in np.argsort(settings.strides, kind="stable"):
             fitted[place], found = found[: counts[place]], found[counts[place] :]
         return replace(head, settings={**head.settings, "anchors": fitted})
+
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Objects:
+        """Return the objects of all images; one that its window shows less than a quarter of is dropped."""
+        return boxes.joined(pieces)
 
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError for a decoder or an activation without a loss."""
