@@ -281,6 +281,10 @@ class Task(Protocol):
         """
         ...
 
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        """Raise ConfigError where the head cannot be read at another input size (height, width) than its network's."""
+        ...
+
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         """Return the head with the settings that a network without weights takes from the data it will be trained on.
 
@@ -410,6 +414,9 @@ class BaseTask:
 
     def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
         return ""
+
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        return
 
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         return head

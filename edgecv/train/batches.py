@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -45,6 +46,8 @@ class Source(Protocol):
 
     def moved(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch: ...
 
+    def at(self, size: tuple[int, int]) -> Source: ...
+
 
 class Samples:
     """A split seen through a spec: float32 inputs, and the targets of every head.
@@ -63,15 +66,26 @@ class Samples:
         self, split: Split, spec: ModelSpec, *, order: tuple[int, ...] | None = None, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self._split, self._spec = split, spec
-        positions = order if order is not None else range(len(spec.heads))
-        self.truths = _truths(split, spec, tuple(positions))
+        positions = tuple(order if order is not None else range(len(spec.heads)))
+        self.truths = _truths(split, spec, positions)
+        self._positions, self._cache_bytes = positions, cache_bytes
+        self._enlarged = 1.0
         self._encoders = [task_of(head).training(head) for head in spec.heads]
         self._cacheable = len(split) * _sample_bytes(split, spec, self._encoded(0)) <= cache_bytes
         self._prepared: Batch | None = None
-        self._images: list[Any] | None = None
+        self._images = list[tuple[Any, ...]]()
 
     def __len__(self) -> int:
         return len(self._split)
+
+    def at(self, size: tuple[int, int]) -> Samples:
+        """Return the same samples for an input of another size (height, width); shifts grow with it."""
+        shape = (*size, self._spec.input_shape[2])
+        spec = replace(self._spec, inputs=(replace(self._spec.input, shape=shape),))
+        made = Samples(self._split, spec, order=self._positions, cache_bytes=self._cache_bytes)
+        made._enlarged = size[0] / self._spec.input_shape[0]
+        made._images = self._images
+        return made
 
     def batch(self, indices: Indices) -> Batch:
         """Return the samples at `indices` as the model takes them."""
@@ -87,6 +101,8 @@ class Samples:
 
         Images of further inputs have moves of their own; truths that lie in an image lie in the first.
         """
+        if self._enlarged != 1.0:
+            how = replace(how, shift=how.shift * self._enlarged)
         if how.mosaic:
             return self._joined(indices, how, rng)
         samples = [self._sample(int(i)) for i in indices]
@@ -150,10 +166,10 @@ class Samples:
     def _sample(self, index: int) -> tuple[Any, ...]:
         if not self._cacheable:
             return self._split.sample(index)
-        if self._images is None:
-            self._images = [self._split.sample(i) for i in range(len(self))]
-        sample: tuple[Any, ...] = self._images[index]
-        return sample
+        if not self._images:
+            # In place: the same samples of other sizes share them.
+            self._images.extend(self._split.sample(i) for i in range(len(self)))
+        return self._images[index]
 
 
 def _stacked(rows: Sequence[Arrays]) -> Arrays:
@@ -185,11 +201,12 @@ def _truths(split: Split, spec: ModelSpec, order: tuple[int, ...]) -> tuple[Sequ
 
 
 def training_batches(
-    samples: Source, *, batch_size: int, augmentation: Augmentation, order: Indices, rng: np.random.Generator
+    sources: Sequence[Source], *, batch_size: int, augmentation: Augmentation, order: Indices, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """Yield the augmented batches of one epoch in `order`; the last one may be smaller."""
+    """Yield the augmented batches of one epoch in `order`, each of one of the sources; the last one may be smaller."""
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
+        samples = sources[0 if len(sources) == 1 else int(rng.integers(len(sources)))]
         yield samples.batch(chosen) if augmentation.none else samples.moved(chosen, augmentation, rng)
 
 
@@ -205,22 +222,29 @@ def batches_per_epoch(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-def signature(samples: Source) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return the tf.TensorSpec of every input and target, of any batch size."""
+def signature(*sources: Source) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the tf.TensorSpec of every input and target, of any batch size; what differs by source is None."""
     tf = tensorflow()
-    inputs, targets = samples.batch(np.arange(1))
+    firsts = [samples.batch(np.arange(1)) for samples in sources]
+    inputs, targets = (list(zip(*part, strict=True)) for part in zip(*firsts, strict=True))
     return (
-        tuple(tf.TensorSpec((None, *array.shape[1:]), tf.float32) for array in inputs),
-        tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in targets),
+        tuple(tf.TensorSpec((None, *_common(column)), tf.float32) for column in inputs),
+        tuple(tf.TensorSpec((None, *_common(column)), column[0].dtype) for column in targets),
     )
 
 
-def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Iterator[Batch]:
+def _common(column: Sequence[npt.NDArray[Any]]) -> tuple[int | None, ...]:
+    """The shape of arrays without the batch, None where they differ."""
+    sides = zip(*(array.shape[1:] for array in column), strict=True)
+    return tuple(own[0] if len(set(own)) == 1 else None for own in sides)
+
+
+def prefetched(batches: Callable[[], Iterator[Batch]], sources: Sequence[Source]) -> Iterator[Batch]:
     """Yield batches from a tf.data pipeline that makes them while the step before runs; values and order stay the same.
 
     Args:
         batches: Makes the iterator.
-        samples: What the batches are of, for their shapes.
+        sources: What the batches are of, for their shapes.
 
     Raises:
         EdgecvError: What `batches` raised, as it was: tf.data would wrap it.
@@ -233,6 +257,6 @@ def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Itera
         except EdgecvError as error:
             failures.append(error)
 
-    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature(samples)).prefetch(2)
+    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature(*sources)).prefetch(2)
     if failures:
         raise failures[0]

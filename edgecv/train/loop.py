@@ -22,6 +22,7 @@ from edgecv.train.losses import Heads
 from edgecv.train.pace import Pace
 from edgecv.train.randomness import reseed, reseedable
 from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor, recipe_facts
+from edgecv.train.sizes import any_size, input_sizes, refused
 from edgecv.train.state import Array, Epoch, State
 from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.scores import Metric
@@ -198,7 +199,7 @@ class _Run:
         self.optimizer.build(model.trainable_variables)
         self.average = None if recipe.ema is None else Average(model, recipe.ema)
         self.generators = reseedable(model)
-        self.train_step = self._compile(self._train_step, training)
+        self.sources, self.train_steps = self._sized(training)
         self.validation_step = self._compile(self._validation_step, training)
 
     def weights(self) -> tuple[Array, ...]:
@@ -278,13 +279,13 @@ class _Run:
             rng = np.random.default_rng((recipe.seed, epoch))
             order = self.heads.tasks[0].order(samples.truths[0], rng)
             return training_batches(
-                samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, order=order, rng=rng
+                self.sources, batch_size=recipe.batch_size, augmentation=recipe.augmentation, order=order, rng=rng
             )
 
         losses, count = 0.0, 0
-        for inputs, targets in prefetched(batches, samples):
-            size = int(inputs[0].shape[0])
-            losses, count = losses + float(self.train_step(inputs, targets)) * size, count + size
+        for inputs, targets in prefetched(batches, self.sources):
+            size, step = int(inputs[0].shape[0]), self.train_steps[tuple(inputs[0].shape[1:])]
+            losses, count = losses + float(step(inputs, targets)) * size, count + size
             advance(0, note=pace.step(size))
         return losses / count
 
@@ -299,11 +300,27 @@ class _Run:
             sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
         return [loss / len(order), *self.heads.values(sums)]
 
-    def _compile(self, step: Callable[[Any, Any], Any], samples: Source) -> Callable[[Any, Any], Any]:
-        compiled: Callable[[Any, Any], Any] = tensorflow().function(
-            step, input_signature=signature(samples), autograph=False
-        )
-        return compiled
+    def _sized(self, training: Source) -> tuple[tuple[Source, ...], dict[tuple[int, ...], Callable[[Any, Any], Any]]]:
+        """The training samples by size, and the step of each by the shape of the first input."""
+        full, made, steps = tuple(training.batch(np.arange(1))[0][0].shape[1:]), list[Source](), {}
+        if not self.recipe.sizes:
+            return (training,), {full: self._compile(self._train_step, training)}
+        models = [self.model] if self.hooks.teacher is None else [self.model, self.hooks.teacher]
+        for size in input_sizes(self.model, self.spec, self.recipe.sizes):
+            samples = training if size == full[:2] else training.at(size)
+            step = self._compile(self._train_step, samples)
+            # Traced at once: what a network does not take is known before the first epoch.
+            try:
+                with any_size(models):
+                    step.get_concrete_function()
+            except (ValueError, TypeError, tensorflow().errors.InvalidArgumentError) as error:
+                raise refused(self.model, size, error) from error
+            made.append(samples)
+            steps[(*size, *full[2:])] = step
+        return tuple(made), steps
+
+    def _compile(self, step: Callable[[Any, Any], Any], samples: Source) -> Any:
+        return tensorflow().function(step, input_signature=signature(samples), autograph=False)
 
     def _call(self, model: Any, inputs: Any, *, training: bool) -> list[Any]:
         return call(model, in_order(inputs, self.inputs), training=training)

@@ -12,6 +12,9 @@ from edgecv.train.augment import Augmentation
 
 NO_AUGMENTATION = Augmentation()
 
+MOST_ENLARGED = 4.0
+"""Of the sides of an input; a batch of twice the side takes four times the memory."""
+
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Schedule = Literal["constant", "cosine", "step", "exponential"]
 
@@ -96,6 +99,8 @@ class TrainRecipe:
         temperature: Of distillation, > 0; with a teacher only. Source: Hinton, Vinyals, Dean 2015, section 2.
         teacher_weight: Share of the teacher's loss in distillation, 0..1.
         augmentation: Random moves of the training images; none by default.
+        sizes: Factors of the input's sides, of which each batch takes one at random, for networks that take any size;
+            empty trains on the full size. Validation is at the full size.
         stages: Parts of the run in which layers are frozen; none: all layers train for `epochs`.
     """
 
@@ -119,6 +124,7 @@ class TrainRecipe:
     temperature: float = 4.0
     teacher_weight: float = 0.7
     augmentation: Augmentation = NO_AUGMENTATION
+    sizes: tuple[float, ...] = ()
     stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
@@ -139,6 +145,7 @@ class TrainRecipe:
         check("temperature", self.temperature, self.temperature > 0, "> 0")
         check("teacher_weight", self.teacher_weight, 0 <= self.teacher_weight <= 1, "in [0, 1]")
         check("auxiliary_weight", self.auxiliary_weight, self.auxiliary_weight >= 0, ">= 0")
+        check("sizes", list(self.sizes), all(0 < factor <= MOST_ENLARGED for factor in self.sizes), "> 0 and <= 4")
         for name, weight in self.head_weights.items():
             check(f"head_weights.{name}", weight, weight >= 0, ">= 0")
 
@@ -191,7 +198,7 @@ def fine_tuning(recipe: TrainRecipe, *, rate: float, epochs: float) -> dict[str,
     """Return the fields of a recipe that goes on after `recipe`, with its learning rate and epochs scaled."""
     values = {entry.name: getattr(recipe, entry.name) for entry in fields(TrainRecipe)}
     scaled = {"learning_rate": recipe.learning_rate * rate, "epochs": max(4, round(recipe.epochs * epochs))}
-    return values | scaled | {"stages": (), "warmup": 0}
+    return values | scaled | {"stages": (), "warmup": 0, "sizes": ()}
 
 
 def recipe_facts(recipe: TrainRecipe) -> dict[str, Any]:
@@ -202,6 +209,8 @@ def recipe_facts(recipe: TrainRecipe) -> dict[str, Any]:
     facts = asdict(recipe)
     if recipe.ema is None:
         del facts["ema"]
+    if not recipe.sizes:
+        del facts["sizes"]
     if not recipe.augmentation.mosaic:
         del facts["augmentation"]["mosaic"]
     return facts

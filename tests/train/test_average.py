@@ -139,7 +139,7 @@ def test_resume_files_from_before_still_fit(digits: Dataset, tmp_path: Path) -> 
     listener = Listener()
     assert same(first, train(model(), SPEC, digits, RECIPE, state=path, reporter=listener).model.get_weights())
     assert "resuming after epoch 4" in listener.remarks[0]
-    assert set(asdict(RECIPE)) - set(recipe_facts(RECIPE)) == {"ema"}
+    assert set(asdict(RECIPE)) - set(recipe_facts(RECIPE)) == {"ema", "sizes"}
     assert set(asdict(RECIPE.augmentation)) - set(recipe_facts(RECIPE)["augmentation"]) == {"mosaic"}
     assert recipe_facts(EMA)["ema"] == 0.9
 

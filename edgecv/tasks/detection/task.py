@@ -240,6 +240,17 @@ class DetectionTask(BaseTask):
         told = [f"{hits} of {len(truth)} found, {len(prediction) - hits} wrong"]
         return drawing.caption(picture, told)
 
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        """Raise ConfigError unless each side is a whole number of every stride: anchors stand where cells are."""
+        for stride in self.settings(head).strides:
+            for side in size:
+                if abs(round(side / stride) * stride - side) > 1e-3 * stride:
+                    raise ConfigError(
+                        f"detection head '{head.name}' has a cell every {stride:g} pixels, of which a side of {side} "
+                        "is no whole number",
+                        hint="train it on its own input size alone",
+                    )
+
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         """Return the head with anchors of the data's boxes, where its settings ask for it: as many as it has.
 

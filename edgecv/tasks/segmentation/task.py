@@ -171,6 +171,14 @@ class SegmentationTask(BaseTask):
         said = None if prediction is None else prediction.mask
         return pictures.compared(image, said, None if truth is None else np.asarray(truth), labels)
 
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        """Raise ConfigError for a head that covers a box of its input, in pixels of the one size."""
+        if self.settings(head).covers:
+            raise ConfigError(
+                f"segmentation head '{head.name}' covers a box of its input, which is known for one size only",
+                hint="train it on its own input size alone",
+            )
+
     def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Array:
         """Return the label map of an input, int32 (H, W); -1 where no image lies."""
         made = np.full(size, sampling.NOWHERE, np.int32)
