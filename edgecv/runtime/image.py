@@ -7,7 +7,7 @@ pixels on a device that differ from those it was made with.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, List, Optional, Sequence, Union
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.optional import require
 from edgecv.runtime.decoding import pixels_of
 from edgecv.runtime.resizing import mix, nearest, resize
-from edgecv.tasks.frame import Frame, crop_size, letterbox_size
+from edgecv.tasks.frame import Frame, Window, crop_size, letterbox_size
 from edgecv.values.specs import InputSpec, ModelSpec, Preprocessing
 
 Array = NDArray[Any]
@@ -105,10 +105,31 @@ def moved_batch(images: Sequence[Any], spec: InputSpec, frames: Sequence[Frame])
     return normalised(np.stack(rows), settings)
 
 
-def sample_through(image: Array, frame: Frame, settings: Preprocessing) -> Array:
-    """Return float32 (h, w, C): an image (H, W, C) seen through its frame, by the rule's interpolation."""
-    height, width = frame.input_size
-    grid = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
+def joined_batch(rows: Sequence[Sequence[Tuple[Any, Frame, Window]]], spec: InputSpec) -> Array:
+    """Return input tensors that show several images each: float32 (N, H, W, C).
+
+    Args:
+        rows: Of each tensor its images, as `moved_batch` takes them, and the windows that they fill.
+        spec: Of an input with preprocessing.
+    """
+    settings = spec.preprocessing
+    assert settings is not None
+    made = np.zeros((len(rows), *spec.shape), np.float32)
+    for row, images in zip(made, rows):
+        for image, frame, window in images:
+            left, top, right, bottom = window
+            seen = sample_through(check_image(image), frame, settings, window)
+            row[top:bottom, left:right] = normalised(seen[None], settings)[0]
+    return made
+
+
+def sample_through(image: Array, frame: Frame, settings: Preprocessing, window: Optional[Window] = None) -> Array:
+    """Return float32 (h, w, C): an image (H, W, C) seen through its frame, by the rule's interpolation.
+
+    With a window, what that part of the input shows.
+    """
+    left, top, right, bottom = window or (0, 0, frame.input_size[1], frame.input_size[0])
+    grid = np.stack(np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5), axis=-1)
     points = frame.to_image(grid).astype(np.float32)
     x, y = points[..., 0], points[..., 1]
     if settings.interpolation == "nearest":

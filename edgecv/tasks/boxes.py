@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError, unknown_name
 from edgecv.tasks.description import Description, counted, measured
-from edgecv.tasks.frame import Frame
+from edgecv.tasks.frame import Frame, Piece, Window
 
 Array = NDArray[Any]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh", "yxyx", "cxcyhw", "cycxhw"]
@@ -234,20 +234,32 @@ def to_image(boxes: Array, frame: Frame) -> Array:
     return _hull(frame.to_image(_corners(boxes)))
 
 
-def warp(objects: Objects, frame: Frame, *, most_lost: float = 0.75) -> Objects:
+def warp(objects: Objects, frame: Frame, *, most_lost: float = 0.75, window: Optional[Window] = None) -> Objects:
     """Return the objects of an image in input coordinates, clipped to the input.
 
     Args:
         objects: In image pixels.
         frame: From image to input.
         most_lost: Share of its area that an object may lose at the border, 0..1; one that loses more is dropped.
+        window: The part of the input in which objects are seen; None for the whole input.
     """
     moved = to_input(objects.xyxy, frame)
-    inside = np.asarray(clip(moved, frame.input_size), np.float32)
+    left, top, right, bottom = window or (0, 0, frame.input_size[1], frame.input_size[0])
+    inside = np.clip(moved, [left, top, left, top], [right, bottom, right, bottom]).astype(np.float32)
     # Clipped boxes in float32 may have no width left where float64 has a hair.
     solid = (inside[:, 2:] > inside[:, :2]).all(axis=1)
     chosen = solid & (area(inside) >= (1.0 - most_lost) * area(moved) * (1 - 1e-6))
     return Objects(inside[chosen], objects.class_id[chosen], np.asarray(objects.crowd)[chosen])
+
+
+def joined(pieces: Sequence[Piece]) -> Objects:
+    """Return the objects of images that share an input, in its coordinates, each cut off at its image's window."""
+    parts = [warp(piece.truth, piece.frame, window=piece.window) for piece in pieces]
+    return Objects(
+        np.concatenate([part.xyxy for part in parts]),
+        np.concatenate([part.class_id for part in parts]),
+        np.concatenate([np.asarray(part.crowd) for part in parts]),
+    )
 
 
 def _matrix(name: str) -> Array:

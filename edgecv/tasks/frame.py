@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgecv.values.specs import Preprocessing
 
 Array = NDArray[Any]
+Window = Tuple[int, int, int, int]
+"""A part of the input: (x1, y1, x2, y2) in whole pixels, half-open."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,21 @@ class Frame:
 
     def _inverse(self) -> Array:
         return np.asarray(np.linalg.inv(_square(np.asarray(self.matrix, np.float64)))[:2])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One image of several that share an input.
+
+    Attributes:
+        truth: Of the image, in its coordinates.
+        frame: From the image to the whole input.
+        window: The part of the input that shows the image.
+    """
+
+    truth: Any
+    frame: Frame
+    window: Window
 
 
 def frame_of(preprocessing: Optional[Preprocessing], size: Tuple[int, int], input_size: Tuple[int, int]) -> Frame:

@@ -21,7 +21,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.frame import Frame
+from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.recognised import Recognised
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -160,6 +160,11 @@ class Task(Protocol):
         ...
 
     @property
+    def joins(self) -> bool:
+        """Whether truths lie in the image, so that those of several images in one input are one truth."""
+        ...
+
+    @property
     def divided_by(self) -> Division:
         """What splits keep in proportion."""
         ...
@@ -295,6 +300,10 @@ class Task(Protocol):
         """
         ...
 
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        """Raise ConfigError where the head cannot be read at another input size (height, width) than its network's."""
+        ...
+
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         """Return the head with the settings that a network without weights takes from the data it will be trained on.
 
@@ -302,6 +311,14 @@ class Task(Protocol):
             head: Of the network.
             truths: Of some training samples.
             frames: From image to input, of each; made when they are asked for.
+        """
+        ...
+
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Any:
+        """Return the truth of an input of `size` (height, width) that shows several images, in its own coordinates.
+
+        Raises:
+            ConfigError: Truths of the task do not lie in an image.
         """
         ...
 
@@ -362,6 +379,7 @@ class BaseTask:
     compares = 1
     exclusive = True
     is_features = False
+    joins = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
     figure_help: Mapping[str, str] = MappingProxyType({})
@@ -423,8 +441,17 @@ class BaseTask:
     def told(self, truth: Any, labels: Tuple[str, ...]) -> str:
         return ""
 
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        return
+
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         return head
+
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Any:
+        raise ConfigError(
+            f"truths for {self.name} are about an image as a whole, those of {len(pieces)} images cannot be joined",
+            hint="leave mosaic out of the recipe's augmentation",
+        )
 
     def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
         raise ConfigError(

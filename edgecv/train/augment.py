@@ -15,7 +15,7 @@ Matrices = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Largest random moves of a training image; each is drawn evenly from minus to plus its bound.
+    """Largest random moves of a training image, each drawn evenly within plus or minus its bound; and mosaics.
 
     Attributes:
         shift: Translation per axis, in pixels of the model's input, >= 0.
@@ -23,6 +23,8 @@ class Augmentation:
         zoom: Relative size change, 0 <= x < 1: 0.1 draws factors from 0.9 to 1.1.
         shear: Horizontal move per vertical pixel, >= 0 (the slant of handwriting).
         flip: Mirror every second image, on average, left to right. Not for text or digits.
+        mosaic: Share of the samples that are made of four images, 0..1, each of them moved by itself: for truths that
+            lie in the image.
     """
 
     shift: float = 0.0
@@ -30,17 +32,20 @@ class Augmentation:
     zoom: float = 0.0
     shear: float = 0.0
     flip: bool = False
+    mosaic: float = 0.0
 
     def __post_init__(self) -> None:
         bounds = {"shift": math.inf, "rotation": 180.0, "zoom": 1.0, "shear": math.inf}
         for name, bound in bounds.items():
             if not 0 <= getattr(self, name) < bound:
                 raise ConfigError(f"augmentation {name} must be >= 0 and < {bound}, got {getattr(self, name)}")
+        if not 0 <= self.mosaic <= 1:
+            raise ConfigError(f"augmentation mosaic must be in 0..1, got {self.mosaic}")
 
     @property
     def none(self) -> bool:
         """Whether images pass unchanged."""
-        return not (self.shift or self.rotation or self.zoom or self.shear or self.flip)
+        return not (self.shift or self.rotation or self.zoom or self.shear or self.flip or self.mosaic)
 
 
 def moves(how: Augmentation, size: tuple[int, int], count: int, rng: np.random.Generator) -> Matrices:

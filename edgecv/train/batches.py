@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -10,11 +11,12 @@ import numpy.typing as npt
 
 from edgecv.core.errors import ConfigError, DataError, EdgecvError
 from edgecv.modelio.env import tensorflow
-from edgecv.runtime.image import moved_batch, preprocess_batch
+from edgecv.runtime.image import joined_batch, moved_batch, preprocess_batch
 from edgecv.runtime.reading import frame_for
-from edgecv.tasks.frame import Frame, frame_of
+from edgecv.tasks.frame import Frame, Piece, Window, frame_of
 from edgecv.tasks.registry import task_of
 from edgecv.train.augment import Augmentation, moves
+from edgecv.train.mosaic import check_mosaic, drawn, quarters
 from edgecv.values.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Source(Protocol):
 
     def moved(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch: ...
 
+    def at(self, size: tuple[int, int]) -> Source: ...
+
 
 class Samples:
     """A split seen through a spec: float32 inputs, and the targets of every head.
@@ -62,15 +66,26 @@ class Samples:
         self, split: Split, spec: ModelSpec, *, order: tuple[int, ...] | None = None, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self._split, self._spec = split, spec
-        positions = order if order is not None else range(len(spec.heads))
-        self.truths = _truths(split, spec, tuple(positions))
+        positions = tuple(order if order is not None else range(len(spec.heads)))
+        self.truths = _truths(split, spec, positions)
+        self._positions, self._cache_bytes = positions, cache_bytes
+        self._enlarged = 1.0
         self._encoders = [task_of(head).training(head) for head in spec.heads]
         self._cacheable = len(split) * _sample_bytes(split, spec, self._encoded(0)) <= cache_bytes
         self._prepared: Batch | None = None
-        self._images: list[Any] | None = None
+        self._images = list[tuple[Any, ...]]()
 
     def __len__(self) -> int:
         return len(self._split)
+
+    def at(self, size: tuple[int, int]) -> Samples:
+        """Return the same samples for an input of another size (height, width); shifts grow with it."""
+        shape = (*size, self._spec.input_shape[2])
+        spec = replace(self._spec, inputs=(replace(self._spec.input, shape=shape),))
+        made = Samples(self._split, spec, order=self._positions, cache_bytes=self._cache_bytes)
+        made._enlarged = size[0] / self._spec.input_shape[0]
+        made._images = self._images
+        return made
 
     def batch(self, indices: Indices) -> Batch:
         """Return the samples at `indices` as the model takes them."""
@@ -86,6 +101,10 @@ class Samples:
 
         Images of further inputs have moves of their own; truths that lie in an image lie in the first.
         """
+        if self._enlarged != 1.0:
+            how = replace(how, shift=how.shift * self._enlarged)
+        if how.mosaic:
+            return self._joined(indices, how, rng)
         samples = [self._sample(int(i)) for i in indices]
         inputs, first = [], list[Frame]()
         for place, only in enumerate(self._spec.inputs):
@@ -100,6 +119,35 @@ class Samples:
             inputs.append(moved_batch(images, only, frames))
             first = first or frames
         return tuple(inputs), _stacked([self._encoded(int(i), frame) for i, frame in zip(indices, first, strict=True)])
+
+    def _joined(self, indices: Indices, how: Augmentation, rng: np.random.Generator) -> Batch:
+        """As `moved`, with four images in some of the samples."""
+        check_mosaic(self._spec)
+        rows, targets = [], []
+        size = (self._spec.input_shape[0], self._spec.input_shape[1])
+        for index, further in zip(indices, drawn(how.mosaic, len(indices), len(self), rng), strict=True):
+            members = [int(index), *further]
+            images, own = [self._sample(member)[0] for member in members], moves(how, size, len(members), rng)
+            placing = quarters(size, rng) if further else [((0, 0, size[1], size[0]), np.eye(2, 3))]
+            frames = [
+                frame_of(self._spec.preprocessing, (image.shape[0], image.shape[1]), size).then(move).then(matrix)
+                for image, move, (_, matrix) in zip(images, own, placing, strict=True)
+            ]
+            windows = [window for window, _ in placing]
+            rows.append(list(zip(images, frames, windows, strict=True)))
+            targets.append(
+                self._encoded_pieces(members, frames, windows) if further else self._encoded(members[0], frames[0])
+            )
+        return (joined_batch(rows, self._spec.input),), _stacked(targets)
+
+    def _encoded_pieces(self, members: Sequence[int], frames: Sequence[Frame], windows: Sequence[Window]) -> Arrays:
+        """Return the targets of one sample that shows several images."""
+        size, found = frames[0].input_size, list[npt.NDArray[Any]]()
+        for head, encoder, truths in zip(self._spec.heads, self._encoders, self.truths, strict=True):
+            rows = zip(members, frames, windows, strict=True)
+            pieces = [Piece(truths[member], frame, window) for member, frame, window in rows]
+            found += encoder.encode(task_of(head).joined(pieces, size), frame_of(None, size, size))
+        return tuple(found)
 
     def _compute(self, indices: Indices) -> Batch:
         samples = [self._split.sample(int(i)) for i in indices]
@@ -118,10 +166,10 @@ class Samples:
     def _sample(self, index: int) -> tuple[Any, ...]:
         if not self._cacheable:
             return self._split.sample(index)
-        if self._images is None:
-            self._images = [self._split.sample(i) for i in range(len(self))]
-        sample: tuple[Any, ...] = self._images[index]
-        return sample
+        if not self._images:
+            # In place: the same samples of other sizes share them.
+            self._images.extend(self._split.sample(i) for i in range(len(self)))
+        return self._images[index]
 
 
 def _stacked(rows: Sequence[Arrays]) -> Arrays:
@@ -153,11 +201,12 @@ def _truths(split: Split, spec: ModelSpec, order: tuple[int, ...]) -> tuple[Sequ
 
 
 def training_batches(
-    samples: Source, *, batch_size: int, augmentation: Augmentation, order: Indices, rng: np.random.Generator
+    sources: Sequence[Source], *, batch_size: int, augmentation: Augmentation, order: Indices, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """Yield the augmented batches of one epoch in `order`; the last one may be smaller."""
+    """Yield the augmented batches of one epoch in `order`, each of one of the sources; the last one may be smaller."""
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
+        samples = sources[0 if len(sources) == 1 else int(rng.integers(len(sources)))]
         yield samples.batch(chosen) if augmentation.none else samples.moved(chosen, augmentation, rng)
 
 
@@ -173,22 +222,29 @@ def batches_per_epoch(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-def signature(samples: Source) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return the tf.TensorSpec of every input and target, of any batch size."""
+def signature(*sources: Source) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the tf.TensorSpec of every input and target, of any batch size; what differs by source is None."""
     tf = tensorflow()
-    inputs, targets = samples.batch(np.arange(1))
+    firsts = [samples.batch(np.arange(1)) for samples in sources]
+    inputs, targets = (list(zip(*part, strict=True)) for part in zip(*firsts, strict=True))
     return (
-        tuple(tf.TensorSpec((None, *array.shape[1:]), tf.float32) for array in inputs),
-        tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in targets),
+        tuple(tf.TensorSpec((None, *_common(column)), tf.float32) for column in inputs),
+        tuple(tf.TensorSpec((None, *_common(column)), column[0].dtype) for column in targets),
     )
 
 
-def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Iterator[Batch]:
+def _common(column: Sequence[npt.NDArray[Any]]) -> tuple[int | None, ...]:
+    """The shape of arrays without the batch, None where they differ."""
+    sides = zip(*(array.shape[1:] for array in column), strict=True)
+    return tuple(own[0] if len(set(own)) == 1 else None for own in sides)
+
+
+def prefetched(batches: Callable[[], Iterator[Batch]], sources: Sequence[Source]) -> Iterator[Batch]:
     """Yield batches from a tf.data pipeline that makes them while the step before runs; values and order stay the same.
 
     Args:
         batches: Makes the iterator.
-        samples: What the batches are of, for their shapes.
+        sources: What the batches are of, for their shapes.
 
     Raises:
         EdgecvError: What `batches` raised, as it was: tf.data would wrap it.
@@ -201,6 +257,6 @@ def prefetched(batches: Callable[[], Iterator[Batch]], samples: Source) -> Itera
         except EdgecvError as error:
             failures.append(error)
 
-    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature(samples)).prefetch(2)
+    yield from tf.data.Dataset.from_generator(guarded, output_signature=signature(*sources)).prefetch(2)
     if failures:
         raise failures[0]

@@ -51,6 +51,10 @@ class CachedFeatures:
         """Refuse: features have no place to move from. Raises ConfigError."""
         raise ConfigError("features cannot be moved or mirrored", hint="leave augmentation out of the stage")
 
+    def at(self, size: tuple[int, int]) -> Source:
+        """Refuse: features are of images of one size. Raises ConfigError."""
+        raise ConfigError("features are of one input size", hint="leave sizes out of the stage")
+
 
 def cut(model: Any) -> Parts:
     """Return the frozen front of a model and the rest, cut at the input of the first layer that trains.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,11 +16,13 @@ from edgecv.modelio.boundary import call, input_names
 from edgecv.modelio.env import keras, tensorflow
 from edgecv.tasks.registry import task_of
 from edgecv.train import state as states
+from edgecv.train.average import Average
 from edgecv.train.batches import Batch, Source, ordered_batches, prefetched, signature, training_batches
 from edgecv.train.losses import Heads
 from edgecv.train.pace import Pace
 from edgecv.train.randomness import reseed, reseedable
-from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor
+from edgecv.train.recipes import TrainRecipe, learning_rate_at, plateau_factor, recipe_facts
+from edgecv.train.sizes import any_size, input_sizes, refused
 from edgecv.train.state import Array, Epoch, State
 from edgecv.values.binding import bind_inputs, in_order
 from edgecv.values.scores import Metric
@@ -47,7 +50,8 @@ class Hooks:
     Attributes:
         stage: Shown beside the progress bar, and part of the state's fingerprint.
         facts: JSON-able values that, with the recipe, define the run beyond the weights.
-        after_step: Traced into the training step, after the optimizer's update: keeps masked weights at zero, ….
+        after_step: Traced into the training step, after the optimizer's update: keeps masked weights at zero, …. Called
+            on averaged weights too; doing it twice is doing it once.
         eligible: Whether the weights after this epoch (0-based) may be kept as the best.
         teacher: Model whose answers the first head follows, distillation; None for none.
         log: Told of all finished epochs after each one.
@@ -87,6 +91,7 @@ def fit(
     """Train `model` in place, epoch by epoch, and leave the best epoch's weights in it.
 
     The best epoch has the best validation value; ties go to the smaller validation loss, then to the earlier epoch.
+    With an average of weights (`recipe.ema`), that is what is measured and kept, and the weights themselves train on.
 
     Args:
         model: A tf_keras model with the outputs of every head, and further ones that are auxiliary classifiers.
@@ -111,7 +116,7 @@ def fit(
         while len(history) < recipe.epochs and not _exhausted(history, recipe, spec):
             history = history + (run.epoch(history, training, validation, advance),)
             if best_index(history, spec) == len(history) - 1 or not best:
-                best = run.weights()
+                best = run.judged_weights()
             if state is not None:
                 states.save(state, run.snapshot(identity, history, best))
             hooks.log(history)
@@ -160,7 +165,7 @@ def _fingerprint(run: _Run, data_sha256: tuple[str, ...]) -> str:
     facts = {
         "stage": run.hooks.stage,
         "facts": dict(run.hooks.facts),
-        "recipe": asdict(run.recipe),
+        "recipe": recipe_facts(run.recipe),
         "spec": asdict(run.spec),
         "data": data_sha256,
         # Not their names: keras numbers those it makes up, from the start of each process.
@@ -178,6 +183,8 @@ def _restore(run: _Run, state: State | None) -> tuple[tuple[Epoch, ...], tuple[A
     run.set_weights(state.weights)
     for variable, value in zip(run.optimizer.variables, state.optimizer, strict=True):
         variable.assign(value)
+    if run.average is not None:
+        run.average.restore(state.average)
     return state.history, state.best
 
 
@@ -190,8 +197,9 @@ class _Run:
         self.inputs = bind_inputs(spec, input_names(model), spec.name)
         self.optimizer = _optimizer(recipe)
         self.optimizer.build(model.trainable_variables)
+        self.average = None if recipe.ema is None else Average(model, recipe.ema)
         self.generators = reseedable(model)
-        self.train_step = self._compile(self._train_step, training)
+        self.sources, self.train_steps = self._sized(training)
         self.validation_step = self._compile(self._validation_step, training)
 
     def weights(self) -> tuple[Array, ...]:
@@ -204,7 +212,30 @@ class _Run:
 
     def snapshot(self, fingerprint: str, history: tuple[Epoch, ...], best: tuple[Array, ...]) -> State:
         optimizer = tuple(variable.numpy().copy() for variable in self.optimizer.variables)
-        return State(fingerprint=fingerprint, history=history, weights=self.weights(), optimizer=optimizer, best=best)
+        average = () if self.average is None else self.average.values()
+        return State(
+            fingerprint=fingerprint, history=history, weights=self.weights(), optimizer=optimizer, best=best,
+            average=average,
+        )  # fmt: skip
+
+    def judged_weights(self) -> tuple[Array, ...]:
+        """Return a copy of the weights that the last epoch was measured with."""
+        with self._judged():
+            return self.weights()
+
+    @contextlib.contextmanager
+    def _judged(self) -> Iterator[None]:
+        """The average stands in the model while the block runs, where there is one."""
+        if self.average is None:
+            yield
+            return
+        own = self.weights()
+        self.average.put()
+        self.hooks.after_step()
+        try:
+            yield
+        finally:
+            self.set_weights(own)
 
     def epoch(self, history: tuple[Epoch, ...], training: Source, validation: Source, advance: Advance) -> Epoch:
         """Train the epoch after `history` and measure it; `advance` is told of every step."""
@@ -212,7 +243,8 @@ class _Run:
         self.optimizer.learning_rate.assign(rate)
         reseed(self.generators, self.recipe.seed, index)
         loss = self._train(index, training, advance)
-        val_loss, *values = self._validate(validation)
+        with self._judged():
+            val_loss, *values = self._validate(validation)
         if not np.isfinite([loss, val_loss]).all():
             raise ConfigError(
                 f"{self.hooks.stage}: the loss became {loss} (validation {val_loss}) in epoch {index + 1}",
@@ -247,13 +279,13 @@ class _Run:
             rng = np.random.default_rng((recipe.seed, epoch))
             order = self.heads.tasks[0].order(samples.truths[0], rng)
             return training_batches(
-                samples, batch_size=recipe.batch_size, augmentation=recipe.augmentation, order=order, rng=rng
+                self.sources, batch_size=recipe.batch_size, augmentation=recipe.augmentation, order=order, rng=rng
             )
 
         losses, count = 0.0, 0
-        for inputs, targets in prefetched(batches, samples):
-            size = int(inputs[0].shape[0])
-            losses, count = losses + float(self.train_step(inputs, targets)) * size, count + size
+        for inputs, targets in prefetched(batches, self.sources):
+            size, step = int(inputs[0].shape[0]), self.train_steps[tuple(inputs[0].shape[1:])]
+            losses, count = losses + float(step(inputs, targets)) * size, count + size
             advance(0, note=pace.step(size))
         return losses / count
 
@@ -268,11 +300,27 @@ class _Run:
             sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
         return [loss / len(order), *self.heads.values(sums)]
 
-    def _compile(self, step: Callable[[Any, Any], Any], samples: Source) -> Callable[[Any, Any], Any]:
-        compiled: Callable[[Any, Any], Any] = tensorflow().function(
-            step, input_signature=signature(samples), autograph=False
-        )
-        return compiled
+    def _sized(self, training: Source) -> tuple[tuple[Source, ...], dict[tuple[int, ...], Callable[[Any, Any], Any]]]:
+        """The training samples by size, and the step of each by the shape of the first input."""
+        full, made, steps = tuple(training.batch(np.arange(1))[0][0].shape[1:]), list[Source](), {}
+        if not self.recipe.sizes:
+            return (training,), {full: self._compile(self._train_step, training)}
+        models = [self.model] if self.hooks.teacher is None else [self.model, self.hooks.teacher]
+        for size in input_sizes(self.model, self.spec, self.recipe.sizes):
+            samples = training if size == full[:2] else training.at(size)
+            step = self._compile(self._train_step, samples)
+            # Traced at once: what a network does not take is known before the first epoch.
+            try:
+                with any_size(models):
+                    step.get_concrete_function()
+            except (ValueError, TypeError, tensorflow().errors.InvalidArgumentError) as error:
+                raise refused(self.model, size, error) from error
+            made.append(samples)
+            steps[(*size, *full[2:])] = step
+        return tuple(made), steps
+
+    def _compile(self, step: Callable[[Any, Any], Any], samples: Source) -> Any:
+        return tensorflow().function(step, input_signature=signature(samples), autograph=False)
 
     def _call(self, model: Any, inputs: Any, *, training: bool) -> list[Any]:
         return call(model, in_order(inputs, self.inputs), training=training)
@@ -285,6 +333,8 @@ class _Run:
         variables = self.model.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         self.hooks.after_step()
+        if self.average is not None:
+            self.average.update()
         return loss
 
     def _loss(self, inputs: Any, targets: Any, outputs: list[Any]) -> Any:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.train.augment import Augmentation
 
 NO_AUGMENTATION = Augmentation()
+
+MOST_ENLARGED = 4.0
+"""Of the sides of an input; a batch of twice the side takes four times the memory."""
 
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Schedule = Literal["constant", "cosine", "step", "exponential"]
@@ -84,6 +87,8 @@ class TrainRecipe:
         batch_size: Images per step, >= 1.
         epochs: Passes over the training split, >= 1.
         seed: Of shuffling, augmentation and dropout; each epoch's streams follow from (seed, epoch).
+        ema: Decay of a moving average of the weights per step, 0 < x < 1, such as 0.998: the average is what is judged
+            and kept, and starts with a smaller decay. None keeps the weights themselves.
         patience: Epochs without a better validation value before stopping; None never stops early.
         reduce_on_plateau: Lowers the rate on top of the schedule; None does not.
         label_smoothing: Share of the target's mass spread over all classes, 0 <= x < 1.
@@ -94,6 +99,8 @@ class TrainRecipe:
         temperature: Of distillation, > 0; with a teacher only. Source: Hinton, Vinyals, Dean 2015, section 2.
         teacher_weight: Share of the teacher's loss in distillation, 0..1.
         augmentation: Random moves of the training images; none by default.
+        sizes: Factors of the input's sides, of which each batch takes one at random, for networks that take any size;
+            empty trains on the full size. Validation is at the full size.
         stages: Parts of the run in which layers are frozen; none: all layers train for `epochs`.
     """
 
@@ -106,6 +113,7 @@ class TrainRecipe:
     batch_size: int = 32
     epochs: int = 20
     seed: int = 0
+    ema: float | None = None
     patience: int | None = None
     reduce_on_plateau: Plateau | None = None
     label_smoothing: float = 0.0
@@ -116,6 +124,7 @@ class TrainRecipe:
     temperature: float = 4.0
     teacher_weight: float = 0.7
     augmentation: Augmentation = NO_AUGMENTATION
+    sizes: tuple[float, ...] = ()
     stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
@@ -130,11 +139,13 @@ class TrainRecipe:
         check("batch_size", self.batch_size, self.batch_size >= 1, ">= 1")
         check("epochs", self.epochs, self.epochs >= 1, ">= 1")
         check("seed", self.seed, self.seed >= 0, ">= 0")
+        check("ema", self.ema, self.ema is None or 0 < self.ema < 1, "> 0 and < 1, or None")
         check("patience", self.patience, self.patience is None or self.patience >= 1, ">= 1 or None")
         check("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
         check("temperature", self.temperature, self.temperature > 0, "> 0")
         check("teacher_weight", self.teacher_weight, 0 <= self.teacher_weight <= 1, "in [0, 1]")
         check("auxiliary_weight", self.auxiliary_weight, self.auxiliary_weight >= 0, ">= 0")
+        check("sizes", list(self.sizes), all(0 < factor <= MOST_ENLARGED for factor in self.sizes), "> 0 and <= 4")
         for name, weight in self.head_weights.items():
             check(f"head_weights.{name}", weight, weight >= 0, ">= 0")
 
@@ -187,7 +198,22 @@ def fine_tuning(recipe: TrainRecipe, *, rate: float, epochs: float) -> dict[str,
     """Return the fields of a recipe that goes on after `recipe`, with its learning rate and epochs scaled."""
     values = {entry.name: getattr(recipe, entry.name) for entry in fields(TrainRecipe)}
     scaled = {"learning_rate": recipe.learning_rate * rate, "epochs": max(4, round(recipe.epochs * epochs))}
-    return values | scaled | {"stages": (), "warmup": 0}
+    return values | scaled | {"stages": (), "warmup": 0, "sizes": ()}
+
+
+def recipe_facts(recipe: TrainRecipe) -> dict[str, Any]:
+    """Return what a recipe says, as JSON-able values by which a resume file knows its run.
+
+    Fields that came later stand in it only where they are used, so that older resume files still fit.
+    """
+    facts = asdict(recipe)
+    if recipe.ema is None:
+        del facts["ema"]
+    if not recipe.sizes:
+        del facts["sizes"]
+    if not recipe.augmentation.mosaic:
+        del facts["augmentation"]["mosaic"]
+    return facts
 
 
 def learning_rate_at(recipe: TrainRecipe, epoch: int) -> float:

@@ -16,6 +16,7 @@ from edgecv.core.progress import Reporter
 
 Array = npt.NDArray[Any]
 SCHEMA = "edgecv.training-state/1"
+GROUPS = ("weights", "optimizer", "best", "average")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,17 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """A run after `len(history)` finished epochs. Weights are lists in the order of the model's variables."""
+    """A run after `len(history)` finished epochs. Weights are lists in the order of the model's variables.
+
+    `average` is that of the weights, as `edgecv.train.average.Average.values` gives it; empty without one.
+    """
 
     fingerprint: str
     history: tuple[Epoch, ...]
     weights: tuple[Array, ...]
     optimizer: tuple[Array, ...]
     best: tuple[Array, ...]
+    average: tuple[Array, ...] = ()
 
 
 def fingerprint(facts: object, weights: Sequence[Array]) -> str:
@@ -72,13 +77,9 @@ def save(path: Path, state: State) -> None:
         "schema": SCHEMA,
         "fingerprint": state.fingerprint,
         "history": [asdict(epoch) for epoch in state.history],
-        "counts": {name: len(getattr(state, name)) for name in ("weights", "optimizer", "best")},
+        "counts": {name: len(getattr(state, name)) for name in GROUPS},
     }
-    arrays = {
-        f"{name}_{i}": array
-        for name in ("weights", "optimizer", "best")
-        for i, array in enumerate(getattr(state, name))
-    }
+    arrays = {f"{name}_{i}": array for name in GROUPS for i, array in enumerate(getattr(state, name))}
     with atomic_path(path) as partial, partial.open("wb") as stream:
         np.savez(stream, meta=np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays)
 

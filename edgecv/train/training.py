@@ -112,6 +112,9 @@ def _staged(
         if not own.augmentation.none:
             reporter.info(f"{hooks.stage}: features are computed once, so images are not augmented in this stage")
             own = replace(own, augmentation=NO_AUGMENTATION)
+        if own.sizes:
+            reporter.info(f"{hooks.stage}: features are computed once, so images have one size in this stage")
+            own = replace(own, sizes=())
         parts = cut(model)
         # The head alone is what the loop sees; another backbone makes another run.
         marked = replace(marked, facts={**marked.facts, "backbone": weights_digest(parts.backbone)})

@@ -24,7 +24,7 @@ from edgecv.tasks.detection.settings import (
     DetectionSettings,
     settings_of,
 )
-from edgecv.tasks.frame import Frame
+from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -47,6 +47,7 @@ class DetectionTask(BaseTask):
     reads = ("detection",)
     labelled = True
     exclusive = False
+    joins = True
     divided_by: Division = "patterns"
     Settings = DetectionSettings
     figure_help = figures.MEANING
@@ -275,6 +276,17 @@ class DetectionTask(BaseTask):
         told = [f"{hits} of {len(truth)} found, {len(prediction) - hits} wrong"]
         return drawing.caption(picture, told)
 
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        """Raise ConfigError unless each side is a whole number of every stride: anchors stand where cells are."""
+        for stride in self.settings(head).strides:
+            for side in size:
+                if abs(round(side / stride) * stride - side) > 1e-3 * stride:
+                    raise ConfigError(
+                        f"detection head '{head.name}' has a cell every {stride:g} pixels, of which a side of {side} "
+                        "is no whole number",
+                        hint="train it on its own input size alone",
+                    )
+
     def fitted(self, head: Head, truths: Sequence[Any], frames: Iterable[Optional[Frame]]) -> Head:
         """Return the head with anchors of the data's boxes, where its settings ask for it: as many as it has.
 
@@ -293,6 +305,10 @@ class DetectionTask(BaseTask):
         for place in np.argsort(settings.strides, kind="stable"):
             fitted[place], found = found[: counts[place]], found[counts[place] :]
         return replace(head, settings={**head.settings, "anchors": fitted})
+
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Objects:
+        """Return the objects of all images; one that its window shows less than a quarter of is dropped."""
+        return boxes.joined(pieces)
 
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError for a decoder or an activation without a loss."""

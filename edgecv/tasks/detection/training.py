@@ -24,6 +24,7 @@ Array = NDArray[Any]
 
 MOST = 300
 """Objects of an image at most: targets are tensors of one size."""
+TOO_MANY = "cut images in parts; with mosaic, those of four images count together: a smaller share, or none, helps"
 MINED = 3
 """Background anchors for each one with an object, the worst first. Source: Liu et al. 2016, "SSD", section 2.2."""
 
@@ -55,7 +56,7 @@ class DetectionTraining:
             raise DataError("detection learns from images, got a sample without one")
         moved = boxes.warp(truth, frame)
         if len(moved) > MOST:
-            raise DataError(f"an image has {len(moved)} objects, training takes {MOST}", hint="cut the image in parts")
+            raise DataError(f"an image has {len(moved)} objects, training takes {MOST}", hint=TOO_MANY)
         listed = np.full((MOST, 6), -1.0, np.float32)
         listed[: len(moved)] = np.column_stack([moved.xyxy, moved.class_id, np.asarray(moved.crowd)])
         if self._is_first:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgecv.tasks.frame import Frame
 
 Array = NDArray[Any]
+NOWHERE = -1
+"""Label of a pixel of the input that shows no image; it does not count."""
 
 
 @dataclass(frozen=True, eq=False)

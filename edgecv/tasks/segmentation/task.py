@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.description import Description
-from edgecv.tasks.frame import Frame
+from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.segmentation import metrics, pictures, sampling, synthetic
@@ -71,6 +71,7 @@ class SegmentationTask(BaseTask):
     reads: Tuple[str, ...] = ("segmentation",)
     labelled = True
     truth_settings: Tuple[str, ...] = ("ignore_index",)
+    joins = True
     Settings: type = SegmentationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
@@ -169,6 +170,24 @@ class SegmentationTask(BaseTask):
     def render(self, image: Array, prediction: Any, truth: Any, labels: Tuple[str, ...]) -> Any:
         said = None if prediction is None else prediction.mask
         return pictures.compared(image, said, None if truth is None else np.asarray(truth), labels)
+
+    def check_size(self, head: Head, size: Tuple[int, int]) -> None:
+        """Raise ConfigError for a head that covers a box of its input, in pixels of the one size."""
+        if self.settings(head).covers:
+            raise ConfigError(
+                f"segmentation head '{head.name}' covers a box of its input, which is known for one size only",
+                hint="train it on its own input size alone",
+            )
+
+    def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Array:
+        """Return the label map of an input, int32 (H, W); -1 where no image lies."""
+        made = np.full(size, sampling.NOWHERE, np.int32)
+        for piece in pieces:
+            left, top, right, bottom = piece.window
+            labels = np.asarray(piece.truth).astype(np.int32)
+            seen = sampling.nearest(labels, sampling.input_in_image(piece.frame), outside=sampling.NOWHERE)
+            made[top:bottom, left:right] = seen[top:bottom, left:right]
+        return made
 
     def training(self, head: Head) -> TrainingTask:
         from edgecv.tasks.segmentation.training import SegmentationTraining

@@ -17,7 +17,7 @@ from edgecv.values.specs import Head
 
 Array = NDArray[Any]
 
-IGNORED = -1
+IGNORED = sampling.NOWHERE
 SMALLEST = 1e-7  # probability that counts as zero: Keras' epsilon
 
 
