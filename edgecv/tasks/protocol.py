@@ -169,6 +169,16 @@ class Task(Protocol):
         ...
 
     @property
+    def call_settings(self) -> Tuple[str, ...]:
+        """The settings that a call may change: how an answer is told, not what the network is."""
+        ...
+
+    @property
+    def unjudged(self) -> Tuple[str, ...]:
+        """Those of `call_settings` that `judge` does not go by, since the metric says what they are."""
+        ...
+
+    @property
     def Settings(self) -> type:
         """The frozen type of its settings."""
         ...
@@ -345,6 +355,8 @@ class BaseTask:
     is_features = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
+    call_settings: Tuple[str, ...] = ()
+    unjudged: Tuple[str, ...] = ()
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:

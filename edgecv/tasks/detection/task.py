@@ -46,6 +46,8 @@ class DetectionTask(BaseTask):
     labelled = True
     exclusive = False
     divided_by: Division = "patterns"
+    call_settings = ("score", "label_scores", "iou", "nms", "most", "tree_score")
+    unjudged = ("score", "label_scores", "most")
     Settings = DetectionSettings
 
     def settings(self, head: Head) -> DetectionSettings:

@@ -71,6 +71,7 @@ class SegmentationTask(BaseTask):
     reads: Tuple[str, ...] = ("segmentation",)
     labelled = True
     truth_settings: Tuple[str, ...] = ("ignore_index",)
+    call_settings: Tuple[str, ...] = ("resize",)
     Settings: type = SegmentationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
