@@ -63,7 +63,12 @@ def evaluate(
 
 
 def verify(
-    file: str | Path, *, device: str = "local", devices: str | Path | None = None, options: RunOptions = DEFAULTS
+    file: str | Path,
+    *,
+    device: str = "local",
+    devices: str | Path | None = None,
+    options: RunOptions = DEFAULTS,
+    quiet: bool = False,
 ) -> Verification:
     """Replay the golden vectors stored in a file; `passed` says whether it answers as when it was made.
 
@@ -72,11 +77,14 @@ def verify(
         device: Where to run it; `devices` is a TOML file of devices.
         devices: As `evaluate`.
         options: With what the file is run.
+        quiet: Say nothing on stderr.
 
     Raises:
         EdgecvError: As `edgecv.jobs.verify.verify`.
     """
-    return verification.verify(Path(file), options=options, device=device, devices=_path(devices))
+    return verification.verify(
+        Path(file), options=options, device=device, devices=_path(devices), reporter=reporter(quiet)
+    )
 
 
 def inspect(file: str | Path, target: str = "cpu", *, data: str | None = None, quiet: bool = False) -> Inspection:

@@ -86,7 +86,7 @@ def verify(
     from edgecv.jobs import verify as verification
 
     result = verification.verify(
-        file, device=device, devices=devices,
+        file, device=device, devices=devices, reporter=ConsoleReporter(),
         options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)

@@ -103,6 +103,7 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         delegates.warn_wrong(opened, request.options.accelerator, reporter)
         delegates.warn_float16(opened, predictor, dataset, split, reporter)
         meaning.check_inputs(opened, predictor.spec, reporter)
+        meaning.check_steps(opened, predictor.spec, reporter)
         meaning.check_answers(opened, predictor, dataset, split, reporter)
         found = assess(predictor, dataset, split, name=file.name, reporter=reporter)
     meaning.doubt(found, file.name, reporter)

@@ -11,7 +11,7 @@ from typing import Any
 from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output, write_bytes
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.jobs import delegates
+from edgecv.jobs import delegates, meaning
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio.model_file import model_file
 from edgecv.runtime.reading import images_in, loaded_sample
@@ -54,6 +54,7 @@ def run(
     opened = model_file(file)
     with open_predictor(opened, EvaluationRequest(spec=spec, options=options)) as predictor:
         delegates.warn_wrong(opened, options.accelerator, reporter)
+        meaning.check_steps(opened, predictor.spec, reporter)
         samples = _samples(images, len(predictor.spec.inputs), str(file))
         answers = []
         with reporter.bar(f"predict {opened.name}", len(samples)) as advance:

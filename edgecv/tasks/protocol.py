@@ -246,6 +246,16 @@ class Task(Protocol):
         """
         ...
 
+    def too_coarse(self, head: Head, shapes: Sequence[Tuple[int, ...]], steps: Sequence[Optional[float]]) -> str:
+        """Return what the quantisation of a file's outputs takes from the head's answers, a sentence; "" when nothing.
+
+        Args:
+            head: The contract.
+            shapes: Of its outputs, with the batch.
+            steps: The quantisation step of each output, real units; None where it has none.
+        """
+        ...
+
     def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
         """Return what figures on `n` samples say against the head's contract, a sentence; "" when nothing."""
         ...
@@ -390,6 +400,9 @@ class BaseTask:
 
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
         return contradiction(answers[0], head, exclusive=self.exclusive, step=step)
+
+    def too_coarse(self, head: Head, shapes: Sequence[Tuple[int, ...]], steps: Sequence[Optional[float]]) -> str:
+        return ""
 
     def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
         return ""

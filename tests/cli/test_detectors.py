@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgecv.cli.settings import parsed
 from edgecv.core.errors import ConfigError
-from tests.detectors import ROWS, constant_onnx, spec_file, yolo_folder
+from tests.detectors import ROWS, constant_onnx, exported, spec_file, yolo_folder
 
 from .conftest import edgecv
 
@@ -71,3 +71,35 @@ def test_values_are_toml_or_words() -> None:
     for wrong in (["score"], ["=1"], ["score="], ["score=0.1", "score=0.2"], ["sc ore=it's"]):
         with pytest.raises(ConfigError, match="--set"):
             parsed(wrong)
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A keras detector with boxes in pixels beside its scores, and what `quantize` makes of it."""
+    folder = tmp_path_factory.mktemp("pixels")
+    exported("columns").save(folder / "m.keras")
+    spec = spec_file(folder / "m.toml", 'decoder = "rows", columns = true')
+    data = f"yolo:{yolo_folder(folder / 'data', 12)}"
+    out = folder / "int8.tflite"
+    made = edgecv("quantize", folder / "m.keras", "--spec", spec, "--data", data, "--out", out)
+    assert made.code == 0, made.err
+    return SimpleNamespace(file=out, said=made.err, data=data, images=folder / "data" / "images")
+
+
+LOST = "holds scores and larger values (boxes) under one scale, in steps of 0.2"
+
+
+def test_every_command_says_that_boxes_take_the_steps_of_the_scores(pixels: SimpleNamespace) -> None:
+    evaluated = edgecv("evaluate", pixels.file, "--data", pixels.data, "--split", "test")
+    told = {
+        "quantize": pixels.said,
+        "inspect": edgecv("inspect", pixels.file, "--target", "cpu").out,
+        "verify": edgecv("verify", pixels.file).err,
+        "evaluate": evaluated.err,
+        "predict": edgecv("predict", pixels.file, pixels.images / "0.png").err,
+    }
+    for command, text in told.items():
+        joined = " ".join(text.split())
+        assert joined.count(LOST) == 1, (command, text)
+        assert "scores of 0..1 have 4" in joined, (command, text)
+    assert any(LOST in note for note in json.loads(edgecv("inspect", pixels.file, "--json").out)["notes"])
