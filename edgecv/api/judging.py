@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def evaluate(
     *,
     data: str | None = None,
     split: str = "test",
+    settings: Mapping[str, Any] | None = None,
     device: str = "local",
     devices: str | Path | None = None,
     options: RunOptions = DEFAULTS,
@@ -44,6 +45,7 @@ def evaluate(
         file: A `.tflite` or `.onnx` file, or a model as `load_model` takes it.
         data: A data set; None: what the model was trained on.
         split: Of it; a source without splits is judged whole.
+        settings: How answers are read, in place of what the file says: {"iou": 0.6} of a detector.
         device: Where to run it; `devices` is a TOML file of devices.
         devices: None: $EDGECV_DEVICES, else edgecv-devices.toml if it is here.
         options: With what the file is run.
@@ -54,13 +56,19 @@ def evaluate(
     """
     source = load_model(file).source
     request = evaluating.EvaluationRequest(
-        data=data, split=split, spec=source.spec, source=source, device=device, devices=_path(devices), options=options
-    )
+        data=data, split=split, spec=source.spec, source=source, device=device, devices=_path(devices), options=options,
+        settings=settings or {},
+    )  # fmt: skip
     return evaluating.evaluate_file(source.path, request, reporter=reporter(quiet))
 
 
 def verify(
-    file: str | Path, *, device: str = "local", devices: str | Path | None = None, options: RunOptions = DEFAULTS
+    file: str | Path,
+    *,
+    device: str = "local",
+    devices: str | Path | None = None,
+    options: RunOptions = DEFAULTS,
+    quiet: bool = False,
 ) -> Verification:
     """Replay the golden vectors stored in a file; `passed` says whether it answers as when it was made.
 
@@ -69,11 +77,14 @@ def verify(
         device: Where to run it; `devices` is a TOML file of devices.
         devices: As `evaluate`.
         options: With what the file is run.
+        quiet: Say nothing on stderr.
 
     Raises:
         EdgecvError: As `edgecv.jobs.verify.verify`.
     """
-    return verification.verify(Path(file), options=options, device=device, devices=_path(devices))
+    return verification.verify(
+        Path(file), options=options, device=device, devices=_path(devices), reporter=reporter(quiet)
+    )
 
 
 def inspect(file: str | Path, target: str = "cpu", *, data: str | None = None, quiet: bool = False) -> Inspection:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecv.cli import completion, panels, verdicts
+from edgecv.cli import completion, panels, settings, verdicts
 from edgecv.cli import options as opt
 from edgecv.cli import render_assess as render
 from edgecv.cli.console import ConsoleReporter, emit_json
@@ -56,6 +56,7 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="A `.tflite`, `.onnx` or `.keras` file.")],
     data: opt.OptionalData = None,
     split: opt.Split = "test",
+    set_: opt.Set = None,
     spec: opt.Spec = None,
     preset: opt.Preset = None,
     unsafe: opt.Unsafe = False,
@@ -88,6 +89,7 @@ def evaluate(
     )
     request = assess.EvaluationRequest(
         data=data, split=split, spec=spec, source=source, device=device, devices=devices,
+        settings=settings.parsed(set_),
         options=opt.run_options(engine, accelerator, precision, allow_partial, program_cache),
     )  # fmt: skip
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecv.cli import options as opt
-from edgecv.cli import render_answer, verdicts
+from edgecv.cli import render_answer, settings, verdicts
 from edgecv.cli import render_files as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
@@ -86,7 +86,7 @@ def verify(
     from edgecv.jobs import verify as verification
 
     result = verification.verify(
-        file, device=device, devices=devices,
+        file, device=device, devices=devices, reporter=ConsoleReporter(),
         options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
@@ -102,6 +102,7 @@ def predict(
         Path | None, typer.Option("--out", "-o", help="Folder for pictures with the predictions drawn on.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Labels to show, of heads that rank labels.")] = 5,
+    set_: opt.Set = None,
     spec: opt.Spec = None,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
@@ -119,7 +120,8 @@ def predict(
     from edgecv.jobs import run as running
 
     answer = running.run(
-        file, images, top=top, spec=spec, out=out, force=force, reporter=ConsoleReporter(),
+        file, images, top=top, spec=spec, settings=settings.parsed(set_), out=out, force=force,
+        reporter=ConsoleReporter(),
         options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(answer) if json_ else render_answer.answer(answer)

@@ -150,6 +150,17 @@ Devices = Annotated[
 ]
 
 
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How answers are told, in place of what the file says: score=0.4, iou=0.6; repeatable. HEAD.KEY=VALUE for "
+        "another head than the first.",
+    ),
+]
+
+
 def run_options(
     engine: str | None,
     accelerator: str,

@@ -23,6 +23,8 @@ def evaluation(result: Evaluation) -> None:
     emit(f"{_judged(result.first)} on {where}")
     place = "" if result.device == "local" else f", on {result.device}"
     emit(f"  {result.engine}, {_accelerator(result)}{place}")
+    if result.settings:
+        emit(f"  with {', '.join(f'{name} = {value}' for name, value in result.settings.items())}")
     _head_figures(result.first)
     for head in result.heads[1:]:
         emit(f"head {head.head.name}: {_judged(head)}")

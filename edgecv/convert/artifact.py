@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.convert.check import meaning, samples, structure
+from edgecv.convert.check.score_steps import lost_scores
 from edgecv.convert.check.stays_float import StaysFloat, words
 from edgecv.convert.converted import Converted
 from edgecv.convert.embed import embed_onnx, embed_tflite
@@ -123,6 +124,8 @@ def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, structur
             f"{words(built.stays_float.unasked)} stays in float, for want of an {request.scheme} kernel: "
             f"{built.stays_float.cost}; --strict-int8 refuses such a file"
         )
+    for text in lost_scores(graph, job.spec):
+        job.reporter.warn(text)
     chosen = samples.check_samples(job.dataset, job.spec, job.seed)
     with _running(path) as predictor:
         reference = job.preparation.reference if job.preparation else model

@@ -11,6 +11,7 @@ import numpy as np
 from edgecv.core.errors import DataError
 from edgecv.modelio import boundary, env
 from edgecv.modelio.keras_files import LoadedModel
+from edgecv.runtime.call_settings import CallSettings
 from edgecv.runtime.image import preprocess_sample
 from edgecv.runtime.reading import loaded_sample, read_outputs
 from edgecv.values.binding import bind_inputs, bind_outputs, in_order
@@ -49,6 +50,7 @@ class KerasPredictor:
         tf = env.tensorflow()
         self.spec = spec
         self.manifest = manifest
+        self._call_settings = CallSettings()
         self.engine = f"tf_keras {env.keras().__version__}"
         self.accelerator = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
         self.batch = int(model.inputs[0].shape[0] or 64)
@@ -56,10 +58,11 @@ class KerasPredictor:
         self._inputs = bind_inputs(spec, boundary.input_names(model), spec.name)
         self.bound_outputs = bind_outputs(spec, boundary.output_names(model), spec.name)
 
-    def predict(self, image: Any) -> Any:
+    def predict(self, image: Any, **settings: Any) -> Any:
         """Return what the model says of one sample, as `runtime.Predictor.predict` does."""
+        spec = self._call_settings.of(self.spec, settings)
         sample = loaded_sample(image, self.spec)
-        return read_outputs(self.run(preprocess_sample(sample, self.spec)), self.spec, self.bound_outputs, sample)
+        return read_outputs(self.run(preprocess_sample(sample, self.spec)), spec, self.bound_outputs, sample)
 
     def run(self, tensors: Sequence[Array]) -> list[Array]:
         """Run the model: a float32 tensor (N, …) per input of the spec in, one float32 array (N, …) per output out.

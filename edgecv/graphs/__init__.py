@@ -2,6 +2,7 @@
 
 from edgecv.graphs.arena import arena_bytes
 from edgecv.graphs.ir import Graph, Op, Tensor, constant
+from edgecv.graphs.joined import Joined, joined_outputs, output_steps
 from edgecv.graphs.macs import macs
 from edgecv.graphs.malformed import naming_operators
 from edgecv.graphs.onnx import read_onnx
@@ -12,6 +13,7 @@ from edgecv.graphs.tflite import read_tflite
 
 __all__ = [
     "Graph",
+    "Joined",
     "Op",
     "Rows",
     "Subset",
@@ -19,8 +21,10 @@ __all__ = [
     "arena_bytes",
     "compressed",
     "constant",
+    "joined_outputs",
     "macs",
     "naming_operators",
+    "output_steps",
     "partition",
     "read_graph",
     "read_onnx",

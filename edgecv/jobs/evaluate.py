@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edgecv.evaluate import KerasPredictor, assess
 from edgecv.jobs import contract, delegates, meaning, models
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime import Predictor
+from edgecv.runtime.call_settings import with_settings
 from edgecv.targets import vulkan
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.run_options import DEFAULTS, RunOptions
@@ -27,6 +29,7 @@ class EvaluationRequest:
 
     Attributes:
         source: How a keras model is opened, but for its path and `spec`.
+        settings: How answers are read, in place of what the file says, as `runtime.Predictor.predict` takes them.
         options: With what the file is run.
         device: "local" runs it on this host, in a process of its own; any other name in an agent there.
         devices: The user's file of devices.
@@ -36,6 +39,7 @@ class EvaluationRequest:
     split: str = "test"
     spec: Path | None = None
     source: models.Source | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     options: RunOptions = DEFAULTS
     device: str = "local"
     devices: Path | None = None
@@ -92,14 +96,18 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
     """
     opened = model_file(file)
     with open_predictor(opened, request, reporter=reporter) as predictor:
+        if request.settings:
+            predictor.spec = with_settings(predictor.spec, request.settings, judged=True)
         dataset, split = models.judged(request.data, opened.manifest, request.split, reporter)
         delegates.remark(predictor, reporter)
         delegates.warn_wrong(opened, request.options.accelerator, reporter)
         delegates.warn_float16(opened, predictor, dataset, split, reporter)
         meaning.check_inputs(opened, predictor.spec, reporter)
+        meaning.check_steps(opened, predictor.spec, reporter)
         meaning.check_answers(opened, predictor, dataset, split, reporter)
         found = assess(predictor, dataset, split, name=file.name, reporter=reporter)
     meaning.doubt(found, file.name, reporter)
     if models.has_seen(opened.manifest, dataset, split):
         reporter.warn(f"the model was trained or calibrated on {split} of {dataset.name}: other samples judge better")
-    return replace(found, device=request.device, kind=getattr(predictor, "kind", found.kind))
+    kind = getattr(predictor, "kind", found.kind)
+    return replace(found, device=request.device, kind=kind, settings=dict(request.settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from edgecv.convert.check.score_steps import lost_scores
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import models
 from edgecv.jobs.delegates import SAMPLES, audit, audit_golden
@@ -42,6 +43,8 @@ def inspect_file(
     found = inspect_or_compile(file, target, compile_=compile_, out=out, force=force, reporter=reporter)
     opened = model_file(file)
     manifest = opened.manifest
+    lost = lost_scores(opened.graph, manifest.spec if manifest else None)
+    found = replace(found, notes=(*found.notes, *lost))
     if profiles.target(target).accelerator != "gpu" or opened.format != "tflite":
         return found
     if manifest is None or not (data or manifest.golden):

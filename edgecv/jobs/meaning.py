@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.convert.check.meaning import never_change
+from edgecv.convert.check.score_steps import lost_scores
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import Reporter
 from edgecv.data import Dataset, fitted
@@ -57,6 +58,20 @@ def check_inputs(file: Path | ModelFile, spec: ModelSpec | None, reporter: Repor
     found = first_misfit(contract.inputs, held, certain=False)
     if found is not None:
         reporter.warn(f"{opened.name}: {found.text}; {found.hint}")
+
+
+def check_steps(file: Path | ModelFile, spec: ModelSpec | None, reporter: Reporter) -> None:
+    """Warn of a quantised file whose scores have hardly any steps, since they share a scale with boxes.
+
+    Args:
+        file: Of any format; keras models are not quantised.
+        spec: The contract; None takes the file's own, where it has one.
+        reporter: Takes the warning.
+    """
+    opened = model_file(file)
+    if not opened.is_keras:
+        for text in lost_scores(opened.graph, spec or (opened.manifest.spec if opened.manifest else None)):
+            reporter.warn(f"{opened.name}: {text}")
 
 
 def check_answers(file: Path | ModelFile, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:

@@ -197,6 +197,7 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         return replace(_evaluate(file, "cpu", dataset, split, reporter), remark=remark)
     with predictor:
         meaning.check_inputs(file, predictor.spec, reporter)
+        meaning.check_steps(file, predictor.spec, reporter)
         evaluation = assess(predictor, dataset, split, name=file_name(file), reporter=reporter)
         meaning.doubt(evaluation, file_name(file), reporter)
         shown = exhibits.answers(predictor, dataset, split)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.files import check_output, write_bytes
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.jobs import delegates
+from edgecv.jobs import delegates, meaning
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio.model_file import model_file
 from edgecv.runtime.reading import images_in, loaded_sample
@@ -24,6 +25,7 @@ def run(
     *,
     top: int = 5,
     spec: Path | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     options: RunOptions = DEFAULTS,
     out: Path | None = None,
     force: bool = False,
@@ -39,6 +41,7 @@ def run(
         images: Image files, or folders of them. A model of several inputs takes one file for each, in the spec's order.
         top: Labels to show.
         spec: The contract of a foreign model.
+        settings: How answers are told, as `runtime.Predictor.predict` takes them.
         options: With what the file is run.
         out: Folder for pictures with the predictions drawn; None draws none.
         force: Replace pictures that are there.
@@ -51,11 +54,12 @@ def run(
     opened = model_file(file)
     with open_predictor(opened, EvaluationRequest(spec=spec, options=options)) as predictor:
         delegates.warn_wrong(opened, options.accelerator, reporter)
+        meaning.check_steps(opened, predictor.spec, reporter)
         samples = _samples(images, len(predictor.spec.inputs), str(file))
         answers = []
         with reporter.bar(f"predict {opened.name}", len(samples)) as advance:
             for sample in samples:
-                answers.append(_answer(predictor, sample, top, out, force))
+                answers.append(_answer(predictor, sample, settings, top, out, force))
                 advance()
         facts = {"file": str(file), "engine": predictor.engine}
         return {**facts, **answers[0]} if len(answers) == 1 else {**facts, "answers": answers}
@@ -82,9 +86,11 @@ def _files(given: Path) -> Iterator[Path]:
     yield from images_in(given)
 
 
-def _answer(predictor: Any, sample: tuple[Path, ...], top: int, out: Path | None, force: bool) -> dict[str, Any]:
+def _answer(
+    predictor: Any, sample: tuple[Path, ...], settings: Mapping[str, Any], top: int, out: Path | None, force: bool
+) -> dict[str, Any]:
     given = sample[0] if len(sample) == 1 else sample
-    prediction = predictor.predict(given)
+    prediction = predictor.predict(given, **settings)
     heads = {name: _shown(each, top) for name, each in prediction.heads.items()}
     labels = {"labels": heads[predictor.spec.head.name]["labels"]} if isinstance(prediction, Labelled) else {}
     image = str(sample[0]) if len(sample) == 1 else [str(path) for path in sample]

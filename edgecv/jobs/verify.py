@@ -7,7 +7,9 @@ from pathlib import Path
 
 from edgecv.core.apart import Apart
 from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
+from edgecv.jobs import meaning
 from edgecv.jobs.agreement import Agreement, compare
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio.model_file import model_file
@@ -40,7 +42,12 @@ class Verification(Shown):
 
 
 def verify(
-    file: Path, *, options: RunOptions = DEFAULTS, device: str = "local", devices: Path | None = None
+    file: Path,
+    *,
+    options: RunOptions = DEFAULTS,
+    device: str = "local",
+    devices: Path | None = None,
+    reporter: Reporter = QUIET,
 ) -> Verification:
     """Replay a file's golden vectors on a device; on another than this host, compare its raw outputs with this host's.
 
@@ -53,6 +60,7 @@ def verify(
         return _verify_bundle(file, options, device)
     request = EvaluationRequest(options=options, device=device, devices=devices)
     with open_predictor(file, request) as predictor:
+        meaning.check_steps(file, predictor.spec, reporter)
         found = golden.replay(predictor, relative=_rounding(predictor))
         failure = (
             f"{file} answers differently from when it was made: largest difference {found.max_abs_diff:.4g}, "

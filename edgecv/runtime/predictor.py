@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.core.files import PathLike
+from edgecv.runtime.call_settings import CallSettings
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
@@ -127,6 +128,7 @@ class Predictor:
         _check_types(self.inputs, self.outputs, path)
         self.bound_inputs = _checked_inputs(self.inputs, spec, path)
         self.bound_outputs = _checked_outputs(self.outputs, spec, path)
+        self._call_settings = CallSettings()
 
     @property
     def adapter(self) -> Optional[str]:
@@ -153,7 +155,7 @@ class Predictor:
         gives = ", ".join(f"{head.name}: {head.task}" for head in self.spec.heads)
         return f"<Predictor {self.path}: {takes} -> {gives}; {self.engine}, {self.accelerator}>"
 
-    def predict(self, image: Any, *, color: str = "rgb") -> Any:
+    def predict(self, image: Any, *, color: str = "rgb", **settings: Any) -> Any:
         """Return what the model says of one sample.
 
         Args:
@@ -161,6 +163,9 @@ class Predictor:
                 vectors, numbers of its input shape. For a model of several inputs, a tuple or list with one of these
                 per input, in the order of the spec.
             color: What the three channels of arrays are: "rgb", or "bgr" as OpenCV reads and captures them.
+            settings: How this answer is told, in place of what the file says: `score=0.4, iou=0.6, most=20` of a
+                detector. They are those of the first head; another head's come as a mapping under its name. The task's
+                `call_settings` are the known ones.
 
         Returns:
             The prediction of the first head's task (a `Classification`, a `Segmentation`, …), in the image's own
@@ -168,15 +173,16 @@ class Predictor:
 
         Raises:
             DataError: An image is corrupt, of wrong channels or dtype, empty, or not finite; or their number is wrong.
-            ConfigError: The path does not exist, or the colour is unknown.
+            ConfigError: The path does not exist, the colour or a setting is unknown, or a setting's value is wrong.
         """
+        spec = self._call_settings.of(self.spec, settings)
         sample = loaded_sample(image, self.spec, color=color)
         infos = [self.inputs[place] for place in self.bound_inputs]
         stored = [stored_input(one, only, info) for one, only, info in zip(sample, self.spec.inputs, infos)]
-        return read_outputs(self._answer(self.in_file_order(stored)), self.spec, self.bound_outputs, sample)
+        return read_outputs(self._answer(self.in_file_order(stored)), spec, self.bound_outputs, sample)
 
     def predict_many(
-        self, images: Union[PathLike, Iterable[Any]], *, threads: int = 1, color: str = "rgb"
+        self, images: Union[PathLike, Iterable[Any]], *, threads: int = 1, color: str = "rgb", **settings: Any
     ) -> Iterator[Any]:
         """Yield what the model says of each of many samples, in their order.
 
@@ -187,11 +193,14 @@ class Predictor:
                 generator, uint8 (N, H, W, 3).
             threads: Samples that are answered at the same time, each by an interpreter of its own.
             color: As `predict` takes it.
+            settings: As `predict` takes them, for every sample.
 
         Raises:
-            DataError, ConfigError: As `predict`, when the sample's turn comes; or `threads` is below 1.
+            DataError, ConfigError: As `predict`, when the sample's turn comes; or `threads` is below 1, or a setting is
+                wrong.
         """
-        return answered(self, samples_of(images), threads=threads, color=color)
+        self._call_settings.of(self.spec, settings)
+        return answered(self, samples_of(images), threads=threads, color=color, settings=settings)
 
     def run(self, tensors: Sequence[Array]) -> List[Array]:
         """Run the model on prepared inputs.

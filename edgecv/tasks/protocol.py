@@ -175,8 +175,18 @@ class Task(Protocol):
         ...
 
     @property
+<<<<<<< HEAD
     def figure_help(self) -> Mapping[str, str]:
         """What further figures are, of a head or of a label, in words by name; some or all of them."""
+=======
+    def call_settings(self) -> Tuple[str, ...]:
+        """The settings that a call may change: how an answer is told, not what the network is."""
+        ...
+
+    @property
+    def unjudged(self) -> Tuple[str, ...]:
+        """Those of `call_settings` that `judge` does not go by, since the metric says what they are."""
+>>>>>>> det-runtime
         ...
 
     @property
@@ -257,6 +267,16 @@ class Task(Protocol):
             answers: Of each of its outputs, float32 (n, …).
             head: The contract.
             step: By which rounding to 8 bits may move an answer; 0 of a float model.
+        """
+        ...
+
+    def too_coarse(self, head: Head, shapes: Sequence[Tuple[int, ...]], steps: Sequence[Optional[float]]) -> str:
+        """Return what the quantisation of a file's outputs takes from the head's answers, a sentence; "" when nothing.
+
+        Args:
+            head: The contract.
+            shapes: Of its outputs, with the batch.
+            steps: The quantisation step of each output, real units; None where it has none.
         """
         ...
 
@@ -382,7 +402,12 @@ class BaseTask:
     joins = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
+<<<<<<< HEAD
     figure_help: Mapping[str, str] = MappingProxyType({})
+=======
+    call_settings: Tuple[str, ...] = ()
+    unjudged: Tuple[str, ...] = ()
+>>>>>>> det-runtime
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:
@@ -422,6 +447,9 @@ class BaseTask:
 
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
         return contradiction(answers[0], head, exclusive=self.exclusive, step=step)
+
+    def too_coarse(self, head: Head, shapes: Sequence[Tuple[int, ...]], steps: Sequence[Optional[float]]) -> str:
+        return ""
 
     def doubt(self, value: float, figures: Mapping[str, Optional[float]], n: int, head: Head) -> str:
         return ""

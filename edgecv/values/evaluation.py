@@ -66,6 +66,7 @@ class Evaluation(Shown):
         fully_accelerated: Whether every operator ran on it.
         kind: "simulated" when the adapter is a software renderer or the device an emulator.
         device: What ran it.
+        settings: Of heads, in place of what the file says; empty for the file as it is.
     """
 
     heads: tuple[HeadEvaluation, ...]
@@ -80,6 +81,7 @@ class Evaluation(Shown):
     fully_accelerated: bool = True
     kind: Kind = "measured"
     device: str = "local"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def first(self) -> HeadEvaluation:

@@ -51,6 +51,8 @@ class CountTask(BaseTask):
     metric = Metric("miscount", unit="blobs", better="lower")
     reads = ("count",)
     labelled = False
+    call_settings = ("most",)
+    unjudged = ("most",)
     Settings = CountSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:

@@ -89,6 +89,7 @@ class ClassificationTask(BaseTask):
     reads = ("classification",)
     least_labels = 2
     divided_by: Division = "classes"
+    call_settings = ("threshold",)
     Settings = ClassificationSettings
 
     def widths(self, head: Head) -> Tuple[int, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Literal, Mapping, Optional, Tuple
+from typing import Dict, Literal, Mapping, Optional, Tuple
 
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError
@@ -162,10 +161,22 @@ class DetectionSettings:
         return self.decoder == "yolo_book"
 
 
-@lru_cache(maxsize=64)
+_DECODED: Dict[int, Tuple[Head, DetectionSettings]] = {}
+_KEPT = 64
+
+
 def settings_of(head: Head) -> DetectionSettings:
-    """Return a head's settings. Raises ConfigError for an unknown key or a wrong value."""
-    return codec.decode(DetectionSettings, head.settings, where=f"settings of head '{head.name}' ({head.task})")
+    """Return a head's settings. Raises ConfigError for an unknown key or a wrong value.
+
+    What was decoded is kept by the head itself, since heads that differ in their settings have one hash.
+    """
+    known = _DECODED.get(id(head))
+    if known is None:
+        decoded = codec.decode(DetectionSettings, head.settings, where=f"settings of head '{head.name}' ({head.task})")
+        if len(_DECODED) >= _KEPT:
+            _DECODED.clear()
+        known = _DECODED[id(head)] = (head, decoded)
+    return known[1]
 
 
 def _check_share(name: str, value: float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
-from edgecv.tasks import boxes
+from edgecv.tasks import boxes, coarse
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
@@ -49,6 +49,8 @@ class DetectionTask(BaseTask):
     exclusive = False
     joins = True
     divided_by: Division = "patterns"
+    call_settings = ("score", "label_scores", "iou", "nms", "most", "tree_score")
+    unjudged = ("score", "label_scores", "most")
     Settings = DetectionSettings
     figure_help = figures.MEANING
 
@@ -217,13 +219,30 @@ class DetectionTask(BaseTask):
         found = (contradiction(own.reshape(len(own), -1), head, exclusive=False, step=step) for own in scores)
         return next((each for each in found if each is not None and each.certain), None)
 
+    def too_coarse(self, head: Head, shapes: Sequence[Tuple[int, ...]], steps: Sequence[Optional[float]]) -> str:
+        """Return how few steps the scores have of an output that holds boxes too."""
+        if not self._joint(head, shapes):
+            return ""
+        logits = head.activation == "logits"
+        for name, step in zip(head.outputs, steps):
+            if step is not None and coarse.is_coarse(step, logits=logits):
+                return coarse.sentence(name, step, logits=logits)
+        return ""
+
+    def _joint(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> bool:
+        """Whether each output holds boxes beside scores."""
+        settings = self.settings(head)
+        if settings.decoder in ANCHORED:
+            return decoders.layout_of(head, settings, [tuple(shape[1:]) for shape in shapes]).joint
+        return settings.decoder == "rows" and len(shapes) == 1
+
     def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
         """Return the values of boxes and of scores apart, where one output holds both."""
         settings = self.settings(head)
-        joint = settings.decoder in (*ANCHORED, "rows") and len(shapes) in (1, len(settings.anchors))
-        if not joint:
+        if not self._joint(head, shapes) or settings.columns:
             return super().groups(head, shapes)
-        return tuple(_boxes_and_scores(shape[-1], place, settings) for place, shape in enumerate(shapes))
+        flat = settings.decoder == "rows" or len(shapes[0]) == 3
+        return tuple(_boxes_and_scores(shape[-1], place, settings, flat) for place, shape in enumerate(shapes))
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth is objects of the head's classes."""
@@ -388,9 +407,9 @@ def _check_rows(head: Head, settings: DetectionSettings, shapes: Sequence[Tuple[
         )
 
 
-def _boxes_and_scores(values: int, place: int, settings: DetectionSettings) -> Tuple[slice, ...]:
-    if settings.decoder == "rows" or settings.shared:
-        count = 4 if settings.decoder == "rows" else 4 * len(settings.anchors[place])
+def _boxes_and_scores(values: int, place: int, settings: DetectionSettings, flat: bool) -> Tuple[slice, ...]:
+    if flat or settings.shared:
+        count = 4 if flat else 4 * len(settings.anchors[place])
         return slice(0, count), slice(count, values)
     anchors = len(settings.anchors[place])
     each = values // anchors

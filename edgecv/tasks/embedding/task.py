@@ -182,6 +182,7 @@ class VerificationTask(BaseTask):
     labelled = False
     named: Tuple[str, str] = ("answer", "answers")
     compares = 2
+    call_settings = ("threshold",)
     Settings = VerificationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
