@@ -175,10 +175,11 @@ class Task(Protocol):
         ...
 
     @property
-<<<<<<< HEAD
     def figure_help(self) -> Mapping[str, str]:
         """What further figures are, of a head or of a label, in words by name; some or all of them."""
-=======
+        ...
+
+    @property
     def call_settings(self) -> Tuple[str, ...]:
         """The settings that a call may change: how an answer is told, not what the network is."""
         ...
@@ -186,7 +187,6 @@ class Task(Protocol):
     @property
     def unjudged(self) -> Tuple[str, ...]:
         """Those of `call_settings` that `judge` does not go by, since the metric says what they are."""
->>>>>>> det-runtime
         ...
 
     @property
@@ -402,12 +402,9 @@ class BaseTask:
     joins = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
-<<<<<<< HEAD
     figure_help: Mapping[str, str] = MappingProxyType({})
-=======
     call_settings: Tuple[str, ...] = ()
     unjudged: Tuple[str, ...] = ()
->>>>>>> det-runtime
     Settings: type = NoSettings
 
     def settings(self, head: Head) -> Any:

@@ -71,11 +71,8 @@ class SegmentationTask(BaseTask):
     reads: Tuple[str, ...] = ("segmentation",)
     labelled = True
     truth_settings: Tuple[str, ...] = ("ignore_index",)
-<<<<<<< HEAD
     joins = True
-=======
     call_settings: Tuple[str, ...] = ("resize",)
->>>>>>> det-runtime
     Settings: type = SegmentationSettings
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
