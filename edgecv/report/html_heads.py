@@ -32,7 +32,9 @@ def _head(head: HeadResult, name: str) -> Markup:
         *figures,
     ]
     shown = [_table(table, f"{table.title} of {head.head}, {name}") for table in head.tables]
-    return el("div", el("h4", f"Head {head.head}: {head.task}"), definitions(rows), _meaning(head), _per_label(head), *shown)
+    return el(
+        "div", el("h4", f"Head {head.head}: {head.task}"), definitions(rows), _meaning(head), _per_label(head), *shown
+    )
 
 
 def _meaning(head: HeadResult) -> Markup:
