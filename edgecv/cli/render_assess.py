@@ -83,7 +83,10 @@ def _table(table: Table) -> None:
     if max(len(table.rows), len(table.columns)) > LARGEST_TABLE:
         emit(f"  {table.title}, {len(table.rows)} by {len(table.columns)}: see --json")
         return
-    rows = [(name, *map(_figure, row)) for name, row in zip(table.rows, table.cells, strict=True)]
+    are_shares = _are_shares([value for row in table.cells for value in row])
+    rows = [
+        (name, *(_cell(value, are_shares) for value in row)) for name, row in zip(table.rows, table.cells, strict=True)
+    ]
     emit_table(table.title, (table.corner, *table.columns), rows, right=tuple(range(1, len(table.columns) + 1)))
 
 

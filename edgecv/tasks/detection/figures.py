@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.tasks.detection.matching import HIT, MISS, Evidence
+from edgecv.values.scores import Table
 
 Array = NDArray[Any]
 Figures = Mapping[str, Optional[float]]
 
 AT_TOLD = ("precision", "recall")
+SCORES = tuple(tenth / 10 for tenth in range(1, 10))
 ORDER = (
     *("ap50", "ap75", *AT_TOLD),
     *("ap_small", "ap_medium", "ap_large"),
@@ -43,26 +46,53 @@ MEANING: Mapping[str, str] = {
 }
 
 
-def at_told(evidence: Sequence[Evidence], floors: Array, most: int) -> Tuple[Figures, Tuple[Figures, ...]]:
-    """Return precision and recall of what a detector tells, of all classes together and of each.
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What a detector may tell of all images: the boxes that its number of detections leaves, and the objects.
 
     A box is right when it matches an object of its class at an overlap of 0.50, by COCO's rules. What matches a crowd
-    is neither right nor wrong. None where nothing is told, or there is nothing to find.
+    is neither right nor wrong.
 
-    Args:
-        evidence: Of each image.
-        floors: Score from which each class is told, (classes,).
-        most: Detections of an image at most, the most confident first.
+    Attributes:
+        confidence: float32 (n,).
+        class_id: int32 (n,).
+        outcome: uint8 (n,) of `matching.MISS`, `HIT` and `IGNORED`.
+        objects: int64 (classes,): how many there are to find.
     """
-    counts = np.zeros((3, len(floors)), np.int64)
-    for one in evidence:
-        told = np.argsort(-one.confidence, kind="stable")[:most]
-        told = told[one.confidence[told] >= floors[one.class_id[told]]]
-        for row, kind in zip(counts, (HIT, MISS)):
-            of_kind = told[one.outcome[0, 0, told] == kind]
-            row += np.bincount(one.class_id[of_kind], minlength=len(floors))
-        counts[2] += one.truths[0]
-    return _shares(counts.sum(axis=1)), tuple(_shares(column) for column in counts.T)
+
+    confidence: Array
+    class_id: Array
+    outcome: Array
+    objects: Array
+
+    @staticmethod
+    def of(evidence: Sequence[Evidence], most: int) -> Told:
+        """Take the `most` most confident boxes of each image, of one image or more."""
+        chosen = [np.argsort(-one.confidence, kind="stable")[:most] for one in evidence]
+        pairs = list(zip(evidence, chosen))
+        return Told(
+            np.concatenate([one.confidence[those] for one, those in pairs]),
+            np.concatenate([one.class_id[those] for one, those in pairs]),
+            np.concatenate([one.outcome[0, 0, those] for one, those in pairs]),
+            np.sum([one.truths[0] for one in evidence], axis=0, dtype=np.int64),
+        )
+
+    def at(self, floors: Array) -> Tuple[Figures, Tuple[Figures, ...]]:
+        """Return precision and recall of all classes together and of each, at the score of each class, (classes,).
+
+        None where nothing is told, or there is nothing to find.
+        """
+        told = self.confidence >= floors[self.class_id]
+        kinds = [told & (self.outcome == kind) for kind in (HIT, MISS)]
+        counts = [np.bincount(self.class_id[kind], minlength=len(floors)) for kind in kinds]
+        rows = np.stack([*counts, self.objects])
+        return _shares(rows.sum(axis=1)), tuple(_shares(column) for column in rows.T)
+
+    def by_score(self) -> Table:
+        """Return precision and recall at scores of 0.1 to 0.9: what a score is chosen by."""
+        found = [self.at(np.full(len(self.objects), score, np.float32))[0] for score in SCORES]
+        cells = tuple(tuple(row[name] for name in AT_TOLD) for row in found)
+        return Table("By score", tuple(f"{score:.1f}" for score in SCORES), AT_TOLD, cells, corner="score")
 
 
 def ordered(figures: Figures, names: Sequence[str]) -> Dict[str, Optional[float]]:

@@ -175,12 +175,14 @@ class DetectionTask(BaseTask):
         settings = self.settings(head)
         floors = _floors(settings, head.labels)
         floors = np.full(classes, settings.score, np.float32) if floors is None else floors
-        whole, each = figures.at_told(evidence, floors, settings.most)
-        rows = [figures.ordered({**row, **told}, figures.PER_LABEL) for row, told in zip(found.per_class, each)]
+        told = figures.Told.of(evidence, settings.most)
+        whole, each = told.at(floors)
+        rows = [figures.ordered({**row, **own}, figures.PER_LABEL) for row, own in zip(found.per_class, each)]
         return Scores(
             value=value,
             figures=figures.ordered({**found.figures, **whole}, figures.ORDER),
             per_label=dict(zip(names, rows)),
+            tables=(told.by_score(),),
         )
 
     def drop(self, base: Sequence[Any], candidate: Sequence[Any], head: Head) -> Drop:

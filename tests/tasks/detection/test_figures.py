@@ -35,23 +35,23 @@ IMAGE = [(0, 0.9, 0), (3, 0.6, 0), (2, 0.5, 1), (1, 0.2, 0)]
 
 
 def test_precision_and_recall_by_hand() -> None:
-    whole, (cat, dog) = figures.at_told([judged(IMAGE)], np.array([0.25, 0.25]), 100)
+    whole, (cat, dog) = figures.Told.of([judged(IMAGE)], 100).at(np.array([0.25, 0.25]))
     assert whole == {"precision": 2 / 3, "recall": 2 / 3}
     assert cat == {"precision": 1 / 2, "recall": 1 / 2}
     assert dog == {"precision": 1.0, "recall": 1.0}
 
 
 def test_a_class_has_a_score_of_its_own_and_an_image_so_many_boxes() -> None:
-    _, (cat, dog) = figures.at_told([judged(IMAGE)], np.array([0.7, 0.55]), 100)
+    _, (cat, dog) = figures.Told.of([judged(IMAGE)], 100).at(np.array([0.7, 0.55]))
     assert cat == {"precision": 1.0, "recall": 1 / 2}
     assert dog == {"precision": None, "recall": 0.0}
-    whole, _ = figures.at_told([judged(IMAGE)], np.array([0.0, 0.0]), 1)
+    whole, _ = figures.Told.of([judged(IMAGE)], 1).at(np.array([0.0, 0.0]))
     assert whole == {"precision": 1.0, "recall": 1 / 3}
 
 
 def test_crowds_are_neither_right_nor_wrong_and_what_is_not_there_is_unknown() -> None:
     crowd = Objects(SQUARES[:1], np.array([0]), np.array([True]))
-    whole, (_, dog) = figures.at_told([judged([(0, 0.9, 0)], crowd)], np.zeros(2), 100)
+    whole, (_, dog) = figures.Told.of([judged([(0, 0.9, 0)], crowd)], 100).at(np.zeros(2))
     assert whole == dog == {"precision": None, "recall": None}
 
 
@@ -64,6 +64,15 @@ def test_scores_have_them_in_order_and_each_is_explained() -> None:
     assert [tuple(row) for row in scores.per_label.values()] == [figures.PER_LABEL] * 2
     assert scores.per_label["dog"]["recall"] == pytest.approx(1 / 2)
     assert {own.metric.name, *figures.ORDER, *figures.PER_LABEL} == set(own.figure_help)
+
+
+def test_a_table_says_what_each_score_would_tell() -> None:
+    (table,) = task("detection").score([judged(IMAGE)], head(score=0.9)).tables
+    assert (table.rows[0], table.rows[-1], table.columns) == ("0.1", "0.9", ("precision", "recall"))
+    assert table.cells[0] == (3 / 4, 1.0)
+    assert table.cells[5] == (1 / 2, 1 / 3)  # 0.6
+    assert table.cells[8] == (1.0, 1 / 3)  # of 0.9 is told what is 0.9 sure
+    assert table.cells[2:5] == ((2 / 3, 2 / 3),) * 3
 
 
 def test_pairs_are_of_one_class_and_each_once() -> None:
