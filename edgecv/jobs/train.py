@@ -26,11 +26,13 @@ from edgecv.jobs.models import (
     state_path,
 )
 from edgecv.modelio import LoadedModel, env, manifest_for
+from edgecv.modelio.boundary import output_names
 from edgecv.modelio.opaque import require_layers
 from edgecv.runtime.reading import frame_for
 from edgecv.tasks.detection.regions import proposing, second_stage
 from edgecv.tasks.registry import task_of
 from edgecv.train.regions import train_two_stages
+from edgecv.values.binding import bind_outputs
 from edgecv.values.specs import Head, ModelSpec
 
 FITTED_ON = 2000
@@ -86,7 +88,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     model, spec, recipe, parents = _untrained(plan, dataset)
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:
-        _check_teacher(teacher, spec)
+        _check_teacher(teacher, model, spec)
     if second_stage(spec) is not None:
         if teacher is not None:
             raise ConfigError("detectors of two stages have no teacher", hint="leave --teacher out")
@@ -188,7 +190,7 @@ def _recipe(plan: TrainPlan, spec: ModelSpec) -> training.TrainRecipe:
     return training.recipe(plan.recipe) if plan.recipe else training.default_recipe(spec)
 
 
-def _check_teacher(teacher: LoadedModel, spec: ModelSpec) -> None:
+def _check_teacher(teacher: LoadedModel, student: Any, spec: ModelSpec) -> None:
     known = require_manifest(teacher).spec
     if (
         known.labels != spec.labels
@@ -198,4 +200,20 @@ def _check_teacher(teacher: LoadedModel, spec: ModelSpec) -> None:
         raise ConfigError(
             f"{teacher.path} does not take the same inputs and give the same labels as '{spec.name}'",
             hint="train the teacher on the same data, at the same input size and with the same preprocessing",
+        )
+    pair = (known.head, spec.head)
+    if pair[0].task != pair[1].task or pair[0].activation != pair[1].activation:
+        told = " and ".join(f"{head.task} ({head.activation})" for head in pair)
+        raise ConfigError(
+            f"the heads of {teacher.path} and '{spec.name}' differ: {told}",
+            hint="take a teacher of the same task that ends in the same activation",
+        )
+    task_of(spec.head).check_teacher(spec.head, known.head)
+    pairs = ((known, teacher.model), (spec, student))
+    places, own = (bind_outputs(one, output_names(model), one.name)[0] for one, model in pairs)
+    if places != own:
+        raise ConfigError(
+            f"{teacher.path} gives what head '{spec.head.name}' reads as outputs {list(places)}, '{spec.name}' as "
+            f"outputs {list(own)}",
+            hint="take a larger network of the same kind, such as the same architecture with a larger --width",
         )

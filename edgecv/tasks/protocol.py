@@ -342,6 +342,10 @@ class Task(Protocol):
         """
         ...
 
+    def check_teacher(self, head: Head, teacher: Head) -> None:
+        """Raise ConfigError unless a head can follow a teacher's, of the same labels and input, output by output."""
+        ...
+
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError when the head's activation has no loss."""
         ...
@@ -477,6 +481,9 @@ class BaseTask:
             f"truths for {self.name} are about an image as a whole, those of {len(pieces)} images cannot be joined",
             hint="leave mosaic out of the recipe's augmentation",
         )
+
+    def check_teacher(self, head: Head, teacher: Head) -> None:
+        return
 
     def new_head(self, features: Any, labels: Tuple[str, ...], name: str) -> Tuple[Any, Head]:
         raise ConfigError(

@@ -165,3 +165,20 @@ def test_stages_on_cached_features_have_one_size(tmp_path: Path) -> None:
     stages = (Stage(epochs=1, train_last=1, cache_features=True), Stage(epochs=1, learning_rate=1e-4))
     train(net, SPEC, dataset(tmp_path), TrainRecipe(sizes=(0.75, 1.0), stages=stages), reporter=listener)
     assert any("images have one size" in remark for remark in listener.remarks)
+
+
+def test_a_student_follows_its_teacher_at_every_size(scenes: Dataset) -> None:
+    recipe = replace(SIZED, epochs=4, learning_rate=1e-2, ema=None, augmentation=Augmentation())
+    teacher = train(detector(), spec(BOXES), scenes, recipe).model
+    follows = replace(recipe, epochs=8, teacher_weight=1.0, schedule="constant")
+    keras.utils.set_random_seed(5)
+    student = keras.models.clone_model(teacher)
+    images = Samples(scenes.split("train"), spec(BOXES)).batch(np.arange(12))[0][0]
+
+    def apart() -> float:
+        said, wanted = (1 / (1 + np.exp(-net(images)[1].numpy()[..., 0])) for net in (student, teacher))
+        return float(np.abs(said - wanted).mean())
+
+    before = apart()
+    train(student, spec(BOXES), scenes, follows, teacher=teacher)
+    assert apart() < 0.5 * before

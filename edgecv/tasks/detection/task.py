@@ -38,6 +38,11 @@ TIE = 1e-6
 LEARNED = ("yolo_v1", "yolo_v2", "yolo_v3", "yolo_book", "ssd", "rpn")
 """Decoders whose loss is known."""
 
+SAME_AS_TEACHER = (
+    "decoder", "strides", "anchors", "box", "variances", "scale_xy", "classes", "background", "cell_boxes", "sqrt",
+)  # fmt: skip
+"""Settings by which the outputs of a teacher mean what a student's do."""
+
 
 class DetectionTask(BaseTask):
     """Objects of an image with box, class and confidence. See `edgecv.tasks.protocol.Task` and `DetectionSettings`."""
@@ -330,6 +335,21 @@ class DetectionTask(BaseTask):
     def joined(self, pieces: Sequence[Piece], size: Tuple[int, int]) -> Objects:
         """Return the objects of all images; one that its window shows less than a quarter of is dropped."""
         return boxes.joined(pieces)
+
+    def check_teacher(self, head: Head, teacher: Head) -> None:
+        """Raise ConfigError unless both read the same numbers off the same anchors."""
+        own, other = self.settings(head), self.settings(teacher)
+        for name in SAME_AS_TEACHER:
+            mine, theirs = getattr(own, name), getattr(other, name)
+            if mine == theirs:
+                continue
+            fitted = name == "anchors" and own.fit_anchors
+            raise ConfigError(
+                f"head '{head.name}' and the teacher's differ in their {name}: {mine}, and {theirs}",
+                hint="train the teacher on the same data at the same input size: anchors are fitted to both"
+                if fitted
+                else "take a larger network of the same kind, such as the same architecture with a larger --width",
+            )
 
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError for a decoder or an activation without a loss."""
