@@ -46,10 +46,7 @@ def build(request: Build, *, joint: str = "concat", upsampled: bool = False) -> 
     features = backbone(image, request)
     filters = blocks.scaled(FILTERS, request.width)
     pooled = env.keras().layers.GlobalAveragePooling2D(keepdims=True, name="image_pool")(features)
-    if joint == "concat":
-        x = _joined(features, pooled, filters)
-    else:
-        x = _added(features, pooled, filters)
+    x = _joined(features, pooled, filters) if joint == "concat" else _added(features, pooled, filters)
     x = blocks.dropout(x, 0.1, name="drop")
     x = blocks.conv(x, request.labels, 1, name="mask", activation="linear")
     if upsampled:

@@ -82,6 +82,7 @@ def _head(names: tuple[str, ...]) -> tuple[Head, ...]:
     return (Head(name="mask", task="segmentation", activation="logits", labels=names),)
 
 
+MEMORY = "maps at the input's full size need much memory: halve the width or the input, or take unet_small"
 _SOURCE = "Ronneberger, Fischer, Brox, U-Net, MICCAI 2015"
 _CPU = "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take unet_same's edge variant"
 
@@ -102,7 +103,7 @@ ENTRIES = (
         },
         source=_SOURCE,
         notes={
-            "": "maps at nearly the input's full size need much memory: halve the width or the input, or take unet_small",
+            "": MEMORY,
             "cpu": _CPU,
             "edgetpu": remarks.BIG,
         },
@@ -128,7 +129,7 @@ ENTRIES = (
         },
         source=f"{_SOURCE}, with padding",
         notes={
-            "": "maps at the input's full size need much memory: halve the width or the input, or take unet_small",
+            "": MEMORY,
             "cpu": _CPU,
             "edgetpu": remarks.BIG,
         },
