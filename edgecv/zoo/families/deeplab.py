@@ -92,9 +92,8 @@ def _added(features: Any, pooled: Any, filters: int) -> Any:
     mean = blocks.conv_norm(pooled, filters, 1, name="pooled")
     own = blocks.conv_norm(features, filters, 1, name="aspp")
     mean = layers.Conv2D(filters, 1, use_bias=False, name="project_pooled")(mean)
-    own = layers.Conv2D(filters, 1, use_bias=False, name="project")(own)
-    x = layers.Add(name="joint")([own, mean])
-    return blocks.activate(layers.BatchNormalization(name="project_bn")(x), "relu", name="project_act")
+    own = blocks.conv_norm(own, filters, 1, name="project", activation=None)  # the norm folds into its convolution
+    return blocks.activate(layers.Add(name="joint")([own, mean]), "relu", name="project_act")
 
 
 def _variant(title: str, **options: Any) -> Variant:

@@ -48,9 +48,13 @@ def test_adding_is_joining():
             layer.set_weights(joined.get_layer(layer.name).get_weights())
     (kernel,) = joined.get_layer("project").get_weights()
     half = kernel.shape[2] // 2
-    added.get_layer("project_pooled").set_weights([kernel[:, :, :half]])
+    rng, shape = np.random.default_rng(1), kernel.shape[-1:]
+    gamma, _, _, variance = statistics = [rng.uniform(0.5, 1.5, shape).astype(np.float32) for _ in range(4)]
+    for model in (joined, added):
+        model.get_layer("project_bn").set_weights(statistics)
+    factor = gamma / np.sqrt(variance + added.get_layer("project_bn").epsilon)  # there, the mean joins behind the norm
+    added.get_layer("project_pooled").set_weights([kernel[:, :, :half] * factor])
     added.get_layer("project").set_weights([kernel[:, :, half:]])
-    added.get_layer("project_bn").set_weights(joined.get_layer("project_bn").get_weights())
     x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 48, 3)).astype(np.float32)
     expected = joined(x).numpy()
     assert expected.std() > 0
