@@ -9,6 +9,9 @@ from __future__ import annotations
 import string
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecv.modelio import env
 
 
@@ -116,6 +119,29 @@ def inverted_residual(
     inner = conv_norm(inner, filters, 1, name=f"{name}_project", activation=None)
     same = strides == 1 and channels == filters
     return residual(inner, x, name=name, activation=None) if same else inner
+
+
+def bilinear_transposed(x: Any, factor: int, *, name: str) -> Any:
+    """Enlarge each map `factor` times by a transposed convolution without bias, which starts as bilinear interpolation.
+
+    The kernel has 2 * factor rows and columns, mixes no channels at the start, and is learned like any other. Pixel
+    centres stay where they are; at the border, zeros beyond it count too.
+    Source: Long, Shelhamer, Darrell 2015, "Fully Convolutional Networks for Semantic Segmentation", section 3.3.
+    """
+    channels = int(x.shape[-1])
+    layer = env.keras().layers.Conv2DTranspose(
+        channels, 2 * factor, strides=factor, padding="same", use_bias=False, name=name
+    )
+    enlarged = layer(x)
+    layer.set_weights([bilinear_kernel(factor, channels)])
+    return enlarged
+
+
+def bilinear_kernel(factor: int, channels: int) -> NDArray[np.float32]:
+    """Return the weights of bilinear interpolation by an even `factor`, (2 factor, 2 factor, channels, channels)."""
+    side = 2 * factor
+    line = 1.0 - np.abs(np.arange(side) - (side - 1) / 2.0) / factor
+    return (np.outer(line, line)[:, :, None, None] * np.eye(channels)).astype(np.float32)
 
 
 def squeeze_excite(x: Any, *, name: str, ratio: int = 16, gate: str = "sigmoid") -> Any:

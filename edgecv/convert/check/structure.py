@@ -29,6 +29,8 @@ QUANTISED_STEPS = 3
 STATIC = ("int8", "mixed", "int16x8", "int4")
 """Schemes with integer activations."""
 
+_INDICES = ("int32", "int64")
+"""Types of an output that holds no numbers to quantise, such as an argmax: no scheme changes it."""
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _ONNX_MOVES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze")
 _ONNX_KERNELS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -57,7 +59,7 @@ def check_structure(graph: Graph, *, scheme: str, io_dtype: str, float_kernels: 
     Args:
         graph: The file.
         scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
-        io_dtype: Of an integer file's inputs and outputs.
+        io_dtype: Of an integer file's inputs and outputs; indices, such as those of an argmax, stay int32 or int64.
         float_kernels: Convolutions and products that an int8 ONNX file may compute in float.
 
     Raises:
@@ -74,7 +76,8 @@ def check_structure(graph: Graph, *, scheme: str, io_dtype: str, float_kernels: 
         tensor = graph.tensors[index]
         if tensor.shape[:1] != (1,):
             _fail(f"'{tensor.name}' has shape {tensor.shape}, expected batch 1")
-        if scheme in STATIC and tensor.dtype != io_dtype:
+        indices = index in graph.outputs and tensor.dtype in _INDICES
+        if scheme in STATIC and tensor.dtype != io_dtype and not indices:
             _fail(f"'{tensor.name}' is {tensor.dtype}, expected {io_dtype}")
     _check_dtypes(graph, scheme, float_kernels)
 

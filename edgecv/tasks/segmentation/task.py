@@ -14,13 +14,14 @@ from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
 from edgecv.tasks.recognised import CERTAIN, Recognised
-from edgecv.tasks.segmentation import metrics, pictures, sampling, synthetic
+from edgecv.tasks.segmentation import boundaries, metrics, pictures, sampling, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
 Array = NDArray[Any]
 
+PIXELS = 3  # rows of counts of pixels in an image's evidence; those of boundaries follow
 VOID = 255  # what data sets mostly call pixels that are not judged; used only where no head says
 
 
@@ -102,12 +103,16 @@ class SegmentationTask(BaseTask):
         return Recognised("probabilities", f"is a mask of {classes}: {ends_in}", CERTAIN)
 
     def evidence(self, truth: Any, prediction: Segmentation, head: Head) -> Array:
-        """Return the counts of `metrics.count_pixels`, int64 (3, K)."""
-        ignored = self.settings(head).ignore_index
-        return metrics.count_pixels(np.asarray(truth), prediction.mask, len(prediction.labels), ignored)
+        """Return the counts of `metrics.count_pixels` and those of `boundaries.count_boundaries`, int64 (3 + 4, K)."""
+        ignored, classes = self.settings(head).ignore_index, len(prediction.labels)
+        pixels = metrics.count_pixels(np.asarray(truth), prediction.mask, classes, ignored)
+        return np.concatenate(
+            [pixels, boundaries.count_boundaries(np.asarray(truth), prediction.mask, classes, ignored)]
+        )
 
     def score(self, evidence: Sequence[Array], head: Head) -> Scores:
-        counts = np.sum(np.stack(evidence), axis=0) if evidence else np.zeros((3, 1), np.int64)
+        images = np.stack(evidence) if evidence else np.zeros((0, PIXELS + boundaries.ROWS, 1), np.int64)
+        counts, edges = images[:, :PIXELS].sum(axis=0), boundaries.f_scores(images[:, PIXELS:])
         value = float(metrics.mean_iou(counts))
         if not np.isfinite(value):
             raise DataError(
@@ -118,12 +123,14 @@ class SegmentationTask(BaseTask):
             "mean_dice": _known(metrics.mean_over_classes(metrics.dice(counts))),
             "mean_recall": _known(metrics.mean_over_classes(metrics.recall(counts))),
             "pixel_accuracy": _known(metrics.pixel_accuracy(counts)),
+            # Of each image over its classes, and then over images, as its source has it.
+            "boundary_f1": _known(metrics.mean_over_classes(metrics.mean_over_classes(edges))),
         }
-        return Scores(value, figures, _per_label(counts, head))
+        return Scores(value, figures, _per_label(counts, edges, head))
 
     def drop(self, base: Sequence[Array], candidate: Sequence[Array], head: Head) -> Drop:
         n = paired(base, candidate)
-        first, second = np.stack(base).astype(np.float64), np.stack(candidate).astype(np.float64)
+        first, second = (np.stack(one)[:, :PIXELS].astype(np.float64) for one in (base, candidate))
         return bootstrap_drop(
             lambda weights: metrics.mean_iou(np.tensordot(weights, first, axes=1)),
             lambda weights: metrics.mean_iou(np.tensordot(weights, second, axes=1)),
@@ -225,12 +232,13 @@ def _misfit(head: Head, got: str) -> UnsupportedModelError:
     )
 
 
-def _per_label(counts: Array, head: Head) -> Dict[str, Dict[str, Optional[float]]]:
+def _per_label(counts: Array, edges: Array, head: Head) -> Dict[str, Dict[str, Optional[float]]]:
     figures = {
         "iou": metrics.jaccard(counts),
         "dice": metrics.dice(counts),
         "recall": metrics.recall(counts),
         "precision": metrics.precision(counts),
+        "boundary_f1": metrics.mean_over_classes(edges.T),
     }
     names = head.labels or tuple(str(index) for index in range(counts.shape[-1]))
     return {label: {key: _known(of[i]) for key, of in figures.items()} for i, label in enumerate(names)}

@@ -14,6 +14,8 @@ VOC = (
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 """The 20 classes of PASCAL VOC, in the usual order."""
+VOC_MASKS = ("background", *VOC)
+"""What the pixels of PASCAL VOC's masks are, by their values; 255 is void."""
 COCO = (
     "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",

@@ -37,7 +37,7 @@ def build_unet_small(request: Build, *, upsampling: str = "transposed", normalis
     second = pair(blocks.max_pool(first, 2, name="pool1"), filters[1], DROPOUT[1], name="down2")
     x = pair(blocks.max_pool(second, 2, name="pool2"), filters[2], DROPOUT[2], name="bottom")
     for step, skip, index in (("up2", second, 1), ("up1", first, 0)):
-        x = _enlarged(x, filters[index], upsampling, name=step)
+        x = enlarged(x, filters[index], upsampling, name=step)
         x = pair(blocks.concat([x, skip], name=f"{step}_concat"), filters[index], DROPOUT[index], name=step)
     return blocks.model(image, _head(x, request.labels), name="unet_small")
 
@@ -53,7 +53,7 @@ def _normalised_pair(x: Any, filters: int, rate: float, *, name: str) -> Any:
     return blocks.conv_norm(blocks.conv_norm(x, filters, 3, name=f"{name}a"), filters, 3, name=f"{name}b")
 
 
-def _enlarged(x: Any, filters: int, upsampling: str, *, name: str) -> Any:
+def enlarged(x: Any, filters: int, upsampling: str, *, name: str) -> Any:
     """Twice the height and width, `filters` channels, without an activation."""
     layers = env.keras().layers
     if upsampling == "transposed":
