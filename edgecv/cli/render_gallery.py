@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgecv.cli import render_assess
 from edgecv.cli.console import emit, emit_table
 
 if TYPE_CHECKING:
     from edgecv.jobs.gallery import Enrolled
+    from edgecv.jobs.mixing import Mixed
     from edgecv.tasks.embedding.thresholds import Calibration
+    from edgecv.values.scores import Drop
 
 MOST_ROWS = 50
 """Of a table; --json has the rest."""
@@ -50,6 +53,28 @@ def calibrated(found: Calibration) -> None:
     emit(f"threshold {found.threshold:.4f}")
     emit(f"  false accept rate {found.far:.4g} of {found.impostor} pairs of two identities (asked: {found.asked:g})")
     emit(f"  true accept rate {found.tar:.4f} of {found.genuine} pairs of one")
+
+
+def mixed(found: Mixed) -> None:
+    render_assess.evaluation(found.evaluation)
+    both, ways = found.mixing, found.mixing.ways
+    emit(f"with a gallery of {found.gallery_model}, on {both.pairs} pairs, {both.genuine} of one identity:")
+    names = [name for name in ways[0].figures if any(way.figures[name] is not None for way in ways)]
+    rows = [(name.replace("_", " "), *(_share(way.figures[name]) for way in ways)) for name in names]
+    _table("", ("figure", "gallery's model", "this file", "mixed"), rows, right=(1, 2, 3))
+    losses = [(name.replace("_", " "), *(_loss(way.drops[name]) for way in ways[1:])) for name in ways[1].drops]
+    _table(
+        f"points lost, 95 % intervals over {found.mixing.units}", ("figure", "this file", "mixed"), losses, right=(1, 2)
+    )
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def _loss(drop: Drop) -> str:
+    low, high = drop.ci95
+    return f"{100 * drop.value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
 def _table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, right: tuple[int, ...]) -> None:

@@ -41,10 +41,14 @@ def file_origin(path: PathLike, spec: ModelSpec, manifest: Optional[Manifest]) -
     Raises:
         OSError: The file cannot be read.
     """
-    own = sha256(path)
-    stages = _stages(manifest, own)
+    return Origin(spec.name, spec.variant, trained_sha256(path, manifest), sha256(path))
+
+
+def trained_sha256(path: PathLike, manifest: Optional[Manifest]) -> str:
+    """Return the digest of the trained network that a file was made of; of a file without a manifest, its own."""
+    stages = _stages(manifest, sha256(path))
     trained = [digest for step, digest in stages if step not in DERIVED]
-    return Origin(spec.name, spec.variant, trained[-1] if trained else stages[0][1], own)
+    return trained[-1] if trained else stages[0][1]
 
 
 def _stages(manifest: Optional[Manifest], own: str) -> List[Tuple[str, str]]:

@@ -108,8 +108,8 @@ class EmbeddingTask(BaseTask):
         "rank1". None where there are too few pairs.
         """
         settings: EmbeddingSettings = self.settings(head)
-        vectors, identities = _stacked(evidence)
-        pairs = _some_pairs(identities)
+        vectors, identities = stacked(evidence)
+        pairs = some_pairs(identities)
         apart = distances(vectors, pairs, settings.distance)
         found = metrics.figures(apart, pairs.same)
         value = found.pop("auc")
@@ -131,10 +131,10 @@ class EmbeddingTask(BaseTask):
         """
         paired(base, candidate)
         measure: Measure = self.settings(head).distance
-        (first, identities), (second, again) = _stacked(base), _stacked(candidate)
+        (first, identities), (second, again) = stacked(base), stacked(candidate)
         if not np.array_equal(identities, again):
             raise DataError("paired results are not of the same samples", hint="evaluate both models on one split")
-        pairs = _some_pairs(identities)
+        pairs = some_pairs(identities)
         units, count = drawn_units(identities)
         statistics = [_statistic(vectors, pairs, units, measure) for vectors in (first, second)]
         return bootstrap_drop(statistics[0], statistics[1], count, self.metric)
@@ -264,7 +264,8 @@ def _vectors(output: Array, settings: EmbeddingSettings) -> Array:
     return unit(values) if settings.normalise else values
 
 
-def _stacked(evidence: Sequence[Any]) -> Tuple[Array, Array]:
+def stacked(evidence: Sequence[Any]) -> Tuple[Array, Array]:
+    """Return the vectors, float32 (n, d), and identities, int64 (n,), of evidence. Raises DataError for none."""
     if not evidence:
         raise DataError("there is nothing to score: no samples", hint="evaluate on a split with samples")
     return np.stack([vector for vector, _ in evidence]), np.asarray([identity for _, identity in evidence], np.int64)
@@ -276,7 +277,8 @@ def _compared(evidence: Sequence[Any]) -> Tuple[Array, Array]:
     return np.asarray([apart for apart, _ in evidence], np.float64), np.asarray([same for _, same in evidence], bool)
 
 
-def _some_pairs(identities: Array) -> Pairs:
+def some_pairs(identities: Array) -> Pairs:
+    """Return the pairs that samples are judged by. Raises DataError when they are all genuine or all impostors."""
     pairs = pairs_of(identities)
     if not pairs.same.any() or pairs.same.all():
         missing = "two identities" if len(pairs.same) and pairs.same.all() else "two samples of one identity"
