@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Literal, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,18 +38,32 @@ class EmbeddingSettings:
 
     Attributes:
         distance: "euclidean" or "cosine" (one minus the cosine of the angle).
-        margin: > 0, the distance from which on impostor pairs cost nothing in training.
+        margin: > 0, the distance from which on impostor pairs cost nothing in training; of triplets, by how much the
+            squared distance to a negative must exceed that to a positive.
         threshold: >= 0; samples that are closer count as one identity.
         normalise: Whether the vector's length is made 1, outside of the network.
+        loss: "contrastive", of pairs; or "triplet", which needs `normalise` or the cosine.
+        mining: Which triplets of a batch count: "semi_hard" or "batch_hard".
+        samples_per_identity: >= 2, of a group in a batch of triplets; the batch size is best a multiple of it.
     """
 
     distance: Measure = "euclidean"
     margin: float = 1.0
     threshold: float = 0.5
     normalise: bool = False
+    loss: Literal["contrastive", "triplet"] = "contrastive"
+    mining: Literal["semi_hard", "batch_hard"] = "semi_hard"
+    samples_per_identity: int = 4
 
     def __post_init__(self) -> None:
         _check_numbers(self.margin, self.threshold)
+        if self.samples_per_identity < 2:
+            raise ConfigError(f"samples_per_identity must be 2 or more, got {self.samples_per_identity}")
+        if self.loss == "triplet" and not self.normalise and self.distance != "cosine":
+            raise ConfigError(
+                "triplets are of vectors of length 1: without it, a network meets any margin by longer vectors",
+                hint='set normalise = true, or distance = "cosine"',
+            )
 
 
 @dataclass(frozen=True)
