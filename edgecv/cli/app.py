@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, importing, models, reshape, smaller
+from edgecv.cli import assess, bench, compress, contract, devices, files, gallery, importing, models, reshape, smaller
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -75,6 +75,13 @@ app.command("check")(assess.check)
 app.command("verify", cls=Announced)(files.verify)
 app.command("predict", cls=Announced)(files.predict)
 app.command("run", cls=Announced, hidden=True)(files.predict)
+enrolled = typer.Typer(no_args_is_help=True, help=gallery.HELP)
+enrolled.command("enrol", cls=Announced)(gallery.enrol)
+enrolled.command("identify", cls=Announced)(gallery.identify)
+enrolled.command("list")(gallery.list_)
+enrolled.command("calibrate", cls=Announced)(gallery.calibrate)
+enrolled.command("remove")(gallery.remove)
+app.add_typer(enrolled, name="gallery")
 app.command("targets")(files.targets)
 device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
 device.command("list")(devices.device_list)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecv.cli import completion, panels, settings, verdicts
+from edgecv.cli import completion, panels, render_gallery, settings, verdicts
 from edgecv.cli import options as opt
 from edgecv.cli import render_assess as render
 from edgecv.cli.console import ConsoleReporter, emit_json
@@ -70,6 +70,10 @@ def evaluate(
     precision: opt.Precision = None,
     allow_partial: opt.AllowPartial = False,
     program_cache: opt.ProgramCache = None,
+    gallery_model: Annotated[
+        Path | None,
+        typer.Option("--gallery-model", help="Of vectors: also judge FILE on samples that this file enrolled."),
+    ] = None,
     json_: opt.Json = False,
 ) -> None:
     """Measure accuracy with the same runtime code that ships to devices.
@@ -77,7 +81,7 @@ def evaluate(
     Example: `edgecv evaluate int8.tflite --data digits --json`
     """
     from edgecv.jobs import evaluate as assess
-    from edgecv.jobs import models
+    from edgecv.jobs import mixing, models
 
     source = models.Source(
         path=file,
@@ -92,6 +96,9 @@ def evaluate(
         settings=settings.parsed(set_),
         options=opt.run_options(engine, accelerator, precision, allow_partial, program_cache),
     )  # fmt: skip
+    if gallery_model is not None:
+        both = mixing.evaluate_mixed(file, gallery_model, request, reporter=ConsoleReporter())
+        return emit_json(both.document) if json_ else render_gallery.mixed(both)
     result = assess.evaluate_file(file, request, reporter=ConsoleReporter())
     emit_json(result.document) if json_ else render.evaluation(result)
 

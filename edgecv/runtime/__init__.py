@@ -14,6 +14,7 @@ from edgecv.runtime.cascade import CascadeDetector, load_cascade
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.engines import open_session
 from edgecv.runtime.engines.base import Session
+from edgecv.runtime.gallery import Gallery, Match
 from edgecv.runtime.golden import GoldenDifference, GoldenResult, replay
 from edgecv.runtime.image import load_image, preprocess, preprocess_batch, preprocess_sample
 from edgecv.runtime.predictor import Predictor, load
@@ -21,8 +22,10 @@ from edgecv.runtime.windows import slide, windows
 
 __all__ = [
     "CascadeDetector",
+    "Gallery",
     "GoldenDifference",
     "GoldenResult",
+    "Match",
     "Predictor",
     "Session",
     "load",

@@ -15,6 +15,7 @@ GOLDEN = {
     "xception": 24_083_648,
     "inception_v3": 24_281_168,
     "unet_small": 1_903_440,
+    "facenet": 23_674_112,
 }
 
 

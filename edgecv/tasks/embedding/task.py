@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Literal, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,18 +38,32 @@ class EmbeddingSettings:
 
     Attributes:
         distance: "euclidean" or "cosine" (one minus the cosine of the angle).
-        margin: > 0, the distance from which on impostor pairs cost nothing in training.
+        margin: > 0, the distance from which on impostor pairs cost nothing in training; of triplets, by how much the
+            squared distance to a negative must exceed that to a positive.
         threshold: >= 0; samples that are closer count as one identity.
         normalise: Whether the vector's length is made 1, outside of the network.
+        loss: "contrastive", of pairs; or "triplet", which needs `normalise` or the cosine.
+        mining: Which triplets of a batch count: "semi_hard" or "batch_hard".
+        samples_per_identity: >= 2, of a group in a batch of triplets; the batch size is best a multiple of it.
     """
 
     distance: Measure = "euclidean"
     margin: float = 1.0
     threshold: float = 0.5
     normalise: bool = False
+    loss: Literal["contrastive", "triplet"] = "contrastive"
+    mining: Literal["semi_hard", "batch_hard"] = "semi_hard"
+    samples_per_identity: int = 4
 
     def __post_init__(self) -> None:
         _check_numbers(self.margin, self.threshold)
+        if self.samples_per_identity < 2:
+            raise ConfigError(f"samples_per_identity must be 2 or more, got {self.samples_per_identity}")
+        if self.loss == "triplet" and not self.normalise and self.distance != "cosine":
+            raise ConfigError(
+                "triplets are of vectors of length 1: without it, a network meets any margin by longer vectors",
+                hint='set normalise = true, or distance = "cosine"',
+            )
 
 
 @dataclass(frozen=True)
@@ -108,8 +122,8 @@ class EmbeddingTask(BaseTask):
         "rank1". None where there are too few pairs.
         """
         settings: EmbeddingSettings = self.settings(head)
-        vectors, identities = _stacked(evidence)
-        pairs = _some_pairs(identities)
+        vectors, identities = stacked(evidence)
+        pairs = some_pairs(identities)
         apart = distances(vectors, pairs, settings.distance)
         found = metrics.figures(apart, pairs.same)
         value = found.pop("auc")
@@ -131,10 +145,10 @@ class EmbeddingTask(BaseTask):
         """
         paired(base, candidate)
         measure: Measure = self.settings(head).distance
-        (first, identities), (second, again) = _stacked(base), _stacked(candidate)
+        (first, identities), (second, again) = stacked(base), stacked(candidate)
         if not np.array_equal(identities, again):
             raise DataError("paired results are not of the same samples", hint="evaluate both models on one split")
-        pairs = _some_pairs(identities)
+        pairs = some_pairs(identities)
         units, count = drawn_units(identities)
         statistics = [_statistic(vectors, pairs, units, measure) for vectors in (first, second)]
         return bootstrap_drop(statistics[0], statistics[1], count, self.metric)
@@ -265,7 +279,8 @@ def _vectors(output: Array, settings: EmbeddingSettings) -> Array:
     return unit(values) if settings.normalise else values
 
 
-def _stacked(evidence: Sequence[Any]) -> Tuple[Array, Array]:
+def stacked(evidence: Sequence[Any]) -> Tuple[Array, Array]:
+    """Return the vectors, float32 (n, d), and identities, int64 (n,), of evidence. Raises DataError for none."""
     if not evidence:
         raise DataError("there is nothing to score: no samples", hint="evaluate on a split with samples")
     return np.stack([vector for vector, _ in evidence]), np.asarray([identity for _, identity in evidence], np.int64)
@@ -277,7 +292,8 @@ def _compared(evidence: Sequence[Any]) -> Tuple[Array, Array]:
     return np.asarray([apart for apart, _ in evidence], np.float64), np.asarray([same for _, same in evidence], bool)
 
 
-def _some_pairs(identities: Array) -> Pairs:
+def some_pairs(identities: Array) -> Pairs:
+    """Return the pairs that samples are judged by. Raises DataError when they are all genuine or all impostors."""
     pairs = pairs_of(identities)
     if not pairs.same.any() or pairs.same.all():
         missing = "two identities" if len(pairs.same) and pairs.same.all() else "two samples of one identity"

@@ -1,4 +1,4 @@
-"""How vectors and distances are learned: the contrastive loss. Tensors are tensorflow's.
+"""How vectors and distances are learned: the contrastive loss, and triplets. Tensors are tensorflow's.
 
 Source: Hadsell, Chopra, LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping", eq. 4, without its
 factors of one half: `y d^2 + (1 - y) max(margin - d, 0)^2`, y = 1 for one identity.
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.optional import require
+from edgecv.tasks.embedding import triplets
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.protocol import LossOptions, TensorSpec
 
@@ -31,7 +32,10 @@ def contrastive(distance: Any, same: Any, margin: float) -> Any:
 
 
 class EmbeddingTraining:
-    """Learning vectors from pairs: rows 2i and 2i + 1 of a batch are partners, which `order` puts together."""
+    """Learning vectors from pairs: rows 2i and 2i + 1 of a batch are partners, which `order` puts together.
+
+    Or from triplets: all of a batch, which has several samples of each identity.
+    """
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.settings = settings
@@ -47,7 +51,9 @@ class EmbeddingTraining:
         return None
 
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
-        """Return the mean contrastive loss of the pairs of neighbours; an odd last row is left out."""
+        """Return the mean contrastive loss of pairs of neighbours, an odd last row left out; or that of triplets."""
+        if self.settings.loss == "triplet":
+            return self._triplet(tuple(targets), tuple(outputs))
         tf = _tensorflow()
         vectors, identities = self._vectors(outputs[0]), tf.reshape(targets[0], [-1])
         count = tf.shape(vectors)[0] // 2
@@ -59,13 +65,15 @@ class EmbeddingTraining:
     def statistics(self, targets: Sequence[Any], outputs: Sequence[Any]) -> Any:
         """Return histograms of the distances of all genuine and all impostor pairs of a batch, float32 (2 * 64,).
 
-        The last bin holds all distances beyond twice the margin; beyond 2, the largest there is, for the cosine.
+        The last bin holds all distances beyond twice the margin; beyond 2, the largest there is, for the cosine and for
+        vectors of length 1.
         """
         tf = _tensorflow()
         vectors, identities = self._vectors(outputs[0]), tf.reshape(targets[0], [-1])
         distance = self._distance(vectors[:, None], vectors[None])
         same = tf.cast(tf.equal(identities[:, None], identities[None]), tf.int32)
-        end = 2.0 if self.settings.distance == "cosine" else 2.0 * self.settings.margin
+        bounded = self.settings.distance == "cosine" or self.settings.normalise
+        end = 2.0 if bounded else 2.0 * self.settings.margin
         bins = tf.clip_by_value(tf.cast(distance * (BINS / end), tf.int32), 0, BINS - 1) + BINS * (1 - same)
         above = tf.range(tf.shape(vectors)[0])[:, None] < tf.range(tf.shape(vectors)[0])[None]
         return tf.math.unsorted_segment_sum(
@@ -87,14 +95,23 @@ class EmbeddingTraining:
         return tf.reduce_mean(tf.square(self._vectors(teacher[0]) - self._vectors(outputs[0])))
 
     def order(self, truths: Sequence[Any], rng: np.random.Generator) -> Array:
-        """Return every sample once, int64 (n,), partners together: half of the pairs of one identity, as data allow."""
-        return paired_order(np.asarray(truths, np.int64).reshape(-1), rng)
+        """Return every sample once, int64 (n,), partners together: half of the pairs of one identity, as data allow.
+
+        For triplets, groups of one identity together.
+        """
+        identities = np.asarray(truths, np.int64).reshape(-1)
+        if self.settings.loss == "triplet":
+            return triplets.grouped_order(identities, self.settings.samples_per_identity, rng)
+        return paired_order(identities, rng)
+
+    def _triplet(self, targets: Tuple[Any, ...], outputs: Tuple[Any, ...]) -> Any:
+        tf = _tensorflow()
+        mined = triplets.semi_hard if self.settings.mining == "semi_hard" else triplets.batch_hard
+        apart = triplets.squared_distances(_unit(outputs[0]))
+        return mined(apart, tf.reshape(targets[0], [-1]), self.settings.margin)
 
     def _vectors(self, output: Any) -> Any:
-        if not self.settings.normalise:
-            return output
-        tf = _tensorflow()
-        return output / tf.sqrt(tf.reduce_sum(tf.square(output), axis=-1, keepdims=True) + EPSILON)
+        return _unit(output) if self.settings.normalise else output
 
     def _distance(self, first: Any, second: Any) -> Any:
         tf = _tensorflow()
@@ -142,6 +159,12 @@ class VerificationTraining:
 
     def order(self, truths: Sequence[Any], rng: np.random.Generator) -> Array:
         return rng.permutation(len(truths))
+
+
+def _unit(output: Any) -> Any:
+    """Return vectors (n, d) at length 1."""
+    tf = _tensorflow()
+    return output / tf.sqrt(tf.reduce_sum(tf.square(output), axis=-1, keepdims=True) + EPSILON)
 
 
 def paired_order(identities: Array, rng: np.random.Generator) -> Array:
