@@ -119,11 +119,7 @@ class DetectionTask(BaseTask):
     def _suppressed(
         self, outputs: Sequence[Array], head: Head, size: Tuple[int, int], settings: DetectionSettings, least: float
     ) -> decoders.Candidates:
-        found = decoders.candidates(outputs, head, settings, size, least)
-        if len(found.confidence) > BEFORE_SUPPRESSION:
-            kept = np.argpartition(-found.confidence, BEFORE_SUPPRESSION)[:BEFORE_SUPPRESSION]
-            kept.sort()
-            found = decoders.Candidates(found.xyxy[kept], found.confidence[kept], found.class_id[kept])
+        found = decoders.candidates(outputs, head, settings, size, least, most=BEFORE_SUPPRESSION)
         if settings.nms == "none":
             order = np.argsort(-found.confidence, kind="stable")[: settings.most]
             confidence = found.confidence[order]
