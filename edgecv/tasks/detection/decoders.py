@@ -147,7 +147,7 @@ def candidates(
     if settings.decoder == "rows":
         return _best(_rows(outputs, head, settings, input_size, least), most)
     if settings.decoder == "postprocessed":
-        return _best(_postprocessed(outputs, settings, input_size, least), most)
+        return _best(_postprocessed(outputs, head, settings, input_size, least), most)
     if settings.decoder == "regions":
         raise UnsupportedModelError(
             f"head '{head.name}' looks at regions that another network finds, so it cannot answer alone",
@@ -382,12 +382,23 @@ def _rows(
     return Candidates(boxes.convert(raw[row], settings.box, "xyxy"), likely[row, class_id], class_id)
 
 
-def _postprocessed(outputs: Sequence[Array], settings: DetectionSettings, input_size: Size, least: float) -> Candidates:
-    xyxy = boxes.convert(np.asarray(outputs[0], np.float32).reshape(-1, 4), "yxyx", "xyxy")
-    class_id = np.rint(np.asarray(outputs[1]).reshape(-1)).astype(np.int64) - settings.label_offset
-    confidence = np.clip(np.asarray(outputs[2], np.float32).reshape(-1), 0.0, 1.0)
-    count = int(np.rint(np.asarray(outputs[3]).reshape(-1)[0])) if len(outputs) > 3 else len(confidence)
+def _postprocessed(
+    outputs: Sequence[Array], head: Head, settings: DetectionSettings, input_size: Size, least: float
+) -> Candidates:
+    scores = np.asarray(outputs[2], np.float32).reshape(-1)
+    count = int(np.rint(np.asarray(outputs[3]).reshape(-1)[0])) if len(outputs) > 3 else len(scores)
+    confidence = np.clip(scores[:count], 0.0, 1.0)  # behind the count there may be anything
+    kept = np.flatnonzero(confidence >= least)
+    class_id = np.rint(np.asarray(outputs[1]).reshape(-1)[kept]).astype(np.int64) - settings.label_offset
+    wrong = (class_id < 0) | (class_id >= (len(head.labels) or math.inf))
+    if wrong.any():
+        raise UnsupportedModelError(
+            f"head '{head.name}' answers class {int(class_id[wrong][0]) + settings.label_offset}, which is none of its "
+            f"{len(head.labels)} labels at a label_offset of {settings.label_offset}",
+            hint="label_offset is the class of label 0: 1 where class 0 is the background, -1 where the labels begin "
+            "with one for the background and the classes do not",
+        )
+    xyxy = boxes.convert(np.asarray(outputs[0], np.float32).reshape(-1, 4)[kept], "yxyx", "xyxy")
     height, width = input_size
     scale = np.array([width, height] * 2, np.float32) if settings.unit == "share" else np.float32(1.0)
-    kept = np.flatnonzero((np.arange(len(confidence)) < count) & (confidence >= least) & (class_id >= 0))
-    return Candidates((xyxy * scale)[kept], confidence[kept], class_id[kept])
+    return Candidates(np.asarray(xyxy * scale, np.float32), confidence[kept], class_id)
