@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +55,32 @@ def constant_onnx(path: Path, *values: np.ndarray) -> Path:
     return path
 
 
-def yolo_folder(folder: Path, count: int = 4) -> Path:
-    """Write `count` images of 64x48 with the objects that `ROWS` finds in them, letterboxed: 8 rows are above them."""
+Found = Sequence[tuple[int, float, float, float, float]]
+"""Objects of an image: class, and centre and size in pixels of the input."""
+OBJECTS: Found = ((0, 32, 32, 16, 8), (1, 16, 40, 8, 8))
+"""What `ROWS` finds."""
+
+
+def yolo_folder(folder: Path, count: int = 4, found: Found = OBJECTS) -> Path:
+    """Write `count` images of 64x48 with the objects that are found in them, letterboxed: 8 rows are above them."""
     from PIL import Image
 
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
-    lines = [
-        f"{label} {ROWS[row, 0] / 64} {(ROWS[row, 1] - 8) / 48} {ROWS[row, 2] / 64} {ROWS[row, 3] / 48}\n"
-        for row, label in ((0, 0), (2, 1))
-    ]
+    lines = [f"{label} {cx / 64} {(cy - 8) / 48} {w / 64} {h / 48}\n" for label, cx, cy, w, h in found]
     rng = np.random.default_rng(0)
     for place in range(count):
         Image.fromarray(rng.integers(0, 256, (48, 64, 3), np.uint8)).save(folder / "images" / f"{place}.png")
         (folder / "labels" / f"{place}.txt").write_text("".join(lines))
     (folder / "classes.txt").write_text("a\nb\n")
     return folder
+
+
+def stock_float(model: Any, path: Path) -> Path:
+    """Write a model as TensorFlow's own converter does."""
+    tf = env.tensorflow()
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path
 
 
 def spec_file(path: Path, settings: str, *, activation: str = "probabilities", outputs: str = "") -> Path:
@@ -217,4 +228,69 @@ def stock_onnx_int8(source: Path, path: Path, form: str) -> Path:
     quantization.quantize_static(
         str(source), str(path), Noise(), quant_format=getattr(quantization.QuantFormat, form), per_channel=False
     )
+    return path
+
+
+POSTPROCESS = "TFLite_Detection_PostProcess"
+ANCHORS = np.array([[0.5, 0.5, 0.25, 0.25], [0.625, 0.25, 0.125, 0.25], [0.25, 0.75, 0.5, 0.25]], np.float32)
+"""Of `postprocessed`, as shares of the input: centre y, x, height, width."""
+
+
+def postprocessed(path: Path, scores: np.ndarray, *, most: int = 4) -> Path:
+    """Write a float .tflite that ends in the operator of TensorFlow's object detection: boxes, classes, scores, count.
+
+    Its boxes are `ANCHORS`; the network says nothing else. Tensors are called as the exporter of TensorFlow 1 does.
+
+    Args:
+        scores: (3, 1 + classes), the background first.
+        most: Detections at most.
+    """
+    from flatbuffers import flexbuffers
+
+    from edgecv.convert.tflite import flatbuffer
+
+    tf, generated = env.tensorflow(), flatbuffer.schema()
+
+    class Raw(tf.Module):  # type: ignore[misc, name-defined]
+        @tf.function(input_signature=[tf.TensorSpec((1, SIDE, SIDE, 3), tf.float32, name="image")])
+        def __call__(self, image: Any) -> dict[str, Any]:
+            nothing = tf.reduce_mean(image) * 0.0
+            return {"boxes": tf.zeros((1, 3, 4)) + nothing, "scores": tf.constant(scores[None], tf.float32) + nothing}
+
+    module = Raw()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
+    model = flatbuffer.unpack(converter.convert())
+    graph = model.subgraphs[0]
+    raw = sorted(graph.outputs, key=lambda index: int(graph.tensors[index].shape[-1] != 4))
+
+    def tensor(name: str, shape: tuple[int, ...], buffer: int = 0) -> int:
+        fresh = generated.TensorT()
+        fresh.name, fresh.shape, fresh.buffer = name.encode(), np.array(shape, np.int32), buffer
+        fresh.type = generated.TensorType.FLOAT32
+        graph.tensors.append(fresh)
+        return len(graph.tensors) - 1
+
+    code = generated.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = generated.BuiltinOperator.CUSTOM
+    code.customCode, code.version = POSTPROCESS.encode(), 1
+    model.operatorCodes.append(code)
+    last = generated.OperatorT()
+    last.opcodeIndex = len(model.operatorCodes) - 1
+    anchors = tensor("anchors", ANCHORS.shape, flatbuffer.add_buffer(model, ANCHORS))
+    last.inputs = np.array([*raw, anchors], np.int32)
+    shapes = ((1, most, 4), (1, most), (1, most), (1,))
+    graph.outputs = np.array(
+        [tensor(POSTPROCESS + (f":{place}" if place else ""), shape) for place, shape in enumerate(shapes)], np.int32
+    )
+    last.outputs = graph.outputs
+    options = {
+        "max_detections": most, "max_classes_per_detection": 1, "detections_per_class": 100,
+        "use_regular_nms": False, "nms_score_threshold": 1e-8, "nms_iou_threshold": 0.6,
+        "num_classes": scores.shape[1] - 1, "y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0,
+    }  # fmt: skip
+    last.customOptions = np.frombuffer(bytes(flexbuffers.Dumps(options)), np.uint8)
+    last.customOptionsFormat = generated.CustomOptionsFormat.FLEXBUFFERS
+    graph.operators.append(last)
+    model.signatureDefs = []
+    path.write_bytes(flatbuffer.pack(model))
     return path

@@ -65,6 +65,7 @@ def evaluate(
 def verify(
     file: str | Path,
     *,
+    spec: str | Path | None = None,
     device: str = "local",
     devices: str | Path | None = None,
     options: RunOptions = DEFAULTS,
@@ -73,7 +74,8 @@ def verify(
     """Replay the golden vectors stored in a file; `passed` says whether it answers as when it was made.
 
     Args:
-        file: A `.tflite` or `.onnx` of edgecv.
+        file: A `.tflite` or `.onnx`.
+        spec: The contract of one of another tool, which holds no golden vectors: made-up images are asked about then.
         device: Where to run it; `devices` is a TOML file of devices.
         devices: As `evaluate`.
         options: With what the file is run.
@@ -83,7 +85,7 @@ def verify(
         EdgecvError: As `edgecv.jobs.verify.verify`.
     """
     return verification.verify(
-        Path(file), options=options, device=device, devices=_path(devices), reporter=reporter(quiet)
+        Path(file), spec=_path(spec), options=options, device=device, devices=_path(devices), reporter=reporter(quiet)
     )
 
 

@@ -13,7 +13,9 @@ from edgecv.values.presets import PRESETS
 
 
 def spec(
-    model: Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")],
+    model: Annotated[
+        Path, typer.Argument(help="A `.keras` or `.h5` file, a SavedModel folder, a `.tflite` or an `.onnx`.")
+    ],
     data: Annotated[
         str | None,
         typer.Option("--data", "-d", help="Gives labels, and decides how images are scaled where the model does not."),
@@ -47,6 +49,9 @@ def spec(
     _trials(found)
     if found.open:
         typer.echo(f"open:    how images are scaled; --preset {'|'.join(found.open)}", err=out is None)
+    for head, settings in found.ask.items():
+        for key, question in settings.items():
+            typer.echo(f"asked:   {key} of '{head}': {question}", err=out is None)
     if out is None:
         emit(describe.toml_of(found).rstrip("\n"))
     else:

@@ -69,6 +69,7 @@ def inspect(
 
 def verify(
     file: File,
+    spec: opt.Spec = None,
     device: opt.Device = "local",
     devices: opt.Devices = None,
     engine: opt.Engine = None,
@@ -79,14 +80,16 @@ def verify(
 ) -> None:
     """Replay the golden vectors stored in a file; exit 1 when it answers differently from when it was made.
 
-    It looks at one file, on this host or a device; `edgecv check` compares the figures of a report with gates.
+    It looks at one file, on this host or a device; `edgecv check` compares the figures of a report with gates. A file
+    of another tool, which holds none, is held against its --spec: does it fit, and answer finite numbers, twice the
+    same?
 
     Example: `edgecv verify int8.tflite`
     """
     from edgecv.jobs import verify as verification
 
     result = verification.verify(
-        file, device=device, devices=devices, reporter=ConsoleReporter(),
+        file, spec=spec, device=device, devices=devices, reporter=ConsoleReporter(),
         options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)

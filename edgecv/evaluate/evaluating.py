@@ -221,8 +221,8 @@ def _answers(
                 )
             tensors = [preprocess_batch(column, only) for column, only in zip(columns, spec.inputs, strict=True)]
             outputs = [np.asarray(output, np.float32) for output in predictor.run(tensors)]
-            read = {place for places in predictor.bound_outputs for place in places}
-            if not all(np.isfinite(outputs[place]).all() for place in read):
+            heads = zip(spec.heads, predictor.bound_outputs, strict=True)
+            if not all(task_of(head).is_finite([outputs[place] for place in own], head) for head, own in heads):
                 raise DataError(f"'{spec.name}' answers NaN or infinity to sample {start} of '{split.name}'")
             yield chosen, outputs, [frame_for(sample, spec) for sample in samples]
             advance(len(chosen))

@@ -2,7 +2,7 @@
 
 from edgecv.graphs.arena import arena_bytes
 from edgecv.graphs.ir import Graph, Op, Tensor, constant
-from edgecv.graphs.joined import Joined, joined_outputs, output_steps
+from edgecv.graphs.joined import Joined, ends_in, joined_outputs, output_steps
 from edgecv.graphs.macs import macs
 from edgecv.graphs.malformed import naming_operators
 from edgecv.graphs.onnx import read_onnx
@@ -21,6 +21,7 @@ __all__ = [
     "arena_bytes",
     "compressed",
     "constant",
+    "ends_in",
     "joined_outputs",
     "macs",
     "naming_operators",

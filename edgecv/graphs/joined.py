@@ -21,6 +21,10 @@ MOVES = frozenset(
 PROBABILITIES = frozenset(
     {"LOGISTIC", "SOFTMAX", "Sigmoid", "Softmax", "HardSigmoid", "QLinearSigmoid", "QLinearSoftmax"}
 )
+ENDINGS = {
+    "SOFTMAX": "softmax", "Softmax": "softmax", "QLinearSoftmax": "softmax",
+    "LOGISTIC": "sigmoid", "Sigmoid": "sigmoid", "QLinearSigmoid": "sigmoid",
+}  # fmt: skip
 PRODUCTS = frozenset({"MUL", "Mul", "QLinearMul"})
 LARGEST = frozenset({"REDUCE_MAX", "ReduceMax"})
 
@@ -67,6 +71,26 @@ def output_steps(graph: Graph) -> tuple[float | None, ...]:
     """Return the coarsest quantisation step on the way to each output; None where it is not quantised."""
     made_by = _makers(graph)
     return tuple(_Walk(graph, made_by, index).step for index in graph.outputs)
+
+
+def ends_in(graph: Graph, output: int) -> tuple[str, int]:
+    """Return what gives an output, looking through what only moves its values, and which of its results it is.
+
+    "softmax", "sigmoid", the name of an operator that is no builtin, or "linear".
+    """
+    made_by = _makers(graph)
+    index = output
+    for _ in graph.ops:
+        op = made_by.get(index)
+        if op is None:
+            break
+        if op.is_custom:
+            return op.op, op.outputs.index(index)
+        sources = _sources(op) if op.op in MOVES else ()
+        if not sources:
+            return ENDINGS.get(op.op, "linear"), op.outputs.index(index)
+        index = sources[0]
+    return "linear", 0
 
 
 def _joined(graph: Graph) -> Iterator[Joined]:

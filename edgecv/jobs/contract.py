@@ -6,8 +6,8 @@ which the model is right is the one that it was trained with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from edgecv import data
 from edgecv.core.errors import ConfigError
@@ -32,6 +32,7 @@ class Contract:
         guessed: What was assumed, likewise; look at it.
         trials: Each scaling that was tried on labelled images; empty when none had to be.
         open: Presets between which nothing decides; empty when the scaling is known.
+        ask: Of each head by name, settings that nothing tells, to the question that their value answers.
     """
 
     spec: ModelSpec
@@ -39,6 +40,7 @@ class Contract:
     guessed: tuple[str, ...]
     trials: tuple[Trial, ...] = ()
     open: tuple[str, ...] = ()
+    ask: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def contract_of(loaded: LoadedModel, *, dataset: Dataset | None = None, preset_name: str | None = None) -> Contract:

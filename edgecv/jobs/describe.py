@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from edgecv.core.files import atomic_path, check_output
 from edgecv.data import Dataset
 from edgecv.jobs import models
 from edgecv.jobs.contract import Contract, contract_of
+from edgecv.jobs.describe_file import contract_of_file
 from edgecv.jobs.sense import some_of
+from edgecv.modelio.model_file import model_file
 from edgecv.runtime.image import preprocess
 from edgecv.values.specs import InputSpec, ModelSpec
 
@@ -33,8 +36,8 @@ def toml_of(found: Contract) -> str:
                 f'interpolation = "{settings.interpolation}"', f"mean = {list(settings.mean)}",
                 f"std = {list(settings.std)}   # input = (pixel - mean) / std",
             ]  # fmt: skip
+            lines += [f"pad_value = {settings.pad_value}"] if settings.resize in ("letterbox", "pad") else []
     for head in spec.heads:
-        labels = ", ".join('"' + label.replace("\\", "\\\\").replace('"', '\\"') + '"' for label in head.labels)
         lines += [
             "",
             "[[heads]]",
@@ -42,8 +45,17 @@ def toml_of(found: Contract) -> str:
             f'task = "{head.task}"',
             f'activation = "{head.activation}"',
         ]
-        lines += [f"labels = [{labels}]"] if labels else []
+        lines += [f"labels = {_toml(head.labels)}"] if head.labels else []
+        lines += [f"outputs = {_toml(head.outputs)}"] if head.outputs != (head.name,) else []
+        own = {**head.settings, **found.ask.get(head.name, {})}
+        lines += ["", "[heads.settings]"] if own else []
+        lines += [f"{key} = {_toml(value)}" for key, value in own.items()]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML: a JSON value is one, but for null and tables, which no setting here has."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def describe(
@@ -70,9 +82,12 @@ def describe(
     for path in (out, sheet):
         if path is not None:
             check_output(path, force=force)
-    loaded = models.load(source)
     dataset = data.open_dataset(uri) if uri is not None else None
-    found = contract_of(loaded, dataset=dataset, preset_name=preset_name)
+    opened = model_file(source.path)
+    if opened.is_keras or opened.format not in ("tflite", "onnx"):
+        found = contract_of(models.load(source), dataset=dataset, preset_name=preset_name)
+    else:
+        found = contract_of_file(opened, dataset=dataset, preset_name=preset_name)
     if out is not None:
         with atomic_path(out) as partial:
             partial.write_text(toml_of(found), encoding="utf-8")

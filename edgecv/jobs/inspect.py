@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgecv.convert.check.score_steps import lost_scores
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.jobs import models
+from edgecv.jobs import meaning, models
 from edgecv.jobs.delegates import SAMPLES, audit, audit_golden
 from edgecv.modelio.model_file import model_file
 from edgecv.targets import inspect_or_compile
@@ -43,8 +42,7 @@ def inspect_file(
     found = inspect_or_compile(file, target, compile_=compile_, out=out, force=force, reporter=reporter)
     opened = model_file(file)
     manifest = opened.manifest
-    lost = lost_scores(opened.graph, manifest.spec if manifest else None)
-    found = replace(found, notes=(*found.notes, *lost))
+    found = replace(found, notes=(*found.notes, *meaning.lost_steps(opened)))
     if profiles.target(target).accelerator != "gpu" or opened.format != "tflite":
         return found
     if manifest is None or not (data or manifest.golden):

@@ -15,6 +15,7 @@ from edgecv.core.progress import Reporter
 from edgecv.data import Dataset, fitted
 from edgecv.graphs.ir import Graph, Op, Tensor, constant
 from edgecv.modelio.model_file import ModelFile, model_file
+from edgecv.modelio.parts import unpacked
 from edgecv.runtime.image import preprocess_sample
 from edgecv.runtime.input_range import Held, first_misfit, held_as, held_by, outside
 from edgecv.tasks.registry import task_of
@@ -68,10 +69,19 @@ def check_steps(file: Path | ModelFile, spec: ModelSpec | None, reporter: Report
         spec: The contract; None takes the file's own, where it has one.
         reporter: Takes the warning.
     """
+    for text in lost_steps(file, spec):
+        reporter.warn(f"{model_file(file).name}: {text}")
+
+
+def lost_steps(file: Path | ModelFile, spec: ModelSpec | None = None) -> tuple[str, ...]:
+    """Return what `check_steps` warns of; of a bundle, what it warns of each of its networks."""
     opened = model_file(file)
-    if not opened.is_keras:
-        for text in lost_scores(opened.graph, spec or (opened.manifest.spec if opened.manifest else None)):
-            reporter.warn(f"{opened.name}: {text}")
+    if opened.is_keras:
+        return ()
+    if opened.format == "bundle":
+        with unpacked(opened.path) as parts:
+            return tuple(text for part in parts.values() for text in lost_steps(part))
+    return lost_scores(opened.graph, spec or (opened.manifest.spec if opened.manifest else None))
 
 
 def check_answers(file: Path | ModelFile, predictor: Any, dataset: Dataset, split: str, reporter: Reporter) -> None:

@@ -89,7 +89,7 @@ def infer(model: Any, path: Path) -> Inferred:
     heads = []
     for name, tensor in zip(output_names(model), model.outputs, strict=True):
         head, sentence, sure = recognised_head(tensor, name)
-        labels = _labels_beside(path, int(tensor.shape[-1])) if len(model.outputs) == 1 else ()
+        labels = labels_beside(path, int(tensor.shape[-1])) if len(model.outputs) == 1 else ()
         if labels:
             head = Head(head.name, head.task, head.activation, labels, head.outputs, head.settings)
             known.append(f"{len(labels)} labels from a file beside the model")
@@ -201,7 +201,11 @@ def _takes(node: Any, tensor: Any) -> bool:
 
 def recognised_head(tensor: Any, name: str) -> tuple[Head, str, bool]:
     """Return the head of an output without a contract, the sentence for it, and whether the model says it itself."""
-    shape, ends_in = tuple(tensor.shape)[1:], _activation(tensor)
+    return recognised_output(tuple(tensor.shape)[1:], _activation(tensor), name)
+
+
+def recognised_output(shape: tuple[int, ...], ends_in: str, name: str) -> tuple[Head, str, bool]:
+    """Return the head of an output by its shape, without the batch, and by what gives it; see `recognised_head`."""
     found = [(task, one) for _, task in TASKS if (one := task.recognise(shape, ends_in)) is not None]
     task, best = max(found, key=lambda pair: pair[1].certainty)
     head = Head(name, task.name, cast(Activation, best.activation))
@@ -235,14 +239,14 @@ def _activation(tensor: Any) -> str:
 # Labels.
 
 
-def _labels_beside(path: Path, width: int) -> tuple[str, ...]:
-    """Return the labels of the first file beside a model that has one for each output; nothing when there is none."""
+def labels_beside(path: Path, width: int | None = None) -> tuple[str, ...]:
+    """Return the labels of the first file beside a model that has `width` of them; nothing when there is none."""
     names = (*(f"{path.stem}_{name}" for name in LABEL_FILES), *LABEL_FILES)
     for name in names:
         file = path.parent / name
         if file.is_file():
             labels = read_labels(file)
-            if len(labels) == width:
+            if width in (None, len(labels)):
                 return labels
     return ()
 

@@ -22,7 +22,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
-from edgecv.tasks.recognised import Recognised
+from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -293,6 +293,22 @@ class Task(Protocol):
         """
         ...
 
+    def recognise_outputs(
+        self, outputs: Sequence[Seen], size: Tuple[int, ...], labels: int
+    ) -> Optional[RecognisedHead]:
+        """Return the head that the outputs of a whole file hold; None where they do not look like this task's.
+
+        Args:
+            outputs: All of the file's, with what it answers to noise.
+            size: (height, width) of its input.
+            labels: How many labels there are; 0 where nothing tells.
+        """
+        ...
+
+    def is_finite(self, outputs: Sequence[Array], head: Head) -> bool:
+        """Say whether all that is read of outputs (n, …) is finite."""
+        ...
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth fits the head; `where` names the sample."""
         ...
@@ -457,6 +473,14 @@ class BaseTask:
 
     def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
         return None
+
+    def recognise_outputs(
+        self, outputs: Sequence[Seen], size: Tuple[int, ...], labels: int
+    ) -> Optional[RecognisedHead]:
+        return None
+
+    def is_finite(self, outputs: Sequence[Array], head: Head) -> bool:
+        return all(bool(np.isfinite(output).all()) for output in outputs)
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         return

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Tuple
+
+from numpy.typing import NDArray
+
+from edgecv.values.specs import Head, Resize
 
 CERTAIN, LIKELY, POSSIBLE = 2, 1, 0
 
@@ -21,3 +26,40 @@ class Recognised:
     activation: str
     said: str
     certainty: int
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An output of a file that nothing describes.
+
+    Attributes:
+        name: In the file.
+        ends_in: What gives it: "softmax", "sigmoid", "linear", or the name of an operator that is no builtin.
+        place: Which of that operator's outputs it is.
+        values: Answers to noise, float32 (samples, …), real units.
+    """
+
+    name: str
+    ends_in: str
+    place: int
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RecognisedHead:
+    """A head that a task finds in the outputs of a file.
+
+    Attributes:
+        head: With its outputs and settings; without labels.
+        known: What the file says of it, a sentence each, without a full stop.
+        guessed: What was assumed, likewise.
+        ask: Settings that nothing tells, to the question that their value answers: a contract with them is refused.
+        resize: How images most likely come to the input's size; `pad_value` what lies around them.
+    """
+
+    head: Head
+    known: Tuple[str, ...]
+    guessed: Tuple[str, ...]
+    ask: Mapping[str, str] = field(default_factory=dict)
+    resize: Resize = "stretch"
+    pad_value: int = 0

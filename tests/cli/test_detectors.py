@@ -12,7 +12,16 @@ from PIL import Image
 
 from edgecv.cli.settings import parsed
 from edgecv.core.errors import ConfigError
-from tests.detectors import ROWS, constant_onnx, exported, spec_file, yolo_folder
+from tests.detectors import (
+    POSTPROCESS,
+    ROWS,
+    constant_onnx,
+    exported,
+    postprocessed,
+    spec_file,
+    stock_float,
+    yolo_folder,
+)
 
 from .conftest import edgecv
 
@@ -103,3 +112,106 @@ def test_every_command_says_that_boxes_take_the_steps_of_the_scores(pixels: Simp
         assert joined.count(LOST) == 1, (command, text)
         assert "scores of 0..1 have 4" in joined, (command, text)
     assert any(LOST in note for note in json.loads(edgecv("inspect", pixels.file, "--json").out)["notes"])
+
+
+def ap(file: Path, spec: Path, data: Path) -> float:
+    result = edgecv("evaluate", file, "--data", f"yolo:{data}", "--split", "all", "--spec", spec, "--json")
+    assert result.code == 0, result.err
+    return float(json.loads(result.out)["value"])
+
+
+def test_columns_and_an_objectness_are_read_as_the_contract_says(tmp_path: Path, rows: SimpleNamespace) -> None:
+    """The same boxes as columns, as shares of the input, and with half of the confidence in an objectness."""
+    forms = {
+        "columns": (ROWS.T, "columns = true"),
+        "shares": (ROWS / np.array([64, 64, 64, 64, 1, 1], np.float32), 'unit = "share"'),
+        "objectness": (np.insert(ROWS, 4, 0.5, axis=1), "objectness = true"),
+    }
+    for name, (values, settings) in forms.items():
+        file = constant_onnx(tmp_path / f"{name}.onnx", values)
+        spec = spec_file(tmp_path / f"{name}.toml", f'decoder = "rows", score = 0.22, {settings}')
+        assert ap(file, spec, rows.data) == 1.0
+        told = edgecv("predict", file, rows.data / "images" / "0.png", "--spec", spec, "--json")
+        found = json.loads(told.out)["heads"]["objects"]["detections"]
+        factor = 0.5 if name == "objectness" else 1.0
+        expected = [score for score in (0.9 * factor, 0.6 * factor, 0.3 * factor) if score >= 0.22]
+        assert [one["confidence"] for one in found] == pytest.approx(expected, rel=1e-5)
+        assert found[0]["xyxy"] == pytest.approx([24, 20, 40, 28], abs=1e-4)
+        verified = edgecv("verify", file, "--spec", spec)
+        assert verified.code == 0, verified.err
+        assert "passed, 4 made-up images by its contract" in verified.out
+        assert "holds no golden vectors" in verified.out
+
+
+def test_a_wrong_unit_is_an_error(tmp_path: Path, rows: SimpleNamespace) -> None:
+    spec = spec_file(tmp_path / "wrong.toml", 'decoder = "rows", unit = "share"')
+    result = edgecv("evaluate", rows.file, "--data", f"yolo:{rows.data}", "--split", "all", "--spec", spec)
+    assert result.code == 2
+    assert "reads its boxes as share, and the largest number in them is 50" in result.err
+    assert 'unit = "pixels"' in result.err
+
+
+@pytest.fixture(scope="module")
+def coral(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A file that ends in the operator of TensorFlow's object detection, and images of what it finds."""
+    folder = tmp_path_factory.mktemp("coral")
+    scores = np.array([[0, 0.9, 0.1], [0, 0.2, 0.7], [0, 0.3, 0.05]], np.float32)
+    found = [(0, 32, 32, 16, 16), (1, 16, 40, 16, 8)]  # by hand: the first two of ANCHORS, times 64
+    (folder / "labels.txt").write_text("a\nb\n")
+    return SimpleNamespace(
+        file=postprocessed(folder / "coral.tflite", scores),
+        data=yolo_folder(folder / "data", found=found),
+        folder=folder,
+    )
+
+
+def test_the_operator_of_tensorflows_detectors_is_recognised_and_read(coral: SimpleNamespace) -> None:
+    spec = coral.folder / "coral.toml"
+    told = edgecv("spec", coral.file, "--preset", "imagenet-tf", "--out", spec)
+    assert told.code == 0, told.err
+    text = spec.read_text()
+    assert 'decoder = "postprocessed"\nunit = "share"' in text
+    assert 'labels = ["a", "b"]' in text
+    assert f'"{POSTPROCESS}:3"]' in text
+    assert "# guessed: class 0 is label 0" in text
+    spec.write_text(text.replace('"stretch"', '"letterbox"'))
+    assert ap(coral.file, spec, coral.data) == 1.0
+    result = edgecv("predict", coral.file, coral.data / "images" / "0.png", "--spec", spec, "--json")
+    found = json.loads(result.out)["heads"]["objects"]["detections"]
+    assert [(one["label"], one["xyxy"]) for one in found][:2] == [
+        ("a", pytest.approx([24, 16, 40, 32], abs=1e-3)),
+        ("b", pytest.approx([8, 28, 24, 36], abs=1e-3)),
+    ]
+    assert edgecv("verify", coral.file, "--spec", spec).code == 0
+
+
+def test_labels_off_by_one_are_an_error_with_the_way_out(coral: SimpleNamespace) -> None:
+    """A list of labels that begins with one for the background, or classes that do."""
+    outputs = ", ".join(f'"{POSTPROCESS}{end}"' for end in ("", ":1", ":2", ":3"))
+    for offset, code in ((0, 0), (-1, 2), (1, 2)):
+        spec = spec_file(
+            coral.folder / f"offset{offset}.toml",
+            f'decoder = "postprocessed", unit = "share", label_offset = {offset}',
+            outputs=f"outputs = [{outputs}]",
+        )
+        result = edgecv("predict", coral.file, coral.data / "images" / "0.png", "--spec", spec)
+        assert result.code == code, result.err
+        assert ("label_offset is the class of label 0" in result.err) == bool(code)
+
+
+def test_what_nothing_tells_is_asked_and_not_guessed(tmp_path: Path, rows: SimpleNamespace) -> None:
+    file = stock_float(exported("columns"), tmp_path / "yolo.tflite")
+    asked = edgecv("spec", file, "--preset", "unit", "--out", tmp_path / "asked.toml")
+    assert asked.code == 0, asked.err
+    assert "asked:   objectness of 'objects': true or false" in asked.out
+    text = (tmp_path / "asked.toml").read_text()
+    assert 'decoder = "rows"\ncolumns = true\nbox = "cxcywh"\nunit = "pixels"' in text
+    assert 'resize = "letterbox"' in text
+    image = rows.data / "images" / "0.png"
+    refused = edgecv("predict", file, image, "--spec", tmp_path / "asked.toml")
+    assert refused.code == 2
+    assert "objectness: expected a bool, got 'true or false" in refused.err
+    told = edgecv("spec", file, "--preset", "unit", "--data", f"yolo:{rows.data}", "--out", tmp_path / "told.toml")
+    assert "2 scores for 2 labels: no objectness" in told.out
+    assert "objectness = false" in (tmp_path / "told.toml").read_text()
+    assert edgecv("predict", file, image, "--spec", tmp_path / "told.toml").code == 0

@@ -26,6 +26,8 @@ from edgecv.values.specs import Head
 Array = NDArray[Any]
 Size = Tuple[int, int]
 
+BAR_SLACK = np.float32(1e-3)
+"""Of a logit, so that rounding drops nothing that is confident enough; what it lets through is compared once more."""
 LARGEST_EXPONENT = 30.0
 """Of a size relative to its anchor: e^30 anchors are wider than any image, and still finite in float32."""
 
@@ -122,7 +124,13 @@ def scales_of(outputs: Sequence[Array], layout: Layout, settings: DetectionSetti
 
 
 def candidates(
-    outputs: Sequence[Array], head: Head, settings: DetectionSettings, input_size: Size, least: float
+    outputs: Sequence[Array],
+    head: Head,
+    settings: DetectionSettings,
+    input_size: Size,
+    least: float,
+    *,
+    most: Optional[int] = None,
 ) -> Candidates:
     """Return every box of an image whose confidence is at least `least`, one for each class that reaches it.
 
@@ -132,24 +140,29 @@ def candidates(
         settings: Of the head.
         input_size: (height, width) of the model's input.
         least: Confidence, 0..1.
+        most: How many at most: the most confident, in the order in which they come. None keeps all.
     """
     if settings.decoder == "yolo_v1":
-        return _yolo_v1(outputs, head, settings, input_size, least)
+        return _best(_yolo_v1(outputs, head, settings, input_size, least), most)
     if settings.decoder == "rows":
-        return _rows(outputs, head, settings, input_size, least)
+        return _best(_rows(outputs, head, settings, input_size, least), most)
     if settings.decoder == "postprocessed":
-        return _postprocessed(outputs, settings, input_size, least)
+        return _best(_postprocessed(outputs, head, settings, input_size, least), most)
     if settings.decoder == "regions":
         raise UnsupportedModelError(
             f"head '{head.name}' looks at regions that another network finds, so it cannot answer alone",
             hint="ask the bundle of both: edgecv convert MODEL.keras --out NAME.edgecv",
         )
     layout = layout_of(head, settings, [output.shape for output in outputs])
+    scales = scales_of(outputs, layout, settings, input_size)
+    found = [_confident(scale, head, settings, least) for scale in scales]
+    if most is not None:
+        # Before the corners: at a score of 0.001 most of a hundred thousand boxes are no use.
+        kept = _largest(np.concatenate([confidence for _, _, confidence, _ in found]), most)
+        found = _chosen(found, kept) if kept is not None else found
     parts = []
-    for place, scale in enumerate(scales_of(outputs, layout, settings, input_size)):
-        cell, anchor, confidence, class_id = _confident(scale, head, settings, least)
-        raw = scale.boxes[cell, anchor]
-        xyxy = corners(raw, cell, anchor, scale.grid, place, settings)
+    for place, (scale, (cell, anchor, confidence, class_id)) in enumerate(zip(scales, found)):
+        xyxy = corners(scale.boxes[cell, anchor], cell, anchor, scale.grid, place, settings)
         parts.append(Candidates(xyxy, confidence, class_id))
     return _joined(parts)
 
@@ -196,8 +209,9 @@ def class_probabilities(raw: Array, head: Head, settings: DetectionSettings) -> 
 
 def sigmoid(values: Array) -> Array:
     """Return 1 / (1 + e^-x), float32, without overflow."""
-    positive = np.exp(-np.abs(np.asarray(values, np.float32)))
-    return np.asarray(np.where(np.asarray(values) >= 0, 1.0, positive) / (1.0 + positive), np.float32)
+    # Below -87 the answer is less than float32 holds as a normal number, and below -88 e^-x is more than it holds.
+    grown = np.exp(np.minimum(-np.asarray(values, np.float32), np.float32(87.0)))
+    return np.asarray(1.0 / (1.0 + grown), np.float32)
 
 
 def softmax(values: Array) -> Array:
@@ -251,6 +265,36 @@ def _pieces(
         start = stop
 
 
+Confident = Tuple[Array, Array, Array, Array]
+"""Cell, anchor, confidence and class of each answer of a scale."""
+
+
+def _largest(confidence: Array, most: int) -> Optional[Array]:
+    """Return where the `most` largest are, in order, the first ones of equals; None where there are no more."""
+    left = len(confidence) - most
+    if left <= 0:
+        return None
+    least = np.partition(confidence, left)[left]
+    above, equal = np.flatnonzero(confidence > least), np.flatnonzero(confidence == least)
+    return np.sort(np.concatenate([above, equal[: most - len(above)]]))
+
+
+def _best(found: Candidates, most: Optional[int]) -> Candidates:
+    kept = None if most is None else _largest(found.confidence, most)
+    return found if kept is None else Candidates(found.xyxy[kept], found.confidence[kept], found.class_id[kept])
+
+
+def _chosen(found: Sequence[Confident], kept: Array) -> List[Confident]:
+    """Return those of each scale that are at places `kept` of all scales, which are in order."""
+    starts = np.cumsum([0] + [len(one[0]) for one in found])
+    edges = np.searchsorted(kept, starts)
+    chosen = []
+    for place, (cell, anchor, confidence, class_id) in enumerate(found):
+        own = kept[edges[place] : edges[place + 1]] - starts[place]
+        chosen.append((cell[own], anchor[own], confidence[own], class_id[own]))
+    return chosen
+
+
 def _confident(
     scale: Scale, head: Head, settings: DetectionSettings, least: float
 ) -> Tuple[Array, Array, Array, Array]:
@@ -268,6 +312,9 @@ def _confident(
     raw = scale.objectness[cell, anchor]
     objectness = sigmoid(raw) if logits else np.clip(raw, 0.0, 1.0)
     own = scale.classes[cell, 0 if settings.shared else anchor]
+    if settings.decoder == "yolo_v3" and logits:
+        row, class_id, confidence = _sigmoids(own, objectness, least)
+        return cell[row], anchor[row], confidence, class_id
     likely = class_probabilities(own, head, settings)
     if settings.decoder == "yolo_tree":
         best, held = tree_of(settings.parents).told(likely, settings.tree_score)
@@ -277,6 +324,18 @@ def _confident(
     confidence = likely * objectness[:, None]
     row, class_id = np.nonzero(confidence >= least)
     return cell[row], anchor[row], confidence[row, class_id], class_id
+
+
+def _sigmoids(raw: Array, objectness: Array, least: float) -> Tuple[Array, Array, Array]:
+    """Return row, class and confidence of independent classes that reach `least`: a sigmoid of those that may only."""
+    with np.errstate(divide="ignore"):
+        share = np.minimum(least / objectness, 1.0 - 1e-6)
+        bar = np.log(share) - np.log1p(-share)
+    flat = np.flatnonzero(raw >= (bar - BAR_SLACK)[:, None])  # twice as fast as two indices of each
+    row, class_id = np.divmod(flat, raw.shape[1])
+    confidence = sigmoid(raw.reshape(-1)[flat]) * objectness[row]
+    exact = confidence >= least
+    return row[exact], class_id[exact], confidence[exact]
 
 
 def _logit(share: float) -> float:
@@ -323,12 +382,23 @@ def _rows(
     return Candidates(boxes.convert(raw[row], settings.box, "xyxy"), likely[row, class_id], class_id)
 
 
-def _postprocessed(outputs: Sequence[Array], settings: DetectionSettings, input_size: Size, least: float) -> Candidates:
-    xyxy = boxes.convert(np.asarray(outputs[0], np.float32).reshape(-1, 4), "yxyx", "xyxy")
-    class_id = np.rint(np.asarray(outputs[1]).reshape(-1)).astype(np.int64) - settings.label_offset
-    confidence = np.clip(np.asarray(outputs[2], np.float32).reshape(-1), 0.0, 1.0)
-    count = int(np.rint(np.asarray(outputs[3]).reshape(-1)[0])) if len(outputs) > 3 else len(confidence)
+def _postprocessed(
+    outputs: Sequence[Array], head: Head, settings: DetectionSettings, input_size: Size, least: float
+) -> Candidates:
+    scores = np.asarray(outputs[2], np.float32).reshape(-1)
+    count = int(np.rint(np.asarray(outputs[3]).reshape(-1)[0])) if len(outputs) > 3 else len(scores)
+    confidence = np.clip(scores[:count], 0.0, 1.0)  # behind the count there may be anything
+    kept = np.flatnonzero(confidence >= least)
+    class_id = np.rint(np.asarray(outputs[1]).reshape(-1)[kept]).astype(np.int64) - settings.label_offset
+    wrong = (class_id < 0) | (class_id >= (len(head.labels) or math.inf))
+    if wrong.any():
+        raise UnsupportedModelError(
+            f"head '{head.name}' answers class {int(class_id[wrong][0]) + settings.label_offset}, which is none of its "
+            f"{len(head.labels)} labels at a label_offset of {settings.label_offset}",
+            hint="label_offset is the class of label 0: 1 where class 0 is the background, -1 where the labels begin "
+            "with one for the background and the classes do not",
+        )
+    xyxy = boxes.convert(np.asarray(outputs[0], np.float32).reshape(-1, 4)[kept], "yxyx", "xyxy")
     height, width = input_size
     scale = np.array([width, height] * 2, np.float32) if settings.unit == "share" else np.float32(1.0)
-    kept = np.flatnonzero((np.arange(len(confidence)) < count) & (confidence >= least) & (class_id >= 0))
-    return Candidates((xyxy * scale)[kept], confidence[kept], class_id[kept])
+    return Candidates(np.asarray(xyxy * scale, np.float32), confidence[kept], class_id)

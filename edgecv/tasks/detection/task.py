@@ -14,7 +14,7 @@ from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.detection import average_precision, decoders, figures, matching, regions, yolo_v1
+from edgecv.tasks.detection import average_precision, decoders, figures, matching, recognising, regions, yolo_v1
 from edgecv.tasks.detection.anchors import kmeans
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
@@ -26,6 +26,7 @@ from edgecv.tasks.detection.settings import (
 )
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.recognised import RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 
@@ -125,11 +126,7 @@ class DetectionTask(BaseTask):
     def _suppressed(
         self, outputs: Sequence[Array], head: Head, size: Tuple[int, int], settings: DetectionSettings, least: float
     ) -> decoders.Candidates:
-        found = decoders.candidates(outputs, head, settings, size, least)
-        if len(found.confidence) > BEFORE_SUPPRESSION:
-            kept = np.argpartition(-found.confidence, BEFORE_SUPPRESSION)[:BEFORE_SUPPRESSION]
-            kept.sort()
-            found = decoders.Candidates(found.xyxy[kept], found.confidence[kept], found.class_id[kept])
+        found = decoders.candidates(outputs, head, settings, size, least, most=BEFORE_SUPPRESSION)
         if settings.nms == "none":
             order = np.argsort(-found.confidence, kind="stable")[: settings.most]
             confidence = found.confidence[order]
@@ -220,8 +217,10 @@ class DetectionTask(BaseTask):
         return _above(self.found_in_input(outputs, head, size, least), floors)
 
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
-        """Return what the scores say against the head's activation."""
+        """Return what the scores say against the head's activation, and boxes against what they are counted in."""
         settings = self.settings(head)
+        if settings.decoder == "rows":
+            return recognising.misread(answers, head, settings)
         scores = answers[1::2] if settings.decoder in ANCHORED and len(answers) > 1 else ()
         found = (contradiction(own.reshape(len(own), -1), head, exclusive=False, step=step) for own in scores)
         return next((each for each in found if each is not None and each.certain), None)
@@ -235,6 +234,22 @@ class DetectionTask(BaseTask):
             if step is not None and coarse.is_coarse(step, logits=logits):
                 return coarse.sentence(name, step, logits=logits)
         return ""
+
+    def recognise_outputs(
+        self, outputs: Sequence[Seen], size: Tuple[int, ...], labels: int
+    ) -> Optional[RecognisedHead]:
+        """Return the head of a detector of another tool; see `recognising`."""
+        return recognising.recognised(outputs, (size[0], size[1]), labels)
+
+    def is_finite(self, outputs: Sequence[Array], head: Head) -> bool:
+        """Say whether all that is read is finite; behind the count of a "postprocessed" head there may be anything."""
+        if self.settings(head).decoder != "postprocessed" or len(outputs) < 4:
+            return super().is_finite(outputs, head)
+        counts = np.asarray(outputs[3]).reshape(len(outputs[3]), -1)[:, 0]
+        if not np.isfinite(counts).all():
+            return False
+        pairs = ((output[index], int(count)) for output in outputs[:3] for index, count in enumerate(counts))
+        return all(bool(np.isfinite(answers[:count]).all()) for answers, count in pairs)
 
     def _joint(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> bool:
         """Whether each output holds boxes beside scores."""

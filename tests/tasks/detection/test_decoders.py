@@ -219,3 +219,41 @@ def test_outputs_that_fit() -> None:
     TASK.check(head(), [(1, *one.shape) for one in empty()])
     TASK.check(head(outputs=2), [(1, 4, 6, 14), (1, 2, 3, 7)])
     TASK.check(head("ssd", outputs=2), [(1, 54, 4), (1, 54, 3)])
+
+
+@pytest.mark.parametrize("least", [0.0, 0.001, 0.3, 0.9, 1.0])
+def test_only_what_may_be_confident_is_computed_and_nothing_else_is_left_out(least: float) -> None:
+    """Against every sigmoid of every class, as the definition has it."""
+    rng = np.random.default_rng(2)
+    outputs = [rng.normal(0, 4, one.shape).astype(np.float32) for one in empty()]
+    said = found(outputs, head(), least=least)
+    confidences = []
+    for scores, anchors in ((outputs[1], 2), (outputs[3], 1)):
+        likely = 1 / (1 + np.exp(-scores.reshape(-1, anchors, 3).astype(np.float64)))
+        confidences.append((likely[..., :1] * likely[..., 1:]).reshape(-1))
+    exact = np.concatenate(confidences)
+    np.testing.assert_allclose(said.confidence, exact[exact >= least], rtol=1e-5)
+
+
+@pytest.mark.parametrize("decoder", ["yolo_v3", "yolo_v2", "ssd"])
+def test_the_most_confident_are_kept_in_their_order(decoder: str) -> None:
+    rng = np.random.default_rng(3)
+    of = head(decoder)
+    outputs = [rng.normal(0, 2, one.shape).astype(np.float32) for one in empty()]
+    outputs[1][:2] = outputs[1][2:]  # equal confidences
+    settings = settings_of(of)
+    every = decoders.candidates(outputs, of, settings, (64, 96), 0.01)
+    for most in (1, 7, len(every.confidence) - 1, len(every.confidence)):
+        kept = decoders.candidates(outputs, of, settings, (64, 96), 0.01, most=most)
+        best = np.sort(np.lexsort((np.arange(len(every.confidence)), -every.confidence))[:most])
+        np.testing.assert_array_equal(kept.confidence, every.confidence[best])
+        np.testing.assert_array_equal(kept.xyxy, every.xyxy[best])
+        np.testing.assert_array_equal(kept.class_id, every.class_id[best])
+
+
+def test_a_sigmoid_far_out_is_finite_and_right() -> None:
+    values = np.array([-1e9, -100, -87, -20, -1, 0, 1, 20, 100, 1e9], np.float32)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        said = decoders.sigmoid(values)
+    exact = 1 / (1 + np.exp(-np.clip(values.astype(np.float64), -87, 87)))
+    np.testing.assert_allclose(said, exact, rtol=1e-6)
