@@ -122,7 +122,8 @@ def _wrap(model: Any, names: set[str], recipe: ClusterRecipe) -> Any:
         # Centroids are found when the wrapper is built, so the weights must be there by then.
         fresh.build(layer.input_shape)
         fresh.set_weights(layer.get_weights())
-        more = {"preserve_sparsity": True} if recipe.keep_zeros else {}
+        # A wrapper is called like its layer, since outputs are bound by name.
+        more = {"name": layer.name, **({"preserve_sparsity": True} if recipe.keep_zeros else {})}
         return weigh(
             fresh,
             number_of_clusters=recipe.clusters,
@@ -133,7 +134,7 @@ def _wrap(model: Any, names: set[str], recipe: ClusterRecipe) -> Any:
     wrapped = clone(model, replace)
     plain = {layer.name: layer for layer in model.layers}
     for layer in wrapped.layers:
-        if layer.name in plain:
+        if layer.name in plain and layer.name not in names:
             layer.set_weights(plain[layer.name].get_weights())
     return wrapped
 

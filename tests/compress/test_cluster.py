@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from edgecv.compress.cluster import ClusterRecipe, cluster, distinct_values, gzip_bytes
 from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset
+from edgecv.modelio import env
 from edgecv.train import train
 from tests.train.small import RECIPE, SPEC, dataset, model
 
@@ -43,6 +45,18 @@ def test_zeros_of_a_pruned_model_stay(digits: Dataset) -> None:
     layer.set_weights([kernel, bias])
     done = cluster(parent, SPEC, digits, ClusterRecipe(clusters=8, epochs=1, keep_zeros=True))
     assert (done.model.get_layer("output").get_weights()[0][kernel == 0] == 0).all()
+
+
+def test_outputs_that_clustered_layers_give_keep_their_names(digits: Dataset) -> None:
+    keras = env.keras()
+    image = keras.Input(SPEC.input.shape, name=SPEC.input.name)
+    x = keras.layers.Flatten()(image)
+    outputs = [keras.layers.Dense(len(SPEC.labels), name=name)(x) for name in ("first", "second")]
+    # The second one is an auxiliary classifier: with two outputs, a head has to find its own by name.
+    spec = replace(SPEC, heads=(replace(SPEC.head, name="first", outputs=("first",), activation="logits"),))
+    done = cluster(keras.Model(image, outputs), spec, digits, ClusterRecipe(clusters=4, epochs=1))
+    assert done.model.output_names == ["first", "second"]
+    assert max(done.values.values()) <= 4
 
 
 @pytest.mark.parametrize("clusters", [1, 257])
