@@ -17,9 +17,7 @@ from edgecv.values.specs import Head, ModelSpec
 RESIZED, CLASSES = "mask_resized", "mask_classes"
 
 
-def mask_output(
-    model: Any, spec: ModelSpec, *, resized: bool = False, argmax: bool = False
-) -> tuple[Any, ModelSpec]:
+def mask_output(model: Any, spec: ModelSpec, *, resized: bool = False, argmax: bool = False) -> tuple[Any, ModelSpec]:
     """Return a model that goes on behind the scores of a segmentation network, and its contract. They share weights.
 
     Args:
