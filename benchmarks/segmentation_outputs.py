@@ -71,7 +71,7 @@ def made(source: Path, name_of_data: str, folder: Path, name: str) -> Path:
         model, keras, manifest_for(spec, recipe={"step": "mask_output", **ENDS[name]}, source_sha256=loaded.sha256)
     )
     out = keras.with_suffix(".tflite")
-    edgecv.quantize(keras, data=name_of_data, out=out, quiet=True)
+    edgecv.convert(keras, scheme="int8", data=name_of_data, out=out, quiet=True)
     return out
 
 
