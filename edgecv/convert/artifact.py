@@ -142,6 +142,7 @@ def _checked(path: Path, built: Converted, job: Job) -> tuple[Manifest, structur
             scheme=request.scheme,
             method=request.method,
             steps=built.steps,
+            indices=[output.dtype in structure.INDICES for output in predictor.outputs],
         )
         golden = _golden(predictor, samples.golden_samples(chosen, len(built.data)), job.spec)
         # Without golden vectors, a bundle that the file becomes a part of keeps some.

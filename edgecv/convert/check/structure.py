@@ -23,14 +23,20 @@ MIN_SQNR_DB = {"dynamic": 10.0, "int16x8": 20.0, "ptq": 6.0, "qat": 10.0}
 model's answers do not follow the reference: below 3 dB. With int16 activations only the weights' rounding is left.
 Accuracy is judged by evaluation; this finds broken files."""
 
+INDICES = ("int32", "int64")
+"""Types of an output that holds no numbers to quantise, such as an argmax: no scheme changes it."""
+
+MIN_KAPPA = {"float32": 0.99, "float16": 0.95}
+LEAST_KAPPA = 0.4
+"""Agreement of indices beyond chance, Cohen 1960, by scheme, and of all others: scores that are nearly equal change
+places, and a collapsed model has 0. "Moderate" begins at 0.41 in Landis and Koch 1977."""
+
 QUANTISED_STEPS = 3
 """A difference within so many steps of the output's scale passes too: an answer cannot be finer than its scale."""
 
 STATIC = ("int8", "mixed", "int16x8", "int4")
 """Schemes with integer activations."""
 
-_INDICES = ("int32", "int64")
-"""Types of an output that holds no numbers to quantise, such as an argmax: no scheme changes it."""
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _ONNX_MOVES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze")
 _ONNX_KERNELS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -76,7 +82,7 @@ def check_structure(graph: Graph, *, scheme: str, io_dtype: str, float_kernels: 
         tensor = graph.tensors[index]
         if tensor.shape[:1] != (1,):
             _fail(f"'{tensor.name}' has shape {tensor.shape}, expected batch 1")
-        indices = index in graph.outputs and tensor.dtype in _INDICES
+        indices = index in graph.outputs and tensor.dtype in INDICES
         if scheme in STATIC and tensor.dtype != io_dtype and not indices:
             _fail(f"'{tensor.name}' is {tensor.dtype}, expected {io_dtype}")
     _check_dtypes(graph, scheme, float_kernels)
@@ -169,6 +175,7 @@ def check_answers(
     method: str,
     steps: Sequence[float | None],
     groups: Sequence[tuple[slice, ...]] | None = None,
+    indices: Sequence[bool] | None = None,
 ) -> Check:
     """Compare a file's answers with the source model's.
 
@@ -180,15 +187,23 @@ def check_answers(
         method: "none", "ptq" or "qat".
         steps: Quantisation step of each output; None for float ones.
         groups: Of each output, the slices of its last axis that are judged apart; None judges it as one.
+        indices: Of each output, whether it holds indices, which agree or do not; None where none does.
 
     Raises:
         ConversionError: An answer is not finite or of another shape, or differs too much; the worst sample is named.
     """
     worst, lowest = 0.0, math.inf
     apart = groups or [(slice(None),)] * len(reference)
-    for name, expected, got, step, group in zip(names, reference, answers, steps, apart, strict=True):
+    named = indices or [False] * len(reference)
+    for name, expected, got, step, group, named_only in zip(
+        names, reference, answers, steps, apart, named, strict=True
+    ):
         if expected.shape != got.shape or not np.isfinite(got).all():
             _fail(f"output '{name}' has shape {got.shape} (expected {expected.shape}) or is not finite")
+        if named_only:
+            worst = max(worst, float(np.abs(expected - got).max()))
+            _judge_indices(name, expected, got, scheme)
+            continue
         for part in group:
             wanted, found = expected[..., part], got[..., part]
             difference, ratio = np.abs(wanted.astype(np.float64) - found), sqnr_db(wanted, found)
@@ -214,6 +229,28 @@ def _judge(
             hint="`edgecv debug MODEL.keras --rank` says which layer it is and what helps; or try another calibration "
             "recipe, more samples, or quantisation-aware training",
         )
+
+
+def _judge_indices(name: str, expected: Array, got: Array, scheme: str) -> None:
+    agreement, least = kappa(expected, got), MIN_KAPPA.get(scheme, LEAST_KAPPA)
+    if agreement < least:
+        _fail(
+            f"output '{name}' has the source's indices in {(expected == got).mean():.1%} of its places, a kappa of "
+            f"{agreement:.2f}, expected {least}",
+            hint="convert the network without its argmax, and look at its scores: edgecv debug MODEL.keras --rank",
+        )
+
+
+def kappa(first: Array, second: Array) -> float:
+    """Return the agreement of two arrays of indices beyond chance: 1 when equal, 0 at chance.
+
+    Source: Cohen 1960, "A coefficient of agreement for nominal scales": (p - c) / (1 - c) of the share p of equal
+    places and that of chance, c.
+    """
+    same = float((first == second).mean())
+    values = np.union1d(first, second)
+    chance = float(sum((first == value).mean() * (second == value).mean() for value in values))
+    return 1.0 if same == 1.0 else (same - chance) / (1.0 - chance)
 
 
 def sqnr_db(reference: Array, answers: Array) -> float:
