@@ -22,7 +22,7 @@ def enrolled(done: Enrolled) -> None:
     rows = [(label, str(count)) for label, count in done.added.items()]
     if rows:
         _table("enrolled", ("label", "vectors"), rows, right=(1,))
-    emit(f"{done.gallery}: {done.labels} labels, {done.vectors} vectors")
+    emit(f"{done.gallery}: {_count(done.labels, 'label')}, {_count(done.vectors, 'vector')}")
 
 
 def identified(found: Mapping[str, Any]) -> None:
@@ -36,8 +36,8 @@ def identified(found: Mapping[str, Any]) -> None:
 
 def removed(done: Mapping[str, Any]) -> None:
     for label, count in done["removed"].items():
-        emit(f"removed {label}: {count} vectors")
-    emit(f"{done['gallery']}: {done['labels']} labels")
+        emit(f"removed {label}: {_count(count, 'vector')}")
+    emit(f"{done['gallery']}: {_count(done['labels'], 'label')}")
 
 
 def listed(found: Mapping[str, Any]) -> None:
@@ -66,6 +66,10 @@ def mixed(found: Mixed) -> None:
     _table(
         f"points lost, 95 % intervals over {found.mixing.units}", ("figure", "this file", "mixed"), losses, right=(1, 2)
     )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _share(value: float | None) -> str:

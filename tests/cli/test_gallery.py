@@ -100,14 +100,19 @@ def test_vectors_of_another_network_and_classifiers_are_refused(folder: Path, tm
     assert "is for classification" in refused.err
 
 
-def test_mixing_a_file_with_the_one_it_was_made_of_costs_nothing(folder: Path) -> None:
-    result = edgecv("evaluate", folder / "float32.tflite", "--gallery-model", folder / "encoder.keras", "--json")
+def test_mixing_a_file_with_the_one_it_was_made_of_costs_nothing(folder: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), 6)
+    x = rng.integers(0, 120, (4, 28, 28))[y] + rng.integers(0, 120, (24, 28, 28))
+    np.savez(tmp_path / "few.npz", x=x.astype(np.uint8), y=y)
+    data = ("--data", f"npz:{tmp_path / 'few.npz'}")
+    result = edgecv("evaluate", folder / "float32.tflite", "--gallery-model", folder / "encoder.keras", *data, "--json")
     assert result.code == 0, result.err
     ways = json.loads(result.out)["gallery"]["mixing"]["ways"]
     assert [(way["enrolled"], way["asked"]) for way in ways] == [
         ("gallery", "gallery"), ("asking", "asking"), ("gallery", "asking"),
     ]  # fmt: skip
     assert abs(ways[2]["drops"]["auc"]["value"]) < 1e-4
-    other = edgecv("evaluate", folder / "float32.tflite", "--gallery-model", folder / "other.keras")
+    other = edgecv("evaluate", folder / "float32.tflite", "--gallery-model", folder / "other.keras", *data)
     assert "do not stem from one trained file" in other.err
     assert "mixed" in other.out

@@ -64,6 +64,7 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
         "cascade": Kind(".xml", _toml, 3, (_cascade(),)),
         "bundle": Kind(".edgecv", others.damaged_archive, 4, (_bundle(),)),
+        "gallery": Kind(".npz", others.damaged_archive, 3, (_gallery(),)),
         "png": Kind(".png", others.damaged_png, 4, tuple(_image("PNG", mode) for mode in ("L", "RGB", "P", "I;16"))),
         "jpeg": Kind(".jpg", raw.damaged, 3, tuple(_image("JPEG", mode) for mode in ("L", "RGB", "CMYK"))),
     }
@@ -74,6 +75,15 @@ def _cascade() -> bytes:
     deep = "<_><internalNodes>1 0 0 .5 -1 -2 1 .25</internalNodes><leafValues>1 2 3</leafValues></_>"
     stages = [cascade.stage(0.5, cascade.stump(0, 3.5)), cascade.stage(-1, deep, cascade.stump(1, 7.0))]
     return cascade.document(stages, [cascade.RIGHT_MINUS_LEFT, cascade.DIAMOND]).encode()
+
+
+def _gallery() -> bytes:
+    from edgecv.runtime.gallery_file import Header, content
+    from edgecv.runtime.gallery_origin import Origin
+
+    origin = Origin("encoder", "canonical", "a" * 64, "b" * 64)
+    header = Header(length=3, measure="cosine", normalised=False, threshold=0.5, origin=origin, labels=("ada", "bob"))
+    return content(header, np.eye(3, dtype=np.float32), np.array([0, 0, 1]))
 
 
 def _json(data: bytes, rng: random.Random) -> bytes:

@@ -326,6 +326,12 @@ def _weights(path: Path) -> None:
     pretrained.load(keras.Sequential(layers), Build(input_shape=(8, 8, 1), units=(5,), weights=str(path)))
 
 
+def _gallery(path: Path) -> None:
+    from edgecv.runtime import Gallery
+
+    Gallery.load(path).identify(np.ones(3))
+
+
 def _cascade(path: Path) -> None:
     from edgecv import runtime
 
@@ -338,7 +344,7 @@ _READERS: dict[str, Callable[[Path], None]] = {
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
     "darknet": _darknet, "bundle": _bundle,
     "npz": _npz, "state": _state, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
-    "cascade": _cascade,
+    "cascade": _cascade, "gallery": _gallery,
 }  # fmt: skip
 
 

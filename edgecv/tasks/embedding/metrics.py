@@ -17,6 +17,7 @@ from edgecv.tasks.roc import auc
 Array = NDArray[Any]
 
 FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001)
+FOLDS = 10
 LEAST_ACCEPTS = 10
 """A rate is given where at least so many impostors may pass; of fewer, its error is larger than itself."""
 
@@ -115,6 +116,36 @@ def pair_accuracy(distances: Array, pairs: Pairs, identities: Array) -> Optional
             accuracy_at(distances[there], pairs.same[there], best_threshold(distances[here], pairs.same[here]))
         )
     return float(np.mean(found))
+
+
+def folded_accuracy(
+    distances: Array, pairs: Pairs, identities: Array, folds: int = FOLDS
+) -> Tuple[Optional[float], Optional[float]]:
+    """Return the mean accuracy over folds that share no identity, each at the threshold of the others, and its error.
+
+    A fold is every tenth identity by value. Pairs across folds are left out, so that no identity decides on itself.
+    Source: Huang, Ramesh, Berg, Learned-Miller 2007, "Labeled Faces in the Wild", section 4: ten folds, the mean, and
+    the standard error of the mean.
+
+    Args:
+        distances: float (pairs,).
+        pairs: What was compared.
+        identities: int (n,), one per sample.
+        folds: Number of folds, >= 2.
+
+    Returns:
+        The mean, 0..1, and its standard error; None for both where a fold lacks genuine or impostor pairs.
+    """
+    own = np.unique(identities, return_inverse=True)[1].reshape(-1) % folds
+    first, second = own[pairs.first], own[pairs.second]
+    found = []
+    for fold in range(folds):
+        here, there = (first == fold) & (second == fold), (first != fold) & (second != fold)
+        if len(np.unique(pairs.same[here])) < 2 or len(np.unique(pairs.same[there])) < 2:
+            return None, None
+        limit = best_threshold(distances[there], pairs.same[there])
+        found.append(accuracy_at(distances[here], pairs.same[here], limit))
+    return float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(folds))
 
 
 def _identity_halves(pairs: Pairs, identities: Array) -> Array:

@@ -68,6 +68,14 @@ def _encoder(prefix: str = "", *, last: str = "fc2") -> Encoder:
 
 
 EMBEDDING = (Head(name="embedding", task="embedding", activation="linear"),)
+TRIPLETS = (
+    Head(
+        name="embedding",
+        task="embedding",
+        activation="linear",
+        settings={"normalise": True, "loss": "triplet", "margin": 0.2},
+    ),
+)
 DISTANCE = (Head(name="distance", task="verification", activation="distances"),)
 PAIR = ("first", "second")
 
@@ -81,6 +89,12 @@ ENTRIES = (
         variants={
             "canonical": Variant(
                 title="the encoder alone: one image to a vector of 128", build=build_encoder, preprocessing=inputs.GRAY
+            ),
+            "triplet": Variant(
+                title="the encoder alone, vectors of length 1 that learn from triplets",
+                build=build_encoder,
+                preprocessing=inputs.GRAY,
+                heads=TRIPLETS,
             ),
             "pair": Variant(
                 title="the distance of two images, by one encoder",

@@ -150,3 +150,25 @@ def test_figures_without_impostors_are_undefined():
     found = metrics.figures(np.array([0.1, 0.2]), np.array([True, True]))
     assert set(found) == {"auc", "tar_at_far_0.1", "tar_at_far_0.01", "tar_at_far_0.001", "eer"}
     assert set(found.values()) == {None}
+
+
+def test_ten_folds_by_a_loop_and_none_for_few_identities():
+    rng = np.random.default_rng(0)
+    identities = np.repeat(np.arange(100, 130), 3)
+    vectors = rng.normal(size=(30, 4))[identities - 100] + 0.6 * rng.normal(size=(90, 4))
+    pairs = pairs_of(identities)
+    apart = np.linalg.norm(vectors[pairs.first] - vectors[pairs.second], axis=1)
+    right = []
+    for fold in range(10):
+        inside = [{100 + fold, 110 + fold, 120 + fold} & {identities[a], identities[b]} != set()
+                  for a, b in zip(pairs.first, pairs.second, strict=True)]  # fmt: skip
+        own = np.isin(identities[pairs.first] % 10, fold) & np.isin(identities[pairs.second] % 10, fold)
+        others = ~np.array(inside)
+        limit = metrics.best_threshold(apart[others], pairs.same[others])
+        right.append(metrics.accuracy_at(apart[own], pairs.same[own], limit))
+    mean, error = metrics.folded_accuracy(apart, pairs, identities)
+    assert (mean, error) == pytest.approx((np.mean(right), np.std(right, ddof=1) / np.sqrt(10)))
+    assert 0.6 < mean < 1
+    few = pairs_of(identities % 10)  # one identity in a fold has no impostors
+    apart = np.linalg.norm(vectors[few.first] - vectors[few.second], axis=1)
+    assert metrics.folded_accuracy(apart, few, identities % 10) == (None, None)

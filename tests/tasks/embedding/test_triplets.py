@@ -83,7 +83,7 @@ def test_batches_without_triplets_cost_nothing_and_gradients_are_finite(mining, 
 
 
 def test_length_does_not_count():
-    ids, vectors = constant([1, 1, 2], "int64"), np.array([[1.0, 0.2], [0.9, 0.5], [0.3, 1.0]], np.float32)
+    ids, vectors = constant([1, 1, 2], "int64"), np.array([[1.0, 0.2], [0.9, 0.5], [0.9, 0.8]], np.float32)
     losses = [float(triplets(**more).loss([ids], [constant(scale * vectors)], OPTIONS)) for scale, more in (
         (1, {}), (9, {}), (3, {"normalise": False, "distance": "cosine"}),
     )]  # fmt: skip
