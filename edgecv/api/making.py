@@ -45,8 +45,8 @@ def train(
         start: A trained model that gets a new head, in place of `name`.
         force: Replace what exists.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.train.TrainPlan`: variant, input_size, width, weights, recipe, epochs,
-            batch_size, learning_rate, teacher, log_dir, seed.
+        options: Further fields of `edgecv.jobs.train.TrainPlan`: variant, input_size, width, weights, backbone,
+            recipe, epochs, batch_size, learning_rate, teacher, log_dir, seed.
 
     Raises:
         EdgecvError: As `edgecv.jobs.train.train`.

@@ -105,6 +105,12 @@ def train(
         str | None,
         typer.Option("--weights", help="imagenet, or a file, to start from.", rich_help_panel=panels.NETWORK),
     ] = None,
+    backbone: Annotated[
+        Path | None,
+        typer.Option(
+            "--backbone", help="A trained `.keras` whose layers it starts from.", rich_help_panel=panels.NETWORK
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -145,8 +151,9 @@ def train(
 
     plan = training_job.TrainPlan(
         name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
-        recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, teacher=teacher,
-        log_dir=log_dir, spec=spec, preset=preset, architecture=architecture, custom_objects=custom_objects, seed=seed,
+        backbone=backbone, recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        teacher=teacher, log_dir=log_dir, spec=spec, preset=preset, architecture=architecture,
+        custom_objects=custom_objects, seed=seed,
     )  # fmt: skip
     saved = training_job.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)

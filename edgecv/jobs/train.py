@@ -50,6 +50,7 @@ class TrainPlan:
         width: Multiplier of the channels.
         weights: "imagenet" or a weights file, for architectures that come pretrained.
         recipe: Name of a shipped recipe, or a TOML file.
+        backbone: A trained keras model whose layers of the same names the architecture starts from.
         teacher: A trained keras model of the same labels to learn from.
         log_dir: Folder for a CSV table and TensorBoard events.
         spec: TOML of the source's contract, for a model that edgecv did not write; `preset` how its images are scaled.
@@ -62,6 +63,7 @@ class TrainPlan:
     input_size: int | None = None
     width: float = 1.0
     weights: str | None = None
+    backbone: Path | None = None
     recipe: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -85,7 +87,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     check_keras(out)
     check_output(out, force=force)
     dataset = data.open_divided(plan.data)
-    model, spec, recipe, parents = _untrained(plan, dataset)
+    model, spec, recipe, parents = _untrained(plan, dataset, reporter)
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:
         _check_teacher(teacher, model, spec)
@@ -109,7 +111,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
 
 
 def _untrained(
-    plan: TrainPlan, dataset: Dataset
+    plan: TrainPlan, dataset: Dataset, reporter: Reporter
 ) -> tuple[Any, ModelSpec, training.TrainRecipe, tuple[Mapping[str, str], ...]]:
     """Return the model to train with its contract, its recipe, and the stages that led to it."""
     changes: dict[str, Any] = {
@@ -143,12 +145,20 @@ def _untrained(
         weights=plan.weights, auxiliary=entry.auxiliary, seed=plan.seed,
     )  # fmt: skip
     spec = _settled(spec, dataset)
-    return model, spec, training.adjusted(_recipe(plan, spec), **changes), ()
+    recipe = training.adjusted(_recipe(plan, spec), **changes)
+    if plan.backbone is None:
+        return model, spec, recipe, ()
+    donor = load(Source(path=plan.backbone))
+    taken = training.take_backbone(model, spec, donor.model, require_manifest(donor).spec)
+    left = [layer.name for layer in model.layers if layer.weights and layer.name not in taken]
+    reporter.info(f"{len(taken)} layers start from {plan.backbone}; new: {', '.join(left) or 'none'}")
+    return model, spec, recipe if recipe.stages else training.backbone_recipe(recipe, taken), ancestry(donor)
 
 
 def _check_no_architecture_options(plan: TrainPlan) -> None:
     given = {
         "--variant": plan.variant != "canonical", "--width": plan.width != 1.0, "--weights": plan.weights is not None,
+        "--backbone": plan.backbone is not None,
     }  # fmt: skip
     asked = ", ".join(option for option, is_set in given.items() if is_set)
     if asked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgecv.core.errors import UnsupportedModelError
+from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio.env import keras
 from edgecv.tasks import registry
 from edgecv.tasks.protocol import BaseTask
@@ -67,6 +67,57 @@ def with_new_head(model: Any, spec: ModelSpec, head: NewHead) -> tuple[Any, Mode
     output, contract = task.new_head(x, head.labels, f"{HEAD}_output")
     made = keras().Model(model.inputs, output, name=f"{model.name}_transfer")
     return made, replace(spec, heads=(contract,), variant=f"{spec.variant}_transfer")
+
+
+def take_backbone(model: Any, spec: ModelSpec, donor: Any, donor_spec: ModelSpec) -> tuple[str, ...]:
+    """Give the layers of a new model the weights of a trained one's layers of the same names; return those names.
+
+    The last layers of both, which give the outputs, take no part.
+
+    Args:
+        model: Gets the weights, in place.
+        spec: Its contract.
+        donor: Such as a classifier whose stem and stages are the model's.
+        donor_spec: Its contract: images reach both as the same numbers, of any size.
+
+    Raises:
+        ConfigError: No layer is called alike, one of the same name has weights of another shape, or the images' colours
+            or scale differ.
+    """
+    ours, theirs = spec.preprocessing, donor_spec.preprocessing
+    if (ours and (ours.color, ours.mean, ours.std)) != (theirs and (theirs.color, theirs.mean, theirs.std)):
+        raise ConfigError(
+            f"'{donor_spec.name}' takes images of another colour or scale than '{spec.name}': {theirs}, and {ours}",
+            hint="train the backbone on what the model takes",
+        )
+    last = {tensor._keras_history.layer.name for one in (model, donor) for tensor in one.outputs}
+    known = {layer.name: layer for layer in donor.layers if layer.weights and layer.name not in last}
+    pairs = [(layer, known[layer.name]) for layer in model.layers if layer.name in known]
+    if not pairs:
+        raise ConfigError(
+            f"no layer of '{spec.name}' is called like one of '{donor_spec.name}', whose layers are {', '.join(known)}",
+            hint="start from a network of the same family, such as yolo_small_classifier for yolo_small",
+        )
+    for layer, trained in pairs:
+        shapes, given = ([tuple(weight.shape) for weight in one.weights] for one in (layer, trained))
+        if shapes != given:
+            raise ConfigError(
+                f"layer '{layer.name}' has weights of {shapes} in '{spec.name}' and of {given} in '{donor_spec.name}'",
+                hint="build both with the same --width",
+            )
+    for layer, trained in pairs:
+        layer.set_weights(trained.get_weights())
+    return tuple(layer.name for layer, _ in pairs)
+
+
+def backbone_recipe(recipe: TrainRecipe, backbone: tuple[str, ...]) -> TrainRecipe:
+    """Return a recipe in two stages: what is new while `backbone` is frozen, then all layers at 0.3 of the rate."""
+    first = max(1, round(recipe.epochs * HEAD_EPOCHS))
+    stages = (
+        Stage(epochs=first, freeze=backbone),
+        Stage(epochs=max(1, recipe.epochs - first), learning_rate=recipe.learning_rate * FINE_TUNING_RATE),
+    )
+    return replace(recipe, stages=stages)
 
 
 def transfer_recipe(model: Any, recipe: TrainRecipe) -> TrainRecipe:

@@ -3,6 +3,9 @@
 Residual units of 3x3 convolutions with ReLU6, two scales, classes by a softmax. Every operator has an int8 kernel on
 every target. Anchors are shares of the input's side, so that they fit every input size.
 
+Its layers up to stride 16 are those of a classifier, which learns on images without boxes: a detector starts from it by
+`edgecv train yolo_small --backbone`.
+
 Sources of its parts: Redmon, Farhadi 2017 and 2018 (the head of YOLO v2 at two scales, as YOLO v3 has them; the units
 of Darknet-53); Lin et al. 2017, "Focal Loss for Dense Object Detection", section 4.1, for the first objectness.
 """
@@ -55,6 +58,16 @@ def build_yolo_small(request: Build) -> Any:
     own = blocks.scaled(HEAD, request.width)
     outputs = [*_head(coarse, request.labels, own, 0), *_head(fine, request.labels, own, 1)]
     return blocks.model(image, outputs, name="yolo_small")
+
+
+def build_classifier(request: Build) -> Any:
+    """The detector's layers up to stride 16, by the same names; then a global pool and a softmax."""
+    multiple_of(STRIDES[0], request.input_shape)
+    image = blocks.image_input(request.input_shape)
+    _, coarse = _backbone(image, request.width)
+    return blocks.model(
+        image, blocks.classifier(blocks.global_average(coarse), request.labels), name="yolo_small_classifier"
+    )
 
 
 def _backbone(image: Any, width: float) -> tuple[Any, Any]:
@@ -130,7 +143,23 @@ def _entry(name: str, title: str, shape: tuple[int, int, int], preprocessing: Pr
     )
 
 
-ENTRIES = (
+def _classifier(detector: ZooEntry, names: tuple[str, ...]) -> ZooEntry:
+    preprocessing = detector.variants["canonical"].preprocessing
+    only = Variant(title="stem and stages, strides 2 to 16", build=build_classifier, preprocessing=preprocessing)
+    return ZooEntry(
+        name=f"{detector.name}_classifier",
+        title=f"What {detector.name} sees by, as a classifier: a backbone to train first",
+        input_shape=(64, 64, detector.input_shape[2]),
+        small_shape=(32, 32, detector.input_shape[2]),
+        heads=labels.classifier_head(names),
+        variants={"canonical": only},
+        source=detector.source,
+        scalable=True,
+    )
+
+
+DETECTORS = (
     _entry("yolo_small", "Small detector of two scales, colour images", (256, 256, 3), inputs.UNIT, labels.VOC),
     _entry("yolo_small_gray", "Small detector of two scales, gray images", (64, 64, 1), inputs.GRAY, labels.DIGITS),
 )
+ENTRIES = (*DETECTORS, _classifier(DETECTORS[0], labels.CIFAR10), _classifier(DETECTORS[1], labels.DIGITS))

@@ -34,6 +34,8 @@ GOLDEN = {
     ("yolo9000", "edge"): (48_807_501, 48_793_101, 24_531_022_848),
     ("yolo_small", "canonical"): (772_934, 770_182, 403_292_160),
     ("yolo_small_gray", "canonical"): (768_746, 765_994, 24_757_248),
+    ("yolo_small_classifier", "canonical"): (311_866, 310_138, 10_536_192),
+    ("yolo_small_gray_classifier", "canonical"): (311_578, 309_850, 10_241_280),
 }
 MAPS = {
     "yolo_v2": [(13, 13, 20), (13, 13, 105)],
@@ -69,7 +71,7 @@ def test_heads_have_the_channels_of_darknets_one_convolution():
     assert backbone == 20_856_776 - conv(1, 1024, 1000)
 
 
-@pytest.mark.parametrize(("name", "variant"), GOLDEN)
+@pytest.mark.parametrize(("name", "variant"), [case for case in GOLDEN if case[0] in MAPS])
 def test_maps_are_what_the_settings_say(name, variant):
     model, spec = built(name, variant)
     head, settings = spec.head, settings_of(spec.head)
@@ -154,6 +156,19 @@ def test_the_small_one_by_arithmetic():
     total += 2 * layer(3, 128, 64) + 2 * layer(3, 64, 64) + 2 * (conv(1, 64, 12) + conv(1, 64, 33))
     assert total == GOLDEN["yolo_small_gray", "canonical"][1]
     assert GOLDEN["yolo_small", "canonical"][0] < 2_000_000
+    backbone = layer(3, 1, 16) + layer(3, 16, 32) + unit(32)
+    backbone += layer(3, 32, 64) + 2 * unit(64) + layer(3, 64, 128) + 2 * unit(128)
+    assert GOLDEN["yolo_small_gray_classifier", "canonical"][1] == backbone + 128 * 10 + 10
+
+
+@pytest.mark.parametrize("name", ["yolo_small", "yolo_small_gray"])
+def test_the_classifier_of_the_small_one_is_its_backbone(name):
+    detector, classifier = (built(one, "canonical")[0] for one in (name, f"{name}_classifier"))
+    own = {layer.name: [tuple(weight.shape) for weight in layer.weights] for layer in detector.layers if layer.weights}
+    shared = {layer.name: [tuple(weight.shape) for weight in layer.weights] for layer in classifier.layers[:-1]}
+    shared = {layer: shapes for layer, shapes in shared.items() if shapes}
+    assert shared.items() <= own.items()
+    assert {layer for layer in own if layer.startswith(("stem", "stage"))} == set(shared)
 
 
 def test_width_scales_and_sizes_are_multiples():
