@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecv.compress import PruneRecipe, prune
+from edgecv.compress import PruneRecipe, QatRecipe, prune, quantize_aware
 from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset
 from edgecv.modelio import env
@@ -155,3 +155,17 @@ def test_pruned_weights_are_zero_in_the_average(digits: Dataset) -> None:
 def test_a_decay_out_of_range_is_refused(decay: float) -> None:
     with pytest.raises(ConfigError, match="ema must be > 0 and < 1"):
         TrainRecipe(ema=decay)
+
+
+def test_quantisation_aware_training_keeps_zeros_and_ranges_on_the_average(digits: Dataset) -> None:
+    source = model()
+    kernel, bias = source.get_layer("output").get_weights()
+    kernel[::2] = 0.0
+    source.get_layer("output").set_weights([kernel, bias])
+    first, second = source.get_layer("c1").get_weights()
+    first.reshape(-1)[::2] = 0.0
+    source.get_layer("c1").set_weights([first, second])
+    # Raises ConversionError where a zero is lost.
+    done = quantize_aware(source, SPEC, digits, QatRecipe(epochs=1, preserve_sparsity=True, ema=0.9))
+    assert done.sparsity.zeros >= 0.5 * sum(done.sparsity.size_by_layer.values())
+    assert np.isfinite([epoch.val_loss for epoch in done.history]).all()
