@@ -146,26 +146,13 @@ def _manifest(spec: ModelSpec) -> Manifest:
 
 
 def named(spec: ModelSpec, path: Path) -> ModelSpec:
-    """Return a contract with the names that the stock converter gave inputs and outputs, found by their shapes."""
-    session = runtime.open_session(path)
-    shapes = {info.name: tuple(info.shape[1:]) for info in session.outputs}
-    head, wanted = spec.head, [None] if len(shapes) == 1 else _map_shapes(spec)
-    session.close()
-    names = [next(iter(shapes))] if len(shapes) == 1 else [_only(shapes, shape) for shape in wanted]
-    return replace(spec, heads=(replace(head, outputs=tuple(names)),))
+    """Return a contract with the names that the stock converter gave the outputs, by those of the Keras layers."""
+    from ai_edge_litert.interpreter import Interpreter
 
-
-def _map_shapes(spec: ModelSpec) -> list[Any]:
-    settings, found = settings_of(spec.head), list[Any]()
-    for own, stride in _scales(settings):
-        grid = (round(spec.input_shape[0] / stride), round(spec.input_shape[1] / stride))
-        found += [(*grid, 4 * len(own)), (*grid, len(own) * (1 + len(spec.labels)))]
-    return found
-
-
-def _only(shapes: dict[str, Any], wanted: Any) -> str:
-    (name,) = [name for name, shape in shapes.items() if shape == wanted]
-    return name
+    told = Interpreter(str(path)).get_signature_runner().get_output_details()
+    tensors = {layer: str(details["name"]) for layer, details in told.items()}
+    names = tuple(tensors[name] for name in spec.head.outputs)
+    return replace(spec, heads=(replace(spec.head, outputs=names),))
 
 
 def judged(files: dict[str, Path], data: str) -> dict[str, dict[str, Any]]:
