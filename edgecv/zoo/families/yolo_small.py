@@ -1,4 +1,4 @@
-"""A detector of half a million weights for images of 64 to 320 pixels, to be trained on data of one's own.
+"""A detector of three quarters of a million weights for images of 64 to 320 pixels, to be trained on data of one's own.
 
 Residual units of 3x3 convolutions with ReLU6, two scales, classes by a softmax. Every operator has an int8 kernel on
 every target. Anchors are shares of the input's side, so that they fit every input size.
