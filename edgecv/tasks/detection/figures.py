@@ -74,7 +74,7 @@ class Told:
             np.concatenate([one.confidence[those] for one, those in pairs]),
             np.concatenate([one.class_id[those] for one, those in pairs]),
             np.concatenate([one.outcome[0, 0, those] for one, those in pairs]),
-            np.asarray(np.sum([one.truths[0] for one in evidence], axis=0, dtype=np.int64)),
+            np.stack([one.truths[0] for one in evidence]).sum(axis=0, dtype=np.int64),
         )
 
     def at(self, floors: Array) -> Tuple[Figures, Tuple[Figures, ...]]:
