@@ -50,7 +50,7 @@ def evaluate_mixed(file: Path, gallery_model: Path, request: EvaluationRequest, 
     """
     own = evaluate_file(file, request, reporter=reporter)
     head = own.first.head
-    if head.task != "embedding":
+    if not task_of(head).is_features:
         raise ConfigError(
             f"{file} is for {head.task}, and galleries are of networks that give vectors (embedding)",
             hint="leave --gallery-model out",

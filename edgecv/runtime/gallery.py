@@ -305,7 +305,7 @@ class Gallery:
 
 def embedding_settings(spec: ModelSpec) -> Any:
     """Return the settings of a model's first head. Raises ConfigError unless it gives vectors."""
-    if spec.head.task != "embedding":
+    if not task_of(spec.head).is_features:
         raise ConfigError(
             f"'{spec.name}' is for {spec.head.task}, and a gallery is for networks that give vectors (embedding)",
             hint="train an encoder: see docs/gallery.md",

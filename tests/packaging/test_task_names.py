@@ -13,6 +13,7 @@ READERS = "coco columns digits folder identities keras_sets masks npz objects pa
 FREE = ("tasks/", "zoo/families/", "modelio/darknet/heads.py", *(f"data/{reader}.py" for reader in READERS.split()))
 
 OTHER_WORDS = {
+    ("compress/mask_output.py", "segmentation"): "surgery of how networks of this one task end",
     ("gates/checking.py", "regression"): "a figure that got worse, which is what regression tests look for",
     ("train/recipes.py", "mae"): "a loss, beside mse and huber",
     ("values/old_report.py", "mae"): "reports of schema 1 named the metrics of their time and no tasks",
