@@ -197,5 +197,5 @@ def test_a_budget_of_the_whole_leaves_quantize_the_rest(dense: models.Source, tm
 def test_the_demo_leaves_the_example() -> None:
     from edgecv.jobs.demo import FOLDER, demo_of
 
-    assert demo_of().leaves == (EXAMPLE.name,)
+    assert EXAMPLE.name in demo_of().leaves
     assert (FOLDER / "left" / EXAMPLE.name).read_bytes() == EXAMPLE.read_bytes()

@@ -15,7 +15,7 @@ from edgecv.core import files
 
 # What the runtime imports; tests/bench/devices hold that it is complete. Training stays here.
 PARTS = ("core", "tasks", "runtime")
-VALUES = ("__init__", "binding", "manifest", "scores", "specs")
+VALUES = ("__init__", "binding", "bundle", "manifest", "scores", "specs")
 MAIN = "import sys\n\nfrom edgecv.runtime.agent import main\n\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 def runtime_files() -> tuple[tuple[str, bytes], ...]:
     """Return the name within the archive and the contents of every file, sorted by name."""
     package = Path(edgecv.__file__).resolve().parent
-    parts = [path for part in PARTS for path in (package / part).rglob("*.py") if path.name != "training.py"]
+    parts = [path for part in PARTS for path in (package / part).rglob("*.py") if not path.stem.endswith("training")]
     values = [package / "values" / f"{name}.py" for name in VALUES]
     sources = [package / "__init__.py", *values, *parts]
     named = [(f"edgecv/{path.relative_to(package).as_posix()}", path.read_bytes()) for path in sources]

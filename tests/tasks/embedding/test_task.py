@@ -103,7 +103,8 @@ def test_scores_by_hand():
     assert scores.figures["eer"] == 0.0
     assert scores.figures["tar_at_far_0.1"] is None
     assert set(scores.figures) == {
-        "pair_accuracy", "pair_accuracy_at_threshold", "tar_at_far_0.1", "tar_at_far_0.01", "tar_at_far_0.001",
+        "pair_accuracy", "pair_accuracy_at_threshold", "pair_accuracy_10_folds", "pair_accuracy_10_folds_error",
+        "tar_at_far_0.1", "tar_at_far_0.01", "tar_at_far_0.001",
         "eer", "rank1",
     }  # fmt: skip
 
