@@ -78,45 +78,52 @@ Calibration = Annotated[
         autocompletion=completion.calibrations,
     ),
 ]
+SchemeOption = Annotated[
+    str,
+    typer.Option("--scheme", help="int8, int16x8, int4, dynamic or float16.", autocompletion=completion.schemes),
+]
+Method = Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")]
+Equalise = Annotated[
+    bool,
+    typer.Option(
+        "--equalise", help="Even out channel ranges between layers first.", rich_help_panel=panels.QUANTISATION
+    ),
+]
+CorrectBias = Annotated[
+    bool,
+    typer.Option("--correct-bias", help="Take rounding out of the biases.", rich_help_panel=panels.QUANTISATION),
+]
+AdaRound = Annotated[
+    bool,
+    typer.Option("--adaround", help="Learn which way each weight rounds.", rich_help_panel=panels.QUANTISATION),
+]
+BudgetSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--budget-seconds", help="With --max-drop: begin no step after so long.", rich_help_panel=panels.BUDGET
+    ),
+]
+MaxTrials = Annotated[
+    int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.", rich_help_panel=panels.BUDGET)
+]
 
 
 def quantize(
     model: Model,
     out: opt.Out,
-    scheme: Annotated[
-        str,
-        typer.Option("--scheme", help="int8, int16x8, int4, dynamic or float16.", autocompletion=completion.schemes),
-    ] = "int8",
-    method: Annotated[str, typer.Option("--method", help="ptq: calibrate; qat: train on with quantisation.")] = "ptq",
+    scheme: SchemeOption = "int8",
+    method: Method = "ptq",
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
     keep_float: KeepFloat = None,
     int16: Int16 = None,
     strict_int8: StrictInt8 = False,
-    equalise: Annotated[
-        bool,
-        typer.Option(
-            "--equalise", help="Even out channel ranges between layers first.", rich_help_panel=panels.QUANTISATION
-        ),
-    ] = False,
-    correct_bias: Annotated[
-        bool,
-        typer.Option("--correct-bias", help="Take rounding out of the biases.", rich_help_panel=panels.QUANTISATION),
-    ] = False,
-    adaround: Annotated[
-        bool,
-        typer.Option("--adaround", help="Learn which way each weight rounds.", rich_help_panel=panels.QUANTISATION),
-    ] = False,
+    equalise: Equalise = False,
+    correct_bias: CorrectBias = False,
+    adaround: AdaRound = False,
     max_drop: MaxDrop = None,
-    budget_seconds: Annotated[
-        float | None,
-        typer.Option(
-            "--budget-seconds", help="With --max-drop: begin no step after so long.", rich_help_panel=panels.BUDGET
-        ),
-    ] = None,
-    max_trials: Annotated[
-        int | None, typer.Option("--max-trials", help="With --max-drop: steps at most.", rich_help_panel=panels.BUDGET)
-    ] = None,
+    budget_seconds: BudgetSeconds = None,
+    max_trials: MaxTrials = None,
     format_: FormatOption = None,
     target: opt.Targets = None,
     io: IoType = None,
