@@ -9,7 +9,8 @@ from typing import Any
 from edgecv.core.errors import ConfigError
 from edgecv.modelio.boundary import output_names
 from edgecv.modelio.env import tensorflow
-from edgecv.tasks.protocol import Array, LossOptions, TrainingTask
+from edgecv.tasks.learning import LossOptions, TrainingTask
+from edgecv.tasks.protocol import Array
 from edgecv.tasks.registry import task_of
 from edgecv.train.recipes import TrainRecipe
 from edgecv.values.binding import bind_outputs

@@ -8,7 +8,7 @@ from typing import Any
 from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.modelio.env import keras
 from edgecv.tasks import registry
-from edgecv.tasks.protocol import BaseTask
+from edgecv.tasks.base import BaseTask
 from edgecv.train.recipes import Stage, TrainRecipe
 from edgecv.values.specs import ModelSpec
 

@@ -10,10 +10,12 @@ import numpy as np
 from edgecv.core.errors import DataError, UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.tasks import drawing
+from edgecv.tasks.base import BaseTask
 from edgecv.tasks.description import Description, measured
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.learning import LossOptions, TensorSpec
 from edgecv.tasks.paired import paired_rise
-from edgecv.tasks.protocol import Array, BaseTask, LossOptions, TensorSpec
+from edgecv.tasks.protocol import Array
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from edgecv.core import codec
-from edgecv.tasks.protocol import BaseTask, Task, TrainingTask
+from edgecv.tasks.base import BaseTask
+from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.protocol import Task
 from edgecv.tasks.registry import task_of
 from edgecv.values.profiles import read_toml
 from edgecv.values.specs import Head

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, roc_auc_
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.modelio import env
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.tasks.registry import task
 from edgecv.values.specs import Head
 

@@ -16,7 +16,7 @@ from edgecv.runtime.image import moved_batch, preprocess, preprocess_batch
 from edgecv.tasks import boxes
 from edgecv.tasks.boxes import Objects
 from edgecv.tasks.frame import Frame, frame_of
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.tasks.registry import task_of
 from edgecv.train.augment import Augmentation, moves
 from edgecv.values.specs import Head, InputSpec, Preprocessing

@@ -14,7 +14,7 @@ from edgecv.tasks.boxes import Objects
 from edgecv.tasks.detection import regions as between
 from edgecv.tasks.detection.region_training import RegionTraining
 from edgecv.tasks.detection.settings import settings_of
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.tasks.registry import task_of
 from edgecv.train import TrainRecipe
 from edgecv.train.regions import CutOuts, Seen, cut_outs, parts_of, train_two_stages

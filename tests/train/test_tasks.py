@@ -7,7 +7,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.data import Dataset, Split, Target
 from edgecv.data.sources import ArrayImages
 from edgecv.modelio import env
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.tasks.registry import task_of
 from edgecv.train import Augmentation, TrainRecipe, train
 from edgecv.train.losses import Heads

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.boxes import class_name
 from edgecv.tasks.description import Description, counted
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.layers import dense
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.protocol import Division
 from edgecv.tasks.recognised import CERTAIN, LIKELY, Recognised
 from edgecv.tasks.roc import auc, reverses
 from edgecv.tasks.values import check_whole

@@ -10,7 +10,8 @@ import numpy as np
 from edgecv.core.errors import ConfigError
 from edgecv.core.optional import require
 from edgecv.tasks.frame import Frame
-from edgecv.tasks.protocol import Array, LossOptions, TensorSpec
+from edgecv.tasks.learning import LossOptions, TensorSpec
+from edgecv.tasks.protocol import Array
 from edgecv.values.specs import Head
 
 TWO = 2

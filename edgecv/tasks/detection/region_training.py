@@ -15,7 +15,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.optional import require
 from edgecv.tasks.detection.regions import RegionTruth
 from edgecv.tasks.frame import Frame
-from edgecv.tasks.protocol import LossOptions, TensorSpec
+from edgecv.tasks.learning import LossOptions, TensorSpec
 from edgecv.values.specs import Head
 
 if TYPE_CHECKING:

@@ -8,13 +8,15 @@ from typing import Any, Iterable, List, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks import boxes, coarse
+from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
-from edgecv.tasks.detection import average_precision, decoders, figures, matching, recognising, regions, yolo_v1
+from edgecv.tasks.detection import average_precision, decoders, figures, matching, recognising, regions
+from edgecv.tasks.detection import outputs as outputs_of
 from edgecv.tasks.detection.anchors import kmeans
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
@@ -25,7 +27,8 @@ from edgecv.tasks.detection.settings import (
     settings_of,
 )
 from edgecv.tasks.frame import Frame, Piece
-from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.protocol import Division
 from edgecv.tasks.recognised import RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -73,22 +76,7 @@ class DetectionTask(BaseTask):
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         """Raise UnsupportedModelError unless the outputs hold what the head's decoder reads."""
-        settings, own = self.settings(head), [tuple(shape[1:]) for shape in shapes]
-        if settings.decoder in ANCHORED:
-            decoders.layout_of(head, settings, own)
-        elif settings.decoder == "yolo_v1":
-            values = sum(int(np.prod(shape)) for shape in own)
-            yolo_v1.cells_a_side(values, len(head.labels), settings.cell_boxes)
-        elif settings.decoder == "rows":
-            _check_rows(head, settings, own)
-        elif settings.decoder == "regions":
-            regions.stage_of(head, own)
-        elif len(own) not in (3, 4) or own[0][-1:] != (4,):
-            raise UnsupportedModelError(
-                f"detection head '{head.name}' (postprocessed) reads boxes (n, 4), classes (n,), scores (n,) and a "
-                f"count, got outputs of {', '.join(map(str, own))}",
-                hint="name the outputs in that order in the spec",
-            )
+        outputs_of.check(head, self.settings(head), shapes)
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Detections:
         """Return what is found in one image, the most confident first.
@@ -100,8 +88,7 @@ class DetectionTask(BaseTask):
                 the input.
         """
         settings = self.settings(head)
-        floors = _floors(settings, head.labels)
-        least = settings.score if floors is None else float(floors.min())
+        least, floors = _scores(settings, head.labels)
         return _above(self._found(outputs, head, frame, settings, least), floors)
 
     def _found(
@@ -175,7 +162,7 @@ class DetectionTask(BaseTask):
             )
         names = head.labels or tuple(str(index) for index in range(classes))
         settings = self.settings(head)
-        floors = _floors(settings, head.labels)
+        _, floors = _scores(settings, head.labels)
         floors = np.full(classes, settings.score, np.float32) if floors is None else floors
         told = figures.Told.of(evidence, settings.most)
         whole, each = told.at(floors)
@@ -211,9 +198,7 @@ class DetectionTask(BaseTask):
         return matching.unlike(first, second) + TIE * maps / (1.0 + maps), told
 
     def _told_in_input(self, outputs: Sequence[Array], head: Head, size: Tuple[int, int]) -> Detections:
-        settings = self.settings(head)
-        floors = _floors(settings, head.labels)
-        least = settings.score if floors is None else float(floors.min())
+        least, floors = _scores(self.settings(head), head.labels)
         return _above(self.found_in_input(outputs, head, size, least), floors)
 
     def contradiction(self, answers: Sequence[Array], head: Head, step: float = 0.0) -> Optional[Contradiction]:
@@ -227,7 +212,7 @@ class DetectionTask(BaseTask):
 
     def too_coarse(self, head: Head, shapes: Sequence[Tuple[int, ...]], steps: Sequence[Optional[float]]) -> str:
         """Return how few steps the scores have of an output that holds boxes too."""
-        if not self._joint(head, shapes):
+        if not outputs_of.is_joint(head, self.settings(head), shapes):
             return ""
         logits = head.activation == "logits"
         for name, step in zip(head.outputs, steps):
@@ -243,28 +228,17 @@ class DetectionTask(BaseTask):
 
     def is_finite(self, outputs: Sequence[Array], head: Head) -> bool:
         """Say whether all that is read is finite; behind the count of a "postprocessed" head there may be anything."""
-        if self.settings(head).decoder != "postprocessed" or len(outputs) < 4:
-            return super().is_finite(outputs, head)
-        counts = np.asarray(outputs[3]).reshape(len(outputs[3]), -1)[:, 0]
-        if not np.isfinite(counts).all():
-            return False
-        pairs = ((output[index], int(count)) for output in outputs[:3] for index, count in enumerate(counts))
-        return all(bool(np.isfinite(answers[:count]).all()) for answers, count in pairs)
-
-    def _joint(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> bool:
-        """Whether each output holds boxes beside scores."""
         settings = self.settings(head)
-        if settings.decoder in ANCHORED:
-            return decoders.layout_of(head, settings, [tuple(shape[1:]) for shape in shapes]).joint
-        return settings.decoder == "rows" and len(shapes) == 1
+        if settings.decoder != "postprocessed" or len(outputs) < 4:
+            return super().is_finite(outputs, head)
+        return outputs_of.is_finite_to_count(outputs)
 
     def groups(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Tuple[Tuple[slice, ...], ...]:
         """Return the values of boxes and of scores apart, where one output holds both."""
         settings = self.settings(head)
-        if not self._joint(head, shapes) or settings.columns:
+        if settings.columns or not outputs_of.is_joint(head, settings, shapes):
             return super().groups(head, shapes)
-        flat = settings.decoder == "rows" or len(shapes[0]) == 3
-        return tuple(_boxes_and_scores(shape[-1], place, settings, flat) for place, shape in enumerate(shapes))
+        return outputs_of.boxes_and_scores(settings, shapes)
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth is objects of the head's classes."""
@@ -388,11 +362,12 @@ class DetectionTask(BaseTask):
         return DetectionTraining(self, head)
 
 
-def _floors(settings: DetectionSettings, labels: Tuple[str, ...]) -> Optional[Array]:
-    """The least score of each class, float64 (K,); None where all have the same."""
+def _scores(settings: DetectionSettings, labels: Tuple[str, ...]) -> Tuple[float, Optional[Array]]:
+    """The least score of all classes, and that of each, float64 (K,); None where all have the same."""
     if not settings.label_scores:
-        return None
-    return np.array([settings.label_scores.get(label, settings.score) for label in labels], np.float64)
+        return settings.score, None
+    floors = np.array([settings.label_scores.get(label, settings.score) for label in labels], np.float64)
+    return float(floors.min()), floors
 
 
 def _above(found: Detections, floors: Optional[Array]) -> Detections:
@@ -428,28 +403,3 @@ def _padded(evidence: Sequence[Any], classes: int) -> List[Any]:
     return [
         replace(each, truths=np.pad(each.truths, ((0, 0), (0, classes - each.truths.shape[1])))) for each in evidence
     ]
-
-
-def _check_rows(head: Head, settings: DetectionSettings, shapes: Sequence[Tuple[int, ...]]) -> None:
-    side = 0 if settings.columns else 1
-    values = [shape[-2:][side] for shape in shapes if len(shape) >= 2]
-    classes = len(head.labels) + int(settings.objectness)
-    wanted = [4 + classes] if len(shapes) == 1 else [4, classes]
-    if len(values) != len(shapes) or (head.labels and values != wanted):
-        form = "(values, n)" if settings.columns else "(n, values)"
-        raise UnsupportedModelError(
-            f"detection head '{head.name}' (rows) reads {form} with {' and '.join(map(str, wanted))} values, got "
-            f"outputs of {', '.join(map(str, shapes))}",
-            hint="set columns, objectness and labels in the spec as the file has them",
-        )
-
-
-def _boxes_and_scores(values: int, place: int, settings: DetectionSettings, flat: bool) -> Tuple[slice, ...]:
-    if flat or settings.shared:
-        count = 4 if flat else 4 * len(settings.anchors[place])
-        return slice(0, count), slice(count, values)
-    anchors = len(settings.anchors[place])
-    each = values // anchors
-    numbers = [slice(each * a, each * a + 4) for a in range(anchors)]
-    rest = [slice(each * a + 4, each * (a + 1)) for a in range(anchors)]
-    return tuple(numbers + rest)

@@ -14,7 +14,7 @@ from edgecv.tasks.boxes import Objects
 from edgecv.tasks.detection import progress, yolo_v1
 from edgecv.tasks.detection.assignment import IGNORED, anchor_boxes, assigned, grids
 from edgecv.tasks.frame import Frame
-from edgecv.tasks.protocol import LossOptions, TensorSpec
+from edgecv.tasks.learning import LossOptions, TensorSpec
 from edgecv.values.specs import Head
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks import drawing
+from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import class_name
 from edgecv.tasks.description import Description, counted, measured
@@ -17,8 +18,9 @@ from edgecv.tasks.embedding import metrics
 from edgecv.tasks.embedding.pairs import SAME, Measure, Pairs, distances, pairs_of, unit
 from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_side
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.paired import paired_drop
-from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.protocol import Division
 from edgecv.tasks.roc import reverses, weighted_auc
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores

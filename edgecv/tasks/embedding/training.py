@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecv.core.optional import require
 from edgecv.tasks.embedding import triplets
 from edgecv.tasks.frame import Frame
-from edgecv.tasks.protocol import LossOptions, TensorSpec
+from edgecv.tasks.learning import LossOptions, TensorSpec
 
 if TYPE_CHECKING:
     from edgecv.tasks.embedding.task import EmbeddingSettings, VerificationSettings

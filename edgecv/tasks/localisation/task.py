@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
 from edgecv.tasks import boxes
+from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.boxes import Detections, Objects
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.localisation import coding
 from edgecv.tasks.prediction import scores
-from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.protocol import Division
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
 

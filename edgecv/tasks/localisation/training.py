@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgecv.core.optional import require
 from edgecv.tasks.frame import Frame
+from edgecv.tasks.learning import LossOptions, TensorSpec
 from edgecv.tasks.localisation import coding
-from edgecv.tasks.protocol import LossOptions, TensorSpec
 
 if TYPE_CHECKING:
     from edgecv.tasks.localisation.task import LocalisationSettings

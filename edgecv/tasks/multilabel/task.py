@@ -8,12 +8,14 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.layers import dense
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import BaseTask, Division, TrainingTask, paired
+from edgecv.tasks.protocol import Division
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores

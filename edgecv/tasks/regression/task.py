@@ -8,12 +8,13 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecv.tasks.base import BaseTask
 from edgecv.tasks.description import Description, measured
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.layers import dense
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.paired import paired_rise
 from edgecv.tasks.prediction import Labelled, Ranked, names
-from edgecv.tasks.protocol import BaseTask, TrainingTask
 from edgecv.tasks.recognised import LIKELY, POSSIBLE, Recognised
 from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores

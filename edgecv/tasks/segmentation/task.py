@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
-from edgecv.tasks.protocol import BaseTask, TrainingTask, paired
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.segmentation import boundaries, metrics, pictures, sampling, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation

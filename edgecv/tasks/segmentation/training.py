@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgecv.core.errors import ConfigError
 from edgecv.core.optional import require
 from edgecv.tasks.frame import Frame
-from edgecv.tasks.protocol import LossOptions, TensorSpec
+from edgecv.tasks.learning import LossOptions, TensorSpec
 from edgecv.tasks.segmentation import metrics, sampling
 from edgecv.values.specs import Head
 

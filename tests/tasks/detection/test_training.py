@@ -13,7 +13,7 @@ from edgecv.tasks.detection import DetectionTask, decoders
 from edgecv.tasks.detection.assignment import IGNORED, anchor_boxes
 from edgecv.tasks.detection.settings import settings_of
 from edgecv.tasks.frame import frame_of
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.values.specs import Head, Preprocessing
 
 tf = pytest.importorskip("tensorflow")

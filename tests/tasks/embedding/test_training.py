@@ -13,7 +13,7 @@ from edgecv.modelio import env
 from edgecv.tasks.embedding.pairs import distances, pairs_of
 from edgecv.tasks.embedding.task import EmbeddingTask, VerificationTask
 from edgecv.tasks.embedding.training import BINS, contrastive, paired_order
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.values.specs import Head
 
 OPTIONS = LossOptions()

@@ -10,7 +10,7 @@ from edgecv.modelio import env
 from edgecv.tasks.embedding import EmbeddingSettings
 from edgecv.tasks.embedding.task import EmbeddingTask
 from edgecv.tasks.embedding.triplets import batch_hard, grouped_order, semi_hard, squared_distances
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.values.specs import Head
 
 OPTIONS = LossOptions()

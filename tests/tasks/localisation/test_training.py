@@ -7,8 +7,8 @@ from edgecv.core.errors import ConfigError
 from edgecv.tasks import boxes
 from edgecv.tasks.boxes import Objects
 from edgecv.tasks.frame import frame_of
+from edgecv.tasks.learning import LossOptions
 from edgecv.tasks.localisation import Localisation, LocalisationSettings, coding
-from edgecv.tasks.protocol import LossOptions
 from edgecv.values.specs import Head, Preprocessing
 
 tf = pytest.importorskip("tensorflow")

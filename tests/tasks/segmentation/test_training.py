@@ -9,7 +9,7 @@ import pytest
 
 from edgecv.core.errors import ConfigError
 from edgecv.tasks.frame import Frame, frame_of
-from edgecv.tasks.protocol import LossOptions
+from edgecv.tasks.learning import LossOptions
 from edgecv.tasks.segmentation import SegmentationTask, metrics
 from edgecv.values.specs import Head, Preprocessing
 
