@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, gallery, importing, models, reshape, smaller
+from edgecv.cli import (
+    assess,
+    bench,
+    compress,
+    contract,
+    devices,
+    files,
+    gallery,
+    importing,
+    models,
+    reshape,
+    smaller,
+    style,
+)
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -82,6 +95,10 @@ enrolled.command("list")(gallery.list_)
 enrolled.command("calibrate", cls=Announced)(gallery.calibrate)
 enrolled.command("remove")(gallery.remove)
 app.add_typer(enrolled, name="gallery")
+styles = typer.Typer(no_args_is_help=True, help=style.HELP)
+styles.command("transfer", cls=Announced)(style.transfer)
+styles.command("train", cls=Announced)(style.train)
+app.add_typer(styles, name="style")
 app.command("targets")(files.targets)
 device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
 device.command("list")(devices.device_list)
