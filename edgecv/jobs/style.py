@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,11 @@ WHITE = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a form of the loss takes where nothing is said: weights of its parts, and Adam's settings."""
+    """What a form of the loss takes where nothing is said: weights of its parts, and Adam's settings.
+
+    Attributes:
+        content_layer: The form's own where it is None.
+    """
 
     content: float
     style: float
@@ -47,6 +52,7 @@ class Defaults:
     learning_rate: float = 0.02
     beta_1: float = 0.9
     epsilon: float = 1e-7
+    content_layer: str | None = None
 
 
 DEFAULTS: dict[tuple[bool, Form], Defaults] = {
@@ -58,6 +64,14 @@ DEFAULTS: dict[tuple[bool, Form], Defaults] = {
     (True, "book"): Defaults(content=0.1, style=10.0, variation=30.0),
 }
 """By whether the embedded network is used, and form."""
+
+TRAINING: dict[tuple[bool, Form], Defaults] = {
+    **DEFAULTS,
+    (True, "paper"): Defaults(content=2e-4, style=40.0, variation=5.0, content_layer="block3_conv2"),
+    (True, "book"): Defaults(content=15.0, style=10.0, variation=5.0, content_layer="block3_conv2"),
+}
+"""Likewise, of networks. They meet all pictures at once, and need to be held to these by an earlier layer.
+Source: Johnson et al. 2016, section 4.1, which takes relu3_3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +94,20 @@ class LossPlan:
     variation_weight: float | None = None
     pooling: Pooling = "average"
 
-    @property
-    def defaults(self) -> Defaults:
+    def defaults(self, known: Mapping[tuple[bool, Form], Defaults] = DEFAULTS) -> Defaults:
         """What this form takes on this network. Raises ConfigError for an unknown form."""
         if self.form not in CONTENT_LAYER:
             raise ConfigError(f"unknown form '{self.form}'", hint=f"known: {', '.join(CONTENT_LAYER)}")
         if self.pooling not in ("max", "average"):
             raise ConfigError(f"unknown pooling '{self.pooling}'", hint="known: max, average")
-        return DEFAULTS[self.weights == EMBEDDED, self.form]
+        return known[self.weights == EMBEDDED, self.form]
 
-    def loss(self) -> StyleLoss:
-        """Return the loss. Raises ConfigError for weights that cannot be."""
-        usual = self.defaults
+    def loss(self, known: Mapping[tuple[bool, Form], Defaults] = DEFAULTS) -> StyleLoss:
+        """Return the loss, by the defaults that are `known`. Raises ConfigError for weights that cannot be."""
+        usual = self.defaults(known)
         return StyleLoss(
             form=self.form,
-            content_layers=self.content_layers or (CONTENT_LAYER[self.form],),
+            content_layers=self.content_layers or (usual.content_layer or CONTENT_LAYER[self.form],),
             style_layers=self.style_layers or STYLE_LAYERS,
             content_weight=_or(self.content_weight, usual.content),
             style_weight=_or(self.style_weight, usual.style),
@@ -250,7 +263,7 @@ def of_themselves(dataset: Dataset) -> Dataset:
 
 def _perceptual(plan: StylePlan, spec: ModelSpec) -> tuple[Hooks, dict[str, Any]]:
     """Return what the network learns by, and the facts that tell it from other runs."""
-    loss = plan.loss.loss()
+    loss = plan.loss.loss(TRAINING)
     env.seed_everything(plan.seed)
     network = backbone(plan.loss.weights, loss.layers, pooling=plan.loss.pooling)
     style = _pixels(plan.style, plan.style_side)
@@ -267,7 +280,7 @@ def _perceptual(plan: StylePlan, spec: ModelSpec) -> tuple[Hooks, dict[str, Any]
 
 
 def _recipe(plan: TransferPlan) -> TransferRecipe:
-    usual = plan.loss.defaults
+    usual = plan.loss.defaults()
     if plan.start not in ("content", "noise"):
         raise ConfigError(f"unknown start '{plan.start}'", hint="known: content, noise")
     return TransferRecipe(

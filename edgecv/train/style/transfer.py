@@ -219,8 +219,7 @@ class _Run:
 def _first(content: Array, recipe: TransferRecipe) -> Array:
     if recipe.start == "content":
         return content.astype(np.float32)
-    noise: Array = np.random.default_rng(recipe.seed).random(content.shape, np.float32)
-    return noise
+    return np.asarray(np.random.default_rng(recipe.seed).random(size=content.shape), np.float32)
 
 
 def _save(path: Path, identity: str, state: _State) -> None:
