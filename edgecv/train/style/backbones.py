@@ -27,6 +27,8 @@ SHIPPED = Path(__file__).resolve().parent / "texture_net.npz"
 """Weights of the small network, made by benchmarks/style_backbone.py."""
 FILTERS = ((16, 2), (24, 2), (32, 2), (48, 2), (64, 2))
 """Of the small network: filters and convolutions of each block."""
+MIRRORED = 8
+"""Pixels beyond the border that it sees."""
 MEANS = (103.939, 116.779, 123.68)
 """Of ImageNet's channels, BGR, which VGG19 is fed without. Source: keras_applications, mode "caffe"."""
 
@@ -48,9 +50,14 @@ class Backbone:
     digest: str
 
     def prepared(self, pictures: Any) -> Any:
-        """Return pictures, a tensor (n, h, w, 3) RGB of 0..1, as the network takes them."""
+        """Return pictures, a tensor (n, h, w, 3) RGB of 0..1, as the network takes them.
+
+        The small network sees them mirrored for some pixels beyond their border, since the zeros that convolutions put
+        there are gray to it: pictures would get a frame that makes up for it.
+        """
         if self.name == EMBEDDED:
-            return 2.0 * pictures - 1.0
+            beyond = [[0, 0], [MIRRORED, MIRRORED], [MIRRORED, MIRRORED], [0, 0]]
+            return 2.0 * env.tensorflow().pad(pictures, beyond, mode="REFLECT") - 1.0
         return 255.0 * pictures[..., ::-1] - np.asarray(MEANS, np.float32)
 
     def features(self, pictures: Any) -> dict[str, Any]:
