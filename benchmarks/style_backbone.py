@@ -5,7 +5,7 @@
 It learns to tell twelve kinds of textures apart, and the mean and spread of their colours. All are made here: stripes,
 checks, dots, rings, bricks, waves, hatching, blobs, gradients, fine and coarse noise, and the bundled scenes of digits,
 in random colours, sizes and directions. No photograph and no download is needed. Then each layer's weights are scaled
-so that its mean activation over these textures is 1, as Gatys et al. (2016, section 2) scale VGG's, and kept as float16.
+so that its mean activation over these textures is 1, as Gatys et al. (2016, section 2) scale VGG's, kept as float16.
 The same command gives the same file on the same machine; it takes two minutes of two cores.
 """
 

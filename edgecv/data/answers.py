@@ -22,6 +22,8 @@ from edgecv.values.specs import Head
 
 REMEMBERED_BYTES = 512 * 2**20
 """Answers are kept up to this size, and asked for again beyond it."""
+SMALL_BYTES = 1024
+"""Of what is no array: a class, or the boxes of an image."""
 
 
 def answered(model: Path, dataset: Dataset) -> Dataset:
@@ -87,7 +89,7 @@ class _Answers:
     def truth(self, index: int, head: Head) -> Any:
         if index not in self._kept:
             found = self._asked(index)
-            size = sum(np.asarray(truth).nbytes for truth in found.values())
+            size = sum(getattr(truth, "nbytes", SMALL_BYTES) for truth in found.values())
             if self._bytes + size > REMEMBERED_BYTES:
                 return found[head.name]
             self._kept[index], self._bytes = found, self._bytes + size

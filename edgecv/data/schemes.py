@@ -54,7 +54,7 @@ for _name, _scheme in {
         form="digits", title="1,797 scanned digits, 8x8, bundled", takes_path=False, open=lambda _, s: open_digits(s)
     ),
     "scenes": Scheme(
-        form="scenes, scenes:one or scenes:noisy",
+        form="scenes or scenes:one or scenes:noisy",
         title="64x64 scenes of digits, bundled: boxes, masks, classes, identities; or noisy and clean pictures",
         takes_path=False,
         choices=("", "one", "noisy"),
