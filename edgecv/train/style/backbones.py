@@ -63,7 +63,8 @@ class Backbone:
     def features(self, pictures: Any) -> dict[str, Any]:
         """Return the maps (n, h', w', c) of pictures, a tensor (n, h, w, 3) RGB of 0..1, by layer."""
         found = self.model(self.prepared(pictures), training=False)
-        return dict(zip(self.layers, found, strict=True))
+        # Keras gives the only output of a model as it is.
+        return dict(zip(self.layers, found if len(self.layers) > 1 else [found], strict=True))
 
 
 def backbone(weights: str, layers: Sequence[str], *, pooling: Pooling = "max") -> Backbone:
