@@ -46,27 +46,50 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=200, help="photographs that are used")
     parser.add_argument("--epochs", type=int, default=8, help="of the style networks")
     parser.add_argument("--denoiser-epochs", type=int, default=4)
+    parser.add_argument("--only", choices=("transfer", "fast_style", "dncnn_small"), help="of a file that is there")
     parser.add_argument("--out", type=Path, help="the figures as JSON")
     options = parser.parse_args()
+    told = json.loads(options.out.read_text()) if options.only and options.out and options.out.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         painted = options.style or sample("flower.jpg", folder)
         shown = options.content or sample("china.jpg", folder)
         parts = divided(options.photos, folder, options.most)
-        told = {
-            "host": host_facts(),
-            "photographs": {part: len(list(path.iterdir())) for part, path in parts.items()},
-            "transfer": {form: transferred(shown, painted, form, folder) for form in ("paper", "book")},
-            "fast_style": {
+        sections = {
+            "transfer": lambda: {form: transferred(shown, painted, form, folder) for form in ("paper", "book")},
+            "fast_style": lambda: {
                 variant: network(variant, painted, parts, options.epochs, folder) for variant in ("edge", "instance")
             },
-            "dncnn_small": denoiser(options.denoiser_epochs, folder),
+            "dncnn_small": lambda: denoiser(options.denoiser_epochs, folder),
         }
-    text = json.dumps(told, indent=1) + "\n"
-    print(text)
+        told |= {"host": host_facts(), "photographs": {part: len(list(path.iterdir())) for part, path in parts.items()}}
+        told |= {name: make() for name, make in sections.items() if options.only in (None, name)}
+    print(table(told))
     if options.out:
         with atomic_path(options.out) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def table(told: dict[str, Any]) -> str:
+    """Return the figures of int8 pictures as a table of Markdown."""
+    lines = [
+        "| network | int8 beside float, SSIM [95 %] | PSNR, dB | least SSIM | time over float32 | GPU, Edge TPU |",
+        "|---|---|---|---|---|---|",
+    ]
+    for variant, rows in told["fast_style"].items():
+        own = rows["tflite"]
+        speed, taken = own["time_int8_over_float32"], [own["operators"][name] for name in ("gpu", "edgetpu")]
+        lines.append(
+            f"| `fast_style`, `{variant}` | {spread(own['ssim'], 3)} | {spread(own['psnr'], 1)} | "
+            f"{own['least_ssim']:.3f} | {speed['ratio']:.2f} [{speed['ci95'][0]:.2f}, {speed['ci95'][1]:.2f}] | "
+            f"{', '.join(each.partition(',')[0].partition(' (')[0] for each in taken)} |"
+        )
+    return "\n".join(lines)
+
+
+def spread(figure: dict[str, Any], digits: int) -> str:
+    low, high = figure["ci95"]
+    return f"{figure['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def sample(name: str, folder: Path) -> Path:

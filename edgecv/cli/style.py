@@ -76,7 +76,7 @@ def transfer(
 ) -> None:
     """Make a picture step by step: the content of one image in the style of another; a killed run goes on.
 
-    Example: `edgecv style transfer sample.png sample.png --max-side 64 --steps 5 --out styled.png`
+    Example: `edgecv style transfer scenes.png scenes.png --steps 2 --out new.png`
     """
     from edgecv.jobs import style as job
 
@@ -131,7 +131,7 @@ def train(
 ) -> None:
     """Train a network that gives any picture this style, for a device; a killed run goes on.
 
-    Example: `edgecv style train sample.png --data scenes --input-size 32 --epochs 1 --out style.keras`
+    Example: `edgecv style train new.png --input-size 32 --epochs 1 --out s.keras`
     """
     from edgecv.jobs import style as job
 

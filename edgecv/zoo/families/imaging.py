@@ -79,8 +79,11 @@ def build_denoiser(request: Build) -> Any:
     x = blocks.conv(image, filters, 3, name="conv1")
     for index in range(2, DENOISER_LAYERS + 2):
         x = blocks.conv_norm(x, filters, 3, name=f"conv{index}", momentum=0.9)
-    noise = blocks.conv(x, request.input_shape[2], 3, name="noise", activation="linear")
-    return blocks.model(image, env.keras().layers.Subtract(name="picture")([image, noise]), name="dncnn_small")
+    layers, initializers = env.keras().layers, env.keras().initializers
+    # Small weights: training starts near the image itself, not far from it.
+    start = initializers.RandomNormal(stddev=0.01)
+    noise = layers.Conv2D(request.input_shape[2], 3, padding="same", kernel_initializer=start, name="noise")(x)
+    return blocks.model(image, layers.Subtract(name="picture")([image, noise]), name="dncnn_small")
 
 
 def _check(request: Build) -> None:
