@@ -62,6 +62,7 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         ),
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
+        "style state": Kind(".npz", others.damaged_archive, 3, (_style_state(),)),
         "cascade": Kind(".xml", _toml, 3, (_cascade(),)),
         "bundle": Kind(".edgecv", others.damaged_archive, 4, (_bundle(),)),
         "gallery": Kind(".npz", others.damaged_archive, 3, (_gallery(),)),
@@ -212,6 +213,17 @@ def _state() -> bytes:
     state = State(fingerprint="f" * 64, history=(epoch,), weights=arrays, optimizer=arrays[:1], best=arrays)
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder) / "state", state)
+        return (Path(folder) / "state").read_bytes()
+
+
+def _style_state() -> bytes:
+    import tempfile
+
+    from edgecv.train.style.state import save
+    from tests.fuzz.examiner import style_state
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / "state", "f" * 64, style_state())
         return (Path(folder) / "state").read_bytes()
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from edgecv.core.errors import ConfigError
-from edgecv.core.files import atomic_path
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.modelio.env import keras, seed_everything, tensorflow
 from edgecv.train.pace import Pace
 from edgecv.train.state import fingerprint
+from edgecv.train.style import state as states
 from edgecv.train.style.backbones import Backbone
 from edgecv.train.style.losses import StyleLoss
+from edgecv.train.style.state import TransferState
 
 Array = np.ndarray[Any, Any]
 Start = Literal["content", "noise"]
 Preview = Callable[[int, Array], None]
 """Told of the number of finished steps and the picture, float32 (h, w, 3) of 0..1."""
 
-SCHEMA = "edgecv.style-state/1"
 UNTOLD = ("steps", "save_every")
 SMALLEST = 32
 """Side of a picture that every block of a backbone still has some places of."""
@@ -77,13 +76,6 @@ class Transferred:
     style: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
-    losses: tuple[float, ...]
-    picture: Array
-    optimizer: tuple[Array, ...] = field(default=())
-
-
 def transfer(
     content: Array,
     style: Array,
@@ -124,7 +116,7 @@ def transfer(
             )
     run = _Run(content, style, network, loss, recipe)
     identity = run.identity(content, style)
-    losses = run.restored(_resumed(state, identity, reporter))
+    losses = run.restored(states.resume(state, identity, run.state(()), reporter))
     pace = Pace(recipe.steps - len(losses), unit="steps", what="run")
     with reporter.bar("style transfer", recipe.steps) as advance:
         advance(len(losses))
@@ -138,7 +130,7 @@ def transfer(
             losses = (*losses, value)
             done = len(losses)
             if state is not None and (done % recipe.save_every == 0 or done == recipe.steps):
-                _save(state, identity, run.state(losses))
+                states.save(state, identity, run.state(losses))
             if preview is not None and preview_every and done % preview_every == 0:
                 preview(done, run.picture)
             advance(1, note=f"loss {value:.4g}, {pace.step(1)}")
@@ -202,11 +194,11 @@ class _Run:
         }
         return fingerprint(facts, [content, style])
 
-    def state(self, losses: tuple[float, ...]) -> _State:
+    def state(self, losses: tuple[float, ...]) -> TransferState:
         optimizer = tuple(variable.numpy().copy() for variable in self._optimizer.variables)
-        return _State(losses=losses, picture=self.picture, optimizer=optimizer)
+        return TransferState(losses=losses, picture=self.picture, optimizer=optimizer)
 
-    def restored(self, state: _State | None) -> tuple[float, ...]:
+    def restored(self, state: TransferState | None) -> tuple[float, ...]:
         """Go on from a state, and return the losses of its steps."""
         if state is None or len(state.losses) > self._recipe.steps:
             return ()
@@ -220,33 +212,3 @@ def _first(content: Array, recipe: TransferRecipe) -> Array:
     if recipe.start == "content":
         return content.astype(np.float32)
     return np.asarray(np.random.default_rng(recipe.seed).random(size=content.shape), np.float32)
-
-
-def _save(path: Path, identity: str, state: _State) -> None:
-    meta = {"schema": SCHEMA, "fingerprint": identity, "losses": state.losses, "optimizer": len(state.optimizer)}
-    arrays: dict[str, Any] = {f"optimizer_{index}": value for index, value in enumerate(state.optimizer)}
-    arrays |= {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8), "picture": state.picture}
-    with atomic_path(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, **arrays)
-
-
-def _resumed(path: Path | None, identity: str, reporter: Reporter) -> _State | None:
-    """Return the state to go on from; None for a fresh start, with a warning when a file is there but cannot serve."""
-    if path is None or not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            meta = json.loads(bytes(file["meta"]).decode())
-            if meta["schema"] != SCHEMA:
-                raise ValueError(f"schema {meta['schema']}, expected {SCHEMA}")
-            optimizer = tuple(file[f"optimizer_{index}"] for index in range(meta["optimizer"]))
-            found = _State(losses=tuple(meta["losses"]), picture=file["picture"], optimizer=optimizer)
-    # numpy, zipfile and zlib answer damage with some ten kinds of exceptions.
-    except Exception as error:
-        reporter.warn(f"{path} is not a readable state of a style transfer ({error}): starting over")
-        return None
-    if meta["fingerprint"] != identity:
-        reporter.warn(f"{path} belongs to another run (images, options, weights or tensorflow differ): starting over")
-        return None
-    reporter.info(f"resuming after step {len(found.losses)} from {path}")
-    return found
