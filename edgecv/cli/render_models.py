@@ -97,7 +97,8 @@ def _target(target: Any) -> None:
     n = len(target.labels)
     balance = "" if target.imbalance is None else f"; largest over smallest {target.imbalance:.2f}"
     one, several = of_kind(target.task).named
-    emit(f"{target.name}: {target.task}, {n} {one if n == 1 else several}{balance}")
+    count = f", {n} {one if n == 1 else several}" if n else ""
+    emit(f"{target.name}: {target.task}{count}{balance}")
     if target.measures:
         rows = [
             (split, label, *(f"{x:.4g}" for x in (s.min, s.mean, s.std, s.max)))

@@ -49,7 +49,7 @@ def answered(model: Path, dataset: Dataset) -> Dataset:
     note = f"truths are the answers of {model.name}"
     return replace(
         dataset, name=f"{dataset.name} by {model.name}", uri=uri, targets=tuple(map(_target, heads)), splits=splits,
-        notes=(*dataset.notes, note),
+        notes=(*(dataset.notes if dataset.targets else ()), note),
     )  # fmt: skip
 
 

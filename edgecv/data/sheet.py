@@ -34,17 +34,18 @@ def contact_sheet(dataset: Dataset, split: Split, *, rows: int = 4, columns: int
     tiles = [_tile(split.record(int(index)), dataset.targets) for index in chosen]
     sheet = _grid(tiles, columns)
     first = zip(dataset.targets, split.record(0).truths, strict=True)
-    masked = next((target for target, truth in first if _is_mask(truth)), None)
+    masked = next((target for target, truth in first if _is_mask(target, truth)), None)
     return sheet if masked is None else _with_legend(sheet, masked)
 
 
 def _tile(record: Record, targets: Sequence[Target]) -> Any:
-    """Return the inputs of a sample side by side, the first with the truths that have a place in it."""
+    """Return the inputs of a sample side by side, the first with the truths that have a place in it, and pictures."""
     if any(image.ndim == 1 for image in record.inputs):
         raise DataError("feature vectors cannot be drawn", hint="a contact sheet needs images")
     truths = list(zip(targets, record.truths, strict=True))
     first = _on_image(_small(record.inputs[0], truths), targets)
-    pictures = [first, *(drawing.canvas(_small(image, ())[0], least=_LEAST)[0] for image in record.inputs[1:])]
+    beside = [*record.inputs[1:], *(truth for target, truth in truths if _depicts(target))]
+    pictures = [first, *(drawing.canvas(_small(image, ())[0], least=_LEAST)[0] for image in beside)]
     picture = pictures[0] if len(pictures) == 1 else drawing.beside(pictures)
     lines = [text for target, truth in truths if (text := _text(target, truth, alone=len(truths) == 1))]
     return drawing.caption(picture, lines) if lines else picture
@@ -53,13 +54,13 @@ def _tile(record: Record, targets: Sequence[Target]) -> Any:
 def _small(image: Array, truths: Sequence[tuple[Target, Any]]) -> tuple[Array, list[Any]]:
     """Return an image that fits a tile, and its truths likewise: every k-th pixel."""
     step = -(-max(image.shape[:2]) // _MOST)
-    return image[::step, ::step], [_shrunk(truth, step) for _, truth in truths]
+    return image[::step, ::step], [_shrunk(target, truth, step) for target, truth in truths]
 
 
-def _shrunk(truth: Any, step: int) -> Any:
+def _shrunk(target: Target, truth: Any, step: int) -> Any:
     if isinstance(truth, Objects):
         return Objects(truth.xyxy / step, truth.class_id, truth.crowd)
-    return truth[::step, ::step] if _is_mask(truth) else truth
+    return truth[::step, ::step] if _is_mask(target, truth) else truth
 
 
 def _on_image(sample: tuple[Array, list[Any]], targets: Sequence[Target]) -> Any:
@@ -67,7 +68,7 @@ def _on_image(sample: tuple[Array, list[Any]], targets: Sequence[Target]) -> Any
     picture, scale = drawing.canvas(image, least=_LEAST)
     # Masks first, so that boxes are seen.
     for target, truth in zip(targets, truths, strict=True):
-        if _is_mask(truth):
+        if _is_mask(target, truth):
             _draw_mask(picture, truth, target)
     for target, truth in zip(targets, truths, strict=True):
         if isinstance(truth, Objects):
@@ -107,8 +108,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LINE else text[: _LINE - 1] + "…"
 
 
-def _is_mask(truth: Any) -> bool:
-    return isinstance(truth, np.ndarray) and truth.ndim == 2
+def _is_mask(target: Target, truth: Any) -> bool:
+    return isinstance(truth, np.ndarray) and truth.ndim == 2 and not _depicts(target)
+
+
+def _depicts(target: Target) -> bool:
+    return registry.of_kind(target.task).depicts
 
 
 def _grid(tiles: Sequence[Any], columns: int) -> Any:

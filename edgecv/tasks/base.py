@@ -48,6 +48,7 @@ class BaseTask:
     exclusive = True
     is_features = False
     joins = False
+    depicts = False
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
     figure_help: Mapping[str, str] = MappingProxyType({})

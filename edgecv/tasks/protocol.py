@@ -100,6 +100,11 @@ class Task(Protocol):
         ...
 
     @property
+    def depicts(self) -> bool:
+        """Whether a truth is a picture of its own, uint8 (H, W) or (H, W, 3), which is shown beside its image."""
+        ...
+
+    @property
     def divided_by(self) -> Division:
         """What splits keep in proportion."""
         ...

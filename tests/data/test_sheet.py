@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgecv.core.errors import DataError
-from edgecv.data import Dataset, ObjectColumn, Split, Target, as_pairs, contact_sheet
+from edgecv.data import Dataset, ObjectColumn, Split, Target, as_pairs, contact_sheet, open_dataset
 from edgecv.data.sources import ArrayImages
 from edgecv.tasks import drawing
 from edgecv.tasks.boxes import Objects
@@ -81,3 +81,13 @@ def test_nothing_to_draw():
         contact_sheet(made, split)
     with pytest.raises(DataError, match="is empty"):
         contact_sheet(made, split.take(np.zeros(0, np.int64)))
+
+
+def test_true_pictures_stand_beside_their_images():
+    noisy = open_dataset("scenes:noisy")
+    sheet = np.asarray(contact_sheet(noisy, noisy.split("test"), rows=1, columns=1))
+    assert sheet.shape[1] > 2 * 192
+    truth = noisy.split("test").targets[0][0]
+    rows, columns = np.nonzero((sheet == truth.max()).all(axis=2))
+    assert len(rows)  # its brightest pixels, gray as they are, to the right of the image
+    assert columns.min() > 192

@@ -63,6 +63,7 @@ class ImagingTask(BaseTask):
     labelled = False
     named: Tuple[str, str] = ("picture", "pictures")
     exclusive = False
+    depicts = True
     truth_settings: Tuple[str, ...] = ("scale",)
     figure_help: Mapping[str, str] = MappingProxyType(
         {
