@@ -17,7 +17,9 @@ def reporter(quiet: bool) -> Reporter:
 
 def register() -> None:
     """Let every result print as its command does."""
-    from edgecv.cli import render_assess, render_bench, render_compress, render_export, render_files, render_models
+    from edgecv.cli import (
+        render_assess, render_bench, render_compress, render_export, render_files, render_models, render_style,
+    )  # fmt: skip
     from edgecv.jobs.check import Outcome
     from edgecv.jobs.compress import CompressionReport
     from edgecv.jobs.convert import MadeArtifact
@@ -29,6 +31,7 @@ def register() -> None:
     from edgecv.jobs.report import MadeReport
     from edgecv.jobs.reshape import Reshaped
     from edgecv.jobs.slim import SlimResult
+    from edgecv.jobs.style import Stylised
     from edgecv.jobs.verify import Verification
     from edgecv.values.evaluation import Evaluation
     from edgecv.values.inspection import Inspection
@@ -48,4 +51,5 @@ def register() -> None:
     show_by(Debugged, render_assess.debugged)
     show_by(Inspection, render_files.inspection)
     show_by(Verification, render_files.golden)
+    show_by(Stylised, render_style.stylised)
     show_by(Report, render_bench.report)

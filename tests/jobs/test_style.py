@@ -11,6 +11,7 @@ from edgecv.cli.main import main
 from edgecv.core.errors import ConfigError
 from edgecv.data import open_dataset
 from edgecv.jobs import convert, evaluate, models, style
+from edgecv.modelio import load_keras
 from tests.jobs.killing import finish, kill_when
 from tests.train.style.test_transfer import CONTENT, STYLE
 
@@ -91,6 +92,24 @@ def test_the_command_goes_on_after_a_kill(images, tmp_path):
     assert "resuming after step" in finish(command("killed.png"))
     finish(command("whole.png"))
     assert (tmp_path / "killed.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+
+
+@pytest.mark.slow
+def test_training_goes_on_after_a_kill(images, tmp_path):
+    def command(out):
+        return [
+            "style", "train", str(images / "style.png"), "--data", f"folder:{images / 'photos'}", "--input-size", "32",
+            "--epochs", "12", "--out", str(tmp_path / out),
+        ]  # fmt: skip
+
+    state = models.state_path(tmp_path / "killed.keras")
+    kill_when(command("killed.keras"), lambda _: state.exists(), log=tmp_path / "log")
+    assert not (tmp_path / "killed.keras").exists()
+    assert "resuming after epoch" in finish(command("killed.keras"))
+    finish(command("whole.keras"))
+    first, second = (load_keras(tmp_path / f"{name}.keras").model.get_weights() for name in ("killed", "whole"))
+    for own, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(own, other)
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ def test_the_data_folders_and_the_report_template_travel(wheel: Path) -> None:
         "report/report.schema.json",
         "py.typed",
         "train/shipped/resnet8.toml",
+        "train/style/texture_net.npz",
         "jobs/demos/left/half-int8.toml",
         "zoo/profiles.json",
         "zoo/readiness.json",
