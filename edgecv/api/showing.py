@@ -18,7 +18,13 @@ def reporter(quiet: bool) -> Reporter:
 def register() -> None:
     """Let every result print as its command does."""
     from edgecv.cli import (
-        render_assess, render_bench, render_compress, render_export, render_files, render_models, render_style,
+        render_assess,
+        render_bench,
+        render_compress,
+        render_export,
+        render_files,
+        render_models,
+        render_style,
     )  # fmt: skip
     from edgecv.jobs.check import Outcome
     from edgecv.jobs.compress import CompressionReport
