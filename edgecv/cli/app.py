@@ -44,6 +44,7 @@ app.command("demo", cls=Announced)(assess.demo)
 zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv builds.")
 zoo.command("list")(models.zoo_list)
 zoo.command("show")(models.zoo_show)
+zoo.command("build", cls=Announced)(models.zoo_build)
 zoo.command("convert", cls=Announced)(models.zoo_convert)
 # The names of before, which scripts go on using.
 zoo.command("check", cls=Announced, hidden=True)(models.zoo_convert)
