@@ -208,7 +208,7 @@ def quantize(
         force: Replace what exists.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, equalise, correct_bias,
-            adaround, strict_int8, io_dtype, softmax, format, epochs, seed.
+            adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
 
     Returns:
         What was made; of the ladder, all that was tried.

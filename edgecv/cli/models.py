@@ -62,7 +62,9 @@ def zoo_build(
     width: Width = 1.0,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", help="imagenet, or a file; of pattern_match a template.", rich_help_panel=panels.NETWORK),
+        typer.Option(
+            "--weights", help="imagenet, or a file; of pattern_match a template.", rich_help_panel=panels.NETWORK
+        ),
     ] = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,

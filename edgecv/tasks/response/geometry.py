@@ -70,8 +70,7 @@ def window_of(place: Size, size: Size, settings: ResponseSettings) -> Tuple[floa
         settings: Of the head.
     """
     top, left = (
-        place[axis] * settings.stride
-        - pad_before(size[axis], settings.window[axis], settings.stride, settings.padding)
+        place[axis] * settings.stride - pad_before(size[axis], settings.window[axis], settings.stride, settings.padding)
         for axis in (0, 1)
     )
     return float(left), float(top), float(left + settings.window[1]), float(top + settings.window[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,18 +46,20 @@ class ResponseTask(BaseTask):
     call_settings = ("answer",)
     unjudged = ("answer",)
     Settings = ResponseSettings
-    figure_help = {
-        "map_mae": "mean absolute error of the values of all maps",
-        "map_rmse": "root of their mean squared error",
-        "peak_distance": "how far the largest value of a map is from where it should be, in values of the map",
-    }
+    figure_help: Mapping[str, str] = MappingProxyType(
+        {
+            "map_mae": "mean absolute error of the values of all maps",
+            "map_rmse": "root of their mean squared error",
+            "peak_distance": "how far the largest value of a map is from where it should be, in values of the map",
+        }
+    )
 
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         self.settings(head)
         for shape in shapes:
             if len(shape) != 4 or (head.labels and shape[-1] != len(head.labels)):
                 raise UnsupportedModelError(
-                    f"head '{head.name}' is for {len(head.labels) or 'some'} maps (1, H, W, maps), its output is {shape}",
+                    f"head '{head.name}' has {len(head.labels) or 'some'} maps (1, H, W, maps), its output is {shape}",
                     hint="give the spec one label per map, or another task: see docs/tasks.md",
                 )
 

@@ -11,7 +11,7 @@ Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions"; Goodfell
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def _windowed(model: Any, spec: ModelSpec) -> ModelSpec:
     return replace(spec, heads=(replace(spec.head, settings={**spec.head.settings, "window": window}),))
 
 
-def _maps(labels: Sequence[str], window: tuple[int, int] = (3, 3), **settings: Any) -> tuple[Head, ...]:
+def _maps(labels: Iterable[str], window: tuple[int, int] = (3, 3), **settings: Any) -> tuple[Head, ...]:
     known = {"window": list(window), "padding": "valid", **settings}
     return (Head(name="response", task="response", activation="linear", labels=tuple(labels), settings=known),)
 
@@ -190,11 +190,15 @@ def _entry(
         heads=heads,
         variants={
             key: Variant(
-                title=told, build=build, preprocessing=RAW if channels == 3 else RAW_GRAY, heads=own,
-                fixed_labels=len(own[0].labels), told=_windowed if template else None,
+                title=told,
+                build=build,
+                preprocessing=RAW if channels == 3 else RAW_GRAY,
+                heads=own,
+                fixed_labels=len(own[0].labels),
+                told=_windowed if template else None,
             )
             for key, (told, build, own) in variants.items()
-        },  # fmt: skip
+        },
         source=(__doc__ or "").split("Sources: ")[1].replace("\n", " ").strip(),
         notes=notes,
         pretrained=template,
@@ -286,11 +290,11 @@ ENTRIES = (
     _entry(
         "depth_maxpool", "the larger of two channels: magnitudes of Prewitt's edges",
         {
-            "canonical": ("pairs of neighbouring channels, by a reshape", functools.partial(build_depth_maxpool, slices=False),
-                          _maps(PREWITT)),
+            "canonical": ("pairs of neighbouring channels, by a reshape",
+                          functools.partial(build_depth_maxpool, slices=False), _maps(PREWITT)),
             "edge": ("the maximum of two convolutions, whose channels are in the right order",
                      functools.partial(build_depth_maxpool, slices=True), _maps(PREWITT)),
         },
-        notes={"": EXACT, "edgetpu": "a pool over reshaped channels is doubtful: take the edge variant"},
+        notes={"": EXACT, "cpu": "a pool over reshaped channels moves every value twice: the edge variant does not"},
     ),
 )  # fmt: skip
