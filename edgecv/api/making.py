@@ -109,8 +109,8 @@ def slim(
         data: A data set; None: what the model was trained on.
         force: Replace what exists.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, plan, low_rank, drop_units
-            says how small.
+        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, channels, plan, low_rank,
+            drop_units says how small.
 
     Raises:
         EdgecvError: As `edgecv.jobs.slim.slim`.
