@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, gallery, importing, models, reshape, smaller
+from edgecv.cli import (
+    assess,
+    bench,
+    compress,
+    contract,
+    devices,
+    files,
+    gallery,
+    importing,
+    models,
+    reshape,
+    smaller,
+    view,
+)
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -67,6 +80,7 @@ app.command("compress", cls=Announced)(compress.compress)
 app.command("inspect", cls=Announced)(files.inspect)
 app.command("evaluate", cls=Announced)(assess.evaluate)
 app.command("debug", cls=Announced)(assess.debug)
+app.command("view", cls=Announced)(view.view)
 timing = typer.Typer(cls=bench.FilesByDefault, rich_markup_mode="markdown")
 timing.command(bench.FILES, cls=Announced)(bench.files)
 timing.command("compare", cls=Announced)(bench.compare)

@@ -19,6 +19,9 @@ from edgecv.compress.slim.scores import Moments, by_turns, positions
 ALIKE = 0.98
 """Correlation, as a magnitude, from which one map stands for another."""
 
+LEAST_ROWS = 64
+"""Values of a channel from which it is judged: a unit that is silent for a few samples may speak for others."""
+
 Why = Literal["dead", "constant", "duplicate"]
 
 
@@ -107,8 +110,10 @@ def useless(model: Any, batches: Iterable[Any], *, alike: float = ALIKE) -> Look
         maps = dict(zip(keys, map(np.asarray, found if isinstance(found, list) else [found]), strict=True))
         for one in seen.values():
             one.add(maps)
-    channels = [one for group, known_of in seen.items() for one in _of_group(known, group, known_of, alike)]
-    return Looked(channels=tuple(channels), held=dict(known.held))
+    judged = {group: one for group, one in seen.items() if one.moments.count >= LEAST_ROWS}
+    channels = [one for group, own in judged.items() for one in _of_group(known, group, own, alike)]
+    few = {group.producers[0]: "too few samples to judge it" for group in seen if group not in judged}
+    return Looked(channels=tuple(channels), held={**known.held, **few})
 
 
 def _of_group(known: Dependencies, group: Group, seen: _Seen, alike: float) -> list[Useless]:
