@@ -75,7 +75,9 @@ def slim(
     channels: Annotated[
         list[str] | None,
         typer.Option(
-            "--channels", metavar="LAYER=3,7", help="Take these out, as `edgecv view` names them; repeatable.",
+            "--channels",
+            metavar="LAYER=3,7",
+            help="Take these out, as `edgecv view` names them; repeatable.",
             rich_help_panel=panels.REMOVAL,
         ),
     ] = None,
@@ -137,7 +139,8 @@ def slim(
     from edgecv.jobs import slim as slimming
 
     asked = slimming.SlimPlan(
-        macs=macs, nbytes=nbytes, latency=latency, channels=tuple(channels or ()), plan=plan, low_rank=low_rank, drop_units=drop_units, score=score,
+        macs=macs, nbytes=nbytes, latency=latency, channels=tuple(channels or ()), plan=plan,
+        low_rank=low_rank, drop_units=drop_units, score=score,
         rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
         learning_rate=learning_rate, seed=seed,
     )  # fmt: skip

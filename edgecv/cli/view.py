@@ -12,7 +12,8 @@ from edgecv.cli import render_view as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 
 Inputs = Annotated[
-    list[Path], typer.Argument(metavar="MODEL [SECOND] IMAGE", help="A model, a second form of it if you like, a picture.")
+    list[Path],
+    typer.Argument(metavar="MODEL [SECOND] IMAGE", help="A model, a second form of it if you like, a picture."),
 ]
 
 

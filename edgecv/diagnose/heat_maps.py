@@ -21,9 +21,7 @@ PARTS = 7
 """Sides of the hidden square go into those of the image so often; it moves by half of its side."""
 
 
-def occlusion(
-    score: Callable[[Array], Array], image: Array, *, batch: int = 1, reporter: Reporter = QUIET
-) -> Array:
+def occlusion(score: Callable[[Array], Array], image: Array, *, batch: int = 1, reporter: Reporter = QUIET) -> Array:
     """Return by how much a score falls when the surroundings of each pixel are hidden, float64 (H, W).
 
     Args:
@@ -72,6 +70,8 @@ def grad_cam(model: Any, sample: list[Array], output: int, unit: int) -> tuple[A
     tf = env.tensorflow()
     graph = read(flattened(model))
     maps = [one for one in graph.calls if len(one.shape) == 3 and None not in one.shape and min(one.shape[:2]) > 1]
+    # Dropout hands maps on as they are, and tells nobody which layer they are of.
+    maps = [one for one in maps if "Dropout" not in one.kind] or maps
     if not maps:
         return None
     last = maps[-1]

@@ -139,7 +139,7 @@ def layer_names(path: Path, graph: Graph) -> tuple[str, ...]:
 
 
 def last_operators(graph: Graph, names: Sequence[str], passed: Sequence[str]) -> dict[str, Op]:
-    """Return the last operator of each layer, in the order of execution, without those of kinds that are passed over."""
+    """Return the last operator of each layer, in the order of execution, but for kinds that are passed over."""
     found: dict[str, Op] = {}
     for op, name in zip(graph.ops, names, strict=True):
         if op.op not in passed and op.outputs:

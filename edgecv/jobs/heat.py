@@ -20,6 +20,8 @@ from edgecv.tasks.registry import task_of
 from edgecv.values.binding import bind_outputs
 
 Array = np.ndarray[Any, Any]
+EVEN = 0.05
+"""Of the largest energy: what places differ by in maps that tell nothing of place."""
 Opened = tuple[str, Any, LoadedModel | None]
 """Name, predictor, and the keras model where it is one."""
 
@@ -43,12 +45,16 @@ def heats(
         return _energies(opened, sights)
     found = []
     for name, predictor, loaded in opened:
-        values = heat_maps.occlusion(
-            _scorer(predictor, label), image, batch=int(predictor.batch), reporter=reporter
-        )
+        values = heat_maps.occlusion(_scorer(predictor, label), image, batch=int(predictor.batch), reporter=reporter)
         fall = float(values.max())
         note = f"Hot: hiding the surroundings lowers the score of '{label}', by {fall:.2g} at most."
-        found.append(Heat(title=f"{name}, occlusion", note=note if fall > 0 else f"Hiding parts lowers '{label}' nowhere.", values=values))
+        found.append(
+            Heat(
+                title=f"{name}, occlusion",
+                note=note if fall > 0 else f"Hiding parts lowers '{label}' nowhere.",
+                values=values,
+            )
+        )
         cam = None if loaded is None else _grad_cam(loaded, image, label)
         if cam is not None:
             told = f"Hot: maps of layer '{cam[1]}' that raise '{label}', by their gradients."
@@ -102,11 +108,22 @@ def _grad_cam(loaded: LoadedModel, image: Array, label: str) -> tuple[Array, str
 
 def _energies(opened: Sequence[Opened], sights: Sequence[Sight]) -> tuple[Heat, ...]:
     maps = [one for one in sights if one.maps.ndim == 3 and min(one.maps.shape[:2]) > 1]
-    if not maps:
+    telling = [one for one in maps if _varies(heat_maps.energy(one.maps))]
+    if not telling:
         return ()
-    last = maps[-1]
+    last = telling[-1]
     pairs = [(opened[0][0], last.maps), *([(opened[1][0], last.other)] if last.other is not None else [])]
-    note = f"Hot: the maps of its last layer with maps, '{last.figures.layer}', are large in magnitude there."
+    note = f"Hot: the maps of '{last.figures.layer}', the last layer that tells places apart, are large there."
     return tuple(
-        Heat(title=f"{name}, activation energy", note=note, values=heat_maps.energy(values)) for name, values in pairs
+        Heat(title=f"{name}, activation energy", note=note, values=_above_least(heat_maps.energy(values)))
+        for name, values in pairs
     )
+
+
+def _varies(energy: Array) -> bool:
+    """Say whether a layer answers more in some places: a softmax over channels gives the same sum everywhere."""
+    return bool(energy.max() - energy.min() > EVEN * energy.max())
+
+
+def _above_least(energy: Array) -> Array:
+    return np.asarray(energy - energy.min())

@@ -162,8 +162,8 @@ def _way(plan: SlimPlan) -> tuple[str, float | None]:
     if len(given) != 1:
         raise ConfigError(
             f"slim goes one way at a time, got {', '.join(given) or 'none'}",
-            hint="pass one of --macs, --bytes, --latency, --channels, --plan, --low-rank, --drop-units, and run it again "
-            "on the result for another",
+            hint="pass one of --macs, --bytes, --latency, --channels, --plan, --low-rank, --drop-units, and run it "
+            "again on the result for another",
         )
     way, asked = next(iter(given.items()))
     return way, asked if isinstance(asked, (int, float)) else None
@@ -208,9 +208,7 @@ def _follow(job: _Job) -> SlimResult:
 def _remove(job: _Job) -> SlimResult:
     asked = named.parsed(job.plan.channels)
     path = check_output(plan_path(job.out), force=job.force or models.state_path(job.out).exists())
-    plan = replace(
-        named.named_plan(job.loaded.model, asked, reporter=job.reporter), parent_sha256=job.loaded.sha256
-    )
+    plan = replace(named.named_plan(job.loaded.model, asked, reporter=job.reporter), parent_sha256=job.loaded.sha256)
     made, recipe = named.remove(
         job.loaded.model, plan, job.parent.spec, job.dataset, epochs=job.plan.epochs,
         learning_rate=job.plan.learning_rate, seed=job.plan.seed, state=models.state_path(job.out),

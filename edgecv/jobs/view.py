@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import io
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,7 @@ from edgecv.jobs import contract, heat, models
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.model_file import ModelFile, model_file
-from edgecv.report import tiles, view_page
+from edgecv.report import view_page
 from edgecv.runtime import preprocess_sample
 from edgecv.runtime.reading import loaded_sample
 from edgecv.values.specs import ModelSpec
@@ -190,8 +189,7 @@ def _checked_spec(opened: Sequence[_Model]) -> ModelSpec:
     spec: ModelSpec = specs[0]
     if len(spec.inputs) != 1 or spec.preprocessing is None:
         raise UnsupportedModelError(
-            f"'{spec.name}' takes {len(spec.inputs)} inputs of {', '.join(one.name for one in spec.inputs)}: view shows "
-            "models of one image",
+            f"'{spec.name}' takes {', '.join(one.name for one in spec.inputs)}: view shows models of one image",
             hint="`edgecv debug` compares the layers of any model",
         )
     if any(one.inputs != spec.inputs for one in specs):
@@ -268,7 +266,9 @@ def _sentence(one: _Model) -> str:
         manifest.scheme if manifest is not None else "without a manifest"
     )  # fmt: skip
     spec = one.predictor.spec
-    return f"{spec.name}, {one.file.format} {scheme}, input {'x'.join(map(str, spec.input_shape))}, {one.predictor.engine}"
+    return (
+        f"{spec.name}, {one.file.format} {scheme}, input {'x'.join(map(str, spec.input_shape))}, {one.predictor.engine}"
+    )
 
 
 def _answer(prediction: Any) -> dict[str, Any]:
@@ -333,16 +333,21 @@ def _removal_words(found: View, held: dict[str, str], opened: Sequence[_Model]) 
         return ["`edgecv slim` takes channels out of keras models: view the .keras to see which may go."]
     few = [layer for layer, reason in held.items() if "too few" in reason]
     told = [f"Not judged, for want of samples: {', '.join(few)}."] if few else []
+    over = "this one image" if found.samples == 1 else f"{found.samples} samples"
     if not found.removable:
-        return [f"None of the channels is dead, constant or a duplicate over {found.samples} samples.", *told]
+        return [f"No channel that can be removed is dead, constant or a duplicate over {over}.", *told]
     dead = sum(one.why == "dead" for one in found.removable)
     others = len(found.removable) - dead
     layers = len({one.layer for one in found.removable})
-    lines = [f"Over {found.samples} samples, {len(found.removable)} channels of {layers} layers say nothing of their own."]
+    lines = [f"Over {over}, {len(found.removable)} channels of {layers} layers say nothing of their own."]
     if dead:
-        lines.append(f"{dead} are zero wherever another layer reads them: without them, these samples' answers are the same.")
+        lines.append(
+            f"{dead} are zero wherever another layer reads them: without them, these samples' answers are the same."
+        )
     if others:
-        lines.append(f"{others} are constant or duplicates: without them answers change, and {EPOCHS} epochs make up for it.")
+        lines.append(
+            f"{others} are constant or duplicates: without them answers change, and {EPOCHS} epochs make up for it."
+        )
     for layer in dict.fromkeys(one.layer for one in found.removable):
         own = [views.Silent(channel=c.channel, why=c.why, like=c.like, correlation=c.correlation)
                for c in found.removable if c.layer == layer]  # fmt: skip

@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 MOST = 64
 """Maps of a sheet."""
-TILE, WIDTH, GAP = 44, 620, 3
+TILE, WIDTH, GAP = 44, 352, 3
 SMALLEST_SHARE = 1e-12
 BACKGROUND: Color = (118, 124, 132)
 MARKS: Mapping[str, Color] = {"dead": (213, 94, 0), "constant": (86, 180, 233), "duplicate": (240, 228, 66)}
@@ -44,7 +44,8 @@ def sheet(maps: Array, limits: Array, marks: Mapping[int, str] | None = None, *,
     low, high = limits.T
     span = np.where(high - low > SMALLEST_SHARE, high - low, 1.0)
     shares = np.clip((maps - low) / span, 0, 1)[..., :most]
-    tiles = [np.repeat(_grey(shares[..., index])[..., None], 3, axis=2) for index in range(shares.shape[-1])]
+    target = max(TILE, min(WIDTH // max(1, shares.shape[-1]) - GAP, 4 * TILE))
+    tiles = [_grey(shares[..., index], target) for index in range(shares.shape[-1])]
     return _laid(tiles, {place: MARKS[why] for place, why in (marks or {}).items()})
 
 
@@ -63,7 +64,7 @@ def kernel_sheet(kernel: Array, *, inputs: int = 8, outputs: int = 32) -> Array:
     if kernel.shape[2] == 3:
         return _laid([_enlarged(_bytes(shares[..., index])) for index in range(min(kernel.shape[3], MOST))])
     greys = [
-        np.repeat(_grey(shares[:, :, row, column])[..., None], 3, axis=2)
+        _grey(shares[:, :, row, column])
         for row in range(min(kernel.shape[2], inputs))
         for column in range(min(kernel.shape[3], MOST if kernel.shape[2] == 1 else outputs))
     ]
@@ -90,20 +91,21 @@ def overlay(image: Array, heat: Array) -> Array:
 
 
 def _bytes(shares: Array) -> Array:
-    return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+    found: Array = np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+    return found
 
 
-def _grey(shares: Array) -> Array:
-    return _enlarged(_bytes(shares))
+def _grey(shares: Array, target: int = TILE) -> Array:
+    return np.repeat(_enlarged(_bytes(shares), target)[..., None], 3, axis=2)
 
 
-def _enlarged(tile: Array) -> Array:
-    """Return a tile by whole pixels larger, or thinned, so that its longer side is near `TILE` or above."""
+def _enlarged(tile: Array, target: int = TILE) -> Array:
+    """Return a tile by whole pixels larger, or thinned, so that its longer side is near `target`, or above."""
     longer = max(tile.shape[:2])
-    if longer > 3 * TILE:
-        step = math.ceil(longer / (3 * TILE))
+    if longer > 4 * TILE:
+        step = math.ceil(longer / (4 * TILE))
         return tile[::step, ::step]
-    scale = max(1, math.ceil(TILE / longer))
+    scale = max(1, round(target / longer), math.ceil(TILE / longer))
     return np.repeat(np.repeat(tile, scale, axis=0), scale, axis=1)
 
 
@@ -114,7 +116,9 @@ def _laid(tiles: list[Array], marks: Mapping[int, Color] | None = None, *, colum
     page = np.empty((rows * (height + GAP) + GAP, across * (width + GAP) + GAP, 3), np.uint8)
     page[:] = BACKGROUND
     for place, tile in enumerate(tiles):
-        top, left = (GAP + part * (side + GAP) for part, side in zip(divmod(place, across), (height, width), strict=True))
+        top, left = (
+            GAP + part * (side + GAP) for part, side in zip(divmod(place, across), (height, width), strict=True)
+        )
         if marks and place in marks:
             page[top - GAP : top + height + GAP, left - GAP : left + width + GAP] = marks[place]
         page[top : top + height, left : left + width] = tile

@@ -83,35 +83,20 @@ def render(page: ViewPage) -> str:
             "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
         ),
         el("title", page.title),
-        el("style", Markup(_style() + _CSS)),
+        el("style", Markup(_style())),
     )
     header = el(
-        "header", el("h1", page.title), *(el("p", f"{name}: {told}", class_="baseline") for name, told in page.models.items())
+        "header",
+        el("h1", page.title),
+        *(el("p", f"{name}: {told}", class_="baseline") for name, told in page.models.items()),
     )
     body = el("main", _cautions(page), _answer(page), _table(page), _layers(page), _removal(page))
     return f"<!DOCTYPE html>\n{el('html', head, el('body', header, body), lang='en')}\n"
 
 
-_CSS = """
-.looks { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); gap: 12px 20px; align-items: start; }
-.sheets { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 12px 20px; align-items: start; }
-.looks img, .sheets img { display: block; max-width: 100%; height: auto; border-radius: 4px; margin: 0 0 6px; image-rendering: pixelated; }
-.looks img { width: 100%; max-width: 420px; }
-.layer { border-top: 1px solid var(--line); padding-top: 4px; margin-top: 18px; }
-.layer h3 { margin-bottom: 2px; } .layer .facts { margin: 0 0 10px; color: var(--muted); font-size: 13px; overflow-wrap: anywhere; }
-.layer details { margin: 0 0 12px; } .layer summary { font-size: 13px; color: var(--link); }
-.bad { color: var(--bad); font-weight: 600; } .fair { color: var(--int8); font-weight: 600; }
-.swatch { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 4px 0 0; vertical-align: -1px; }
-.key-line { font-size: 13px; color: var(--muted); margin: 0 0 12px; } .key-line span { margin-right: 16px; white-space: nowrap; }
-.key-line .swatch { margin-right: 5px; }
-.command { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 10px 12px; font: 12.5px/1.5 ui-monospace, "Liberation Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-main { padding-bottom: 40px; }
-"""
-
-
 def _style() -> str:
-    page = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
-    return page.split("<style>", 1)[1].split("</style>", 1)[0]
+    page, own = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("template.html", "view.css"))
+    return page.split("<style>", 1)[1].split("</style>", 1)[0] + own
 
 
 def _cautions(page: ViewPage) -> Markup:
@@ -125,7 +110,9 @@ def _figure(pixels: Array, alt: str, caption: str) -> Markup:
 
 
 def _answer(page: ViewPage) -> Markup:
-    shown = [_figure(pixels, f"answer of {name}", f"{name} on {page.image_name}") for name, pixels in page.answers.items()]
+    shown = [
+        _figure(pixels, f"answer of {name}", f"{name} on {page.image_name}") for name, pixels in page.answers.items()
+    ]
     heats = [
         _figure(tiles.overlay(page.image, heat.values), heat.title, f"{heat.title}. {heat.note}") for heat in page.heats
     ]
@@ -138,9 +125,14 @@ def _table(page: ViewPage) -> Markup:
     columns += ["signal to noise"] if compared else []
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in columns)))
     pictured = {id(one) for one in page.pictured}
-    rows = [_row(one.figures, columns, compared, f"#layer-{i}" if id(one) in pictured else "") for i, one in enumerate(page.sights)]
+    rows = [
+        _row(one.figures, columns, compared, f"#layer-{i}" if id(one) in pictured else "")
+        for i, one in enumerate(page.sights)
+    ]
     table = el("table", head, el("tbody", *rows), class_="cards")
-    told = f"Over {page.samples} samples: {page.source}." if page.samples > 1 else f"Over the image alone: {page.source}."
+    told = (
+        f"Over {page.samples} samples: {page.source}." if page.samples > 1 else f"Over the image alone: {page.source}."
+    )
     return join((el("h2", "Layers"), el("p", told, class_="note"), scrolling(table, "layers")))
 
 
@@ -175,7 +167,9 @@ def _layers(page: ViewPage) -> Markup:
     swatches = [
         el("span", Markup(f'<i class="swatch" style="background:rgb{color}"></i>'), text)
         for (why, color), text in zip(
-            tiles.MARKS.items(), ("dead: always zero", "constant: never changes", "duplicate of another map"), strict=True
+            tiles.MARKS.items(),
+            ("dead: always zero", "constant: never changes", "duplicate of another map"),
+            strict=True,
         )
     ]
     hidden = len(page.sights) - len(page.pictured)
@@ -204,12 +198,16 @@ def _layer(sight: Sight, anchor: str, names: Sequence[str]) -> Markup:
 
 def _sheets(sight: Sight, marks: Mapping[int, str], names: Sequence[str]) -> list[Markup]:
     maps, limits, layer = sight.maps, tiles.own_limits(sight.maps), sight.figures.layer
-    first = f"the first {tiles.MOST} of {maps.shape[-1]} maps" if maps.shape[-1] > tiles.MOST else f"{maps.shape[-1]} maps"
+    first = (
+        f"the first {tiles.MOST} of {maps.shape[-1]} maps" if maps.shape[-1] > tiles.MOST else f"{maps.shape[-1]} maps"
+    )
     found = [_figure(tiles.sheet(maps, limits, marks), f"maps of {layer} in {names[0]}", f"{names[0]}: {first}")]
     if sight.other is None:
         return found
     found.append(
-        _figure(tiles.sheet(sight.other, limits, marks), f"maps of {layer} in {names[1]}", f"{names[1]}: in the same greys")
+        _figure(
+            tiles.sheet(sight.other, limits, marks), f"maps of {layer} in {names[1]}", f"{names[1]}: in the same greys"
+        )
     )
     error = np.abs(sight.other - maps)
     span, most = float(maps.max() - maps.min()), float(error[..., : tiles.MOST].max())
@@ -228,7 +226,9 @@ def _pool(before: Array, after: Array) -> Markup:
         for title, maps in (("before the pool", before), ("behind it", after))
         if maps.shape[-1] == after.shape[-1]
     ]
-    return el("details", el("summary", f"What the pool keeps of the first {shown} maps"), el("div", *pair, class_="sheets"))
+    return el(
+        "details", el("summary", f"What the pool keeps of the first {shown} maps"), el("div", *pair, class_="sheets")
+    )
 
 
 def _kernels(sight: Sight, names: Sequence[str]) -> Markup:
@@ -253,7 +253,10 @@ def silent_words(silent: Sequence[Silent]) -> str:
     found = []
     for why, title in groups.items():
         own = [one for one in silent if one.why == why]
-        told = [str(one.channel) if one.like is None else f"{one.channel} (like {one.like}, {one.correlation:.3f})" for one in own]
+        told = [
+            str(one.channel) if one.like is None else f"{one.channel} (like {one.like}, {one.correlation:.3f})"
+            for one in own
+        ]
         more = f" and {len(told) - NAMED} more" if len(told) > NAMED else ""
         if told:
             found.append(f"{title}: {', '.join(told[:NAMED])}{more}")
