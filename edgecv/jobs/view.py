@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from edgecv.compress.slim.useless import ALIKE, Useless
-from edgecv.compress.slim.useless import useless as find_useless
 from edgecv.convert import convert
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
@@ -25,7 +23,7 @@ from edgecv.diagnose.layer_outputs import KerasLayers, LayerOutputs, TfliteLayer
 from edgecv.diagnose.onnx_layers import OnnxLayers
 from edgecv.diagnose.views import Sight, ViewedLayer
 from edgecv.evaluate import KerasPredictor
-from edgecv.jobs import contract, heat, models
+from edgecv.jobs import contract, heat, models, removal
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.model_file import ModelFile, model_file
@@ -37,8 +35,6 @@ from edgecv.values.specs import ModelSpec
 Array = np.ndarray[Any, Any]
 MOST_PICTURED = 24
 """Layers with pictures where none are named."""
-EPOCHS = 3
-"""Of training on in the command that takes out channels which said something."""
 NO_PICTURE = ("Dropout", "Flatten", "Reshape", "RESHAPE", "InputLayer", "SpatialDropout2D")
 
 
@@ -144,23 +140,24 @@ def view(
         sights = views.look(
             looks, ([one] for one in tensors), spec, total=len(tensors), alike=plan.alike, reporter=reporter
         )
-        heats = heat.heats([(one.name, one.predictor, one.loaded) for one in opened], tensors[0], sights, reporter) \
-            if plan.heat else ()  # fmt: skip
+        asked = [(one.name, one.predictor, one.loaded) for one in opened]
+        heats = heat.heats(asked, tensors[0], sights, reporter) if plan.heat else ()
         answers = [one.predictor.predict(image) for one in opened]
-    removable, held, command = _removable(opened, tensors, plan, len(paths))
+    gone = _removal(opened, tensors, plan)
+    cautions = _cautions(opened, len(tensors), gone)
     found = View(
         models=tuple(map(str, paths)), image=str(image), page=str(page), samples=len(tensors), data=source,
         answers=tuple(_answer(one) for one in answers), heat=tuple(one.title for one in heats),
-        layers=tuple(one.figures for one in sights), removable=removable, command=command,
-        cautions=_cautions(opened, len(tensors), source, command),
+        layers=tuple(one.figures for one in sights), removable=gone.channels if gone else (),
+        command=gone.command if gone else "", cautions=cautions,
     )  # fmt: skip
     told = view_page.ViewPage(
         title=f"edgecv view, {image.name} in {' and '.join(one.name for one in opened)}",
         models={name: _sentence(one) for name, one in zip(_names(opened), opened, strict=True)},
         image=pixels, image_name=image.name, heats=heats, sights=sights, pictured=_pictured(sights, plan.layers),
         answers={name: np.asarray(one.draw(pixels)) for name, one in zip(_names(opened), answers, strict=True)},
-        samples=len(tensors), source=source or image.name, removal=_removal_words(found, held, opened),
-        command=command, cautions=found.cautions,
+        samples=len(tensors), source=source or image.name, removal=removal.told(gone),
+        command=found.command, cautions=cautions,
     )  # fmt: skip
     files.write_text(page, view_page.render(told))
     return found
@@ -182,6 +179,16 @@ def _opened(path: Path, plan: ViewPlan, reporter: Reporter) -> Iterator[_Model]:
     spec = models.read_spec(own) if own else None
     with open_artifact(path, spec=spec, apart=True) as predictor:
         yield _Model(file=file, predictor=predictor, loaded=None)
+
+
+def _removal(opened: Sequence[_Model], tensors: Sequence[Array], plan: ViewPlan) -> removal.Removal | None:
+    """Return what may go of the first keras model; None where there is none."""
+    for one in opened:
+        if one.loaded is not None:
+            return removal.removal(
+                one.loaded, one.file.path, tensors, alike=plan.alike, data=plan.data, source=plan.source
+            )
+    return None
 
 
 def _checked_spec(opened: Sequence[_Model]) -> ModelSpec:
@@ -275,81 +282,19 @@ def _answer(prediction: Any) -> dict[str, Any]:
     return {name: dict(each.to_dict()) for name, each in prediction.heads.items()}
 
 
-def _removable(
-    opened: Sequence[_Model], tensors: Sequence[Array], plan: ViewPlan, count: int
-) -> tuple[tuple[Useless, ...], dict[str, str], str]:
-    """Return the channels of the first keras model that may go, what must stay, and the command that takes them."""
-    one = next((each for each in opened if each.loaded is not None), None)
-    if one is None or one.loaded is None:
-        return (), {}, ""
-    batches = [np.concatenate(tensors[first : first + 16]) for first in range(0, len(tensors), 16)]
-    looked = find_useless(one.loaded.model, batches, alike=plan.alike)
-    return looked.channels, looked.held, _command(one, looked.channels, plan) if looked.channels else ""
-
-
-def _command(one: _Model, channels: Sequence[Useless], plan: ViewPlan) -> str:
-    by_layer: dict[str, list[str]] = {}
-    for channel in channels:
-        by_layer.setdefault(channel.layer, []).append(str(channel.channel))
-    words = ["edgecv", "slim", str(one.file.path)]
-    for layer, numbers in by_layer.items():
-        words += ["--channels", f"{layer}={','.join(numbers)}"]
-    if any(channel.why != "dead" for channel in channels):
-        words += ["--epochs", str(EPOCHS)]
-    recorded = one.predictor.manifest.provenance.dataset if one.predictor.manifest is not None else None
-    if plan.data is not None or recorded not in models.BUNDLED:
-        words += ["--data", plan.data or "DATA"]
-    source = plan.source
-    if source is not None and source.spec is not None:
-        words += ["--spec", str(source.spec)]
-    if source is not None and source.unsafe:
-        words.append("--unsafe")
-    path = one.file.path
-    return shlex.join([*words, "--out", str(path.with_name(f"{path.stem}-slim.keras"))])
-
-
-def _cautions(opened: Sequence[_Model], samples: int, source: str | None, command: str) -> tuple[str, ...]:
+def _cautions(opened: Sequence[_Model], samples: int, gone: removal.Removal | None) -> tuple[str, ...]:
     found = []
     if samples == 1:
         found.append(
             "All figures are over one image, which says little: a channel that is silent here may speak for others. "
             "--data D looks at more."
         )
-    if " DATA " in f"{command} ":
+    if gone is not None and gone.lacks_data:
         found.append("The command at the end needs the data that the model is judged on in place of DATA.")
-    mixed = len({one.loaded is None for one in opened}) == 2
-    if mixed:
+    if len({one.loaded is None for one in opened}) == 2:
         keras = next(one.name for one in opened if one.loaded is not None)
         found.append(
             f"{keras} is shown by its float file: layers as the converter joins them, normalisation and activation "
             "folded into the convolution before."
         )
     return tuple(found)
-
-
-def _removal_words(found: View, held: dict[str, str], opened: Sequence[_Model]) -> list[str]:
-    """Return sentences on what may go."""
-    if all(one.loaded is None for one in opened):
-        return ["`edgecv slim` takes channels out of keras models: view the .keras to see which may go."]
-    few = [layer for layer, reason in held.items() if "too few" in reason]
-    told = [f"Not judged, for want of samples: {', '.join(few)}."] if few else []
-    over = "this one image" if found.samples == 1 else f"{found.samples} samples"
-    if not found.removable:
-        return [f"No channel that can be removed is dead, constant or a duplicate over {over}.", *told]
-    dead = sum(one.why == "dead" for one in found.removable)
-    others = len(found.removable) - dead
-    layers = len({one.layer for one in found.removable})
-    lines = [f"Over {over}, {len(found.removable)} channels of {layers} layers say nothing of their own."]
-    if dead:
-        lines.append(
-            f"{dead} are zero wherever another layer reads them: without them, these samples' answers are the same."
-        )
-    if others:
-        lines.append(
-            f"{others} are constant or duplicates: without them answers change, and {EPOCHS} epochs make up for it."
-        )
-    for layer in dict.fromkeys(one.layer for one in found.removable):
-        own = [views.Silent(channel=c.channel, why=c.why, like=c.like, correlation=c.correlation)
-               for c in found.removable if c.layer == layer]  # fmt: skip
-        lines.append(f"{layer}: {view_page.silent_words(own)}.")
-    return [*lines, *told]
