@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from edgecv.core.apart import Apart
+from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
-from edgecv.diagnose.layer_outputs import Array, Layer, last_operators, layer_names, source_layer
+from edgecv.diagnose.layer_outputs import Array, Layer, layer_names, source_layer
 from edgecv.graphs import Graph, Op, constant, naming_operators, read_graph
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.tensors import to_stored
 
 _CHANNELS_FIRST = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool")
-_MOVES = ("Transpose", "Reshape", "Identity", "QuantizeLinear", "DequantizeLinear")
+_MOVES = ("Transpose", "Reshape", "Squeeze", "Identity", "QuantizeLinear", "DequantizeLinear")
 TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
@@ -31,7 +32,7 @@ class OnnxLayers:
         graph = read_graph(path)
         with naming_operators(graph):
             names = layer_names(path, graph)
-            ops = last_operators(graph, names, _MOVES)
+            ops = _answers(graph, names)
             first = channels_first(graph)
             self.layers = tuple(_layer(graph, name, op, names) for name, op in ops.items())
             self._first = [op.outputs[0] in first for op in ops.values()]
@@ -95,6 +96,29 @@ def _rounded(values: Array, grid: tuple[float, int, str] | None) -> Array:
     return found
 
 
+def _answers(graph: Graph, names: Sequence[str]) -> dict[str, Op]:
+    """Return the last operator of each layer that gives real numbers, in the order of execution."""
+    stored = integers(graph)
+    found: dict[str, Op] = {}
+    for op, name in zip(graph.ops, names, strict=True):
+        is_weight = op.op == "DequantizeLinear" and graph.tensors[op.inputs[0]].is_constant
+        if op.outputs and op.outputs[0] not in stored and not is_weight:
+            found.pop(name, None)
+            found[name] = op
+    if not found:
+        raise UnsupportedModelError(f"{graph.where} has no layer to look at", hint="give a network")
+    return found
+
+
+def integers(graph: Graph) -> frozenset[int]:
+    """Return the activations that are stored as integers: of QuantizeLinear, and whatever only moves them about."""
+    found: set[int] = set()
+    for op in graph.ops:
+        if op.op == "QuantizeLinear" or (op.op != "DequantizeLinear" and found & set(op.inputs)):
+            found.update(op.outputs)
+    return frozenset(found)
+
+
 def channels_first(graph: Graph) -> frozenset[int]:
     """Return the tensors whose channels are the second axis: of convolutions and pools, and what follows them."""
     found: set[int] = set()
@@ -121,9 +145,10 @@ def _watched(graph: Graph, index: int) -> tuple[str, tuple[float, int, str] | No
 def _layer(graph: Graph, name: str, op: Op, names: Sequence[str]) -> Layer:
     own = [one for one, its in zip(graph.ops, names, strict=True) if its == name]
     kernels = [found for one in own if one.op == "Conv" and (found := _kernel(graph, one)) is not None]
+    computing = [one.op for one in own if one.op not in _MOVES] or [op.op]
     return Layer(
-        name=name, op=op.op, kernel=kernels[0] if kernels else None, source=source_layer(graph, name, names),
-        pools=op.op in ("MaxPool", "AveragePool"),
+        name=name, op=computing[-1], kernel=kernels[0] if kernels else None, source=source_layer(graph, name, names),
+        pools=computing[-1] in ("MaxPool", "AveragePool"),
     )  # fmt: skip
 
 
