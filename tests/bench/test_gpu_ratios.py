@@ -47,7 +47,7 @@ def test_why_there_is_no_gpu(gpu_ratios, monkeypatch):
         __version__ = "9"
         config = type("config", (), {"list_physical_devices": staticmethod(lambda kind: Tensorflow.gpus)})
         test = type("test", (), {"is_built_with_gpu_support": staticmethod(lambda: Tensorflow.built)})
-        gpus: list[str] = []
+        gpus = ()
         built = False
 
     monkeypatch.setattr(gpu_ratios.env, "tensorflow", lambda: Tensorflow)
@@ -61,7 +61,7 @@ def test_why_there_is_no_gpu(gpu_ratios, monkeypatch):
     assert "shows no NVIDIA GPU" in reasons[False, False]
     assert "driver" in reasons[True, True]
     assert "on this host" in reasons[True, False]
-    Tensorflow.gpus = ["GPU:0"]
+    Tensorflow.gpus = ("GPU:0",)
     assert gpu_ratios.missing_gpu() == ""
 
 
