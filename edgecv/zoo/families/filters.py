@@ -21,6 +21,7 @@ import numpy as np
 from edgecv.core.errors import ConfigError
 from edgecv.core.optional import require
 from edgecv.modelio import env
+from edgecv.runtime.image import load_image
 from edgecv.values.specs import Head, ModelSpec, Preprocessing
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
@@ -143,13 +144,7 @@ def template(weights: str | None) -> Array:
     path = Path(weights)
     if not path.is_file():
         raise ConfigError(f"there is no template {weights}", hint="give an image, or an .npy of (height, width)")
-    try:
-        if path.suffix == ".npy":
-            found = np.load(path, allow_pickle=False)
-        else:
-            found = np.asarray(require("PIL.Image", why="to read a template").open(path).convert("L"))
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise ConfigError(f"{weights} is no template: {error}", hint="give an image, or an .npy") from error
+    found = _array(path) if path.suffix == ".npy" else _grey(path)
     values = np.asarray(found, np.float32) if found.dtype.kind in "fiub" else np.zeros(0, np.float32)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all() or not values.any():
         raise ConfigError(
@@ -157,6 +152,20 @@ def template(weights: str | None) -> Array:
             hint="a template is (height, width) of finite numbers that are not all 0",
         )
     return values
+
+
+def _array(path: Path) -> Array:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    # numpy answers damage with many kinds of exceptions.
+    except Exception as error:
+        raise ConfigError(f"{path} is no template: {error}", hint="write it with numpy.save") from error
+
+
+def _grey(path: Path) -> Array:
+    """Return an image file in greys, uint8 (H, W). Raises DataError when it cannot be read."""
+    image = load_image(path)
+    return np.asarray(require("PIL.Image", why="to read a template").fromarray(image).convert("L"))
 
 
 def _windowed(model: Any, spec: ModelSpec) -> ModelSpec:
