@@ -281,6 +281,12 @@ def _npz(path: Path) -> None:
         assert split.images[index].size >= 0
 
 
+def _template(path: Path) -> None:
+    from edgecv.zoo.families.filters import template
+
+    assert template(str(path)).size
+
+
 def _bundle(path: Path) -> None:
     import tempfile
 
@@ -359,7 +365,7 @@ _READERS: dict[str, Callable[[Path], None]] = {
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
     "darknet": _darknet, "bundle": _bundle,
     "npz": _npz, "state": _state, "style state": _style_state, "png": _image, "jpeg": _image, "keras": _keras,
-    "h5": _keras, "weights": _weights, "cascade": _cascade, "gallery": _gallery,
+    "h5": _keras, "weights": _weights, "cascade": _cascade, "gallery": _gallery, "template": _template,
 }  # fmt: skip
 
 
