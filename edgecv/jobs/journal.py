@@ -44,7 +44,7 @@ class Journal:
             inputs: Files that it reads.
             settings: JSON data that it depends on.
         """
-        key = _key([sha256(path) for path in inputs], settings)
+        key = content_key([sha256(path) for path in inputs], settings)
         record = self._records.get(out.name)
         if record and record["key"] == key and out.exists() and sha256(out) == record["sha256"]:
             self._reporter.info(f"kept: {out}")
@@ -55,7 +55,8 @@ class Journal:
         return True
 
 
-def _key(inputs: Sequence[str], settings: Mapping[str, Any]) -> str:
+def content_key(inputs: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return the digest of all that an output depends on: hashes of its inputs, settings, and the tools' versions."""
     facts = {"inputs": list(inputs), "settings": codec.encode(settings), "tools": tool_versions()}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

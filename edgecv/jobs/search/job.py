@@ -1,0 +1,209 @@
+"""`edgecv optimize`: one command from a float model to the file to ship, with the reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecv.core import codec
+from edgecv.core.errors import ConfigError
+from edgecv.core.files import atomic_path, sha256, write_text
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.jobs import loss, models, sense
+from edgecv.jobs.search import defaults, engine, rules, summing_up
+from edgecv.jobs.search import space as spaces
+from edgecv.jobs.search.candidates import Candidate, candidate
+from edgecv.jobs.search.driver import Limits, Search, Searched
+from edgecv.jobs.search.local import Local
+from edgecv.jobs.search.objective import objective
+from edgecv.jobs.search.outcome import Judged, Outcome, Winner
+from edgecv.jobs.search.recipe_file import toml_of
+from edgecv.jobs.search.site import Site
+from edgecv.jobs.search.space import Space
+from edgecv.jobs.search.workbench import TEST, VALIDATION, Workbench
+from edgecv.values.scores import Drop
+
+WORK = "study"
+"""Folder inside `out` of all that a search has made: what a killed run leaves, and goes on with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizePlan:
+    """What to look for, in what space. None takes the defaults.
+
+    Attributes:
+        data: Trains, calibrates and judges; None: what the model was trained on.
+        space: A TOML file; None derives one from the model and the target.
+        goal: "fastest", "smallest", "accurate" or "front"; None: what the limits say.
+        max_drop: What may be lost, in points or the error's unit.
+        latency_ms: Longest time; `size_bytes` largest file.
+        trials: Accuracies that are asked for, at most; `seconds` time, likewise.
+        target: What files are made for.
+        device: Where they are timed; `devices` the user's file of devices.
+        coarse_samples: Of a first look, at most; `coarse_epochs` the share of the epochs; 1 takes no first looks.
+        samples: Of the judgement in full, at most; None: the whole validation split.
+        thorough: Look at everything that the limits do not rule out.
+    """
+
+    data: str | None = None
+    space: Path | None = None
+    goal: str | None = None
+    max_drop: float | None = None
+    latency_ms: float | None = None
+    size_bytes: int | None = None
+    trials: int | None = None
+    seconds: float | None = None
+    target: str = "cpu"
+    device: str = "local"
+    devices: Path | None = None
+    coarse_samples: int = 1000
+    coarse_epochs: float = 0.34
+    samples: int | None = None
+    thorough: bool = False
+    seed: int = 0
+
+
+def optimize(
+    source: models.Source, plan: OptimizePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> Outcome:
+    """Search for the file to ship, and write it with its recipe and its reason. A killed run goes on where it was.
+
+    Args:
+        source: The float model.
+        plan: What to look for.
+        out: Folder; that of an earlier run of the same model goes on.
+        force: Begin anew in a folder that has other files.
+        reporter: Told of every trial.
+
+    Raises:
+        ConfigError: The request is wrong, or `out` has files of something else.
+        UnsupportedModelError: The model cannot be loaded.
+        DeviceError: The device failed; the same command goes on.
+    """
+    sought = objective(plan.goal, max_drop=plan.max_drop, latency_ms=plan.latency_ms, size_bytes=plan.size_bytes)
+    _check(plan, out, force)
+    bench = Workbench(_site(source, plan), out / WORK, reporter)
+    sense.check_sense(bench.loaded, bench.dataset, promised=sought.max_drop is not None, reporter=reporter)
+    known = defaults.facts(bench.loaded, plan.target)
+    given = spaces.read(plan.space) if plan.space else defaults.default_space(bench.loaded, known)
+    candidates, applied = rules.enumerated(given, known)
+    reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
+    coarse = frozenset(one.id for one in candidates if bench.looks_twice(one))
+    search = Search(
+        candidates, sought, Local(bench), first=_first(candidates), coarse=coarse, thorough=plan.thorough,
+        limits=Limits(trials=plan.trials, seconds=plan.seconds), reporter=reporter,
+    )  # fmt: skip
+    done = search.run()
+    found = _outcome(bench, done, given, applied, out, reporter)
+    _write(found, given, out)
+    return found
+
+
+def _site(source: models.Source, plan: OptimizePlan) -> Site:
+    return Site(
+        source=source, data=plan.data, target=plan.target, device=plan.device, devices=plan.devices, seed=plan.seed,
+        coarse_samples=plan.coarse_samples, coarse_epochs=plan.coarse_epochs, final_samples=plan.samples,
+    )  # fmt: skip
+
+
+def _check(plan: OptimizePlan, out: Path, force: bool) -> None:
+    for name, limit in (("--trials", plan.trials), ("--time", plan.seconds), ("--samples", plan.samples)):
+        if limit is not None and not limit > 0:
+            raise ConfigError(f"{name} must be above 0, got {limit}")
+    if not 0 < plan.coarse_epochs <= 1:
+        raise ConfigError(f"the share of epochs of a first look must be above 0, 1 at most, got {plan.coarse_epochs}")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file", hint="name a folder")
+    if out.exists() and any(out.iterdir()) and not (out / WORK).is_dir() and not force:
+        raise ConfigError(f"{out} has files of something else", hint="name an empty folder, or pass --force")
+
+
+def _first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return what everything is compared with: plain int8 after training, where the space has it."""
+    stock = candidate({"quantize.scheme": "int8"})
+    return [one for one in candidates if one == stock]
+
+
+def _outcome(
+    bench: Workbench, done: Searched, given: Space, applied: tuple[rules.Applied, ...], out: Path, reporter: Reporter
+) -> Outcome:
+    study = done.study
+    shown = engine.winner(study) if study.costs else None
+    chosen = shown or (engine.nearest_miss(study) if study.costs else None)
+    best = None if chosen is None else _winner(bench, done, chosen, shown is not None, out, reporter)
+    base = bench.baseline
+    priced = [cost for cost in study.costs.values() if not cost.failure]
+    first = next((c for c in priced if c.ratio and c.latency_ms and c.kind != "predicted"), None)
+    site = bench.site
+    return Outcome(
+        path=str(out), objective=study.objective,
+        verdict=summing_up.verdict(best.validation, best.test) if best else None,
+        stopped=done.stopped, metric=base.metric.name, unit=base.metric.drop_unit, baseline=base.value, n=base.n,
+        dataset=base.dataset, device=site.target if site.predicted else site.device,
+        reference="milliseconds, predicted" if site.predicted else "the float32 file, one thread, in the same run",
+        kind=priced[0].kind if priced else "measured",
+        float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,
+        float_bytes=bench.float_file.stat().st_size,
+        combinations=given.size, shapes=len({one.shape for one in study.candidates}), accuracies=len(study.findings),
+        made=done.made, seconds=done.seconds, winner=best, front=tuple(one.id for one in engine.front(study))
+        if study.costs else (), trials=summing_up.trials(study, chosen) if study.costs else (), rules=applied,
+        worth=summing_up.worth(study, given) if study.costs else (),
+    )  # fmt: skip
+
+
+def _winner(bench: Workbench, done: Searched, chosen: Candidate, shown: bool, out: Path, reporter: Reporter) -> Winner:
+    study, limit = done.study, done.study.objective.max_drop
+    file = bench.file(chosen)
+    path, recipe = out / f"winner{file.suffix}", out / "winner.toml"
+    with atomic_path(path) as partial:
+        shutil.copyfile(file, partial)
+    cost = study.costs[chosen.id]
+    found = study.finding(chosen.id, "full")
+    assert found is not None
+    assert found.drop is not None
+    assert found.drop_ci95 is not None
+    lost = Drop(value=found.drop, ci95=found.drop_ci95)
+    validation = summing_up.judged(VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit)
+    test = None if done.stopped == "interrupted" else _tested(bench, file, limit, reporter)
+    write_text(recipe, toml_of(bench.recipe(chosen), _remarks(chosen, cost)))
+    float_bytes = bench.float_file.stat().st_size
+    return Winner(
+        id=chosen.id, label=chosen.label, path=str(path), recipe=str(recipe), sha256=sha256(path),
+        size_bytes=path.stat().st_size, shown=shown, cost=cost,
+        faster=1 / cost.ratio if cost.ratio and cost.kind != "predicted" else None,
+        smaller=float_bytes / path.stat().st_size, validation=validation, test=test,
+        tied=summing_up.tied(study, chosen), trail=summing_up.trail(study, chosen, float_bytes),
+    )  # fmt: skip
+
+
+def _tested(bench: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:
+    """Return how the winner does on the split that nothing was chosen by."""
+    if TEST not in bench.dataset.splits:
+        reporter.warn(f"{bench.dataset.name} has no test split: the winner was chosen and judged on the same samples")
+        return None
+    if models.has_seen(bench.loaded.manifest, bench.dataset, TEST):
+        reporter.warn(loss.seen(TEST, bench.dataset.name))
+    before, after, drop = bench.judged(file, TEST)
+    return summing_up.judged(TEST, after.n, before.value, after.value, drop, limit)
+
+
+def _remarks(chosen: Candidate, cost: object) -> list[str]:
+    run = [f"{name.split('.')[1]} {value}" for name, value in chosen.settings if name.startswith("device.")]
+    return ["Found by edgecv optimize; edgecv compress MODEL --recipe winner.toml --out FILE makes the same bytes.",
+            *([f"It was timed with: {', '.join(run)}."] if run else [])]  # fmt: skip
+
+
+def _write(found: Outcome, given: Space, out: Path) -> None:
+    write_text(out / "outcome.json", json.dumps(codec.encode(found), indent=1))
+    write_text(out / "space.toml", space_toml(given))
+
+
+def space_toml(given: Space) -> str:
+    """Return a space as the TOML that `--space` reads."""
+    lines = ["# The space that was searched: pass it back, changed, as --space."]
+    for table, knobs in given.document.items():
+        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(values)}" for key, values in knobs.items())]
+    return "\n".join(lines) + "\n"
