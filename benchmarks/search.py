@@ -30,10 +30,10 @@ from edgecv.core import codec
 from edgecv.core.optional import require
 from edgecv.jobs.search import engine
 from edgecv.jobs.search.candidates import Candidate, candidate
-from edgecv.jobs.search.findings import Cost, Finding
-from edgecv.jobs.search.objective import Objective, objective
+from edgecv.jobs.search.objective import objective
 from edgecv.jobs.search.rules import Facts, enumerated
 from edgecv.jobs.search.space import space
+from edgecv.values.search import Cost, Finding, Objective
 
 TABLE = Path(__file__).parent / "reference" / "search_trials.json"
 
@@ -56,9 +56,13 @@ class Known:
     optimum: str
 
 
-def known(candidates: tuple[Candidate, ...], costs: dict[str, Cost], findings: dict[str, Finding], allowed: float) -> Known:
+def known(
+    candidates: tuple[Candidate, ...], costs: dict[str, Cost], findings: dict[str, Finding], allowed: float
+) -> Known:
     sought = objective(None, max_drop=allowed)
-    passed = [one.id for one in candidates if not costs[one.id].failure and findings[one.id].against(allowed) == "passed"]
+    passed = [
+        one.id for one in candidates if not costs[one.id].failure and findings[one.id].against(allowed) == "passed"
+    ]
     if not passed:
         raise SystemExit(f"nothing in this space passes {allowed}")
     best = min(passed, key=lambda one: costs[one].ratio or np.inf)
@@ -89,7 +93,12 @@ def synthetic(seed: int) -> Known:
         half = 0.35 + 0.05 * max(drop, 0.0)
         costs[one.id] = Cost(ratio=ratio, ratio_ci95=(0.98 * ratio, 1.02 * ratio), size_bytes=int(1e5 * ratio))
         findings[one.id] = Finding(
-            candidate=one.id, level="full", n=5000, value=0.9 - drop / 100, drop=drop, drop_ci95=(drop - half, drop + half)
+            candidate=one.id,
+            level="full",
+            n=5000,
+            value=0.9 - drop / 100,
+            drop=drop,
+            drop_ci95=(drop - half, drop + half),
         )
     return known(candidates, costs, findings, 2.0)
 
@@ -115,8 +124,9 @@ def ours(given: Known, seed: int) -> int:
         if step == "small gains":
             best = engine.winner(study)
             assert best
-            print('early', seed, len(study.findings), given.costs[best.id].ratio/given.costs[given.optimum].ratio)
+            print("early", seed, len(study.findings), given.costs[best.id].ratio / given.costs[given.optimum].ratio)
             from dataclasses import replace
+
             study = replace(study, thorough=True)
             continue
         if isinstance(step, str):

@@ -11,7 +11,7 @@ shows that. Errors are `edgecv.core.errors.EdgecvError`. `quiet=True` says nothi
 
 from edgecv.api import showing as _showing
 from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify
-from edgecv.api.making import compress, convert, export, import_model, prune, quantize, reshape, slim, train
+from edgecv.api.making import compress, convert, export, import_model, optimize, prune, quantize, reshape, slim, train
 from edgecv.api.model import Model, load_model, spec
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "import_model",
     "inspect",
     "load_model",
+    "optimize",
     "prune",
     "quantize",
     "report",

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, gallery, importing, models, reshape, smaller
+from edgecv.cli import (
+    assess,
+    bench,
+    compress,
+    contract,
+    devices,
+    files,
+    gallery,
+    importing,
+    models,
+    optimize,
+    reshape,
+    smaller,
+)
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -63,6 +76,7 @@ app.command("reshape", cls=Announced)(reshape.reshape)
 app.command("quantize", cls=Announced)(compress.quantize)
 app.command("convert", cls=Announced)(compress.convert)
 app.command("compress", cls=Announced)(compress.compress)
+app.command("optimize", cls=Announced)(optimize.optimize)
 app.command("inspect", cls=Announced)(files.inspect)
 app.command("evaluate", cls=Announced)(assess.evaluate)
 app.command("debug", cls=Announced)(assess.debug)

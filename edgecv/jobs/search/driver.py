@@ -11,8 +11,7 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs.search import engine
 from edgecv.jobs.search.candidates import Candidate
 from edgecv.jobs.search.engine import Ask, Study
-from edgecv.jobs.search.findings import Cost, Finding, Level
-from edgecv.jobs.search.objective import Objective
+from edgecv.values.search import Cost, Finding, Level, Objective
 
 Kind = Literal["shape", "accuracy", "final"]
 Sampler = Callable[..., Ask | str]

@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 
 from edgecv.jobs.search.candidates import Candidate
-from edgecv.jobs.search.findings import Cost, Finding, Level
 from edgecv.jobs.search.knobs import KNOBS, harshness
-from edgecv.jobs.search.objective import Objective
 from edgecv.jobs.search.surrogate import Array, Belief, Grid, Seen, belief, grid
+from edgecv.values.search import Cost, Finding, Level, Objective
 
 LEAST_GAIN = 0.005
 """A search ends when the best of those left is expected to gain less, as a share of time or size."""

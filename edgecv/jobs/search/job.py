@@ -19,12 +19,12 @@ from edgecv.jobs.search.candidates import Candidate, candidate
 from edgecv.jobs.search.driver import Limits, Search, Searched
 from edgecv.jobs.search.local import Local
 from edgecv.jobs.search.objective import objective
-from edgecv.jobs.search.outcome import Judged, Outcome, Winner
 from edgecv.jobs.search.recipe_file import toml_of
 from edgecv.jobs.search.site import Site
 from edgecv.jobs.search.space import Space
 from edgecv.jobs.search.workbench import TEST, VALIDATION, Workbench
 from edgecv.values.scores import Drop
+from edgecv.values.search import Applied, Judged, Outcome, Winner
 
 WORK = "study"
 """Folder inside `out` of all that a search has made: what a killed run leaves, and goes on with."""
@@ -128,7 +128,7 @@ def _first(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _outcome(
-    bench: Workbench, done: Searched, given: Space, applied: tuple[rules.Applied, ...], out: Path, reporter: Reporter
+    bench: Workbench, done: Searched, given: Space, applied: tuple[Applied, ...], out: Path, reporter: Reporter
 ) -> Outcome:
     study = done.study
     shown = engine.winner(study) if study.costs else None

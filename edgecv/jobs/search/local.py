@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgecv.jobs.search.driver import Done, Task
-from edgecv.jobs.search.findings import Cost, Finding
 from edgecv.jobs.search.workbench import Workbench
+from edgecv.values.search import Cost, Finding
 
 
 def perform(task: Task, bench: Workbench) -> Cost | Finding:

@@ -10,6 +10,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.jobs.search.candidates import INTEGER, Candidate, candidate
 from edgecv.jobs.search.knobs import KNOBS, Value
 from edgecv.jobs.search.space import MOST, Space
+from edgecv.values.search import Applied
 
 Settings = Mapping[str, Value]
 
@@ -45,19 +46,6 @@ class Rule:
     name: str
     why: str
     drops: Callable[[Settings], bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What a rule left out.
-
-    Attributes:
-        combinations: How many; a combination that several rules would leave out counts for the first.
-    """
-
-    rule: str
-    why: str
-    combinations: int
 
 
 def rules(facts: Facts) -> tuple[Rule, ...]:

@@ -9,11 +9,10 @@ from statistics import median
 from edgecv.jobs.search import engine
 from edgecv.jobs.search.candidates import Candidate, candidate
 from edgecv.jobs.search.engine import Study
-from edgecv.jobs.search.findings import Cost
 from edgecv.jobs.search.knobs import KNOBS
-from edgecv.jobs.search.outcome import Judged, KnobWorth, Part, TrialReport
 from edgecv.jobs.search.space import Space
 from edgecv.values.scores import Drop, Verdict
+from edgecv.values.search import Cost, Judged, KnobWorth, Part, TrialReport
 
 
 def trials(study: Study, chosen: Candidate | None) -> tuple[TrialReport, ...]:

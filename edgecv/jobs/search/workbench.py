@@ -26,13 +26,13 @@ from edgecv.jobs.evaluate import open_artifact
 from edgecv.jobs.journal import content_key, read_record, write_record
 from edgecv.jobs.search import steps, untrained
 from edgecv.jobs.search.candidates import Candidate, content, recipe_of
-from edgecv.jobs.search.findings import Cost, Finding, Level
 from edgecv.jobs.search.site import Site
 from edgecv.modelio import LoadedModel
 from edgecv.targets import inspect
 from edgecv.tasks.registry import task_of
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Drop
+from edgecv.values.search import Cost, Finding, Level
 
 T = TypeVar("T", Cost, Finding)
 VALIDATION, TEST = "validation", "test"
