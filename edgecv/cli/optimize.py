@@ -58,6 +58,20 @@ Samples = Annotated[
     typer.Option("--samples", help="Validation samples that judge, at most; default: all.",
                  rich_help_panel=panels.SEARCH),
 ]  # fmt: skip
+Sampler = Annotated[
+    str,
+    typer.Option("--sampler", help="latency: our own; tpe or nsga2: Optuna's.", rich_help_panel=panels.SEARCH),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", help="Of an Optuna study of all trials: a file, or sqlite:///study.db.",
+                 rich_help_panel=panels.SEARCH),
+]  # fmt: skip
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="A dask scheduler that runs the trials: tcp://scheduler:8786.",
+                 rich_help_panel=panels.SEARCH),
+]  # fmt: skip
 
 
 def optimize(
@@ -73,6 +87,9 @@ def optimize(
     time: Time = None,
     samples: Samples = None,
     thorough: Thorough = False,
+    sampler: Sampler = "latency",
+    storage: Storage = None,
+    cluster: Cluster = None,
     target: opt.Target = "cpu",
     device: opt.Device = "local",
     devices: opt.Devices = None,
@@ -104,7 +121,7 @@ def optimize(
     plan = job.OptimizePlan(
         data=data, space=space, goal=goal, max_drop=max_drop, latency_ms=quantities.milliseconds(latency),
         size_bytes=nbytes, trials=trials, seconds=quantities.seconds(time), target=target, device=device,
-        devices=devices, samples=samples, thorough=thorough, seed=seed,
+        devices=devices, samples=samples, thorough=thorough, sampler=sampler, storage=storage, cluster=cluster, seed=seed,
     )  # fmt: skip
     done = job.optimize(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.outcome(done)

@@ -5,32 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs.search import engine
 from edgecv.jobs.search.candidates import Candidate
 from edgecv.jobs.search.engine import Ask, Study
-from edgecv.values.search import Cost, Finding, Level, Objective
+from edgecv.jobs.search.records import Task
+from edgecv.values.search import Cost, Finding, Objective
 
-Kind = Literal["shape", "accuracy", "final"]
 Sampler = Callable[..., Ask | str]
 """From a study, and what is under way, to what to look at next: `engine.ask`, or one of Optuna's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One piece of work.
-
-    Attributes:
-        kind: "shape": what a candidate's shape costs; "accuracy": what it loses; "final": what its trained file costs.
-        candidate: Of whom.
-        level: Of an accuracy.
-    """
-
-    kind: Kind
-    candidate: Candidate
-    level: Level = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -9,25 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecv.core import codec
-from edgecv.core.errors import ConfigError
+from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.core.files import atomic_path, sha256, write_text
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import loss, models, sense
-from edgecv.jobs.search import defaults, engine, rules, summing_up
+from edgecv.jobs.search import cluster, defaults, engine, optuna_study, rules, summing_up
 from edgecv.jobs.search import space as spaces
 from edgecv.jobs.search.candidates import Candidate, candidate
-from edgecv.jobs.search.driver import Limits, Search, Searched
-from edgecv.jobs.search.local import Local
+from edgecv.jobs.search.driver import Executor, Limits, Sampler, Search, Searched
+from edgecv.jobs.search.local import Local, performing
 from edgecv.jobs.search.objective import objective
 from edgecv.jobs.search.recipe_file import toml_of
 from edgecv.jobs.search.site import Site
 from edgecv.jobs.search.space import Space
 from edgecv.jobs.search.workbench import TEST, VALIDATION, Workbench
+from edgecv.report import search_page
 from edgecv.values.scores import Drop
-from edgecv.values.search import Applied, Judged, Outcome, Winner
+from edgecv.values.search import Applied, Judged, Objective, Outcome, Winner
 
 WORK = "study"
 """Folder inside `out` of all that a search has made: what a killed run leaves, and goes on with."""
+
+
+SAMPLERS = ("latency", "tpe", "nsga2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,10 @@ class OptimizePlan:
         coarse_samples: Of a first look, at most; `coarse_epochs` the share of the epochs; 1 takes no first looks.
         samples: Of the judgement in full, at most; None: the whole validation split.
         thorough: Look at everything that the limits do not rule out.
+        sampler: What decides: "latency", our own; or Optuna's "tpe" or "nsga2".
+        storage: Of an Optuna study that all trials go into: a journal file, or the address of a database; None keeps
+            none, or one in `out` for Optuna's samplers.
+        cluster: Address of a dask scheduler; None: all is done here.
     """
 
     data: str | None = None
@@ -63,6 +72,9 @@ class OptimizePlan:
     coarse_epochs: float = 0.34
     samples: int | None = None
     thorough: bool = False
+    sampler: str = "latency"
+    storage: str | None = None
+    cluster: str | None = None
     seed: int = 0
 
 
@@ -92,11 +104,19 @@ def optimize(
     candidates, applied = rules.enumerated(given, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
     coarse = frozenset(one.id for one in candidates if bench.looks_twice(one))
-    search = Search(
-        candidates, sought, Local(bench), first=_first(candidates), coarse=coarse, thorough=plan.thorough,
-        limits=Limits(trials=plan.trials, seconds=plan.seconds), reporter=reporter,
-    )  # fmt: skip
-    done = search.run()
+    with contextlib.ExitStack() as held:
+        search = Search(
+            candidates,
+            sought,
+            held.enter_context(_executor(bench, plan, reporter)),
+            first=_first(candidates),
+            coarse=coarse,
+            thorough=plan.thorough,
+            limits=Limits(trials=plan.trials, seconds=plan.seconds),
+            sampler=held.enter_context(_sampler(plan, given, candidates, sought, out)),
+            reporter=reporter,
+        )
+        done = search.run()
     found = _outcome(bench, done, given, applied, out, reporter)
     _write(found, given, out)
     return found
@@ -109,10 +129,29 @@ def _site(source: models.Source, plan: OptimizePlan) -> Site:
     )  # fmt: skip
 
 
+def _executor(bench: Workbench, plan: OptimizePlan, reporter: Reporter) -> contextlib.AbstractContextManager[Executor]:
+    if plan.cluster is None:
+        return contextlib.nullcontext(Local(performing(bench), bench.records))
+    given = cluster.parcel(bench)
+    return cluster.Cluster(plan.cluster, bench.records, given, device=plan.device, reporter=reporter)
+
+
+def _sampler(
+    plan: OptimizePlan, given: Space, candidates: tuple[Candidate, ...], sought: Objective, out: Path
+) -> contextlib.AbstractContextManager[Sampler]:
+    """Return what decides: our own search, or one of Optuna's samplers where it is asked for."""
+    if plan.sampler == "latency" and plan.storage is None:
+        return contextlib.nullcontext(engine.ask)
+    storage = plan.storage or str(out / WORK / "optuna.log")
+    return optuna_study.opened(storage, given, candidates, sought, sampler=plan.sampler, seed=plan.seed)
+
+
 def _check(plan: OptimizePlan, out: Path, force: bool) -> None:
     for name, limit in (("--trials", plan.trials), ("--time", plan.seconds), ("--samples", plan.samples)):
         if limit is not None and not limit > 0:
             raise ConfigError(f"{name} must be above 0, got {limit}")
+    if plan.sampler not in SAMPLERS:
+        raise unknown_name("sampler", plan.sampler, SAMPLERS)
     if not 0 < plan.coarse_epochs <= 1:
         raise ConfigError(f"the share of epochs of a first look must be above 0, 1 at most, got {plan.coarse_epochs}")
     if out.exists() and not out.is_dir():
@@ -199,6 +238,7 @@ def _remarks(chosen: Candidate, cost: object) -> list[str]:
 def _write(found: Outcome, given: Space, out: Path) -> None:
     write_text(out / "outcome.json", json.dumps(codec.encode(found), indent=1))
     write_text(out / "space.toml", space_toml(given))
+    write_text(out / "report.html", search_page.render(found))
 
 
 def space_toml(given: Space) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from edgecv.evaluate import KerasPredictor, drop_between, evaluate
 from edgecv.jobs import contract, models
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs.evaluate import open_artifact
-from edgecv.jobs.journal import content_key, read_record, write_record
+from edgecv.jobs.journal import content_key
 from edgecv.jobs.search import steps, untrained
 from edgecv.jobs.search.candidates import Candidate, content, recipe_of
+from edgecv.jobs.search.records import Records, Task
 from edgecv.jobs.search.site import Site
 from edgecv.modelio import LoadedModel
 from edgecv.targets import inspect
@@ -34,8 +35,10 @@ from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Drop
 from edgecv.values.search import Cost, Finding, Level
 
-T = TypeVar("T", Cost, Finding)
 VALIDATION, TEST = "validation", "test"
+LEVELS: tuple[Level, Level] = ("coarse", "full")
+FEW_EPOCHS = 4
+"""Training below it is so short that a first look saves nothing."""
 SUBSET_SEED = 20
 """Of the samples of a first look, the same ones for all candidates."""
 
@@ -51,7 +54,6 @@ class Workbench:
 
     def __init__(self, site: Site, folder: Path, reporter: Reporter = QUIET) -> None:
         self.site, self.folder, self._reporter = site, folder, reporter
-        self.made = 0
         folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
@@ -94,27 +96,39 @@ class Workbench:
             artifacts.built(self.loaded, plan, self.dataset, out=out, force=True, reporter=Unseen(self._reporter))
         return out
 
+    @cached_property
+    def records(self) -> Records:
+        """What was found out so far."""
+        return Records(self.folder, self.key)
+
+    def key(self, task: Task) -> str:
+        """Return the digest of all that the result of a task depends on."""
+        one = task.candidate
+        if task.kind == "shape":
+            plan = codec.encode(self.site.shape_plan)
+            return self._key({"shape": one.shape, "plan": plan, **self._place})
+        done = {"recipe": content(self.recipe(one, task.level)), "data": self.splits}
+        if task.kind == "accuracy":
+            return self._key({**done, "n": self.samples(task.level)})
+        run = {"threads": one["device.threads"], "accelerator": one["device.accelerator"]}
+        return self._key({**done, **run, "plan": codec.encode(self.site.final_plan), **self._place})
+
     def shape_cost(self, one: Candidate) -> Cost:
-        """Return what a candidate's shape costs, without any training; of an earlier run where it is known."""
-        key = self._key({"shape": one.shape, "plan": codec.encode(self.site.shape_plan), **self._place})
+        """Return what a candidate's shape costs, without any training; a failure where it cannot be made.
 
-        def make() -> Cost:
-            try:
-                return self.timed(self._shape_file(one), one, self.site.shape_plan)
-            except DeviceError:
-                raise
-            except EdgecvError as error:
-                return Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=_reason(error))
-
-        return self._remembered("costs", key, make, Cost)
+        Raises:
+            DeviceError: The device failed, twice.
+        """
+        try:
+            return self.timed(self.shape_file(one), one, self.site.shape_plan)
+        except DeviceError:
+            raise
+        except EdgecvError as error:
+            return Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=reason(error))
 
     def final_cost(self, one: Candidate, file: Path) -> Cost:
-        """Return what a trained file costs, timed for longer."""
-        plan = self.site.final_plan
-        settings = {"file": sha256(file), "threads": one["device.threads"], "plan": codec.encode(plan), **self._place}
-        return self._remembered(
-            "costs", self._key(settings), lambda: replace(self.timed(file, one, plan), trained=True), Cost
-        )
+        """Return what a trained file costs, timed for longer. Raises DeviceError when the device failed, twice."""
+        return replace(self.timed(file, one, self.site.final_plan), trained=True)
 
     def timed(self, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
         """Time a file interleaved with the float file on the device; for a target without one, predict.
@@ -146,31 +160,23 @@ class Workbench:
         )  # fmt: skip
 
     def accuracy(self, one: Candidate, level: Level) -> Finding:
-        """Return what a candidate loses, on the validation split; of an earlier run where it is known."""
-        recipe, n = self.recipe(one, level), self.samples(level)
-        key = self._key({"recipe": content(recipe), "n": n, "data": self.splits})
-
-        def make() -> Finding:
-            began = time.monotonic()
-            try:
-                file = self.file(one, level)
-            except EdgecvError as error:
-                return self._failed(one, level, n, began, _reason(error))
-            with open_artifact(file) as predictor:
-                found = self._evaluate(predictor, self._part(n), one.label)
-            base = self._base(n)
-            drop = base.metric.told(drop_between(base, found.first))
+        """Return what a candidate loses, on the validation split; a failure where it cannot be made."""
+        n, began = self.samples(level), time.monotonic()
+        try:
+            file = self.file(one, level)
+        except EdgecvError as error:
             return Finding(
-                candidate=one.id, level=level, n=n, value=found.value, drop=drop.value, drop_ci95=drop.ci95,
-                before=base.value,
-                size_bytes=file.stat().st_size, sha256=sha256(file), seconds=time.monotonic() - began,
+                candidate=one.id, level=level, n=n, value=None, drop=None, drop_ci95=None,
+                seconds=time.monotonic() - began, failure=reason(error),
             )  # fmt: skip
-
-        return replace(self._remembered("trials", key, make, Finding), level=level)
-
-    def trial_key(self, one: Candidate, level: Level) -> str:
-        """Return the name of a trial: what it depends on."""
-        return self._key({"recipe": content(self.recipe(one, level)), "n": self.samples(level), "data": self.splits})
+        with open_artifact(file) as predictor:
+            found = self._evaluate(predictor, self._part(n), one.label)
+        base = self._base(n)
+        drop = base.metric.told(drop_between(base, found.first))
+        return Finding(
+            candidate=one.id, level=level, n=n, value=found.value, drop=drop.value, drop_ci95=drop.ci95,
+            before=base.value, size_bytes=file.stat().st_size, sha256=sha256(file), seconds=time.monotonic() - began,
+        )  # fmt: skip
 
     def recipe(self, one: Candidate, level: Level = "full", title: str = "") -> Any:
         """Return a candidate's recipe; of a first look with a share of the epochs."""
@@ -187,10 +193,15 @@ class Workbench:
 
     def looks_twice(self, one: Candidate) -> bool:
         """Say whether a first look at a candidate is less than the judgement in full."""
-        return self.trial_key(one, "coarse") != self.trial_key(one, "full") and one.trains
+        short, long = (Task(kind="accuracy", candidate=one, level=level) for level in LEVELS)
+        return one.trains and one.epochs not in range(1, FEW_EPOCHS) and self.key(short) != self.key(long)
 
     def file(self, one: Candidate, level: Level = "full") -> Path:
-        """Return a candidate's file, made where it does not stand already."""
+        """Return a candidate's file, made where it stands neither here nor among those that came from elsewhere."""
+        found = self.records.known(Task(kind="accuracy", candidate=one, level=level))
+        elsewhere = self.records.received(found.sha256) if isinstance(found, Finding) and found.sha256 else None
+        if elsewhere is not None:
+            return elsewhere
         return steps.made(
             self.site.source, self.recipe(one, level), self.folder / "steps", splits=self.splits,
             suffix=self.site.suffix, reporter=self._reporter,
@@ -208,7 +219,8 @@ class Workbench:
     def _place(self) -> dict[str, Any]:
         return {"device": self.site.device, "target": self.site.target, "float": sha256(self.float_file)}
 
-    def _shape_file(self, one: Candidate) -> Path:
+    def shape_file(self, one: Candidate) -> Path:
+        """Return a candidate's untrained file, made where it does not stand already."""
         out = self.folder / "shapes" / self._key({"shape": one.shape})[:24] / f"shape{self.site.suffix}"
         if not out.exists():
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -246,27 +258,11 @@ class Workbench:
         whole = self._fitted
         return evaluate(predictor, split, whole.name, targets=whole.targets, name=name, reporter=Unseen(self._reporter))
 
-    @staticmethod
-    def _failed(one: Candidate, level: Level, n: int, began: float, why: str) -> Finding:
-        return Finding(
-            candidate=one.id, level=level, n=n, value=None, drop=None, drop_ci95=None,
-            seconds=time.monotonic() - began, failure=why,
-        )  # fmt: skip
-
     def _key(self, settings: Mapping[str, Any]) -> str:
         spec = codec.encode(self.loaded.require_spec())
         return content_key([self.loaded.sha256], {**settings, "spec": spec, "seed": self.site.seed})
 
-    def _remembered(self, kind: str, key: str, make: Callable[[], T], cls: type[T]) -> T:
-        record = self.folder / kind / f"{key[:32]}.json"
-        if record.exists():
-            return codec.decode(cls, read_record(record), where=str(record))
-        value = make()
-        self.made += 1
-        record.parent.mkdir(parents=True, exist_ok=True)
-        write_record(record, value)
-        return value
 
-
-def _reason(error: EdgecvError) -> str:
+def reason(error: EdgecvError) -> str:
+    """Return what is wrong, on one line."""
     return error.message.splitlines()[0]
