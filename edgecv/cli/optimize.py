@@ -121,7 +121,8 @@ def optimize(
     plan = job.OptimizePlan(
         data=data, space=space, goal=goal, max_drop=max_drop, latency_ms=quantities.milliseconds(latency),
         size_bytes=nbytes, trials=trials, seconds=quantities.seconds(time), target=target, device=device,
-        devices=devices, samples=samples, thorough=thorough, sampler=sampler, storage=storage, cluster=cluster, seed=seed,
+        devices=devices, samples=samples, thorough=thorough, sampler=sampler, storage=storage, cluster=cluster,
+        seed=seed,
     )  # fmt: skip
     done = job.optimize(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.outcome(done)

@@ -22,9 +22,12 @@ def outcome(done: Any) -> None:
     )
     judged = [trial for trial in done.trials if trial.full is not None or trial.coarse is not None]
     rows = [_row(trial) for trial in judged[:MOST]]
-    time = "ms" if done.kind == "predicted" else "of float's time"
-    columns = ("candidate", time, "95 % time", "bytes", f"drop, {done.unit}", "95 %", "n", "standing")
-    emit_table("", columns, rows, right=(1, 2, 3, 4, 5, 6), spare=("n", "95 % time", "bytes"))
+    unit = "milliseconds" if done.kind == "predicted" else "shares of the float32 file's"
+    columns = ("candidate", "time", "95 % time", "bytes", "drop", "95 %", "n", "standing")
+    emit_table(
+        f"times are {unit}, {done.kind}; drops in {done.unit}", columns, rows, right=(1, 2, 3, 4, 5, 6),
+        spare=("n", "95 % time", "bytes", "95 %"),
+    )  # fmt: skip
     if len(judged) > MOST:
         emit(f"and {len(judged) - MOST} more in {done.path}/report.html")
     if done.winner is not None:
@@ -39,7 +42,7 @@ def _row(trial: Any) -> tuple[str, ...]:
     size = found.size_bytes or (cost.size_bytes if cost else None)
     drop = "-" if found.drop is None else f"{found.drop:+.2f}"
     interval = "-" if found.drop_ci95 is None else f"[{found.drop_ci95[0]:+.2f}, {found.drop_ci95[1]:+.2f}]"
-    standing = trial.standing + (f", needs about {trial.needed:,} samples" if trial.needed else "")
+    standing = trial.standing + (f", needs n={trial.needed:,}" if trial.needed else "")
     return (trial.label, ratio, within, "-" if size is None else f"{size:,}", drop, interval, f"{found.n:,}", standing)
 
 

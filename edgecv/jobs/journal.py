@@ -79,6 +79,11 @@ def write_record(path: Path, value: Any) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what `write_record` wrote."""
-    found: dict[str, Any] = json.loads(read_bytes(path, what="record of a step"))
+    """Return what `write_record` wrote. Raises ConfigError when it is damaged."""
+    try:
+        found = json.loads(read_bytes(path, what="record of a step"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {error}", hint="remove it: its step is taken again") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} is no record of a step", hint="remove it: its step is taken again")
     return found

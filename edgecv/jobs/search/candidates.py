@@ -150,7 +150,7 @@ def _file_step(one: Candidate, share: float, target: str) -> CompressionStep:
     if scheme in ("float32", "float16"):
         return CompressionStep(method="convert", options=options)
     if one["quantize.method"] == "qat":
-        options |= {"method": "qat", **_epochs(one["quantize.epochs"], share)}
+        options |= {"by": "qat", **_epochs(one["quantize.epochs"], share)}
     options |= RUNGS[one["quantize.rung"]]
     if one["quantize.calibration"] != "minmax":
         options["calibration"] = one["quantize.calibration"]
