@@ -21,7 +21,7 @@ from edgecv.jobs.search.space import Space
 from edgecv.values.search import Finding, Objective
 
 NAME = "edgecv optimize"
-SAME = 200
+SAME = 100
 """Suggestions in a row that are known already, after which a sampler has nothing new to say."""
 REFUSED = 1e3
 """Value of a candidate that is refused or has no file: worse than any."""
@@ -109,6 +109,10 @@ class _Recorder:
         out, busy = engine.reasons(study), {one.candidate.id for one in pending}
         if not any(one.id not in out and one.id not in busy for one in study.candidates):
             return "done"
+        for known in self._told:
+            if known in self._by_id and known not in busy and study.finding(known, "full") is None:
+                # Of an earlier run: the records have what it came to.
+                return Ask(candidate=self._by_id[known], level="full", expected=0.0)
         for _ in range(SAME):
             trial = self._study.ask()
             one = self._by_id.get(self._candidate(trial).id)

@@ -82,6 +82,8 @@ class Records:
 
     def received(self, digest: str) -> Path | None:
         """Return the file of a content that was made elsewhere; None for none."""
+        if not digest:
+            return None
         return next(iter((self._folder / "received" / digest[:24]).glob("*")), None)
 
     def _record(self, task: Task) -> Path:
