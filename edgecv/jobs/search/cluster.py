@@ -216,6 +216,10 @@ class Cluster:
                 )
         return int(total[TRAIN])
 
+    def known(self, task: Task) -> Cost | Finding | None:
+        """Return what came of a task in an earlier run; None for nothing."""
+        return self._records.known(task)
+
     def start(self, task: Task) -> None:
         """Submit a task, unless its result is known."""
         known = self._records.known(task)

@@ -38,6 +38,9 @@ class Executor(Protocol):
     def slots(self) -> int:
         """How many tasks it takes at once."""
 
+    def known(self, task: Task) -> Cost | Finding | None:
+        """Return what came of a task in an earlier run; None for nothing."""
+
     def start(self, task: Task) -> None:
         """Begin a task, or put it in a row."""
 
@@ -107,11 +110,13 @@ class Search:
         self._first = [Ask(candidate=one, level="full", expected=0.0) for one in first]
         self._reporter, self._seen, self._clock = reporter, seen, clock
         self._began, self._earlier, self._made = clock(), 0.0, 0
+        self._left: list[Task] = []
 
     def run(self) -> Searched:
         """Search until nothing is left, nothing promises enough, a budget is spent, or Ctrl-C."""
         try:
             self._price_shapes()
+            self._recall()
             stopped = self._look()
         except KeyboardInterrupt:
             stopped = "interrupted"
@@ -130,6 +135,27 @@ class Search:
                 self.study = replace(self.study, costs=costs)
                 advance(1, note=_priced(done.task.candidate, done.result))
 
+    def _recall(self) -> None:
+        """Take in every accuracy that an earlier run left, whatever the order in which it came."""
+        for one in self.study.candidates:
+            for level in ("coarse", "full") if one.id in self.study.coarse else ("full",):
+                found = self._executor.known(Task(kind="accuracy", candidate=one, level=level))
+                if isinstance(found, Finding):
+                    self._earlier += found.seconds
+                    self.study = self.study.told(found)
+                    if level == "full" and not found.failure:
+                        self._recall_cost(one)
+        if self.study.findings:
+            self._reporter.info(f"{len(self.study.findings)} accuracies are known from an earlier run")
+
+    def _recall_cost(self, one: Candidate) -> None:
+        task = Task(kind="final", candidate=one)
+        cost = self._executor.known(task)
+        if cost is None:
+            self._left.append(task)
+        elif isinstance(cost, Cost) and not cost.failure:
+            self.study = replace(self.study, costs={**self.study.costs, one.id: cost})
+
     def _all(self, tasks: list[Task]) -> Iterable[Done]:
         """Do tasks, as many at once as there are slots."""
         waiting, busy = tasks[::-1], 0
@@ -143,7 +169,9 @@ class Search:
     def _look(self) -> str:
         """Ask for accuracies, and for the cost of each file that was trained."""
         pending: list[Ask] = []
-        busy, stopped = 0, ""
+        busy, stopped = len(self._left), ""
+        for task in self._left:
+            self._executor.start(task)
         with self._reporter.bar("look at accuracies", len(self.study.candidates)) as advance:
             while True:
                 while not stopped and busy < self._executor.slots:
@@ -170,7 +198,6 @@ class Search:
             return -1
         pending[:] = [ask for ask in pending if ask.candidate.id != one.id]
         self._made += done.made
-        self._earlier += 0.0 if done.made else done.result.seconds
         self.study = self.study.told(done.result)
         self._reporter.info(_told(one, done.result))
         if done.result.level == "full" and not done.result.failure:
@@ -186,7 +213,9 @@ class Search:
             return "time budget"
         while self._first:
             ask = self._first.pop(0)
-            if not self.study.objective.refuses(self.study.costs[ask.candidate.id]):
+            if self.study.finding(ask.candidate.id, ask.level) is None and not self.study.objective.refuses(
+                self.study.costs[ask.candidate.id]
+            ):
                 return ask
         return self._sampler(self.study, pending=pending)
 

@@ -40,6 +40,10 @@ class Local:
         self._perform, self._records = perform, records
         self._row: deque[Task] = deque()
 
+    def known(self, task: Task) -> Cost | Finding | None:
+        """Return what came of a task in an earlier run; None for nothing."""
+        return self._records.known(task)
+
     def start(self, task: Task) -> None:
         """Put a task in the row."""
         self._row.append(task)
