@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv.core import codec
 from edgecv.core.files import write_text
-from edgecv.core.progress import Unseen
+from edgecv.core.progress import QUIET, Unseen
 from edgecv.jobs import models
 from edgecv.jobs.search import defaults, rules
 from edgecv.jobs.search import space as spaces
@@ -36,12 +36,12 @@ HERE = Path(__file__).parent
 
 
 class Told:
-    """A reporter of warnings only."""
+    """A reporter of remarks and warnings, without bars."""
 
-    def __init__(self) -> None:
-        from edgecv.core.progress import QUIET
+    bar = QUIET.bar
 
-        self.bar, self.info = QUIET.bar, QUIET.info
+    def info(self, message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
 
     def warn(self, message: str) -> None:
         print(f"warning: {message}", file=sys.stderr, flush=True)

@@ -83,8 +83,6 @@ def shape(given: Parcel, one: Candidate) -> Blob | str:
     """Make the file of a candidate's shape on a worker."""
     try:
         return blob(opened(given).shape_file(one))
-    except DeviceError:
-        raise
     except EdgecvError as error:
         return error.message.splitlines()[0]
 

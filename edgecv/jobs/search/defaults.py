@@ -12,8 +12,11 @@ from edgecv.jobs.search.rules import Facts
 from edgecv.jobs.search.space import Space, space
 from edgecv.modelio import LoadedModel
 from edgecv.values import profiles
+from edgecv.zoo.profiling import profile
 
 SHARES = [1.0, 0.75, 0.5, 0.35, 0.25]
+DENSE = 0.3
+"""Share of the multiply-accumulates in dense layers from which on factoring them may gain time."""
 WIDE = 32
 """Channels from which on kernels gain by multiples of 8."""
 
@@ -30,8 +33,8 @@ def facts(loaded: LoadedModel, target: str) -> Facts:
 
 def default_space(loaded: LoadedModel, known: Facts) -> Space:
     """Return shares of MACs, types and steps of quantisation that a target runs fast, and training where it helps."""
-    profile = profiles.target(known.target)
-    fast = [name for name in known.schemes if name in ("float32", "dynamic", "int8") and _pace(profile, name) != "slow"]
+    pace = {name: rule.pace for name, rule in profiles.target(known.target).kernels.items()}
+    fast = [name for name in ("float32", "dynamic", "int8") if name in known.schemes and pace.get(name) != "slow"]
     given: dict[str, list[Any]] = {}
     if not known.slimmable:
         rounds = channels.default_slim_recipe(loaded.require_spec(), budget="macs", share=0.5)
@@ -40,7 +43,7 @@ def default_space(loaded: LoadedModel, known: Facts) -> Space:
         given["slim.multiple"] = [8 if widest >= WIDE else 1]
         given["slim.rounds"] = [2]
         given["slim.epochs"] = [max(2, rounds.epochs)]
-    if not known.factorable:
+    if not known.factorable and _dense_share(loaded.model) >= DENSE:
         given["low_rank.energy"] = [1.0, 0.7]
         given["low_rank.epochs"] = [2]
     given["quantize.scheme"] = fast or list(known.schemes[:1])
@@ -51,9 +54,10 @@ def default_space(loaded: LoadedModel, known: Facts) -> Space:
     return space(given, where="the default space")
 
 
-def _pace(profile: Any, scheme: str) -> str:
-    kernels = profile.kernels.get(scheme)
-    return kernels.pace if kernels is not None else "fair"
+def _dense_share(model: Any) -> float:
+    """Return which share of the multiply-accumulates dense layers have."""
+    dense = sum(call.weights[0].size for call in read(flattened(model)).calls if call.kind == "Dense")
+    return float(dense) / max(1, profile(model).macs)
 
 
 def _widths(model: Any) -> list[int]:

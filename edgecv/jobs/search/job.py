@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import edgecv.bench as bench
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.core.files import atomic_path, sha256, write_text
@@ -97,18 +98,18 @@ def optimize(
     """
     sought = objective(plan.goal, max_drop=plan.max_drop, latency_ms=plan.latency_ms, size_bytes=plan.size_bytes)
     _check(plan, out, force)
-    bench = Workbench(_site(source, plan), out / WORK, reporter)
-    sense.check_sense(bench.loaded, bench.dataset, promised=sought.max_drop is not None, reporter=reporter)
-    known = defaults.facts(bench.loaded, plan.target)
-    given = spaces.read(plan.space) if plan.space else defaults.default_space(bench.loaded, known)
+    work = Workbench(_site(source, plan), out / WORK, reporter)
+    sense.check_sense(work.loaded, work.dataset, promised=sought.max_drop is not None, reporter=reporter)
+    known = defaults.facts(work.loaded, plan.target)
+    given = spaces.read(plan.space) if plan.space else defaults.default_space(work.loaded, known)
     candidates, applied = rules.enumerated(given, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
-    coarse = frozenset(one.id for one in candidates if bench.looks_twice(one))
+    coarse = frozenset(one.id for one in candidates if work.looks_twice(one))
     with contextlib.ExitStack() as held:
         search = Search(
             candidates,
             sought,
-            held.enter_context(_executor(bench, plan, reporter)),
+            held.enter_context(_executor(work, plan, reporter)),
             first=_first(candidates),
             coarse=coarse,
             thorough=plan.thorough,
@@ -117,7 +118,7 @@ def optimize(
             reporter=reporter,
         )
         done = search.run()
-    found = _outcome(bench, done, given, applied, out, reporter)
+    found = _outcome(work, done, given, applied, out, reporter)
     _write(found, given, out)
     return found
 
@@ -129,11 +130,11 @@ def _site(source: models.Source, plan: OptimizePlan) -> Site:
     )  # fmt: skip
 
 
-def _executor(bench: Workbench, plan: OptimizePlan, reporter: Reporter) -> contextlib.AbstractContextManager[Executor]:
+def _executor(work: Workbench, plan: OptimizePlan, reporter: Reporter) -> contextlib.AbstractContextManager[Executor]:
     if plan.cluster is None:
-        return contextlib.nullcontext(Local(performing(bench), bench.records))
-    given = cluster.parcel(bench)
-    return cluster.Cluster(plan.cluster, bench.records, given, device=plan.device, reporter=reporter)
+        return contextlib.nullcontext(Local(performing(work), work.records))
+    given = cluster.parcel(work)
+    return cluster.Cluster(plan.cluster, work.records, given, device=plan.device, reporter=reporter)
 
 
 def _sampler(
@@ -150,6 +151,8 @@ def _check(plan: OptimizePlan, out: Path, force: bool) -> None:
     for name, limit in (("--trials", plan.trials), ("--time", plan.seconds), ("--samples", plan.samples)):
         if limit is not None and not limit > 0:
             raise ConfigError(f"{name} must be above 0, got {limit}")
+    if plan.cluster is None:
+        bench.open_device(plan.device, plan.devices)
     if plan.sampler not in SAMPLERS:
         raise unknown_name("sampler", plan.sampler, SAMPLERS)
     if not 0 < plan.coarse_epochs <= 1:
@@ -167,16 +170,16 @@ def _first(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _outcome(
-    bench: Workbench, done: Searched, given: Space, applied: tuple[Applied, ...], out: Path, reporter: Reporter
+    work: Workbench, done: Searched, given: Space, applied: tuple[Applied, ...], out: Path, reporter: Reporter
 ) -> Outcome:
     study = done.study
     shown = engine.winner(study) if study.costs else None
     chosen = shown or (engine.nearest_miss(study) if study.costs else None)
-    best = None if chosen is None else _winner(bench, done, chosen, shown is not None, out, reporter)
-    base = bench.baseline
+    best = None if chosen is None else _winner(work, done, chosen, shown is not None, out, reporter)
+    base = work.baseline
     priced = [cost for cost in study.costs.values() if not cost.failure]
     first = next((c for c in priced if c.ratio and c.latency_ms and c.kind != "predicted"), None)
-    site = bench.site
+    site = work.site
     return Outcome(
         path=str(out), objective=study.objective,
         verdict=summing_up.verdict(best.validation, best.test) if best else None,
@@ -185,7 +188,7 @@ def _outcome(
         reference="milliseconds, predicted" if site.predicted else "the float32 file, one thread, in the same run",
         kind=priced[0].kind if priced else "measured",
         float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,
-        float_bytes=bench.float_file.stat().st_size,
+        float_bytes=work.float_file.stat().st_size,
         combinations=given.size, shapes=len({one.shape for one in study.candidates}), accuracies=len(study.findings),
         made=done.made, seconds=done.seconds, winner=best, front=tuple(one.id for one in engine.front(study))
         if study.costs else (), trials=summing_up.trials(study, chosen) if study.costs else (), rules=applied,
@@ -193,9 +196,9 @@ def _outcome(
     )  # fmt: skip
 
 
-def _winner(bench: Workbench, done: Searched, chosen: Candidate, shown: bool, out: Path, reporter: Reporter) -> Winner:
+def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out: Path, reporter: Reporter) -> Winner:
     study, limit = done.study, done.study.objective.max_drop
-    file = bench.file(chosen)
+    file = work.file(chosen)
     path, recipe = out / f"winner{file.suffix}", out / "winner.toml"
     with atomic_path(path) as partial:
         shutil.copyfile(file, partial)
@@ -206,9 +209,9 @@ def _winner(bench: Workbench, done: Searched, chosen: Candidate, shown: bool, ou
     assert found.drop_ci95 is not None
     lost = Drop(value=found.drop, ci95=found.drop_ci95)
     validation = summing_up.judged(VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit)
-    test = None if done.stopped == "interrupted" else _tested(bench, file, limit, reporter)
-    write_text(recipe, toml_of(bench.recipe(chosen), _remarks(chosen, cost)))
-    float_bytes = bench.float_file.stat().st_size
+    test = None if done.stopped == "interrupted" else _tested(work, file, limit, reporter)
+    write_text(recipe, toml_of(work.recipe(chosen), _remarks(chosen, cost)))
+    float_bytes = work.float_file.stat().st_size
     return Winner(
         id=chosen.id, label=chosen.label, path=str(path), recipe=str(recipe), sha256=sha256(path),
         size_bytes=path.stat().st_size, shown=shown, cost=cost,
@@ -218,14 +221,14 @@ def _winner(bench: Workbench, done: Searched, chosen: Candidate, shown: bool, ou
     )  # fmt: skip
 
 
-def _tested(bench: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:
+def _tested(work: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:
     """Return how the winner does on the split that nothing was chosen by."""
-    if TEST not in bench.dataset.splits:
-        reporter.warn(f"{bench.dataset.name} has no test split: the winner was chosen and judged on the same samples")
+    if TEST not in work.dataset.splits:
+        reporter.warn(f"{work.dataset.name} has no test split: the winner was chosen and judged on the same samples")
         return None
-    if models.has_seen(bench.loaded.manifest, bench.dataset, TEST):
-        reporter.warn(loss.seen(TEST, bench.dataset.name))
-    before, after, drop = bench.judged(file, TEST)
+    if models.has_seen(work.loaded.manifest, work.dataset, TEST):
+        reporter.warn(loss.seen(TEST, work.dataset.name))
+    before, after, drop = work.judged(file, TEST)
     return summing_up.judged(TEST, after.n, before.value, after.value, drop, limit)
 
 

@@ -57,11 +57,6 @@ def rules(facts: Facts) -> tuple[Rule, ...]:
             drops=lambda s: bool(facts.schemes) and s["quantize.scheme"] not in facts.schemes,
         ),
         Rule(
-            name="twice",
-            why="slim.macs and slim.bytes both remove channels: one of them goes first, so one is enough",
-            drops=lambda s: s["slim.macs"] != 1.0 and s["slim.bytes"] != 1.0,
-        ),
-        Rule(
             name="zeros",
             why="a 2:4 pattern is half zeros: a sparsity beside it says the same twice",
             drops=lambda s: s["prune.pattern"] != "none" and s["prune.sparsity"] != 0.0,

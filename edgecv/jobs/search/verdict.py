@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from edgecv.core.errors import GateFailure
 from edgecv.values.search import Outcome
 
@@ -10,8 +12,11 @@ def require_passed(done: Outcome) -> None:
     """Raise GateFailure when no file is shown to keep the limit, with what would help."""
     limit, found = done.objective.max_drop, done.winner
     if found is None:
+        why = Counter(one.standing for one in done.trials).most_common(1)
+        said = f", mostly because: {why[0][0]}" if why else ""
         raise GateFailure(
-            f"no candidate could be judged (stopped: {done.stopped})", hint="see the reasons in the report"
+            f"no candidate was judged in full (stopped: {done.stopped}){said}",
+            hint="allow a larger limit or more trials, or give the space other values",
         )
     if limit is None or done.verdict == "passed":
         return

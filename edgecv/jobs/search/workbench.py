@@ -14,7 +14,7 @@ import numpy as np
 import edgecv.bench as bench
 from edgecv.bench import BenchCase, BenchPlan, ResultsFile
 from edgecv.core import codec
-from edgecv.core.errors import DeviceError, EdgecvError
+from edgecv.core.errors import EdgecvError, UnsupportedModelError
 from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.data import Dataset, fitted
@@ -120,11 +120,10 @@ class Workbench:
             DeviceError: The device failed, twice.
         """
         try:
-            return self.timed(self.shape_file(one), one, self.site.shape_plan)
-        except DeviceError:
-            raise
+            file = self.shape_file(one)
         except EdgecvError as error:
             return Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=reason(error))
+        return self.timed(file, one, self.site.shape_plan)
 
     def final_cost(self, one: Candidate, file: Path) -> Cost:
         """Return what a trained file costs, timed for longer. Raises DeviceError when the device failed, twice."""
@@ -138,6 +137,12 @@ class Workbench:
         """
         if self.site.predicted:
             return self._predicted(file)
+        try:
+            return self._measured(file, one, plan)
+        except UnsupportedModelError as error:
+            return Cost(ratio=None, ratio_ci95=None, size_bytes=file.stat().st_size, failure=reason(error))
+
+    def _measured(self, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
         store = ResultsFile(self.folder / "times.json")
         device = bench.open_device(self.site.device, self.site.devices)
         engine = None if self.site.device != "local" else "litert"

@@ -38,7 +38,7 @@ def finding(one: Candidate, seed: int = 0) -> Finding:
     share = one["slim.macs"]
     slimmed = 0.0 if share == 1.0 else (1 / share - 1) * (1.0 if one["slim.epochs"] == 8 else 2.5)
     rounded = {"float32": 0.0, "dynamic": 0.1, "int8": 0.5}[one["quantize.scheme"]]
-    won = {"plain": 0.0, "equalise": 0.2, "adaround": 0.4}[one["quantize.rung"]]
+    won = {"plain": 0.0, "equalise": 0.2, "bias": 0.1, "adaround": 0.4}[one["quantize.rung"]]
     drop = slimmed + rounded * (1 - won) + float(noise)
     return Finding(
         candidate=one.id, level="full", n=5000, value=0.9 - drop / 100, drop=drop, drop_ci95=(drop - 0.3, drop + 0.3),
