@@ -1,6 +1,6 @@
 """How a search scales: trials that sleep in place of training, on one and on several dask workers of this machine.
 
-    python benchmarks/search_cluster.py [--trials 100] [--workers 4] [--sleep 0.5] [--json]
+    python benchmarks/search_cluster.py [--trials 100] [--workers 4] [--sleep 1] [--json]
 
 A real scheduler and real workers on the loopback, each a process of its own, with one more that owns the device. Sleeps
 take no processor, so that a small machine shows what several would do. The same search runs with one worker that
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--sleep", type=float, default=0.5)
+    parser.add_argument("--sleep", type=float, default=1.0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     alone, together = (seconds(count, given.trials, given.sleep) for count in (1, given.workers))

@@ -25,19 +25,24 @@ class Candidate:
 
     Attributes:
         settings: Knobs that are not neutral, by name, in the order of a recipe.
+        id: Eight hex digits, of the settings.
+        shape: What candidates of equal time share: of the settings that change what the device computes.
         named: Knobs that the label speaks of: those with several values in the space; empty: all.
     """
 
     settings: tuple[tuple[str, Value], ...]
     named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
-    def __getitem__(self, name: str) -> Any:
-        return dict(self.settings).get(name, KNOBS[name].neutral)
+    id: str = field(init=False, compare=False)
+    shape: str = field(init=False, compare=False)
 
-    @property
-    def id(self) -> str:
-        """Eight hex digits, of the settings."""
-        return _digest(self.settings)
+    def __post_init__(self) -> None:
+        timed = tuple((name, value) for name, value in self.settings if KNOBS[name].shapes)
+        object.__setattr__(self, "id", _digest(self.settings))
+        object.__setattr__(self, "shape", _digest(timed))
+
+    def __getitem__(self, name: str) -> Any:
+        return next((value for knob, value in self.settings if knob == name), KNOBS[name].neutral)
 
     @property
     def label(self) -> str:
@@ -45,11 +50,6 @@ class Candidate:
         said = [_said(name, value) for name, value in self.settings if not self.named or name in self.named]
         float32 = self["quantize.scheme"] == KNOBS["quantize.scheme"].neutral
         return ", ".join([*said, *(["float32"] if float32 else [])])
-
-    @property
-    def shape(self) -> str:
-        """What candidates of equal time share: of the settings that change what the device computes."""
-        return _digest(tuple((name, value) for name, value in self.settings if KNOBS[name].shapes))
 
     @property
     def trains(self) -> bool:

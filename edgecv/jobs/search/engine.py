@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from edgecv.jobs.search.candidates import Candidate
-from edgecv.jobs.search.knobs import KNOBS, harshness
+from edgecv.jobs.search.knobs import harshness
 from edgecv.jobs.search.surrogate import Array, Belief, Grid, Seen, belief, grid
 from edgecv.values.search import Cost, Finding, Level, Objective
 
@@ -40,6 +40,7 @@ class Study:
         objective: What is looked for.
         coarse: Ids of candidates that get a short look first; the others are judged in full at once.
         thorough: Whether all is looked at: what is dominated by a failure too, and what promises small gains only.
+        index: Findings by candidate and level.
     """
 
     candidates: tuple[Candidate, ...]
@@ -48,6 +49,10 @@ class Study:
     findings: tuple[Finding, ...] = ()
     coarse: frozenset[str] = frozenset()
     thorough: bool = False
+    index: Mapping[tuple[str, str], Finding] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", {(one.candidate, one.level): one for one in reversed(self.findings)})
 
     def told(self, finding: Finding) -> Study:
         """Return the study with one more finding."""
@@ -55,7 +60,7 @@ class Study:
 
     def finding(self, candidate: str, level: Level) -> Finding | None:
         """Return what was found of a candidate at a level; None for nothing yet."""
-        return next((f for f in self.findings if f.candidate == candidate and f.level == level), None)
+        return self.index.get((candidate, level))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +179,7 @@ def _slack(study: Study) -> float:
 def harsher(one: Candidate, other: Candidate) -> bool:
     """Say whether a candidate is the other one with at least one knob turned to where it costs more accuracy."""
     more = False
-    for name in KNOBS:
+    for name in dict.fromkeys([knob for knob, _ in (*one.settings, *other.settings)]):
         first, second = one[name], other[name]
         if first == second:
             continue

@@ -16,7 +16,7 @@ from edgecv.bench import BenchCase, BenchPlan, ResultsFile
 from edgecv.core import codec
 from edgecv.core.errors import EdgecvError, UnsupportedModelError
 from edgecv.core.files import sha256
-from edgecv.core.progress import QUIET, Reporter, Unseen
+from edgecv.core.progress import QUIET, About, Reporter, Unseen
 from edgecv.data import Dataset, fitted
 from edgecv.data.dataset import Split
 from edgecv.evaluate import KerasPredictor, drop_between, evaluate
@@ -209,7 +209,7 @@ class Workbench:
             return elsewhere
         return steps.made(
             self.site.source, self.recipe(one, level), self.folder / "steps", splits=self.splits,
-            suffix=self.site.suffix, reporter=self._reporter,
+            suffix=self.site.suffix, reporter=Unseen(About(one.label, self._reporter)),
         )  # fmt: skip
 
     def judged(self, file: Path, split: str) -> tuple[Evaluation, Evaluation, Drop]:
