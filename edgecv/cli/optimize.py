@@ -72,6 +72,11 @@ Cluster = Annotated[
     typer.Option("--cluster", help="A dask scheduler that runs the trials: tcp://scheduler:8786.",
                  rich_help_panel=panels.SEARCH),
 ]  # fmt: skip
+Serve = Annotated[
+    int | None,
+    typer.Option("--serve", help="Show the page while it searches, at this port of the loopback; 0: any.",
+                 rich_help_panel=panels.SEARCH),
+]  # fmt: skip
 
 
 def optimize(
@@ -90,6 +95,7 @@ def optimize(
     sampler: Sampler = "latency",
     storage: Storage = None,
     cluster: Cluster = None,
+    serve: Serve = None,
     target: opt.Target = "cpu",
     device: opt.Device = "local",
     devices: opt.Devices = None,
@@ -122,7 +128,7 @@ def optimize(
         data=data, space=space, goal=goal, max_drop=max_drop, latency_ms=quantities.milliseconds(latency),
         size_bytes=nbytes, trials=trials, seconds=quantities.seconds(time), target=target, device=device,
         devices=devices, samples=samples, thorough=thorough, sampler=sampler, storage=storage, cluster=cluster,
-        seed=seed,
+        serve=serve, seed=seed,
     )  # fmt: skip
     done = job.optimize(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.outcome(done)

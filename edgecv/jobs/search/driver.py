@@ -120,6 +120,9 @@ class Search:
             stopped = self._look()
         except KeyboardInterrupt:
             stopped = "interrupted"
+            unknown = Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure="not timed: interrupted")
+            costs = {one.id: self.study.costs.get(one.id, unknown) for one in self.study.candidates}
+            self.study = replace(self.study, costs=costs)
         spent = self._clock() - self._began
         return Searched(study=self.study, stopped=stopped, seconds=spent, made=self._made)
 

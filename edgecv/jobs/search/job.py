@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import edgecv.bench as bench
-from edgecv.core import codec
 from edgecv.core.errors import ConfigError, unknown_name
-from edgecv.core.files import atomic_path, sha256, write_text
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import loss, models, sense
-from edgecv.jobs.search import cluster, defaults, engine, optuna_study, rules, summing_up
+from edgecv.jobs.search import cluster, defaults, engine, optuna_study, rules, writing
 from edgecv.jobs.search import space as spaces
 from edgecv.jobs.search.candidates import Candidate, candidate
-from edgecv.jobs.search.driver import Executor, Limits, Sampler, Search, Searched
+from edgecv.jobs.search.driver import Executor, Limits, Sampler, Search
 from edgecv.jobs.search.local import Local, performing
 from edgecv.jobs.search.objective import objective
-from edgecv.jobs.search.recipe_file import toml_of
+from edgecv.jobs.search.serving import served
 from edgecv.jobs.search.site import Site
 from edgecv.jobs.search.space import Space
-from edgecv.jobs.search.workbench import TEST, VALIDATION, Workbench
-from edgecv.report import search_page
-from edgecv.values.scores import Drop
-from edgecv.values.search import Applied, Judged, Objective, Outcome, Winner
+from edgecv.jobs.search.workbench import VALIDATION, Workbench
+from edgecv.values.search import Objective, Outcome
 
 WORK = "study"
 """Folder inside `out` of all that a search has made: what a killed run leaves, and goes on with."""
@@ -56,6 +50,7 @@ class OptimizePlan:
         storage: Of an Optuna study that all trials go into: a journal file, or the address of a database; None keeps
             none, or one in `out` for Optuna's samplers.
         cluster: Address of a dask scheduler; None: all is done here.
+        serve: Port on the loopback at which the page is shown while the search is under way; 0 takes any; None: none.
     """
 
     data: str | None = None
@@ -76,6 +71,7 @@ class OptimizePlan:
     sampler: str = "latency"
     storage: str | None = None
     cluster: str | None = None
+    serve: int | None = None
     seed: int = 0
 
 
@@ -99,6 +95,8 @@ def optimize(
     sought = objective(plan.goal, max_drop=plan.max_drop, latency_ms=plan.latency_ms, size_bytes=plan.size_bytes)
     _check(plan, out, force)
     work = Workbench(_site(source, plan), out / WORK, reporter)
+    if models.has_seen(work.loaded.manifest, work.dataset, VALIDATION):
+        reporter.warn(loss.seen(VALIDATION, work.dataset.name))
     sense.check_sense(work.loaded, work.dataset, promised=sought.max_drop is not None, reporter=reporter)
     known = defaults.facts(work.loaded, plan.target)
     given = spaces.read(plan.space) if plan.space else defaults.default_space(work.loaded, known)
@@ -116,10 +114,13 @@ def optimize(
             limits=Limits(trials=plan.trials, seconds=plan.seconds),
             sampler=held.enter_context(_sampler(plan, given, candidates, sought, out)),
             reporter=reporter,
+            seen=writing.live(work, given, applied, out),
         )
+        if plan.serve is not None:
+            held.enter_context(served(out / writing.PAGE, plan.serve, reporter))
         done = search.run()
-    found = _outcome(work, done, given, applied, out, reporter)
-    _write(found, given, out)
+    found = writing.outcome(work, done, given, applied, out, reporter)
+    writing.write(found, given, out)
     return found
 
 
@@ -167,86 +168,3 @@ def _first(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Return what everything is compared with: plain int8 after training, where the space has it."""
     stock = candidate({"quantize.scheme": "int8"})
     return [one for one in candidates if one == stock]
-
-
-def _outcome(
-    work: Workbench, done: Searched, given: Space, applied: tuple[Applied, ...], out: Path, reporter: Reporter
-) -> Outcome:
-    study = done.study
-    shown = engine.winner(study) if study.costs else None
-    chosen = shown or (engine.nearest_miss(study) if study.costs else None)
-    best = None if chosen is None else _winner(work, done, chosen, shown is not None, out, reporter)
-    base = work.baseline
-    priced = [cost for cost in study.costs.values() if not cost.failure]
-    first = next((c for c in priced if c.ratio and c.latency_ms and c.kind != "predicted"), None)
-    site = work.site
-    return Outcome(
-        path=str(out), objective=study.objective,
-        verdict=summing_up.verdict(best.validation, best.test) if best else None,
-        stopped=done.stopped, metric=base.metric.name, unit=base.metric.drop_unit, baseline=base.value, n=base.n,
-        dataset=base.dataset, device=site.target if site.predicted else site.device,
-        reference="milliseconds, predicted" if site.predicted else "the float32 file, one thread, in the same run",
-        kind=priced[0].kind if priced else "measured",
-        float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,
-        float_bytes=work.float_file.stat().st_size,
-        combinations=given.size, shapes=len({one.shape for one in study.candidates}), accuracies=len(study.findings),
-        made=done.made, seconds=done.seconds, winner=best, front=tuple(one.id for one in engine.front(study))
-        if study.costs else (), trials=summing_up.trials(study, chosen) if study.costs else (), rules=applied,
-        worth=summing_up.worth(study, given) if study.costs else (),
-    )  # fmt: skip
-
-
-def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out: Path, reporter: Reporter) -> Winner:
-    study, limit = done.study, done.study.objective.max_drop
-    file = work.file(chosen)
-    path, recipe = out / f"winner{file.suffix}", out / "winner.toml"
-    with atomic_path(path) as partial:
-        shutil.copyfile(file, partial)
-    cost = study.costs[chosen.id]
-    found = study.finding(chosen.id, "full")
-    assert found is not None
-    assert found.drop is not None
-    assert found.drop_ci95 is not None
-    lost = Drop(value=found.drop, ci95=found.drop_ci95)
-    validation = summing_up.judged(VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit)
-    test = None if done.stopped == "interrupted" else _tested(work, file, limit, reporter)
-    write_text(recipe, toml_of(work.recipe(chosen), _remarks(chosen, cost)))
-    float_bytes = work.float_file.stat().st_size
-    return Winner(
-        id=chosen.id, label=chosen.label, path=str(path), recipe=str(recipe), sha256=sha256(path),
-        size_bytes=path.stat().st_size, shown=shown, cost=cost,
-        faster=1 / cost.ratio if cost.ratio and cost.kind != "predicted" else None,
-        smaller=float_bytes / path.stat().st_size, validation=validation, test=test,
-        tied=summing_up.tied(study, chosen), trail=summing_up.trail(study, chosen, float_bytes),
-    )  # fmt: skip
-
-
-def _tested(work: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:
-    """Return how the winner does on the split that nothing was chosen by."""
-    if TEST not in work.dataset.splits:
-        reporter.warn(f"{work.dataset.name} has no test split: the winner was chosen and judged on the same samples")
-        return None
-    if models.has_seen(work.loaded.manifest, work.dataset, TEST):
-        reporter.warn(loss.seen(TEST, work.dataset.name))
-    before, after, drop = work.judged(file, TEST)
-    return summing_up.judged(TEST, after.n, before.value, after.value, drop, limit)
-
-
-def _remarks(chosen: Candidate, cost: object) -> list[str]:
-    run = [f"{name.split('.')[1]} {value}" for name, value in chosen.settings if name.startswith("device.")]
-    return ["Found by edgecv optimize; edgecv compress MODEL --recipe winner.toml --out FILE makes the same bytes.",
-            *([f"It was timed with: {', '.join(run)}."] if run else [])]  # fmt: skip
-
-
-def _write(found: Outcome, given: Space, out: Path) -> None:
-    write_text(out / "outcome.json", json.dumps(codec.encode(found), indent=1))
-    write_text(out / "space.toml", space_toml(given))
-    write_text(out / "report.html", search_page.render(found))
-
-
-def space_toml(given: Space) -> str:
-    """Return a space as the TOML that `--space` reads."""
-    lines = ["# The space that was searched: pass it back, changed, as --space."]
-    for table, knobs in given.document.items():
-        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(values)}" for key, values in knobs.items())]
-    return "\n".join(lines) + "\n"

@@ -17,6 +17,8 @@ from edgecv.jobs.search.cluster import Cluster
 from edgecv.jobs.search.driver import Search, Searched
 from tests.jobs.search import clusters, made_up, slept
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clusters.Running]:

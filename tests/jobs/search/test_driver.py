@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET
 from edgecv.jobs.search import engine
 from edgecv.jobs.search.candidates import candidate
 from edgecv.jobs.search.driver import Limits, Search, Searched
 from edgecv.jobs.search.local import Local
 from edgecv.jobs.search.records import Blob, Task
+from edgecv.jobs.search.serving import served
 from edgecv.values.search import Cost, Finding
 from tests.jobs.search import made_up
 
@@ -138,3 +141,29 @@ def test_files_from_elsewhere_are_kept_under_their_content(tmp_path: Path) -> No
     assert records.received("ab" * 32) == kept
     assert kept.read_bytes() == b"file"
     assert records.received("cd" * 32) is None
+
+
+def test_ctrl_c_while_shapes_are_timed_leaves_a_study_that_can_be_told(tmp_path: Path) -> None:
+    class Interrupted(Counting):
+        def __call__(self, task: Task) -> Cost | Finding:
+            if len(self.done) == 3:
+                raise KeyboardInterrupt
+            return super().__call__(task)
+
+    done = run(tmp_path, Interrupted())
+    assert done.stopped == "interrupted"
+    assert engine.winner(done.study) is None
+    assert sum(why == "not timed: interrupted" for why in engine.reasons(done.study).values()) > 0
+
+
+def test_the_page_of_a_search_is_shown_on_the_loopback_only_while_it_lasts(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    with served(page, 0, QUIET) as address:
+        assert address.startswith("http://127.0.0.1:")
+        assert b"being timed" in urllib.request.urlopen(address, timeout=10).read()
+        page.write_text("<p>two trials</p>")
+        assert urllib.request.urlopen(f"{address}../../etc/passwd", timeout=10).read() == b"<p>two trials</p>"
+        with pytest.raises(ConfigError, match="cannot be used"), served(page, int(address[17:-1]), QUIET):
+            pass
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address, timeout=10)

@@ -10,10 +10,10 @@ from edgecv.core.errors import ConfigError
 from edgecv.jobs import compress_recipe
 from edgecv.jobs.search import space as spaces
 from edgecv.jobs.search.candidates import candidate, recipe_of
-from edgecv.jobs.search.job import space_toml
 from edgecv.jobs.search.knobs import KNOBS
 from edgecv.jobs.search.recipe_file import toml_of
 from edgecv.jobs.search.rules import Facts, enumerated
+from edgecv.jobs.search.writing import space_toml
 
 
 def read(tmp_path: Path, text: str) -> spaces.Space:
