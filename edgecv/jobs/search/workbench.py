@@ -29,6 +29,7 @@ from edgecv.jobs.search.candidates import Candidate, content, recipe_of
 from edgecv.jobs.search.records import Records, Task
 from edgecv.jobs.search.site import Site
 from edgecv.modelio import LoadedModel
+from edgecv.runtime.host import host_facts
 from edgecv.targets import inspect
 from edgecv.tasks.registry import task_of
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
@@ -222,7 +223,11 @@ class Workbench:
 
     @property
     def _place(self) -> dict[str, Any]:
-        return {"device": self.site.device, "target": self.site.target, "float": sha256(self.float_file)}
+        # Times of this machine say nothing of another one that the folder is brought to.
+        host = host_facts().get("cpu_model") if self.site.device == "local" else None
+        return {
+            "device": self.site.device, "target": self.site.target, "float": sha256(self.float_file), "host": host
+        }  # fmt: skip
 
     def shape_file(self, one: Candidate) -> Path:
         """Return a candidate's untrained file, made where it does not stand already."""
