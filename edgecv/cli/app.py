@@ -10,6 +10,7 @@ from edgecv.cli import (
     compress,
     contract,
     devices,
+    export,
     files,
     gallery,
     importing,
@@ -70,6 +71,7 @@ app.command("spec", cls=Announced)(contract.spec)
 app.command("import", cls=Announced)(importing.import_)
 app.command("train", cls=Announced)(models.train)
 app.command("split", cls=Announced)(models.split)
+app.command("export", cls=Announced)(export.export)
 app.command("prune", cls=Announced)(smaller.prune)
 app.command("slim", cls=Announced)(smaller.slim)
 app.command("reshape", cls=Announced)(reshape.reshape)
