@@ -15,6 +15,7 @@ from edgecv.cli import (
     gallery,
     importing,
     models,
+    optimize,
     reshape,
     smaller,
     style,
@@ -80,6 +81,7 @@ app.command("reshape", cls=Announced)(reshape.reshape)
 app.command("quantize", cls=Announced)(compress.quantize)
 app.command("convert", cls=Announced)(compress.convert)
 app.command("compress", cls=Announced)(compress.compress)
+app.command("optimize", cls=Announced)(optimize.optimize)
 app.command("inspect", cls=Announced)(files.inspect)
 app.command("evaluate", cls=Announced)(assess.evaluate)
 app.command("debug", cls=Announced)(assess.debug)

@@ -57,6 +57,7 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "gates": Kind(".toml", _toml, 3, _texts("tests/conformance/demo.toml")),
         "devices": Kind(".toml", _toml, 3, (_DEVICES.encode(),)),
         "compression": Kind(".toml", _toml, 3, (_COMPRESSION.encode(),)),
+        "space": Kind(".toml", _toml, 3, (*_texts("examples/space.toml"), *_texts("benchmarks/search_*.toml"))),
         "darknet": Kind(
             ".cfg", _toml, 5, (*_texts("edgecv/jobs/demos/left/*.cfg"), *(net.encode() for net in (V2, V3)))
         ),
