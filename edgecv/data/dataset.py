@@ -89,8 +89,8 @@ class Split:
         targets: One column per target of the data set. Classification, embedding, verification: int64 (n,), an index
             into the target's labels; multilabel: float32 (n, k) of 0 and 1; regression: float32 (n, k), in the labels'
             own units, responses likewise (n, H, W, k); segmentation: uint8 (n, H, W) or a column of uint8 (H, W);
-            detection: a column of `edgecv.tasks.boxes.Objects`; imaging: uint8 (n, H, W) or (n, H, W, 3), or a column of
-            such pictures.
+            detection: a column of `edgecv.tasks.boxes.Objects`; imaging: uint8 (n, H, W) or (n, H, W, 3), or a column
+            of such pictures.
         more_inputs: The further inputs of each sample, like `images`; empty for most data sets.
         groups: int64 (n,): samples of one number are of one person, scene or source; None when unknown.
     """
