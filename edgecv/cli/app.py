@@ -15,9 +15,11 @@ from edgecv.cli import (
     gallery,
     importing,
     models,
+    optimize,
     reshape,
     smaller,
     style,
+    view,
 )
 from edgecv.cli.announced import Announced
 
@@ -58,6 +60,7 @@ app.command("demo", cls=Announced)(assess.demo)
 zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv builds.")
 zoo.command("list")(models.zoo_list)
 zoo.command("show")(models.zoo_show)
+zoo.command("build", cls=Announced)(models.zoo_build)
 zoo.command("convert", cls=Announced)(models.zoo_convert)
 # The names of before, which scripts go on using.
 zoo.command("check", cls=Announced, hidden=True)(models.zoo_convert)
@@ -78,9 +81,11 @@ app.command("reshape", cls=Announced)(reshape.reshape)
 app.command("quantize", cls=Announced)(compress.quantize)
 app.command("convert", cls=Announced)(compress.convert)
 app.command("compress", cls=Announced)(compress.compress)
+app.command("optimize", cls=Announced)(optimize.optimize)
 app.command("inspect", cls=Announced)(files.inspect)
 app.command("evaluate", cls=Announced)(assess.evaluate)
 app.command("debug", cls=Announced)(assess.debug)
+app.command("view", cls=Announced)(view.view)
 timing = typer.Typer(cls=bench.FilesByDefault, rich_markup_mode="markdown")
 timing.command(bench.FILES, cls=Announced)(bench.files)
 timing.command("compare", cls=Announced)(bench.compare)

@@ -15,6 +15,7 @@ from edgecv.tasks.localisation import Localisation
 from edgecv.tasks.multilabel import MultilabelTask
 from edgecv.tasks.protocol import Task
 from edgecv.tasks.regression import RegressionTask
+from edgecv.tasks.response import ResponseTask
 from edgecv.tasks.segmentation import SegmentationTask
 from edgecv.values.specs import Head
 
@@ -29,6 +30,7 @@ _ALL: Tuple[Task, ...] = (
     EmbeddingTask(),
     VerificationTask(),
     ImagingTask(),
+    ResponseTask(),
 )
 for _task in _ALL:
     TASKS.add(_task.name, _task)

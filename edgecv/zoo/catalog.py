@@ -20,6 +20,7 @@ from edgecv.zoo.families import (
     facenet,
     fashion,
     fcn,
+    filters,
     first_cnns,
     imaging,
     inception,
@@ -65,6 +66,7 @@ _FAMILIES = (
     yolo_v1,
     yolo,
     yolo_small,
+    filters,
 )
 for _family in _FAMILIES:
     for _entry in _family.ENTRIES:
@@ -129,7 +131,8 @@ def build(
         auxiliary=auxiliary,
     )
     env.keras().utils.set_random_seed(seed)
-    return _built(entry, variant, request), spec
+    model, told = _built(entry, variant, request), entry.variant(variant).told
+    return model, told(model, spec) if told else spec
 
 
 def inference(model: Any, spec: ModelSpec) -> Any:

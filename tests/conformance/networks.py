@@ -31,6 +31,10 @@ def _classes_of_pixels(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
     return [env.keras().layers.Conv2D(3, 1, activation="softmax", name=outputs[0])(maps)]
 
 
+def _two_maps(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+    return [env.keras().layers.Conv2D(2, 1, name=outputs[0])(maps)]
+
+
 def _boxes_and_scores(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
     layers = env.keras().layers
     pairs = zip(outputs, (8, 8), strict=True)
@@ -56,6 +60,7 @@ ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
     "localisation": (Head("object", "localisation", "probabilities", ABC, ("class", "box")), _class_and_box),
     "detection": (Head("things", "detection", "logits", ABC, ("boxes", "scores"), ANCHORS), _boxes_and_scores),
     "segmentation": (Head("mask", "segmentation", "probabilities", ABC), _classes_of_pixels),
+    "response": (Head("edges", "response", "linear", ("x", "y"), settings={"window": [3, 3], "stride": 2}), _two_maps),
     "embedding": (Head("vector", "embedding", "linear"), _dense(4)),
     "verification": (Head("distance", "verification", "distances"), _dense(4)),
     "imaging": (Head("picture", "imaging", "linear"), _picture),

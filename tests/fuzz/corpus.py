@@ -57,10 +57,12 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "gates": Kind(".toml", _toml, 3, _texts("tests/conformance/demo.toml")),
         "devices": Kind(".toml", _toml, 3, (_DEVICES.encode(),)),
         "compression": Kind(".toml", _toml, 3, (_COMPRESSION.encode(),)),
+        "space": Kind(".toml", _toml, 3, (*_texts("examples/space.toml"), *_texts("benchmarks/search_*.toml"))),
         "darknet": Kind(
             ".cfg", _toml, 5, (*_texts("edgecv/jobs/demos/left/*.cfg"), *(net.encode() for net in (V2, V3)))
         ),
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
+        "template": Kind(".npy", raw.damaged, 2, (_npy(),)),
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
         "style state": Kind(".npz", others.damaged_archive, 3, (_style_state(),)),
         "cascade": Kind(".xml", _toml, 3, (_cascade(),)),
@@ -200,6 +202,12 @@ def _npz(*, vectors: bool = False) -> bytes:
     x = rng.normal(size=(12, 5)).astype(np.float32) if vectors else rng.integers(0, 256, (12, 8, 8, 1), dtype=np.uint8)
     y = np.arange(12) % 3
     np.savez(out, x_train=x, y_train=y, x_validation=x[:6], y_validation=y[:6], labels=np.array(["a", "b", "c"]))
+    return out.getvalue()
+
+
+def _npy() -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.arange(20, dtype=np.float32).reshape(4, 5))
     return out.getvalue()
 
 

@@ -254,6 +254,15 @@ def _devices(path: Path) -> None:
         find(name, path)
 
 
+def _space(path: Path) -> None:
+    from edgecv.jobs.search.rules import Facts, enumerated
+    from edgecv.jobs.search.space import read
+
+    found = read(path)
+    if found.size <= 2000:
+        enumerated(found, Facts())
+
+
 def _compression(path: Path) -> None:
     from edgecv.jobs.compress_recipe import read
 
@@ -279,6 +288,12 @@ def _npz(path: Path) -> None:
     split = dataset.split("train")
     for index in range(min(3, len(split))):
         assert split.images[index].size >= 0
+
+
+def _template(path: Path) -> None:
+    from edgecv.zoo.families.filters import template
+
+    assert template(str(path)).size
 
 
 def _bundle(path: Path) -> None:
@@ -357,9 +372,10 @@ def _cascade(path: Path) -> None:
 _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
+    "space": _space,
     "darknet": _darknet, "bundle": _bundle,
     "npz": _npz, "state": _state, "style state": _style_state, "png": _image, "jpeg": _image, "keras": _keras,
-    "h5": _keras, "weights": _weights, "cascade": _cascade, "gallery": _gallery,
+    "h5": _keras, "weights": _weights, "cascade": _cascade, "gallery": _gallery, "template": _template,
 }  # fmt: skip
 
 
