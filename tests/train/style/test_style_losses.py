@@ -118,10 +118,16 @@ def test_requests_that_cannot_be(tmp_path):
         backbones.backbone(str(tmp_path / "other.h5"), STYLE_LAYERS)
 
 
-def test_weights_of_a_file_are_taken(tmp_path):
+@pytest.mark.parametrize("dense", [False, True])
+def test_weights_of_a_file_are_taken(tmp_path, dense):
     env.keras().utils.set_random_seed(3)
     source = backbones.vgg19(None)
-    source.save_weights(str(tmp_path / "vgg19.h5"))
+    whole = source
+    if dense:
+        layers = env.keras().layers
+        end = layers.Dense(3, name="predictions")(layers.GlobalAveragePooling2D(name="flatten")(source.output))
+        whole = env.keras().Model(source.input, end)
+    whole.save_weights(str(tmp_path / "vgg19.h5"))
     env.keras().utils.set_random_seed(4)
     found = backbones.backbone(str(tmp_path / "vgg19.h5"), ("block1_conv1",))
     np.testing.assert_array_equal(
