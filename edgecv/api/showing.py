@@ -24,6 +24,7 @@ def register() -> None:
         render_export,
         render_files,
         render_models,
+        render_optimize,
         render_view,
     )
     from edgecv.jobs.build import BuiltModel
@@ -43,6 +44,7 @@ def register() -> None:
     from edgecv.values.evaluation import Evaluation
     from edgecv.values.inspection import Inspection
     from edgecv.values.report import Report
+    from edgecv.values.search import Outcome as Search
 
     show_by(BuiltModel, render_models.built_model)
     show_by(View, render_view.viewed)
@@ -54,6 +56,7 @@ def register() -> None:
     show_by(Exported, render_export.exported)
     show_by(Climb, render_compress.climb)
     show_by(CompressionReport, render_compress.compressed)
+    show_by(Search, render_optimize.outcome)
     show_by(Evaluation, render_assess.evaluation)
     show_by(MadeReport, lambda made: render_assess.report(made.report, made.paths))
     show_by(Outcome, render_assess.gates)

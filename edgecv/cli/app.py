@@ -15,8 +15,10 @@ from edgecv.cli import (
     gallery,
     importing,
     models,
+    optimize,
     reshape,
     smaller,
+    style,
     view,
 )
 from edgecv.cli.announced import Announced
@@ -79,6 +81,7 @@ app.command("reshape", cls=Announced)(reshape.reshape)
 app.command("quantize", cls=Announced)(compress.quantize)
 app.command("convert", cls=Announced)(compress.convert)
 app.command("compress", cls=Announced)(compress.compress)
+app.command("optimize", cls=Announced)(optimize.optimize)
 app.command("inspect", cls=Announced)(files.inspect)
 app.command("evaluate", cls=Announced)(assess.evaluate)
 app.command("debug", cls=Announced)(assess.debug)
@@ -99,6 +102,10 @@ enrolled.command("list")(gallery.list_)
 enrolled.command("calibrate", cls=Announced)(gallery.calibrate)
 enrolled.command("remove")(gallery.remove)
 app.add_typer(enrolled, name="gallery")
+styles = typer.Typer(no_args_is_help=True, help=style.HELP)
+styles.command("transfer", cls=Announced)(style.transfer)
+styles.command("train", cls=Announced)(style.train)
+app.add_typer(styles, name="style")
 app.command("targets")(files.targets)
 device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
 device.command("list")(devices.device_list)

@@ -10,6 +10,7 @@ from edgecv.core.registry import Registry
 from edgecv.tasks.classification import ClassificationTask
 from edgecv.tasks.detection import DetectionTask
 from edgecv.tasks.embedding import EmbeddingTask, VerificationTask
+from edgecv.tasks.imaging import ImagingTask
 from edgecv.tasks.localisation import Localisation
 from edgecv.tasks.multilabel import MultilabelTask
 from edgecv.tasks.protocol import Task
@@ -28,6 +29,7 @@ _ALL: Tuple[Task, ...] = (
     SegmentationTask(),
     EmbeddingTask(),
     VerificationTask(),
+    ImagingTask(),
     ResponseTask(),
 )
 for _task in _ALL:
