@@ -151,6 +151,11 @@ class _Schedule:
 
 
 def _prunable(model: Any, recipe: PruneRecipe) -> frozenset[str]:
+    if not model.trainable_weights:
+        raise UnsupportedModelError(
+            f"model '{model.name}' has no layer to prune: its weights are fixed",
+            hint="a filter is as small as it gets; quantise it",
+        )
     known = {layer.name for layer in model.layers}
     unknown = sorted(set(recipe.exclude) - known)
     check("exclude", ", ".join(unknown), not unknown, f"layers of the model ({', '.join(sorted(known))})")

@@ -18,6 +18,8 @@ Array = np.ndarray[Any, Any]
 
 LOW_DB, FAIR_DB = 15.0, 25.0
 """Signal to noise below which a layer is marked as bad, and as doubtful: noise of 18 % and 6 % of the signal."""
+CARDS = 24
+"""Layers of a table that becomes cards on a phone; a longer one scrolls."""
 NAMED = 24
 """Channels of a layer that a sentence names."""
 
@@ -129,7 +131,7 @@ def _table(page: ViewPage) -> Markup:
         _row(one.figures, columns, compared, f"#layer-{i}" if id(one) in pictured else "")
         for i, one in enumerate(page.sights)
     ]
-    table = el("table", head, el("tbody", *rows), class_="cards")
+    table = el("table", head, el("tbody", *rows), class_="cards" if len(rows) <= CARDS else None)
     told = (
         f"Over {page.samples} samples: {page.source}." if page.samples > 1 else f"Over the image alone: {page.source}."
     )

@@ -77,7 +77,7 @@ def test_the_command_takes_the_channels_out(folder, monkeypatch):
     assert small.get_layer("two").filters == 6 - gone["two"]
 
 
-@pytest.mark.parametrize("name", ["m8.tflite", "m8.onnx"])
+@pytest.mark.parametrize("name", ["m8.tflite", pytest.param("m8.onnx", marks=pytest.mark.slow)])
 def test_int8_beside_float(folder, name):
     found = seen(folder, "m.keras", name)
     noise = {one.layer: one.sqnr_db for one in found.layers if one.compared}

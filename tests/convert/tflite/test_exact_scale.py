@@ -140,6 +140,21 @@ def test_a_file_computes_as_integers_do(tmp_path, name, unit):
     assert (even == out_zero).all()
 
 
+@pytest.mark.parametrize("name", ["laplacian4", "sobel"])
+def test_an_onnx_file_computes_as_integers_do(tmp_path, name):
+    kernel, scales, ((step, _), (out_step, out_zero)) = kernel_of(filter_file(name, tmp_path).path)
+    made = filter_file(name, tmp_path, format="onnx")
+    image = np.random.default_rng(8).integers(0, 256, SIZE[:2], np.uint8)
+    sums = _sums(image.astype(np.int64), kernel[0].astype(np.int64))
+    rounded = np.rint(sums.astype(np.float32) * (scales * step / out_step).astype(np.float32)) + out_zero
+    with runtime.load(made.path) as predictor:
+        steps = predictor.predict(image).maps.astype(np.float64) / out_step + out_zero
+        even = predictor.predict(np.full(SIZE[:2], 201, np.uint8)).maps
+    assert np.abs(steps - np.rint(steps)).max() < 1e-3
+    assert (np.rint(steps) == np.clip(rounded, -128, 127)).all()
+    assert not even.any()
+
+
 @pytest.mark.parametrize("name", ["laplacian4", "laplacian8", "sobel", "prewitt"])
 def test_int16_activations_round_to_the_very_integers(tmp_path, name):
     made = filter_file(name, tmp_path, scheme="int16x8")
