@@ -13,6 +13,8 @@ around. Of such a set `--calibrate COUNT` images, drawn by a fixed seed, are its
 others are both its validation and its test split, since there is nothing to train or to choose on.
 
 `--part NAME:COUNT` also writes NAME_COUNT.npz with the first COUNT training images and the whole test split.
+`--unseen NAME:CLASSES` also writes the folder NAME_unseen for networks that compare: its test/ holds the listed classes,
+such as 7,8,9, and its train/ all others, so that a network is tested on what it has never seen.
 
 Images come out as uint8 (n, height, width) or (n, height, width, 3). A set that is already in --out is left alone.
 """
@@ -91,6 +93,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the prepared .npz files")
     parser.add_argument("--calibrate", type=int, default=100, help="images of a set with a labels.csv for calibration")
     parser.add_argument("--part", action="append", default=[], help="NAME:COUNT; repeatable")
+    parser.add_argument("--unseen", action="append", default=[], help="NAME:CLASS,CLASS,…; repeatable")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     found = sorted(path for name in ("*.npz", "labels.csv") for path in options.folder.glob(f"*/{name}"))
@@ -106,6 +109,8 @@ def main() -> int:
         print(f"{target}: {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
     for part in options.part:
         write_part(options.out, *part.split(":"))
+    for unseen in options.unseen:
+        write_unseen(options.out, *unseen.split(":"))
     return 0
 
 
@@ -115,6 +120,22 @@ def write_part(folder: Path, name: str, count: str) -> None:
         kept = {key: data[key][: int(count)] if key.endswith("_train") else data[key] for key in data.files}
     with atomic_path(folder / f"{name}_{count}.npz") as partial, partial.open("wb") as stream:
         np.savez(stream, **kept)
+
+
+def write_unseen(folder: Path, name: str, classes: str) -> None:
+    """Write a prepared set as `identities:` reads it: the listed classes for testing only, the others for training."""
+    pil = require("PIL.Image", why="to write image files")
+    target = folder / f"{name}_unseen"
+    if target.exists():
+        return
+    tested = np.array([int(index) for index in classes.split(",")])
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as data, atomic_path(target) as partial:
+        for split in SPLITS:
+            images, labels = data[f"x_{split}"], data[f"y_{split}"]
+            for row in np.flatnonzero(np.isin(labels, tested) == (split == "test")):
+                path = partial / split / str(labels[row]) / f"{row:05}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pil.fromarray(images[row]).save(path)
 
 
 if __name__ == "__main__":
