@@ -13,8 +13,8 @@ around. Of such a set `--calibrate COUNT` images, drawn by a fixed seed, are its
 others are both its validation and its test split, since there is nothing to train or to choose on.
 
 `--part NAME:COUNT` also writes NAME_COUNT.npz with the first COUNT training images and the whole test split.
-`--unseen NAME:CLASSES` also writes the folder NAME_unseen for networks that compare: its test/ holds the listed classes,
-such as 7,8,9, and its train/ all others, so that a network is tested on what it has never seen.
+`--unseen NAME:CLASSES` also writes the folder NAME_unseen for networks that compare: its test/ holds the listed
+classes, such as 7,8,9, and its train/ all others, so that a network is tested on what it has never seen.
 
 Images come out as uint8 (n, height, width) or (n, height, width, 3). A set that is already in --out is left alone.
 """
