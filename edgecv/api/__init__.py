@@ -10,8 +10,9 @@ shows that. Errors are `edgecv.core.errors.EdgecvError`. `quiet=True` says nothi
 """
 
 from edgecv.api import showing as _showing
-from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify
+from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify, view
 from edgecv.api.making import (
+    build,
     compress,
     convert,
     export,
@@ -29,6 +30,7 @@ from edgecv.api.model import Model, load_model, spec
 __all__ = [
     "Model",
     "bench",
+    "build",
     "check",
     "compress",
     "convert",
@@ -48,5 +50,6 @@ __all__ = [
     "spec",
     "train",
     "verify",
+    "view",
 ]
 _showing.register()

@@ -9,6 +9,7 @@ from typing import Any
 from edgecv.api.model import Model, ModelLike, load_model
 from edgecv.api.showing import reporter
 from edgecv.core.files import check_output
+from edgecv.jobs import build as building
 from edgecv.jobs import compress as compression
 from edgecv.jobs import contract, importing, loss, models
 from edgecv.jobs import convert as artifacts
@@ -18,6 +19,7 @@ from edgecv.jobs import prune as pruning
 from edgecv.jobs import reshape as reshaping
 from edgecv.jobs import slim as slimming
 from edgecv.jobs import train as training
+from edgecv.jobs.build import BuiltModel
 from edgecv.jobs.compress import CompressionReport
 from edgecv.jobs.convert import MadeArtifact
 from edgecv.jobs.export import Exported
@@ -64,6 +66,31 @@ def train(
                   "architecture": source.architecture, "custom_objects": source.custom_objects}  # fmt: skip
     plan = training.TrainPlan(name=name, data=data, **opened, **options)
     return training.train(plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def build(
+    name: str,
+    *,
+    out: str | Path,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> BuiltModel:
+    """Write an architecture as a `.keras` without training it: a filter of fixed weights, or random ones.
+
+    Args:
+        name: Of the architecture: "sobel".
+        out: The `.keras` to write.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.build.BuildPlan`: variant, input_size, width, weights, seed.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.build.build`.
+    """
+    return building.build(
+        building.BuildPlan(name=name, **options), out=Path(out), force=force, reporter=reporter(quiet)
+    )
 
 
 def prune(
@@ -115,8 +142,8 @@ def slim(
         data: A data set; None: what the model was trained on.
         force: Replace what exists.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, plan, low_rank, drop_units
-            says how small.
+        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, channels, plan, low_rank,
+            drop_units says how small.
 
     Raises:
         EdgecvError: As `edgecv.jobs.slim.slim`.
@@ -214,7 +241,7 @@ def quantize(
         force: Replace what exists.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, equalise, correct_bias,
-            adaround, strict_int8, io_dtype, softmax, format, epochs, seed.
+            adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
 
     Returns:
         What was made; of the ladder, all that was tried.

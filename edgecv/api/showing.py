@@ -25,7 +25,9 @@ def register() -> None:
         render_files,
         render_models,
         render_optimize,
+        render_view,
     )
+    from edgecv.jobs.build import BuiltModel
     from edgecv.jobs.check import Outcome
     from edgecv.jobs.compress import CompressionReport
     from edgecv.jobs.convert import MadeArtifact
@@ -38,11 +40,14 @@ def register() -> None:
     from edgecv.jobs.reshape import Reshaped
     from edgecv.jobs.slim import SlimResult
     from edgecv.jobs.verify import Verification
+    from edgecv.jobs.view import View
     from edgecv.values.evaluation import Evaluation
     from edgecv.values.inspection import Inspection
     from edgecv.values.report import Report
     from edgecv.values.search import Outcome as Search
 
+    show_by(BuiltModel, render_models.built_model)
+    show_by(View, render_view.viewed)
     show_by(SavedModel, render_models.saved_model)
     show_by(ImportedModel, render_models.imported)
     show_by(SlimResult, render_compress.slimmed)
