@@ -89,3 +89,28 @@ def test_what_a_cluster_lacks_is_said_with_the_way_out(
     with pytest.raises(ConfigError, match="no dask scheduler answers"):  # noqa: SIM117
         with Cluster("tcp://127.0.0.1:9", made_up.records(tmp_path), None, device="local"):
             pass
+
+
+def test_workers_do_the_real_work(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+    from edgecv.core.files import sha256
+    from edgecv.jobs import compress, models
+    from edgecv.jobs import train as training_job
+    from edgecv.jobs.search import job
+
+    model, space = tmp_path / "lenet5.keras", tmp_path / "space.toml"
+    training_job.train(training_job.TrainPlan(name="lenet5", epochs=2), out=model)
+    space.write_text("[slim]\nmacs = [1.0, 0.8]\nrounds = [1]\nepochs = [1]\n[quantize]\nscheme = ['int8']\n")
+    plan = dict(space=space, max_drop=10.0, target="edgetpu", thorough=True)
+    with clusters.running(tmp_path, ["train=1", "device:local=1"]) as running:
+        far = job.optimize(
+            models.Source(path=model), job.OptimizePlan(**plan, cluster=running.address), out=tmp_path / "far"
+        )
+    near = job.optimize(models.Source(path=model), job.OptimizePlan(**plan), out=tmp_path / "near")
+    assert far.winner is not None
+    assert near.winner is not None
+    assert (far.accuracies, far.made) == (2, 2)
+    assert far.winner.sha256 == near.winner.sha256, "a worker makes the bytes that this machine makes"
+    again = tmp_path / "again.tflite"
+    compress.compress(models.Source(path=model), Path(far.winner.recipe), out=again)
+    assert sha256(again) == far.winner.sha256
