@@ -2,7 +2,7 @@
 
     edgecv train lenet5 --data digits --epochs 8 --out lenet5.keras
     python benchmarks/search_table.py lenet5.keras --data digits --work DIR [--space benchmarks/search_space.toml]
-        [--max-drop 3] [--part 1/4] [--out benchmarks/reference/search_trials.json]
+        [--max-drop 4] [--part 1/4] [--out benchmarks/reference/search_trials.json]
 
 Each candidate is made as `edgecv optimize` makes it, timed by its shape, and judged on the whole validation split. What
 is finished stays in --work: the same line continues an interrupted run. With --part several processes share the work
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--space", type=Path, default=HERE / "search_space.toml")
-    parser.add_argument("--max-drop", type=float, default=3.0)
+    parser.add_argument("--max-drop", type=float, default=4.0)
     parser.add_argument("--part", default="1/1")
     parser.add_argument("--out", type=Path, default=HERE / "reference" / "search_trials.json")
     given = parser.parse_args()

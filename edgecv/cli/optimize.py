@@ -115,7 +115,7 @@ def optimize(
     winner is chosen on the validation split and judged once on the test split. It comes with the recipe that `edgecv
     compress` makes the same bytes by. A run that is killed, or interrupted by Ctrl-C, goes on by the same command.
 
-    Example: `edgecv optimize lenet5.keras --max-drop 2 --trials 4 --out optimized`
+    Example: `edgecv optimize lenet5.keras --max-drop 3 --trials 4 --out optimized`
     """
     from edgecv.jobs import models
     from edgecv.jobs.search import job, verdict

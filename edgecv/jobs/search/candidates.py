@@ -15,6 +15,7 @@ from edgecv.jobs.search.knobs import KNOBS, RUNGS, Value
 INTEGER = ("int8", "int16x8", "int4")
 """Schemes whose ranges are calibrated."""
 SLIM = ("macs", "bytes")
+SCHEME = "quantize.scheme"
 TRAINED = ("slim", "low_rank", "units", "prune")
 """Steps that train on."""
 
@@ -27,7 +28,7 @@ class Candidate:
         settings: Knobs that are not neutral, by name, in the order of a recipe.
         id: Eight hex digits, of the settings.
         shape: What candidates of equal time share: of the settings that change what the device computes.
-        named: Knobs that the label speaks of: those with several values in the space; empty: all.
+        named: Knobs that the label speaks of: those with several values in the space, and the scheme; empty: all.
     """
 
     settings: tuple[tuple[str, Value], ...]
@@ -47,8 +48,9 @@ class Candidate:
     @property
     def label(self) -> str:
         """For people: "MACs 0.5, int8"."""
-        said = [_said(name, value) for name, value in self.settings if not self.named or name in self.named]
-        float32 = self["quantize.scheme"] == KNOBS["quantize.scheme"].neutral
+        spoken = self.named | {SCHEME} if self.named else KNOBS.keys()
+        said = [_said(name, value) for name, value in self.settings if name in spoken]
+        float32 = self[SCHEME] == KNOBS[SCHEME].neutral
         return ", ".join([*said, *(["float32"] if float32 else [])])
 
     @property

@@ -121,3 +121,9 @@ def test_only_what_changes_the_operators_is_timed_anew() -> None:
     threads = candidate({"slim.macs": 0.5, "slim.epochs": 2, "quantize.scheme": "int8", "device.threads": 2})
     assert plain.shape == longer.shape
     assert len({plain.shape, wider.shape, threads.shape}) == 3
+
+
+def test_a_label_speaks_of_what_differs_and_always_of_the_type() -> None:
+    given = spaces.space({"slim.macs": [1.0, 0.5], "slim.epochs": [3], "quantize.scheme": ["int8"]})
+    assert [one.label for one in enumerated(given, Facts())[0]] == ["int8", "MACs 0.5, int8"]
+    assert candidate({}).label == "float32"
