@@ -45,7 +45,7 @@ from edgecv.core.files import atomic_path
 from edgecv.evaluate import drop_between, evaluate
 from edgecv.jobs import models
 from edgecv.jobs.evaluate import open_artifact
-from edgecv.jobs.optimize.steps import step_file
+from edgecv.jobs.ladder.steps import step_file
 from edgecv.modelio import tool_versions
 from edgecv.report import host_facts
 from edgecv.values.evaluation import Evaluation

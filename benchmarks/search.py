@@ -30,11 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv.core import codec
 from edgecv.core.optional import require
-from edgecv.jobs.search import engine
-from edgecv.jobs.search.candidates import Candidate, candidate
-from edgecv.jobs.search.objective import objective
-from edgecv.jobs.search.rules import Facts, enumerated
-from edgecv.jobs.search.space import space
+from edgecv.jobs.optimize import engine
+from edgecv.jobs.optimize.candidates import Candidate, candidate
+from edgecv.jobs.optimize.objective import objective
+from edgecv.jobs.optimize.rules import Facts, enumerated
+from edgecv.jobs.optimize.space import space
 from edgecv.values.search import Cost, Finding, Objective
 
 TABLE = Path(__file__).parent / "reference" / "search_trials.json"

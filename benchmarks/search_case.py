@@ -28,10 +28,10 @@ from search_table import Told
 from edgecv.core import codec
 from edgecv.core.progress import Unseen
 from edgecv.jobs import models
-from edgecv.jobs.search import job
-from edgecv.jobs.search.candidates import Candidate, candidate
-from edgecv.jobs.search.site import Site
-from edgecv.jobs.search.workbench import TEST, Workbench
+from edgecv.jobs.optimize import job
+from edgecv.jobs.optimize.candidates import Candidate, candidate
+from edgecv.jobs.optimize.site import Site
+from edgecv.jobs.optimize.workbench import TEST, Workbench
 from edgecv.runtime.host import host_facts
 
 

@@ -19,13 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv.jobs.search.cluster import Cluster
-from edgecv.jobs.search.driver import Limits, Search
-from edgecv.jobs.search.engine import Ask, Study, reasons
-from edgecv.jobs.search.records import Records
-from edgecv.jobs.search.rules import Facts, enumerated
-from edgecv.jobs.search.space import space
-from tests.jobs.search import clusters, made_up, slept
+from edgecv.jobs.optimize.cluster import Cluster
+from edgecv.jobs.optimize.driver import Limits, Search
+from edgecv.jobs.optimize.engine import Ask, Study, reasons
+from edgecv.jobs.optimize.records import Records
+from edgecv.jobs.optimize.rules import Facts, enumerated
+from edgecv.jobs.optimize.space import space
+from tests.jobs.optimize import clusters, made_up, slept
 
 SPACE = space(
     {

@@ -24,13 +24,13 @@ from edgecv.core import codec
 from edgecv.core.files import write_text
 from edgecv.core.progress import QUIET, Unseen
 from edgecv.jobs import models
-from edgecv.jobs.search import defaults, rules
-from edgecv.jobs.search import space as spaces
-from edgecv.jobs.search.candidates import Candidate
-from edgecv.jobs.search.local import Local, performing
-from edgecv.jobs.search.records import Kind, Task
-from edgecv.jobs.search.site import Site
-from edgecv.jobs.search.workbench import Workbench
+from edgecv.jobs.optimize import defaults, rules
+from edgecv.jobs.optimize import space as spaces
+from edgecv.jobs.optimize.candidates import Candidate
+from edgecv.jobs.optimize.local import Local, performing
+from edgecv.jobs.optimize.records import Kind, Task
+from edgecv.jobs.optimize.site import Site
+from edgecv.jobs.optimize.workbench import Workbench
 from edgecv.runtime.host import host_facts
 
 HERE = Path(__file__).parent

@@ -20,9 +20,9 @@ from edgecv.cli.console import ConsoleReporter
 from edgecv.core import codec
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models
-from edgecv.jobs.optimize.rungs import LAST, rungs
-from edgecv.jobs.optimize.steps import Steps
-from edgecv.jobs.optimize.values import LadderPlan, Trial, better
+from edgecv.jobs.ladder.rungs import LAST, rungs
+from edgecv.jobs.ladder.steps import Steps
+from edgecv.jobs.ladder.values import LadderPlan, Trial, better
 
 
 def climbed(source: models.Source, plan: artifacts.Plan, folder: Path) -> list[Trial]:

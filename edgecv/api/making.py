@@ -11,10 +11,9 @@ from edgecv.api.showing import reporter
 from edgecv.core.files import check_output
 from edgecv.jobs import build as building
 from edgecv.jobs import compress as compression
-from edgecv.jobs import contract, importing, loss, models
+from edgecv.jobs import contract, importing, ladder, loss, models
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import export as exporting
-from edgecv.jobs import optimize as ladder
 from edgecv.jobs import prune as pruning
 from edgecv.jobs import reshape as reshaping
 from edgecv.jobs import slim as slimming
@@ -24,11 +23,11 @@ from edgecv.jobs.compress import CompressionReport
 from edgecv.jobs.convert import MadeArtifact
 from edgecv.jobs.export import Exported
 from edgecv.jobs.importing import ImportedModel
+from edgecv.jobs.ladder import Climb
 from edgecv.jobs.models import SavedModel
-from edgecv.jobs.optimize import Climb
+from edgecv.jobs.optimize import job as searching
+from edgecv.jobs.optimize import verdict
 from edgecv.jobs.reshape import Reshaped
-from edgecv.jobs.search import job as searching
-from edgecv.jobs.search import verdict
 from edgecv.jobs.slim import SlimResult
 from edgecv.modelio import save_keras
 from edgecv.values.search import Outcome
@@ -413,12 +412,12 @@ def optimize(
         space: A TOML file of what to try; None derives it from the model and the target.
         force: Write into a folder that has other files.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.search.job.OptimizePlan`: goal, latency_ms, size_bytes, trials, seconds,
-            target, device, devices, samples, thorough, seed.
+        options: Further fields of `edgecv.jobs.optimize.job.OptimizePlan`: goal, latency_ms, size_bytes, trials,
+            seconds, target, device, devices, samples, thorough, seed.
 
     Raises:
         GateFailure: No file is shown to keep the limit. The nearest one is written nevertheless.
-        EdgecvError: As `edgecv.jobs.search.job.optimize`.
+        EdgecvError: As `edgecv.jobs.optimize.job.optimize`.
     """
     plan = searching.OptimizePlan(data=data, max_drop=max_drop, space=None if space is None else Path(space), **options)
     done = searching.optimize(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))

@@ -35,8 +35,8 @@ def register() -> None:
     from edgecv.jobs.debug import Debugged
     from edgecv.jobs.export import Exported
     from edgecv.jobs.importing import ImportedModel
+    from edgecv.jobs.ladder.values import Climb
     from edgecv.jobs.models import SavedModel
-    from edgecv.jobs.optimize.values import Climb
     from edgecv.jobs.report import MadeReport
     from edgecv.jobs.reshape import Reshaped
     from edgecv.jobs.slim import SlimResult

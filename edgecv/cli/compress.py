@@ -287,7 +287,7 @@ def _make(
 
 
 def _climb(source: Source, plan: Plan, limits: dict[str, Any], out: Path, *, force: bool, json_: bool) -> None:
-    from edgecv.jobs import optimize as ladder
+    from edgecv.jobs import ladder
 
     request = ladder.LadderPlan(plan=plan, **limits)
     done = ladder.climb(source, request, out=out, force=force, reporter=ConsoleReporter())

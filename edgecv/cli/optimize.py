@@ -118,7 +118,7 @@ def optimize(
     Example: `edgecv optimize lenet5.keras --max-drop 3 --trials 4 --out optimized`
     """
     from edgecv.jobs import models
-    from edgecv.jobs.search import job, verdict
+    from edgecv.jobs.optimize import job, verdict
 
     source = models.Source(
         path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,

@@ -11,8 +11,7 @@ from edgecv.core import codec
 from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.core.progress import Reporter
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs import models
-from edgecv.jobs import optimize as ladder
+from edgecv.jobs import ladder, models
 from edgecv.jobs import prune as pruning
 from edgecv.jobs import slim as slimming
 from edgecv.values.profiles import read_toml

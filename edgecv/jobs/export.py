@@ -15,11 +15,11 @@ from edgecv.core.errors import ConfigError, ConversionError, GateFailure
 from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
-from edgecv.jobs import contract, models, optimize
+from edgecv.jobs import contract, ladder, models
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import report as measure
 from edgecv.jobs.journal import Journal, read_record, write_record
-from edgecv.jobs.optimize import Climb
+from edgecv.jobs.ladder import Climb
 from edgecv.modelio import save_keras
 from edgecv.report import sentences
 from edgecv.values import profiles
@@ -211,7 +211,7 @@ def _climbed(
     model: models.Source, target: str, plan: ExportPlan, out: Path, journal: Journal, reporter: Reporter
 ) -> Climb:
     """Climb the ladder to an int8 file; of an earlier run when nothing changed."""
-    asked = optimize.LadderPlan(
+    asked = ladder.LadderPlan(
         max_drop=plan.max_drop,
         plan=artifacts.Plan(scheme="int8", target=target, data=plan.data, seed=plan.seed),
         budget_seconds=plan.budget_seconds,
@@ -225,7 +225,7 @@ def _climbed(
         record.unlink(missing_ok=True)
     journal.run(
         record,
-        lambda: write_record(record, optimize.climb(model, asked, out=file, force=True, reporter=reporter)),
+        lambda: write_record(record, ladder.climb(model, asked, out=file, force=True, reporter=reporter)),
         inputs=(model.path,),
         settings=codec.encode(asked),
     )

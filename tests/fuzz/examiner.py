@@ -255,8 +255,8 @@ def _devices(path: Path) -> None:
 
 
 def _space(path: Path) -> None:
-    from edgecv.jobs.search.rules import Facts, enumerated
-    from edgecv.jobs.search.space import read
+    from edgecv.jobs.optimize.rules import Facts, enumerated
+    from edgecv.jobs.optimize.space import read
 
     found = read(path)
     if found.size <= 2000:

@@ -13,8 +13,7 @@ pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
 from edgecv.graphs import read_tflite
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs import models
-from edgecv.jobs import optimize as ladder
+from edgecv.jobs import ladder, models
 from edgecv.modelio import env
 from edgecv.runtime.container import read_manifest
 from edgecv.targets import gpu, vela

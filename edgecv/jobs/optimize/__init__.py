@@ -1,10 +1,7 @@
-"""The quantisation ladder: step by step from cheap to dear, until a file loses no more than is allowed.
+"""The search of `edgecv optimize`: from a float model to the file to ship, latency first.
 
-Every step makes a whole artifact, is measured on the validation split against the float model, sample by sample, and
-is kept, with its figures, beside the output. A killed climb, run again with the same command, goes on from there.
+Candidates are recipes of `edgecv compress`. All are converted untrained and timed on the device; accuracy, which costs
+training, is spent only on those whose time is worth it. The core (space, rules, candidates, objective, surrogate,
+engine) is pure and knows no tensorflow; `workbench.py` makes and measures, `driver.py` puts both together, `job.py`
+starts from paths.
 """
-
-from edgecv.jobs.optimize.climbing import climb, require_passed
-from edgecv.jobs.optimize.values import Climb, LadderPlan, Trial
-
-__all__ = ["Climb", "LadderPlan", "Trial", "climb", "require_passed"]
