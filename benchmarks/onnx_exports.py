@@ -300,7 +300,9 @@ def bare(path: Path, out: Path) -> None:
     del model.graph.value_info[:]
     for node in model.graph.node:
         node.ClearField("doc_string")
+        kept = [one for one in node.metadata_props if one.key == "pkg.torch.onnx.name_scopes"]
         del node.metadata_props[:]
+        node.metadata_props.extend(kept)
     del model.functions[:]
     with gzip.GzipFile(out, "wb", mtime=0) as file:
         file.write(model.SerializeToString(deterministic=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from edgecv.cli import render_traits as render_kept
@@ -141,12 +142,24 @@ def split_parts(parts: Any) -> None:
 
 
 def imported(made: Any) -> None:
-    emit(f"{made.path}: {made.name}, input {shape_text(made.input_shape)}, {made.labels} labels")
+    labels = f"{made.labels} labels" if made.labels else "no labels"
+    emit(f"{made.path}: {made.name}, input {shape_text(made.input_shape)}, {labels}")
     emit(f"  {made.parameters:,} parameters, {made.macs:,} MACs, {size_text(made.size_bytes)}")
+    if made.nodes is not None:
+        emit(f"  {made.nodes} nodes became {made.layers} layers")
     for name, shape in made.outputs.items():
         emit(f"  output {name}: {shape_text(shape)}")
+    if made.differences:
+        worst = max(made.differences.values())
+        emit(f"  largest difference from ONNX Runtime on random inputs: {worst:.1e} of an output's range")
     if made.seen is not None:
         emit(f"  its weights have seen {made.seen:,} images")
+    if made.format != "onnx":
+        return
+    preset = f" --preset {'|'.join(made.open)}" if made.open else ""
+    if made.open:
+        emit(f"next: edgecv spec {made.path} --data D, which finds out how pixels are scaled; then")
+    emit(f"{'' if made.open else 'next: '}edgecv quantize {made.path} --data D{preset} --out {Path(made.path).stem}.tflite")
 
 
 def reshaped(made: Any) -> None:

@@ -64,9 +64,17 @@ def build(net: Net, *, name: str, where: str) -> Built:
     outputs, orders = _outputs(b, problems)
     if problems:
         raise _refusal(problems, where)
-    titles = [cleaned(one) or "output" for one in net.outputs]
+    titles = [_title(one, place, len(net.outputs)) for place, one in enumerate(net.outputs)]
     model = renamed_outputs(keras.Model(inputs, outputs, name=name), titles)
     return Built(model=model, inputs=tuple(perms), outputs=tuple(orders))
+
+
+def _title(name: str, place: int, count: int) -> str:
+    """Return what an output is called: as in the file, unless that is a mere number."""
+    found = cleaned(name)
+    if any(character.isalpha() for character in found):
+        return found
+    return "output" if count == 1 else f"output_{place}"
 
 
 def _lying(net: Net, name: str) -> Perm:
@@ -103,7 +111,7 @@ def _add(b: Building, node: Node, problems: list[str]) -> None:
         made = [_stand_in(b, name) for name in node.outputs]
     for name, value in zip(node.outputs, made if isinstance(made, list) else [made], strict=False):
         if name:
-            b.values[name] = value
+            b.values[name], b.titles[name] = value, b.base(node)
 
 
 def _stand_in(b: Building, name: str) -> Value:

@@ -45,6 +45,8 @@ class Building:
         self.consumers = net.consumers()
         self.names = Names()
         self.values: dict[str, Value] = {}
+        self.titles: dict[str, str] = {}
+        """Of tensors, by the node that gives them."""
         self._given: dict[tuple[str, Perm], Value] = {}
 
     # What is known of tensors.
@@ -79,13 +81,14 @@ class Building:
         if key not in self._given:
             assert found.order is not None
             places = np.argsort(found.order).astype(np.int32)
-            tensor = self.function(None, "take", [found.tensor], places, axis=1, name=f"{name}_columns")
+            tensor = self.function(None, "take", [found.tensor], places, axis=1, name=f"{self.titles.get(name, name)}_columns")
             self._given[key] = Value(tensor, found.perm)
         return self._given[key]
 
     def lying(self, name: str, perm: Perm) -> Any:
         """Return the keras tensor whose axes lie in an order. Raises Refused when that would move the batch."""
-        found, shape = self.value(name), self.shape(name)
+        shape = self.shape(name)
+        found = _batched(self.value(name), shape, perm[0])
         if found.perm == perm:
             return found.tensor
         key = (name, perm)
@@ -96,11 +99,11 @@ class Building:
     def _moved(self, name: str, found: Value, perm: Perm, shape: Shape) -> Any:
         layers = env.keras().layers
         if same_order(shape, found.perm, perm):
-            return self._call(layers.Reshape(moved(shape, perm)[1:], name=self._free(f"{name}_axes")), found.tensor)
+            return self.call(layers.Reshape(moved(shape, perm)[1:], name=self.free_title(name, "axes")), found.tensor)
         if found.perm[0] != perm[0]:
             raise Refused("it moves the batch among the other axes")
         axes = tuple(found.perm.index(axis) for axis in perm[1:])
-        return self._call(layers.Permute(axes, name=self._free(f"{name}_axes")), found.tensor)
+        return self.call(layers.Permute(axes, name=self.free_title(name, "axes")), found.tensor)
 
     def maps(self, name: str) -> Any:
         """Return a tensor with its channels, ONNX's axis 1, last and the others in order."""
@@ -127,6 +130,10 @@ class Building:
     def _free(self, name: str) -> str:
         return self.names.unique(cleaned(name) or "layer")
 
+    def free_title(self, name: str, suffix: str) -> str:
+        """Return the name of a layer behind a tensor, which does what the suffix says."""
+        return self._free(f"{self.titles.get(name, name)}_{suffix}")
+
     def layer(
         self,
         node: Node,
@@ -149,7 +156,7 @@ class Building:
         """
         name = self._free(self.base(node) + (f"_{suffix}" if suffix else ""))
         made = make(*arguments, name=name, **settings)
-        result = self._call(made, x)
+        result = self.call(made, x)
         if weights:
             expected = [tuple(weight.shape) for weight in made.weights]
             got = [tuple(weight.shape) for weight in weights]
@@ -191,13 +198,14 @@ class Building:
         constants = [{"shape": list(array.shape), "dtype": array.dtype.name} for array in arrays]
         title = (self.base(node) if node is not None else "") + (f"_{name}" if node is not None and name else name)
         made = TensorFunction(function, arguments, constants=constants, name=self._free(title))
-        result = self._call(made, tensors[0] if len(tensors) == 1 else list(tensors))
+        result = self.call(made, tensors[0] if len(tensors) == 1 else list(tensors))
         if arrays:
             made.set_weights(arrays)
         return result
 
     @staticmethod
-    def _call(layer: Any, x: Any) -> Any:
+    def call(layer: Any, x: Any) -> Any:
+        """Return what a layer gives for a tensor or a list of tensors. Raises Refused where it cannot."""
         try:
             return layer(x)
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
@@ -217,6 +225,7 @@ class Building:
         before, found = self.shape(name), self.value(name)
         if math.prod(before) != math.prod(after) or not before or not after:
             raise Refused(f"it reshapes {before} to {after}")
+        found = _batched(found, before, 0)
         how = reshaped(before, after, found.perm)
         if how.first != found.perm and found.perm[0] != how.first[0]:
             raise Refused("it moves the batch among the other axes")
@@ -235,6 +244,15 @@ class Building:
             raise Refused(f"its constant of shape {array.shape} has more axes than its input")
         full: Array = array.reshape((1,) * (rank - array.ndim) + array.shape)
         return np.ascontiguousarray(full.transpose(perm))
+
+
+def _batched(value: Value, shape: Shape, axis: int) -> Value:
+    """Return a tensor whose batch is called another axis, where both are of size 1 and so cannot be told apart."""
+    old = value.perm[0]
+    if old == axis or shape[old] != 1 or shape[axis] != 1:
+        return value
+    swapped = {old: axis, axis: old}
+    return dataclasses.replace(value, perm=tuple(swapped.get(one, one) for one in value.perm))
 
 
 @dataclass(frozen=True, slots=True)

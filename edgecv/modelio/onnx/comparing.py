@@ -16,6 +16,8 @@ from edgecv.modelio.onnx.observed import Answers, feeds
 
 TOLERANCE = 1e-4
 """Of an output's range."""
+LEAST_SPAN = 0.05
+"""Of the largest value: a narrower range is that of a network that answers nearly the same everywhere."""
 INPUTS = 3
 """Random inputs that both answer."""
 
@@ -69,5 +71,5 @@ def distance(wanted: Array, got: Array) -> float:
         same = np.isfinite(wanted) == np.isfinite(got)
         return float("nan") if same.all() else float("inf")
     span = float(wanted.max() - wanted.min()) if wanted.size else 0.0
-    scale = max(span, 1e-3 * float(np.abs(wanted).max(initial=0.0)), 1e-12)
+    scale = max(span, LEAST_SPAN * float(np.abs(wanted).max(initial=0.0)), 1e-12)
     return float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0) / scale)

@@ -29,6 +29,7 @@ class Node:
         outputs: Likewise.
         attributes: Plain values; tensors as arrays.
         name: In the file, else made of the operator and its place.
+        scope: The module of PyTorch's that it is of, where the file says so: "layer1.0.relu".
     """
 
     op: str
@@ -36,6 +37,7 @@ class Node:
     outputs: list[str]
     attributes: dict[str, Any]
     name: str
+    scope: str = ""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return an attribute."""
@@ -95,12 +97,12 @@ class Names:
 
     def of(self, node: Node, held: Mapping[str, Array]) -> str:
         """Return the name that a node's layer would like."""
-        weights = [name for place, name in enumerate(node.inputs) if place and name in held]
-        for name in weights:
+        for name in (one for place, one in enumerate(node.inputs) if place and one in held):
             plain, _, kind = name.rpartition(".")
             if kind in _OF_WEIGHTS and plain and ":" not in plain:
-                return cleaned(plain)
-        return cleaned(_scoped(node.name, node.op)) or node.op.lower()
+                return cleaned(plain.removesuffix("._"))
+        title = cleaned(node.scope or _scoped(node.name)) or node.op.lower()
+        return f"{title}.{node.op.lower()}" if node.op in _PARTS and title != cleaned(node.name) else title
 
     def unique(self, name: str) -> str:
         """Return a name that no layer has yet, and take it."""
@@ -115,18 +117,26 @@ class Names:
 _OF_WEIGHTS = frozenset({"weight", "bias", "gamma", "beta", "running_mean", "w_0", "kernel"})
 
 
+_PARTS = frozenset({
+    "Add", "Concat", "Div", "Expand", "Gather", "MatMul", "Mul", "Pad", "Pow", "ReduceMean", "ReduceSum", "Reshape",
+    "Resize", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where",
+})  # fmt: skip
+"""Operators that are a step of a module rather than a module: their layers say so behind its name."""
+
+
 def cleaned(name: str) -> str:
     """Return a name as a layer may have it: letters, digits, dots, dashes and underscores."""
     return re.sub(r"^[^A-Za-z0-9]+", "", re.sub(r"[^A-Za-z0-9_.-]+", "_", name.split(";")[0])).strip("_")
 
 
-def _scoped(name: str, op: str) -> str:
+def _scoped(name: str) -> str:
     """Return "layer1.0.conv1" for PyTorch's "/layer1/layer1.0/conv1/Conv"."""
+    if not name.startswith("/"):
+        return name.removeprefix("node_")
     parts: list[str] = []
     for part in name.strip("/").split("/"):
         inside = bool(parts) and part.startswith(f"{parts[-1]}.")
         parts[len(parts) - inside :] = [part]
-    if len(parts) > 1 and re.fullmatch(rf"{re.escape(op)}(_\d+)?", parts[-1]):
-        last = parts.pop()
-        parts[-1] += last[len(op) :]
-    return ".".join(parts) if name.startswith("/") else "_".join(parts)
+    if len(parts) > 1 and re.fullmatch(r"[A-Z][A-Za-z0-9]*(_\d+)?", parts[-1]):
+        parts.pop()
+    return ".".join(parts)

@@ -86,7 +86,7 @@ def _other(node: Node, name: str) -> str | None:
 
 
 def _made(node: Node, op: str, inputs: list[str], **attributes: object) -> Node:
-    return Node(op, inputs, list(node.outputs), dict(attributes), node.name)
+    return Node(op, inputs, list(node.outputs), dict(attributes), node.name, node.scope)
 
 
 def gate(graph: Graph, node: Node) -> Node | None:
@@ -232,7 +232,7 @@ def affine(graph: Graph, node: Node) -> Node | None:
         else:
             scale, bias = scale.reshape(-1), bias.reshape(-1) + values
         made = [_kept(graph, node, "scale", scale), _kept(graph, node, "bias", bias)]
-        kept = Node(norm.op, [norm.inputs[0], *made, *norm.inputs[3:]], list(node.outputs), norm.attributes, norm.name)
+        kept = Node(norm.op, [norm.inputs[0], *made, *norm.inputs[3:]], list(node.outputs), norm.attributes, norm.name, norm.scope)
         return kept
     return None
 
@@ -283,7 +283,7 @@ def dense(graph: Graph, node: Node) -> Node | None:
                 continue
             width = graph.net.shapes[product.outputs[0]][-1]
             if bias.shape[-1:] == (width,) and bias.size == width:
-                made = Node("Dense", [*product.inputs, node.inputs[1 - place]], list(node.outputs), {}, product.name)
+                made = Node("Dense", [*product.inputs, node.inputs[1 - place]], list(node.outputs), {}, product.name, product.scope)
                 return made
     return None
 

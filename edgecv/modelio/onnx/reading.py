@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -189,7 +190,15 @@ def _node(node: Any, place: int) -> Node:
         outputs=list(node.output),
         attributes=attributes,
         name=node.name or f"{node.op_type}_{place}",
+        scope=_module(node),
     )
+
+
+def _module(node: Any) -> str:
+    """Return the module that PyTorch's newer exporter says a node is of: the last but one of its scopes, itself last."""
+    told = next((one.value for one in node.metadata_props if one.key == "pkg.torch.onnx.name_scopes"), "")
+    scopes = re.findall(r"'([^']*)'", told)
+    return scopes[-2] if len(scopes) > 1 else ""
 
 
 def _plain(value: Any, onnx: Any) -> Any:

@@ -42,11 +42,11 @@ def brought(b: Building, name: str, perm: Perm) -> Any:
     found = b.lying(name, identity(len(shape)))
     full = (1,) * (rank - len(shape)) + shape
     # The batch is 1 here, and stays in front.
-    x = b._call(env.keras().layers.Reshape(full[1:], name=b._free(f"{name}_axes")), found)
+    x = b.call(env.keras().layers.Reshape(full[1:], name=b.free_title(name, "axes")), found)
     if perm == identity(rank):
         return x
     axes = tuple(perm[1:])
-    return b._call(env.keras().layers.Permute(axes, name=b._free(f"{name}_order")), x)
+    return b.call(env.keras().layers.Permute(axes, name=b.free_title(name, "order")), x)
 
 
 def binary(b: Building, node: Node) -> Value:

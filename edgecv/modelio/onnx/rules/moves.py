@@ -159,7 +159,8 @@ def gather(b: Building, node: Node) -> Value:
     found, shape = b.value(node.inputs[0]), b.shape(node.inputs[0])
     axis, places = node.get("axis", 0) % len(shape), b.fixed(node, 1, "indices")
     if axis == found.perm[0]:
-        if not (shape[axis] == 1 and places.size == 1):
+        all_of_it = np.array_equal(places.reshape(-1), np.arange(shape[axis]))
+        if not (all_of_it and (len(shape) == 1 or shape[axis] == 1)):
             raise Refused("it takes from the batch")
         return b.reshape(node, node.inputs[0], b.shape(node.outputs[0]))
     places = np.where(places < 0, places + shape[axis], places).astype(np.int32)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from edgecv.core.optional import require
 from edgecv.modelio import env
 from edgecv.modelio.onnx.building import Building, Value
-from edgecv.modelio.onnx.layout import CHANNELS_LAST, without
+from edgecv.modelio.onnx.layout import CHANNELS_LAST, moved, without
 from edgecv.modelio.onnx.net import Node, Refused
 
 FUNCTIONS = {
@@ -56,9 +57,16 @@ def largest(b: Building, node: Node) -> Value:
     found = b.value(name)
     if axis == found.perm[0]:
         raise Refused("it computes along the batch")
-    perm = found.perm if kept else without(found.perm, [axis])
-    function = "argmax" if node.op == "ArgMax" else "argmin"
-    return Value(b.function(node, function, [found.tensor], axis=found.perm.index(axis), keepdims=kept), perm)
+    tf, place = env.tensorflow(), found.perm.index(axis)
+    function = tf.argmax if node.op == "ArgMax" else tf.argmin
+    operator = require("tf_keras.src.layers.core.tf_op_layer", why="to build models").TFOpLambda
+    made = operator(function, name=b.names.unique(b.base(node)))(found.tensor, axis=place, output_type=tf.int32)
+    perm = without(found.perm, [axis])
+    if not kept:
+        return Value(made, perm)
+    shape = moved(b.shape(name), found.perm)
+    x = b.layer(node, env.keras().layers.Reshape, made, (*shape[1:place], 1, *shape[place + 1 :]), suffix="axis")
+    return Value(x, found.perm)
 
 
 def softmax(b: Building, node: Node) -> Value:
