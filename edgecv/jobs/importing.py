@@ -173,9 +173,7 @@ def _onnx(asked: Asked, reporter: Reporter) -> _Read:
             f"an ONNX file holds its weights, so {asked.weights} has nothing to say", hint="give the .onnx alone"
         )
     size = input_size(asked.input_size) if asked.input_size else None
-    found = import_onnx(
-        asked.source, input_size=size, allow_difference=asked.allow_difference, seed=asked.seed
-    )
+    found = import_onnx(asked.source, input_size=size, allow_difference=asked.allow_difference, seed=asked.seed)
     for remark in found.remarks:
         reporter.info(remark)
     manifest, open_ = _contract(found, asked, reporter)

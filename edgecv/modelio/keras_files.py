@@ -161,7 +161,9 @@ def _reader(source: Path) -> Callable[[Path, Opening], tuple[Any, Manifest | Non
         return readers[kind]
     raise UnsupportedModelError(
         f"{source} is not a keras model: its content is neither a zip archive nor HDF5",
-        hint=_OTHERS.get(source.suffix, "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off"),
+        hint=_OTHERS.get(
+            source.suffix, "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off"
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from edgecv.modelio import env
 from edgecv.modelio.boundary import model_name
 from edgecv.modelio.contract import plain_name
 from edgecv.modelio.onnx.build import Built, build
-from edgecv.modelio.onnx.comparing import INPUTS, TOLERANCE, Difference, compare
+from edgecv.modelio.onnx.comparing import INPUTS, TOLERANCE, Difference, compare, drawn
 from edgecv.modelio.onnx.observed import observe, open_branches
 from edgecv.modelio.onnx.opsets import modernise
 from edgecv.modelio.onnx.patterns import recognise
@@ -68,13 +68,14 @@ def import_onnx(
     fix_sizes(proto, input_size, path)
     open_branches(proto, path)
     net = plain_net(proto, path)
-    observe(proto, net, path)
+    fed = drawn(proto, seed)
+    expected = observe(proto, net, path, fed)
     count = len(net.nodes)
     modernise(net)
     recognise(net)
     with env.first_names():
         built = build(net, name=model_name(plain_name(path)), where=str(path))
-    differences = compare(proto, built, path, seed=seed)
+    differences = compare(built, net.outputs, fed, expected)
     _check(differences, path, allow_difference)
     return ImportedOnnx(
         model=built.model,

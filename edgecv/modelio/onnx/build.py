@@ -31,11 +31,13 @@ class Built:
         model: tf_keras functional.
         inputs: The ONNX axis at each place of each input.
         outputs: Likewise.
+        probabilities: Whether each output is of values between 0 and 1.
     """
 
     model: Any
     inputs: tuple[Perm, ...]
     outputs: tuple[Perm, ...]
+    probabilities: tuple[bool, ...]
 
 
 def build(net: Net, *, name: str, where: str) -> Built:
@@ -66,7 +68,9 @@ def build(net: Net, *, name: str, where: str) -> Built:
         raise _refusal(problems, where)
     titles = [_title(one, place, len(net.outputs)) for place, one in enumerate(net.outputs)]
     model = renamed_outputs(keras.Model(inputs, outputs, name=name), titles)
-    return Built(model=model, inputs=tuple(perms), outputs=tuple(orders))
+    makers = net.producers()
+    bounded = tuple(makers[one].op in ("Sigmoid", "Softmax", "HardSigmoid") for one in net.outputs)
+    return Built(model=model, inputs=tuple(perms), outputs=tuple(orders), probabilities=bounded)
 
 
 def _title(name: str, place: int, count: int) -> str:

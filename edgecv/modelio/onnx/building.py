@@ -81,7 +81,9 @@ class Building:
         if key not in self._given:
             assert found.order is not None
             places = np.argsort(found.order).astype(np.int32)
-            tensor = self.function(None, "take", [found.tensor], places, axis=1, name=f"{self.titles.get(name, name)}_columns")
+            tensor = self.function(
+                None, "take", [found.tensor], places, axis=1, name=f"{self.titles.get(name, name)}_columns"
+            )
             self._given[key] = Value(tensor, found.perm)
         return self._given[key]
 
@@ -264,4 +266,3 @@ class Placed:
 
 def _holds_place(value: Any) -> bool:
     return isinstance(value, Placed) or (isinstance(value, (list, tuple)) and any(map(_holds_place, value)))
-

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,9 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.modelio.onnx.net import Array, Net, Node
 
-RANDOM = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"})
+RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
 OF_SHAPES = frozenset({"Shape", "Size"})
 """What they give hangs on shapes alone, which are fixed."""
 CONTROL = frozenset({"If", "Loop", "Scan"})
@@ -40,7 +41,9 @@ class Runtime:
         except Exception as error:
             raise UnsupportedModelError(f"ONNX Runtime refuses it: {_first(error)}") from error
 
-    def run(self, feed: Mapping[str, Array], kept: Sequence[str]) -> tuple[dict[str, tuple[Any, str]], dict[str, Array]]:
+    def run(
+        self, feed: Mapping[str, Array], kept: Sequence[str]
+    ) -> tuple[dict[str, tuple[Any, str]], dict[str, Array]]:
         """Return shape and type of each output, and the values of those in `kept`."""
         names = [one.name for one in self._session.get_outputs()]
         try:
@@ -56,39 +59,17 @@ def _first(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
 
 
-class Answers:
-    """The file's own answers to inputs; a context manager.
-
-    Args:
-        model: A ModelProto with fixed sizes.
-        path: For messages.
-    """
-
-    def __init__(self, model: Any, path: Path) -> None:
-        self._outputs = [one.name for one in model.graph.output]
-        self._child = Apart("edgecv.modelio.onnx.observed:Runtime", model.SerializeToString(), about=path)
-
-    def __enter__(self) -> Answers:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._child.close(at_once=error is not None)
-
-    def __call__(self, feed: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs, in the file's order and layout."""
-        _, values = self._child.call("run", dict(feed), self._outputs)
-        return [values[name] for name in self._outputs]
-
-
-def observe(model: Any, net: Net, path: Path) -> None:
+def observe(model: Any, net: Net, path: Path, fed: Sequence[Mapping[str, Array]]) -> list[list[Array]]:
     """Fill the shapes and types of a net, and make constants of what hangs on no input. Changes `net` in place.
 
     Args:
         model: The ModelProto behind it, with fixed sizes.
         net: Its nodes that give constants are taken out.
         path: For messages.
+        fed: Inputs by name; the first is what shapes are seen with.
+
+    Returns:
+        The file's own answers to each, in its order and layout.
 
     Raises:
         UnsupportedModelError: ONNX Runtime refuses the file or cannot run it.
@@ -101,15 +82,19 @@ def observe(model: Any, net: Net, path: Path) -> None:
     wanted = [name for node in net.nodes for name in node.outputs if name and name not in given]
     value_info = require("onnx").ValueInfoProto
     shown.graph.output.extend(value_info(name=name) for name in wanted)
-    feed = feeds(model, np.random.default_rng(0))
+    answers = []
     with Apart("edgecv.modelio.onnx.observed:Runtime", shown.SerializeToString(), about=path) as child:
-        told, values = child.call("run", feed, sorted(fixed - set(net.constants)))
-    for name, array in {**net.constants, **feed}.items():
+        told, values = child.call("run", dict(fed[0]), sorted(fixed - set(net.constants)))
+        for feed in fed:
+            _, given_ = child.call("run", dict(feed), list(net.outputs))
+            answers.append([given_[name] for name in net.outputs])
+    for name, array in {**net.constants, **fed[0]}.items():
         told[name] = (array.shape, array.dtype.name)
     net.constants.update(values)
     net.shapes.update({name: shape for name, (shape, _) in told.items()})
     net.dtypes.update({name: dtype for name, (_, dtype) in told.items()})
     net.nodes[:] = [node for node in net.nodes if not all(name in net.constants for name in node.outputs if name)]
+    return answers
 
 
 def feeds(model: Any, rng: np.random.Generator) -> dict[str, Array]:

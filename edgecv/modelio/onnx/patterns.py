@@ -232,7 +232,14 @@ def affine(graph: Graph, node: Node) -> Node | None:
         else:
             scale, bias = scale.reshape(-1), bias.reshape(-1) + values
         made = [_kept(graph, node, "scale", scale), _kept(graph, node, "bias", bias)]
-        kept = Node(norm.op, [norm.inputs[0], *made, *norm.inputs[3:]], list(node.outputs), norm.attributes, norm.name, norm.scope)
+        kept = Node(
+            norm.op,
+            [norm.inputs[0], *made, *norm.inputs[3:]],
+            list(node.outputs),
+            norm.attributes,
+            norm.name,
+            norm.scope,
+        )
         return kept
     return None
 
@@ -255,9 +262,7 @@ def group_norm(graph: Graph, node: Node) -> Node | None:
     first = graph.maker(norm.inputs[0], "Reshape") if norm is not None else None
     if norm is None or first is None:
         return None
-    before, inner, after = (
-        graph.net.shapes[name] for name in (first.inputs[0], first.outputs[0], node.outputs[0])
-    )
+    before, inner, after = (graph.net.shapes[name] for name in (first.inputs[0], first.outputs[0], node.outputs[0]))
     scale, bias = graph.net.constant(norm, 1), graph.net.constant(norm, 2)
     if before != after or len(inner) != 3 or before[1] % inner[1] or scale is None or bias is None:
         return None
@@ -283,7 +288,14 @@ def dense(graph: Graph, node: Node) -> Node | None:
                 continue
             width = graph.net.shapes[product.outputs[0]][-1]
             if bias.shape[-1:] == (width,) and bias.size == width:
-                made = Node("Dense", [*product.inputs, node.inputs[1 - place]], list(node.outputs), {}, product.name, product.scope)
+                made = Node(
+                    "Dense",
+                    [*product.inputs, node.inputs[1 - place]],
+                    list(node.outputs),
+                    {},
+                    product.name,
+                    product.scope,
+                )
                 return made
     return None
 

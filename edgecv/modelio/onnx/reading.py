@@ -78,7 +78,9 @@ def _float_original(path: Path) -> Path | None:
     return None
 
 
-_QUANTISED_WORDS = frozenset({"int8", "uint8", "quant", "quantized", "quantised", "qdq", "ptq", "qat", "static", "dynamic"})
+_QUANTISED_WORDS = frozenset(
+    {"int8", "uint8", "quant", "quantized", "quantised", "qdq", "ptq", "qat", "static", "dynamic"}
+)
 
 
 def _unreadable(path: Path, why: str) -> UnsupportedModelError:
@@ -138,7 +140,7 @@ def _fix(value: Any, size: tuple[int, int] | None, path: Path) -> bool:
 
 def _open(name: str, dims: Sequence[Any], axis: int, size: tuple[int, int] | None, path: Path) -> int:
     shown = ", ".join(str(d.dim_value) if d.dim_value > 0 else d.dim_param or "?" for d in dims)
-    if len(dims) != 4 or not dims[1].dim_value > 0 and not dims[3].dim_value > 0:
+    if len(dims) != 4 or (not dims[1].dim_value > 0 and not dims[3].dim_value > 0):
         raise UnsupportedModelError(
             f"{path}: input '{name}' of shape ({shown}) leaves more open than the size of images",
             hint="export the network with fixed sizes",

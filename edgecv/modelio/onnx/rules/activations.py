@@ -6,6 +6,7 @@ Source: ONNX's Operators.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+
 import numpy as np
 
 from edgecv.modelio import env
@@ -172,6 +173,7 @@ RULES: dict[str, Rule] = {
     "Selu": _selu,
     "ThresholdedRelu": _thresholded,
 }
-POINTWISE = frozenset({*ACTIVATIONS, "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Relu"})
+POINTWISE = frozenset(
+    {*ACTIVATIONS, "Dropout", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Relu"}
+)
 """Rules that take a vector whose columns lie in any order."""
-

@@ -84,9 +84,7 @@ def windows(b: Building, node: Node, kernel: Sequence[int]) -> tuple[Axis, ...]:
             before = behind = 0
         if before < 0 or behind < 0:
             raise Refused("it pads by less than nothing")
-        found.append(
-            Axis(sizes[place], kernel[place], strides[place], dilations[place], before, behind, out[place])
-        )
+        found.append(Axis(sizes[place], kernel[place], strides[place], dilations[place], before, behind, out[place]))
     return tuple(found)
 
 
@@ -144,7 +142,14 @@ def _is_depthwise(b: Building, node: Node, kernel: Array) -> bool:
 
 
 def _convolved(
-    b: Building, node: Node, x: Any, kernel: Array, bias: Array | None, axes: Sequence[Axis], padding: str, depthwise: bool
+    b: Building,
+    node: Node,
+    x: Any,
+    kernel: Array,
+    bias: Array | None,
+    axes: Sequence[Axis],
+    padding: str,
+    depthwise: bool,
 ) -> Any:
     layers, held = env.keras().layers, [] if bias is None else [bias]
     settings: dict[str, Any] = {

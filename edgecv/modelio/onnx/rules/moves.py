@@ -267,4 +267,3 @@ RULES: dict[str, Any] = {
     "Split": split,
     "Transpose": transpose,
 }
-

@@ -27,7 +27,9 @@ def reduce(b: Building, node: Node) -> Value:
     given = b.constant(node, 1) if b.net.has(node, 1) else None
     if b.net.has(node, 1) and given is None:
         raise Refused("its axes are computed in the graph")
-    axes = sorted({int(axis) % rank for axis in (given.reshape(-1) if given is not None and given.size else range(rank))})
+    axes = sorted(
+        {int(axis) % rank for axis in (given.reshape(-1) if given is not None and given.size else range(rank))}
+    )
     if given is None and node.get("noop_with_empty_axes", 0):
         return found
     if found.perm[0] in axes:

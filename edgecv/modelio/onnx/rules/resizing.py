@@ -81,13 +81,17 @@ def _is_half_pixel(ways: list[Array], before: Any, after: Any) -> bool:
 
 
 def _nearest(b: Building, node: Node, x: Any, ways: list[Array], before: Any, after: Any) -> Any:
-    taken = [_rounded(at, node.get("nearest_mode", "round_prefer_floor"), n) for at, n in zip(ways, before, strict=True)]
+    taken = [
+        _rounded(at, node.get("nearest_mode", "round_prefer_floor"), n) for at, n in zip(ways, before, strict=True)
+    ]
     factors = _factors(before, after)
     if factors and all((one == np.arange(len(one)) // f).all() for one, f in zip(taken, factors, strict=True)):
         return b.layer(node, env.keras().layers.UpSampling2D, x, factors)
     for axis, places in enumerate(taken, start=1):
         if len(places) != before[axis - 1] or (places != np.arange(len(places))).any():
-            x = b.function(node, "take", [x], places.astype(np.int32), axis=axis, name="rows" if axis == 1 else "columns")
+            x = b.function(
+                node, "take", [x], places.astype(np.int32), axis=axis, name="rows" if axis == 1 else "columns"
+            )
     return x
 
 
