@@ -159,9 +159,8 @@ def imported(made: Any) -> None:
     preset = f" --preset {'|'.join(made.open)}" if made.open else ""
     if made.open:
         emit(f"next: edgecv spec {made.path} --data D, which finds out how pixels are scaled; then")
-    emit(
-        f"{'' if made.open else 'next: '}edgecv quantize {made.path} --data D{preset} --out {Path(made.path).stem}.tflite"
-    )
+    begin, out = "" if made.open else "next: ", f"{Path(made.path).stem}.tflite"
+    emit(f"{begin}edgecv quantize {made.path} --data D{preset} --out {out}")
 
 
 def reshaped(made: Any) -> None:

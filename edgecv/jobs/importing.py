@@ -152,7 +152,8 @@ def _darknet(asked: Asked, reporter: Reporter) -> _Read:
     for option in ("spec", "preset", "input_size"):
         if getattr(asked, option) is not None:
             raise ConfigError(
-                f"{asked.source} says itself how it wants its images, so --{option.replace('_', '-')} has nothing to say",
+                f"{asked.source} says itself how it wants its images, so "
+                f"--{option.replace('_', '-')} has nothing to say",
                 hint="leave it out, or change [net] in the .cfg",
             )
     labels = read_labels(asked.labels) if asked.labels is not None else ()
@@ -188,7 +189,7 @@ def _onnx(asked: Asked, reporter: Reporter) -> _Read:
 
 
 def _contract(found: ImportedOnnx, asked: Asked, reporter: Reporter) -> tuple[Manifest | None, tuple[str, ...]]:
-    """Return the manifest of a network of ONNX, and the presets to choose from where nothing says how it wants images."""
+    """Return the manifest of a network of ONNX; where nothing says how pixels are scaled, None and the presets."""
     digest = sha256(asked.source)
     recipe = {"step": "import", "file": asked.source.name, "producer": found.producer, "opset": found.opset}
     spec, said = _own_spec(asked), tuple[str, ...]()
@@ -197,9 +198,11 @@ def _contract(found: ImportedOnnx, asked: Asked, reporter: Reporter) -> tuple[Ma
         try:
             contract = contract_of(loaded, preset_name=asked.preset)
         except ConfigError as error:
-            return _without(asked, f"{error.message}", reporter), tuple(PRESETS)
+            _without(asked, error.message, reporter)
+            return None, tuple(PRESETS)
         if contract.open:
-            return _without(asked, "nothing in it says how pixels are scaled", reporter), contract.open
+            _without(asked, "nothing in it says how pixels are scaled", reporter)
+            return None, contract.open
         spec, said = contract.spec, (*contract.known, *contract.guessed)
         reporter.info(f"contract found out: {'; '.join(said)}")
     elif asked.preset is not None:

@@ -161,12 +161,11 @@ def _reader(source: Path) -> Callable[[Path, Opening], tuple[Any, Manifest | Non
         return readers[kind]
     raise UnsupportedModelError(
         f"{source} is not a keras model: its content is neither a zip archive nor HDF5",
-        hint=_OTHERS.get(
-            source.suffix, "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off"
-        ),
+        hint=_OTHERS.get(source.suffix, _KERAS),
     )
 
 
+_KERAS = "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off"
 _OTHERS = {
     ".onnx": "edgecv import FILE.onnx --out m.keras makes a keras model of a float network, which every command takes; "
     "the file itself is run and timed as it is",
@@ -306,7 +305,7 @@ def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
 
 
 def _repack(archive: bytes, manifest: Manifest | None, weights: Sequence[Array]) -> bytes:
-    """Return the archive with the manifest in it, if there is one, and without the clock: fixed dates, sorted by name."""
+    """Return the archive with the manifest, if there is one, and without the clock: fixed dates, sorted by name."""
     with zipfile.ZipFile(io.BytesIO(archive)) as old:
         members = {name: old.read(name) for name in old.namelist()}
     metadata = json.loads(members["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}

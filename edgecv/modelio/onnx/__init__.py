@@ -11,7 +11,7 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
 from edgecv.modelio.boundary import model_name
 from edgecv.modelio.contract import plain_name
-from edgecv.modelio.onnx.build import Built, build
+from edgecv.modelio.onnx.build import MALFORMED, Built, build
 from edgecv.modelio.onnx.comparing import INPUTS, TOLERANCE, Difference, compare, drawn
 from edgecv.modelio.onnx.observed import observe, open_branches
 from edgecv.modelio.onnx.opsets import modernise
@@ -71,8 +71,15 @@ def import_onnx(
     fed = drawn(proto, seed)
     expected = observe(proto, net, path, fed)
     count = len(net.nodes)
-    modernise(net)
-    recognise(net)
+    try:
+        modernise(net)
+        recognise(net)
+    except MALFORMED as error:
+        raise UnsupportedModelError(
+            f"{path} is malformed: a node lacks the inputs or attributes that its kind has "
+            f"({type(error).__name__}: {error})",
+            hint="the file is damaged, or its exporter is at fault: export the network anew",
+        ) from error
     with env.first_names():
         built = build(net, name=model_name(plain_name(path)), where=str(path))
     differences = compare(built, net.outputs, fed, expected)
@@ -100,8 +107,8 @@ def _check(differences: tuple[Difference, ...], path: Path, allowed: float) -> N
             hint="check the file's weights; export it again",
         )
     raise UnsupportedModelError(
-        f"{path}: output '{worst.output}' of the import differs from ONNX Runtime by {worst.relative:.2g} of its range, "
-        f"expected at most {allowed:g}",
+        f"{path}: output '{worst.output}' of the import differs from ONNX Runtime by {worst.relative:.2g} of its "
+        f"range, expected at most {allowed:g}",
         hint=f"--allow-difference {worst.relative * 1.5:.1g} imports it all the same",
     )
 

@@ -19,6 +19,8 @@ STEADY = frozenset({
     "Add", "BatchNormalization", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub", "Slice",
 })  # fmt: skip
 """Operators that do not tell the layout of what they take."""
+# What rules that trust a node run into: missing inputs, sizes of zero, attributes of another kind, absurd numbers.
+MALFORMED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 SHOWN = 12
 """Nodes that an error names; the others are counted."""
 
@@ -113,13 +115,17 @@ def _add(b: Building, node: Node, problems: list[str]) -> None:
     except Refused as refused:
         problems.append(f"{node.op} '{node.name}': {refused.message}")
         made = [_stand_in(b, name) for name in node.outputs]
+    except MALFORMED as error:
+        said = f"it lacks the inputs, sizes or attributes that its kind has ({type(error).__name__}: {error})"
+        problems.append(f"{node.op} '{node.name}': {said}")
+        made = [_stand_in(b, name) for name in node.outputs]
     for name, value in zip(node.outputs, made if isinstance(made, list) else [made], strict=False):
         if name:
             b.values[name], b.titles[name] = value, b.base(node)
 
 
 def _stand_in(b: Building, name: str) -> Value:
-    shape = b.net.shapes.get(name, (1,))
+    shape = b.net.shapes.get(name) or (1,)
     return Value(env.keras().Input(shape[1:], dtype=b.net.dtypes.get(name, "float32")), identity(len(shape)))
 
 

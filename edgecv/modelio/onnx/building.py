@@ -22,7 +22,7 @@ class Value:
     Attributes:
         tensor: Of keras; the batch lies first.
         perm: The ONNX axis at each of its places.
-        order: Of a map that was flattened as it lies: the column of ONNX's vector that each column is; None: as in ONNX.
+        order: Of a map that was flattened as it lies: the column of ONNX's vector that each is; None: as in ONNX.
         map: The name of that map.
     """
 

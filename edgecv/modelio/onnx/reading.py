@@ -197,7 +197,7 @@ def _node(node: Any, place: int) -> Node:
 
 
 def _module(node: Any) -> str:
-    """Return the module that PyTorch's newer exporter says a node is of: the last but one of its scopes, itself last."""
+    """Return the module that PyTorch's newer exporter says a node is of: the last but one of its scopes."""
     told = next((one.value for one in node.metadata_props if one.key == "pkg.torch.onnx.name_scopes"), "")
     scopes = re.findall(r"'([^']*)'", told)
     return scopes[-2] if len(scopes) > 1 else ""

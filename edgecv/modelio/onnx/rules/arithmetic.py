@@ -84,7 +84,7 @@ def _with_constant(b: Building, node: Node, x: Any, constant: Array, perm: Perm,
     floats = constant.dtype == np.float32
     number = constant.reshape(-1)[0] if constant.size == 1 else None
     if floats and (number is not None or vector) and node.op in ("Add", "Sub", "Mul", "Div"):
-        value = np.float64(number) if number is not None else constant.reshape(-1).astype(np.float64)
+        value: Any = np.float64(number) if number is not None else constant.reshape(-1).astype(np.float64)
         made = _affine(node.op, value, constant_first)
         if made is not None:
             scale, offset = made

@@ -205,8 +205,9 @@ def _bordered(b: Building, node: Node, found: Value, widths: list[list[int]], mo
         top, left = widths[1], widths[2]
         return zeros(b, node, found.tensor, ((top[0], top[1]), (left[0], left[1])))
     if mode == "constant":
-        more = {} if number == 0 else {"constant_values": number}
-        return b.function(node, "pad", [found.tensor], pad_width=widths, **more)
+        if number == 0:
+            return b.function(node, "pad", [found.tensor], pad_width=widths)
+        return b.function(node, "pad", [found.tensor], pad_width=widths, constant_values=number)
     if mode == "reflect":
         return b.function(node, "pad", [found.tensor], pad_width=widths, mode="reflect")
     if mode != "edge":
