@@ -246,8 +246,8 @@ def light(folder: Path) -> list[Path]:
 def table(records: Sequence[dict[str, Any]]) -> list[str]:
     """Return the rows of the table for the document."""
     head = (
-        "| network | nodes | difference | operators | TRANSPOSE | int8: dB | same class | onnx2tf: operators | TRANSPOSE "
-        "| its time over ours |"
+        "| network | nodes | difference | operators | TRANSPOSE | int8: dB | same class | onnx2tf: operators "
+        "| TRANSPOSE | its time over ours |"
     )
     rows = [head, "|" + "---|" * 10]
     for record in records:

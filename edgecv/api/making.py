@@ -133,17 +133,17 @@ def import_model(
     force: bool = False,
     quiet: bool = False,
 ) -> ImportedModel:
-    """Import a network of another tool's own format: ONNX, or Darknet's.
+    """Import a network of another tool's own format: ONNX, a float TFLite, or Darknet's.
 
     Args:
-        source: What it is made of: an `.onnx`, or a Darknet `.cfg`.
+        source: What it is made of: an `.onnx`, a float `.tflite`, or a Darknet `.cfg`.
         weights: Of a `.cfg`: its Darknet `.weights`; None gives random ones.
         out: The `.keras` to write.
         labels: A file with the names of the classes, one per line.
         spec: TOML with the contract.
         preset: How images are scaled: raw, unit, imagenet-tf, imagenet-torch, imagenet-caffe.
         input_size: Height and width where the file leaves them open: 224 or "224x320".
-        allow_difference: How far from ONNX Runtime's answers, as a share of an output's range.
+        allow_difference: How far from the file's own answers, as a share of an output's range.
         seed: Of random weights and inputs.
         force: Replace what exists.
         quiet: Say nothing on stderr.

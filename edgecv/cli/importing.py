@@ -13,7 +13,9 @@ from edgecv.cli.console import ConsoleReporter, emit_json
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(help="What the network is made of: an `.onnx`, or a Darknet `.cfg`.")],
+    source: Annotated[
+        Path, typer.Argument(help="What the network is made of: an `.onnx`, a float `.tflite`, or a Darknet `.cfg`.")
+    ],
     out: opt.Out,
     weights: Annotated[
         Path | None, typer.Argument(help="Of a `.cfg`: its Darknet `.weights`; default: random ones.")
@@ -27,14 +29,14 @@ def import_(
     allow_difference: Annotated[
         float,
         typer.Option(
-            "--allow-difference", min=0.0, help="How far from ONNX Runtime's answers, as a share of an output's range."
+            "--allow-difference", min=0.0, help="How far from the file's own answers, as a share of an output's range."
         ),
     ] = 1e-4,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
-    """Import a float `.onnx` of PyTorch, TensorFlow or PaddlePaddle, or a network of Darknet; docs/importing.md.
+    """Import a float `.onnx` of PyTorch and others, a float `.tflite`, or a network of Darknet; docs/importing.md.
 
     Keras models need no import: every command takes them.
 

@@ -146,15 +146,16 @@ def imported(made: Any) -> None:
     emit(f"{made.path}: {made.name}, input {shape_text(made.input_shape)}, {labels}")
     emit(f"  {made.parameters:,} parameters, {made.macs:,} MACs, {size_text(made.size_bytes)}")
     if made.nodes is not None:
-        emit(f"  {made.nodes} nodes became {made.layers} layers")
+        what = "nodes" if made.format == "onnx" else "operators"
+        emit(f"  {made.nodes} {what} became {made.layers} layers")
     for name, shape in made.outputs.items():
         emit(f"  output {name}: {shape_text(shape)}")
     if made.differences:
         worst = max(made.differences.values())
-        emit(f"  largest difference from ONNX Runtime on random inputs: {worst:.1e} of an output's range")
+        emit(f"  largest difference from {made.reference} on random inputs: {worst:.1e} of an output's range")
     if made.seen is not None:
         emit(f"  its weights have seen {made.seen:,} images")
-    if made.format != "onnx":
+    if made.format == "darknet":
         return
     preset = f" --preset {'|'.join(made.open)}" if made.open else ""
     if made.open:

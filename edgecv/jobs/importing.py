@@ -14,6 +14,7 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
 from edgecv.jobs import models
 from edgecv.jobs.contract import contract_of
+from edgecv.jobs.importing_tflite import import_tflite
 from edgecv.modelio import LoadedModel, contents, manifest_for, save_keras
 from edgecv.modelio.contract import read_labels
 from edgecv.modelio.darknet import import_darknet
@@ -33,7 +34,7 @@ class ImportedModel(Shown):
     Attributes:
         path: Of the `.keras`.
         name: Of the network.
-        format: Of what it comes from: "darknet" or "onnx".
+        format: Of what it comes from: "darknet", "onnx" or "tflite".
         source: The file it comes from; `weights` the one of its weights, None when they are random or in the same file.
         input_shape: Without the batch.
         outputs: Name of each output to its shape, without the batch.
@@ -42,9 +43,11 @@ class ImportedModel(Shown):
         layers: Of the keras model.
         macs: Multiply-accumulates of one run.
         seen: Images that it was trained on, as the weights file says; None where nothing says so.
-        nodes: Operators of an ONNX file, without those that only compute constants; None of another format.
-        differences: From ONNX Runtime: name of each output in the file to the largest distance on random inputs, as a
-            share of the output's range; empty where nothing else computes the file.
+        nodes: Operators of the file, without those that only compute constants; None of Darknet's.
+        reference: What the answers were held against: "ONNX Runtime" or "LiteRT"; "" where nothing else computes the
+            file.
+        differences: From it: name of each output in the file to the largest distance on random inputs, as a share of
+            the output's range.
         remarks: What was passed over or assumed, a sentence each.
     """
 
@@ -62,6 +65,7 @@ class ImportedModel(Shown):
     macs: int
     seen: int | None
     nodes: int | None
+    reference: str
     differences: Mapping[str, float]
     remarks: tuple[str, ...]
     size_bytes: int
@@ -103,6 +107,7 @@ class _Read:
     remarks: tuple[str, ...] = ()
     seen: int | None = None
     nodes: int | None = None
+    reference: str = ""
     differences: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -110,7 +115,7 @@ def import_file(asked: Asked, *, out: Path, force: bool = False, reporter: Repor
     """Import a network and save it.
 
     Args:
-        asked: The file or files: an ONNX file, or a Darknet `.cfg`, with its `.weights` or with random ones.
+        asked: The file or files: an ONNX file, a float .tflite, or a Darknet `.cfg` with its `.weights` or random ones.
         out: Where the `.keras` goes.
         force: Replace what exists.
         reporter: Is told what was passed over.
@@ -141,6 +146,7 @@ def import_file(asked: Asked, *, out: Path, force: bool = False, reporter: Repor
         macs=profile(read.model).macs,
         seen=read.seen,
         nodes=read.nodes,
+        reference=read.reference,
         differences=read.differences,
         remarks=read.remarks,
         size_bytes=path.stat().st_size,
@@ -169,29 +175,51 @@ def _darknet(asked: Asked, reporter: Reporter) -> _Read:
 
 
 def _onnx(asked: Asked, reporter: Reporter) -> _Read:
-    if asked.weights is not None:
-        raise ConfigError(
-            f"an ONNX file holds its weights, so {asked.weights} has nothing to say", hint="give the .onnx alone"
-        )
+    _no_weights(asked)
     size = input_size(asked.input_size) if asked.input_size else None
     found = import_onnx(asked.source, input_size=size, allow_difference=asked.allow_difference, seed=asked.seed)
+    recipe = {"step": "import", "file": asked.source.name, "producer": found.producer, "opset": found.opset}
+    return _of_graph(found, recipe, asked, reporter, reference="ONNX Runtime")
+
+
+def _tflite(asked: Asked, reporter: Reporter) -> _Read:
+    _no_weights(asked)
+    if asked.input_size is not None:
+        raise ConfigError(f"the sizes of {asked.source} are fixed", hint="leave --input-size out")
+    found = import_tflite(asked.source, allow_difference=asked.allow_difference, seed=asked.seed)
+    recipe = {"step": "import", "file": asked.source.name}
+    return _of_graph(found, recipe, asked, reporter, reference="LiteRT")
+
+
+def _no_weights(asked: Asked) -> None:
+    if asked.weights is not None:
+        raise ConfigError(
+            f"{asked.source} holds its weights, so {asked.weights} has nothing to say", hint="give one file"
+        )
+
+
+def _of_graph(
+    found: ImportedOnnx, recipe: Mapping[str, Any], asked: Asked, reporter: Reporter, *, reference: str
+) -> _Read:
     for remark in found.remarks:
         reporter.info(remark)
-    manifest, open_ = _contract(found, asked, reporter)
+    manifest, open_ = _contract(found, recipe, asked, reporter)
     return _Read(
         model=found.model,
         manifest=manifest,
         open=open_,
         remarks=found.remarks,
         nodes=found.nodes,
+        reference=reference,
         differences={one.output: one.relative for one in found.differences},
     )
 
 
-def _contract(found: ImportedOnnx, asked: Asked, reporter: Reporter) -> tuple[Manifest | None, tuple[str, ...]]:
-    """Return the manifest of a network of ONNX; where nothing says how pixels are scaled, None and the presets."""
+def _contract(
+    found: ImportedOnnx, recipe: Mapping[str, Any], asked: Asked, reporter: Reporter
+) -> tuple[Manifest | None, tuple[str, ...]]:
+    """Return the manifest of a network of layers; where nothing says how pixels are scaled, None and the presets."""
     digest = sha256(asked.source)
-    recipe = {"step": "import", "file": asked.source.name, "producer": found.producer, "opset": found.opset}
     spec, said = _own_spec(asked), tuple[str, ...]()
     if spec is None:
         loaded = LoadedModel(model=found.model, manifest=None, path=asked.source, sha256=digest)
@@ -248,7 +276,7 @@ def _labelled(spec: ModelSpec, file: Path, source: Path, width: int) -> ModelSpe
 
 
 Reader = Callable[[Asked, Reporter], _Read]
-READERS: Mapping[str, Reader] = {"darknet": _darknet, "onnx": _onnx}
+READERS: Mapping[str, Reader] = {"darknet": _darknet, "onnx": _onnx, "tflite": _tflite}
 """By what `format_of` says."""
 _SECTION = re.compile(rb"^\s*\[(net|network)\]", re.MULTILINE)
 _TFLITE = b"TFL3"
@@ -257,7 +285,7 @@ _PROTO = b"\x08"
 
 
 def format_of(source: Path) -> str:
-    """Return what a file is by its content: "onnx" or "darknet"; a `.cfg` without [net] is still Darknet's.
+    """Return what a file is by its content: "onnx", "tflite" or "darknet"; a `.cfg` without [net] is still Darknet's.
 
     Raises:
         ConfigError: It cannot be read, or is of no format that is imported.
@@ -273,10 +301,7 @@ def format_of(source: Path) -> str:
     if contents.is_keras(source):
         raise _no_import(source)
     if start[4:8] == _TFLITE:
-        raise ConfigError(
-            f"{source} is a .tflite, which is run, measured and inspected as it is",
-            hint="import what it was made from: an .onnx, or a keras model, which needs no import",
-        )
+        return "tflite"
     if suffix == ".weights":
         raise ConfigError(
             f"{source} holds weights only", hint="give the .cfg file first: edgecv import net.cfg net.weights"
@@ -286,7 +311,8 @@ def format_of(source: Path) -> str:
     if start[:1] == _PROTO or suffix == ".onnx":
         return "onnx"
     raise ConfigError(
-        f"{source} is of no format that is imported", hint="known: .onnx, .cfg; docs/importing.md has the others"
+        f"{source} is of no format that is imported",
+        hint="known: .onnx, .tflite, .cfg; docs/importing.md has the others",
     )
 
 

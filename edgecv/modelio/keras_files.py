@@ -169,7 +169,8 @@ _KERAS = "expected a .keras or .h5 file, or a SavedModel folder; the file may be
 _OTHERS = {
     ".onnx": "edgecv import FILE.onnx --out m.keras makes a keras model of a float network, which every command takes; "
     "the file itself is run and timed as it is",
-    ".tflite": "a .tflite file is run and timed as it is; give the keras model that it was made from",
+    ".tflite": "edgecv import FILE.tflite --out m.keras makes a keras model of a float network, which every command "
+    "takes; the file itself is run and timed as it is",
 }
 """What to do with files that are models of another kind."""
 

@@ -97,7 +97,7 @@ def test_every_kind_of_layer_converts_to_int8(tmp_path: Path) -> None:
     [
         (("missing.cfg", "--out", "a.keras"), "missing.cfg cannot be read"),
         (("net.weights", "--out", "a.keras"), "holds weights only\n  hint: give the .cfg file first"),
-        (("net.bin", "--out", "a.keras"), "is of no format that is imported\n  hint: known: .onnx, .cfg"),
+        (("net.bin", "--out", "a.keras"), "is of no format that is imported\n  hint: known: .onnx, .tflite, .cfg"),
         (("net.onnx", "--out", "a.keras"), "net.onnx cannot be read: it is not an ONNX model"),
         (("net.cfg", "--preset", "unit", "--out", "a.keras"), "says itself how it wants its images"),
         (("net.cfg", "--out", "a.tflite"), "keras models are written as .keras files"),
@@ -192,3 +192,18 @@ def test_commands_that_need_layers_name_the_way(classifier: Path, tmp_path: Path
         assert "edgecv import" in done.err
     quantised = edgecv("quantize", classifier, "--method", "qat", "--data", "digits", "--out", tmp_path / "q.tflite")
     assert "edgecv import" in quantised.err
+
+
+def test_a_float_tflite_comes_back_as_layers(files: tuple[Path, Path], tmp_path: Path) -> None:
+    keras, tflite, back = tmp_path / "net.keras", tmp_path / "net.tflite", tmp_path / "back.keras"
+    assert edgecv("import", *files, "--out", keras).code == 0
+    assert edgecv("convert", keras, "--out", tflite).code == 0
+    done = edgecv("import", tflite, "--out", back, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["reference"] == "LiteRT"
+    assert all(value < 1e-4 for value in told["differences"].values())
+    assert load_keras(back).require_spec() == load_keras(keras).require_spec()
+    done = edgecv("convert", keras, "--scheme", "dynamic", "--out", tmp_path / "small.tflite")
+    assert done.code == 0, done.err
+    assert "is quantised" in edgecv("import", tmp_path / "small.tflite", "--out", tmp_path / "e.keras").err

@@ -12,13 +12,13 @@ from edgecv.modelio import env
 from edgecv.modelio.boundary import model_name
 from edgecv.modelio.contract import plain_name
 from edgecv.modelio.onnx.build import MALFORMED, Built, build
-from edgecv.modelio.onnx.comparing import INPUTS, TOLERANCE, Difference, compare, drawn
+from edgecv.modelio.onnx.comparing import TOLERANCE, Difference, compare, drawn
 from edgecv.modelio.onnx.observed import observe, open_branches
 from edgecv.modelio.onnx.opsets import modernise
 from edgecv.modelio.onnx.patterns import recognise
 from edgecv.modelio.onnx.reading import fix_sizes, plain_net, read_proto
 
-__all__ = ["INPUTS", "TOLERANCE", "Difference", "ImportedOnnx", "import_onnx"]
+__all__ = ["TOLERANCE", "Difference", "ImportedOnnx", "compare", "import_onnx", "require_close"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def import_onnx(
     with env.first_names():
         built = build(net, name=model_name(plain_name(path)), where=str(path))
     differences = compare(built, net.outputs, fed, expected)
-    _check(differences, path, allow_difference)
+    require_close(differences, path, allow_difference, reference="ONNX Runtime")
     return ImportedOnnx(
         model=built.model,
         built=built,
@@ -95,7 +95,8 @@ def import_onnx(
     )
 
 
-def _check(differences: tuple[Difference, ...], path: Path, allowed: float) -> None:
+def require_close(differences: tuple[Difference, ...], path: Path, allowed: float, *, reference: str) -> None:
+    """Raise UnsupportedModelError where an output is not finite, or lies further than allowed from a reference's."""
     # Written so that NaN fails.
     beyond = [one for one in differences if not one.relative <= allowed]
     if not beyond:
@@ -107,7 +108,7 @@ def _check(differences: tuple[Difference, ...], path: Path, allowed: float) -> N
             hint="check the file's weights; export it again",
         )
     raise UnsupportedModelError(
-        f"{path}: output '{worst.output}' of the import differs from ONNX Runtime by {worst.relative:.2g} of its "
+        f"{path}: output '{worst.output}' of the import differs from {reference} by {worst.relative:.2g} of its "
         f"range, expected at most {allowed:g}",
         hint=f"--allow-difference {worst.relative * 1.5:.1g} imports it all the same",
     )
