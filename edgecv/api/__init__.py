@@ -11,7 +11,7 @@ shows that. Errors are `edgecv.core.errors.EdgecvError`. `quiet=True` says nothi
 
 from edgecv.api import showing as _showing
 from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify
-from edgecv.api.making import compress, convert, export, import_model, prune, quantize, reshape, slim, train
+from edgecv.api.making import compress, convert, export, import_model, prune, quantize, reshape, save, slim, train
 from edgecv.api.model import Model, load_model, spec
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "quantize",
     "report",
     "reshape",
+    "save",
     "slim",
     "spec",
     "train",

@@ -12,12 +12,14 @@ from edgecv.core.files import check_output
 from edgecv.jobs import compress as compression
 from edgecv.jobs import contract, importing, loss, models, optimize
 from edgecv.jobs import convert as artifacts
+from edgecv.jobs import export as exporting
 from edgecv.jobs import prune as pruning
 from edgecv.jobs import reshape as reshaping
 from edgecv.jobs import slim as slimming
 from edgecv.jobs import train as training
 from edgecv.jobs.compress import CompressionReport
 from edgecv.jobs.convert import MadeArtifact
+from edgecv.jobs.export import Exported
 from edgecv.jobs.importing import ImportedModel
 from edgecv.jobs.models import SavedModel
 from edgecv.jobs.optimize import Climb
@@ -276,7 +278,7 @@ def convert(
     return artifacts.make(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
 
 
-def export(
+def save(
     model: ModelLike, *, out: str | Path, data: str | None = None, force: bool = False, quiet: bool = False
 ) -> MadeArtifact | Model:
     """Write a float model, with its contract inside, as what the name of `out` says: `.keras`, `.tflite` or `.onnx`.
@@ -301,6 +303,41 @@ def export(
     loaded = contract.opened(source, data, reporter=reporter(quiet))
     save_keras(loaded.model, where, models.require_manifest(loaded), force=force)
     return load_model(where)
+
+
+def export(
+    model: ModelLike,
+    *,
+    out: str | Path,
+    data: str | None = None,
+    max_drop: float = exporting.MAX_DROP,
+    target: str | Sequence[str] = "cpu",
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> Exported:
+    """Take a float model to the file to ship for each target, with the reason. A killed run goes on.
+
+    Args:
+        model: As `load_model` takes it.
+        out: Folder of the files and of the report on them.
+        data: A data set: calibrates, chooses and judges, on a split each; None: what the model was trained on.
+        max_drop: Largest loss allowed, in percentage points or the error's unit.
+        target: What to choose a file for; of several the most important first.
+        force: Replace a finished export; what is unchanged is kept.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.export.ExportPlan`: device, bench, budget_seconds, max_trials, seed.
+
+    Returns:
+        The verdict in a sentence, the path of the winner, all files with their figures, and the report's path. A target
+        that nothing may be shipped for has `file` None; the command ends with 1 then.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.export.export`.
+    """
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    plan = exporting.ExportPlan(data=data, max_drop=max_drop, targets=targets, **options)
+    return exporting.export(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
 
 
 def compress(

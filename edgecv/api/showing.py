@@ -17,11 +17,12 @@ def reporter(quiet: bool) -> Reporter:
 
 def register() -> None:
     """Let every result print as its command does."""
-    from edgecv.cli import render_assess, render_bench, render_compress, render_files, render_models
+    from edgecv.cli import render_assess, render_bench, render_compress, render_export, render_files, render_models
     from edgecv.jobs.check import Outcome
     from edgecv.jobs.compress import CompressionReport
     from edgecv.jobs.convert import MadeArtifact
     from edgecv.jobs.debug import Debugged
+    from edgecv.jobs.export import Exported
     from edgecv.jobs.importing import ImportedModel
     from edgecv.jobs.models import SavedModel
     from edgecv.jobs.optimize.values import Climb
@@ -38,6 +39,7 @@ def register() -> None:
     show_by(SlimResult, render_compress.slimmed)
     show_by(Reshaped, render_models.reshaped)
     show_by(MadeArtifact, render_compress.artifact)
+    show_by(Exported, render_export.exported)
     show_by(Climb, render_compress.climb)
     show_by(CompressionReport, render_compress.compressed)
     show_by(Evaluation, render_assess.evaluation)

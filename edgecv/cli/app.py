@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from edgecv.cli import assess, bench, compress, contract, devices, files, gallery, importing, models, reshape, smaller
+from edgecv.cli import (
+    assess,
+    bench,
+    compress,
+    contract,
+    devices,
+    export,
+    files,
+    gallery,
+    importing,
+    models,
+    reshape,
+    smaller,
+)
 from edgecv.cli.announced import Announced
 
 EXIT_CODES = (
@@ -57,6 +70,7 @@ app.command("spec", cls=Announced)(contract.spec)
 app.command("import", cls=Announced)(importing.import_)
 app.command("train", cls=Announced)(models.train)
 app.command("split", cls=Announced)(models.split)
+app.command("export", cls=Announced)(export.export)
 app.command("prune", cls=Announced)(smaller.prune)
 app.command("slim", cls=Announced)(smaller.slim)
 app.command("reshape", cls=Announced)(reshape.reshape)

@@ -10,7 +10,7 @@ from edgecv.cli.figures import baseline_line, interval, size_text
 
 if TYPE_CHECKING:
     from edgecv.values.evaluation import Evaluation, HeadEvaluation
-    from edgecv.values.report import Report
+    from edgecv.values.report import ArtifactResult, Report
     from edgecv.values.scores import Table
 
 LARGEST_LABELS = 30
@@ -100,7 +100,18 @@ def report(result: Report, paths: Any) -> None:
     from edgecv.report.sentences import CERTAINTY
 
     emit(baseline_line(result))
-    metrics = {a.metric.name for a in result.artifacts if a.metric}
+    artifacts(result.artifacts)
+    for verdict in result.verdicts:
+        emit(f"{verdict.target}: ship {verdict.artifact or 'nothing'} ({CERTAINTY[verdict.certainty]})")
+        emit(f"  {verdict.why[0]}")
+    emit(f"report: {paths.html}")
+    emit(f"        {paths.json}")
+    emit(f"        {paths.markdown}")
+
+
+def artifacts(made: Sequence[ArtifactResult]) -> None:
+    """Print files with what they lose and how fast they are, a row each."""
+    metrics = {a.metric.name for a in made if a.metric}
     header = (
         "artifact",
         "scheme",
@@ -113,18 +124,12 @@ def report(result: Report, paths: Any) -> None:
         "mapped on",
         "latency is",
     )
-    rows = [_artifact_row(a) for a in result.artifacts]
+    rows = [_artifact_row(a) for a in made]
     emit_table(
         "", header, rows, right=range(2, 8), spare=("latency is", "scheme", "mapped on", "95 % interval", "size")
     )
-    if any(not a.latency for a in result.artifacts):
+    if any(not a.latency for a in made):
         emit("-: not measured here; report.json says why")
-    for verdict in result.verdicts:
-        emit(f"{verdict.target}: ship {verdict.artifact or 'nothing'} ({CERTAINTY[verdict.certainty]})")
-        emit(f"  {verdict.why[0]}")
-    emit(f"report: {paths.html}")
-    emit(f"        {paths.json}")
-    emit(f"        {paths.markdown}")
 
 
 def _artifact_row(a: Any) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def report_files(
     exhibits.check_free(names, out, force=force)
     targets = tuple(profiles.target(name).name for name in request.targets or profiles.report_target_names())
     manifests = {file: model_file(file).required_manifest for file in files}
-    dataset, judged = models.judged(request.data, next(iter(manifests.values())), request.split, reporter)
+    dataset, judged = models.judged(request.data, _most_seen(manifests), request.split, reporter)
     request = replace(request, split=judged)
     wanted = request.baseline_engine
     spec = contract(request.spec, files)
@@ -166,6 +166,11 @@ def _seen(manifests: Mapping[Path, Manifest], dataset: Dataset, split: str) -> t
     """Return the warning about files that were trained or calibrated on the samples that judge them."""
     names = [file_name(file) for file, manifest in manifests.items() if models.has_seen(manifest, dataset, split)]
     return (f"{loss.seen(split, dataset.name)}: {', '.join(names)}",) if names else ()
+
+
+def _most_seen(manifests: Mapping[Path, Manifest]) -> Manifest:
+    """Return the manifest that says what samples made its file, by training or calibration; else the first one."""
+    return next((m for m in manifests.values() if m.provenance.dataset_sha256), next(iter(manifests.values())))
 
 
 def _drop(head: HeadResult) -> Drop | None:

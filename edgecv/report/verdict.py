@@ -13,6 +13,7 @@ from typing import Literal
 
 from edgecv.report import figures as show
 from edgecv.report import sentences
+from edgecv.values import profiles
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, HeadResult, Outcome, Report, ShipVerdict, Speed
 from edgecv.values.scores import Drop
@@ -80,6 +81,8 @@ class _Candidate:
     share: float
     predicted_ms: float
     latency: Latency | None
+    rank: int
+    """Of its scheme among those that the target runs well, best first."""
 
     @property
     def ratio(self) -> float:
@@ -142,7 +145,9 @@ def _candidate(report: Report, artifact: ArtifactResult, target: str) -> _Candid
     share = mapping.n_mapped / mapping.n_ops if mapping is not None and mapping.n_ops else 0.0
     predicted = mapping.latency.ms if mapping is not None and mapping.latency is not None else float("inf")
     own = artifact.target == target
-    return _Candidate(artifact, accuracy(artifact, report.max_drop), own, share, predicted, latency)
+    schemes: tuple[str, ...] = profiles.target(target).schemes
+    rank = schemes.index(artifact.scheme) if artifact.scheme in schemes else len(schemes)
+    return _Candidate(artifact, accuracy(artifact, report.max_drop), own, share, predicted, latency, rank)
 
 
 def _best(candidates: Sequence[_Candidate]) -> _Candidate:
@@ -153,7 +158,7 @@ def _best(candidates: Sequence[_Candidate]) -> _Candidate:
     surest = min(_ORDER.index(c.accuracy) for c in candidates)
     left = [c for c in candidates if _ORDER.index(c.accuracy) == surest]
     left = [c for c in left if c.latency is not None] or _most_mapped([c for c in left if c.own] or left)
-    fastest = min(left, key=lambda c: (c.ratio, c.predicted_ms, c.artifact.size_bytes))
+    fastest = min(left, key=lambda c: (c.ratio, c.predicted_ms, c.rank, c.artifact.size_bytes))
     if fastest.latency is None:
         return fastest
     tied = [c for c in left if c.interval[0] <= fastest.interval[1]]
@@ -169,11 +174,13 @@ def _most_mapped(candidates: Sequence[_Candidate]) -> list[_Candidate]:
 def _instead(report: Report, best: _Candidate, known: Sequence[_Candidate]) -> Iterable[str]:
     """Yield why the files are not taken that failed, that are not shown, and that are slower."""
     failed = [c.artifact.name for c in known if c.accuracy == "failed"]
-    doubtful = [c.artifact.name for c in known if c.accuracy == "not shown" and c is not best]
+    # Files that were made for another target are of interest where nothing was made for this one.
+    own = [c for c in known if c.own] or known
+    doubtful = [c.artifact for c in own if c.accuracy == "not shown" and c is not best]
     if failed:
         yield f"Accuracy failed: {', '.join(failed)}."
     slow = [c.artifact.name for c in known if c.accuracy == "passed" and speed(c.latency) == "slower" and c is not best]
     if slow and speed(best.latency) != "slower":
-        yield f"Slower than the float model: {', '.join(slow)}; see below why."
-    if doubtful and best.accuracy == "passed":
-        yield f"Accuracy not shown on these samples: {', '.join(doubtful)}."
+        yield f"Slower than the float model: {', '.join(slow)}; the report says why."
+    if best.accuracy == "passed":
+        yield from (sentences.doubtful(report, artifact, _limits(report, artifact)) for artifact in doubtful)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from edgecv.core.apart import call_apart
 from edgecv.core.errors import CrashError, EdgecvError, UnsupportedModelError
-from edgecv.graphs import Graph, Op
+from edgecv.graphs import Graph, Op, scale_limits
 from edgecv.runtime import host
 from edgecv.runtime.engines import onnx
 from edgecv.targets.kernel_kinds import is_weighted, kind_of
@@ -79,7 +79,8 @@ def _instruction_set(profile: TargetProfile, here: str | None) -> tuple[TargetPr
 def _finding(graph: Graph, op: Op, delegated: bool, profile: TargetProfile | None) -> Finding:
     kind = kind_of(graph, op)
     if not delegated:
-        why = f"; XNNPACK left it: no {kind} kernel for it, or not with its options" if kind else ""
+        cause = scale_limits.refused(graph, op) or (f"no {kind} kernel for it, or not with its options" if kind else "")
+        why = f"; XNNPACK left it: {cause}" if cause else ""
         return replace(_KERNEL, status=f"Builtin kernel of TFLite{why}")
     rule = profile.kernels.get(kind) if profile and is_weighted(op) else None
     if rule is None:

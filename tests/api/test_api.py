@@ -79,7 +79,7 @@ def test_a_file_is_made_judged_and_shown(lenet: Path, tmp_path: Path) -> None:
     assert str(found).startswith("top1 ")
     assert edgecv.verify(out).passed
     assert edgecv.inspect(out, "edgetpu", quiet=True).target == "edgetpu"
-    assert edgecv.export(lenet, out=tmp_path / "again.keras", quiet=True).spec == model.spec
+    assert edgecv.save(lenet, out=tmp_path / "again.keras", quiet=True).spec == model.spec
 
 
 def test_a_loss_beyond_the_allowed_one_is_raised(lenet: Path, tmp_path: Path) -> None:

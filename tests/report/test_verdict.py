@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from edgecv.report import decided, html, markdown
+from edgecv.report.sentences import to_ship
 from edgecv.report.verdict import allowed, outcome, speed
 from edgecv.values.inspection import MappingSummary, PredictedLatency
 from edgecv.values.report import HeadResult
@@ -81,7 +82,7 @@ def test_a_quantised_file_that_is_slower_is_not_shipped_where_the_float_model_ru
     )
     found = verdict_on(report, itself, changed(int8, (-0.004, 0.004), 4.6, (4.2, 5.1)))
     assert (found.artifact, found.accuracy, found.speed) == (first.name, "passed", "not shown")
-    assert found.instead == (f"Slower than the float model: {int8.name}; see below why.",)
+    assert found.instead == (f"Slower than the float model: {int8.name}; the report says why.",)
     assert "it is the float model itself" in found.why[0]
 
 
@@ -148,3 +149,35 @@ def test_pages_begin_with_the_verdict_and_end_with_the_host(report):
     assert f'href="#target-{made.verdicts[0].target}"' in text
     lines = [line for line in markdown.render(made).splitlines() if line.startswith("## ")]
     assert (lines[0], lines[-1]) == ("## Verdict", "## Data and host")
+
+
+def shipped(report, *artifacts, target="cpu"):
+    made = decided(dataclasses.replace(report, artifacts=artifacts))
+    return to_ship(made, next(v for v in made.verdicts if v.target == target))
+
+
+def test_a_verdict_in_one_sentence(report):
+    first, int8 = report.artifacts[0], report.artifacts[3]
+    itself = dataclasses.replace(
+        changed(first, (-0.01, 0.01), 1.0, (0.99, 1.01), size_bytes=4000), heads=(head(0.0, (-0.01, 0.01)),)
+    )
+    small = changed(int8, (-0.001, 0.003), 0.4, (0.38, 0.42), size_bytes=1000, format=first.format)
+    said = shipped(report, itself, small)
+    operators = next(m for m in (small.mapping, *small.other_mappings) if m.target == "cpu")
+    assert said == (
+        f"ship {small.name}: 2.5x [2.4, 2.6] as fast as float, 4.0x smaller, top1 0.9800 (float 0.9810, drop +0.10 "
+        f"[-0.10, +0.30] points), {operators.n_mapped}/{operators.n_ops} operators on cpu ({operators.kind})"
+    )
+    assert shipped(report, itself).startswith(f"ship {itself.name}: the float model itself, top1 0.9800, ")
+
+
+def test_a_sentence_on_what_grows_and_on_what_was_not_timed(report):
+    worse = dataclasses.replace(mapped(report.artifacts[0], 9, 0.5), heads=(head(0.02, (0.0, 0.04), MAE, 2.02),))
+    said = shipped(report, worse, target="edgetpu")
+    assert "0.500 ms predicted" in said
+    assert "mae 2.0200 (float 2.0000, drop +0.02 [+0, +0.04] mae)" in said
+
+
+def test_a_sentence_when_there_is_nothing_to_ship(report):
+    failed = changed(report.artifacts[0], (0.04, 0.06))
+    assert shipped(report, failed).startswith("ship nothing for cpu: Accuracy failed in every file")

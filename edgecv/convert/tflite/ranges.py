@@ -28,6 +28,7 @@ from edgecv.calibration import RangeObserver, make_observer
 from edgecv.convert.layers import layer_map
 from edgecv.convert.quiet import conversion
 from edgecv.convert.tflite import flatbuffer, float_pass
+from edgecv.convert.tflite.kernel_limits import within_limits
 from edgecv.core.errors import ConversionError, DataError
 from edgecv.core.progress import Reporter
 from edgecv.graphs import read_tflite
@@ -60,7 +61,7 @@ def observe(
         workers: Threads; see `float_pass.look`.
 
     Returns:
-        Tensor index to (min, max).
+        Tensor index to (min, max), wider where a fast kernel asks for it: see `kernel_limits`.
 
     Raises:
         DataError: There are no samples, or an activation is not finite; the message names the first such layer.
@@ -83,7 +84,7 @@ def observe(
             advance()
     if not seen:
         raise DataError("calibration got no samples", hint="raise the recipe's count, or check the data set")
-    return {index: observer.result() for index, observer in observers.items()}
+    return within_limits(data, {index: observer.result() for index, observer in observers.items()})
 
 
 def _places(data: bytes, layers: Mapping[int, str]) -> dict[int, str]:

@@ -1,0 +1,77 @@
+"""The short way: from a float model to the file to ship."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgecv.cli import completion, panels, render_export
+from edgecv.cli import options as opt
+from edgecv.cli.assess import Plan
+from edgecv.cli.compress import BudgetSeconds, MaxTrials
+from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.options import Model
+
+ForTargets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="What to choose a file for; repeatable, the most important first; default: cpu.",
+        autocompletion=completion.targets,
+    ),
+]
+MaxDrop = Annotated[
+    float,
+    typer.Option(
+        "--max-drop",
+        help="Largest loss against the float model: percentage points, or the unit of an error.",
+        rich_help_panel=panels.BUDGET,
+    ),
+]
+
+
+def export(
+    model: Model,
+    out: opt.Out,
+    data: opt.OptionalData = None,
+    max_drop: MaxDrop = 1.0,
+    target: ForTargets = None,
+    device: opt.Device = "local",
+    plan: Plan = "quick",
+    budget_seconds: BudgetSeconds = None,
+    max_trials: MaxTrials = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    unsafe: opt.Unsafe = False,
+    spec: opt.Spec = None,
+    preset: opt.Preset = None,
+    input_size: opt.InputSize = None,
+    architecture: opt.Architecture = None,
+    custom_objects: opt.CustomObjects = None,
+    json_: opt.Json = False,
+) -> None:
+    """Take a float model to the file to ship for each target, with the reason: the short way.
+
+    It finds out how the model wants its images, makes float32, float16 and int8 files (int8 by the quantisation ladder,
+    on the validation split), judges them on the test split, times them beside the float model, and writes a report.
+    A file is shipped when the whole interval of its loss is within --max-drop; else the float model is. A killed run
+    goes on when started again.
+
+    Example: `edgecv export lenet5.keras --data digits --out exported`
+    """
+    from edgecv.jobs import export as job
+    from edgecv.jobs import models
+
+    source = models.Source(
+        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
+        custom_objects=custom_objects,
+    )  # fmt: skip
+    asked = job.ExportPlan(
+        data=data, max_drop=max_drop, targets=tuple(target or ("cpu",)), device=device, bench=plan,
+        budget_seconds=budget_seconds, max_trials=max_trials, seed=seed,
+    )  # fmt: skip
+    done = job.export(source, asked, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(done) if json_ else render_export.exported(done)
+    job.require_winners(done)
