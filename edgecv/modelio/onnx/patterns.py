@@ -329,8 +329,29 @@ def _renamed(graph: Graph, name: str, values: Array) -> str:
     return made
 
 
+def upscaling(graph: Graph, node: Node) -> Node | None:
+    """A convolution whose channels become pixels in PyTorch's order: its filters are put in TensorFlow's."""
+    conv = graph.maker(node.inputs[0], "Conv") if node.op == "DepthToSpace" and node.get("mode") == "CRD" else None
+    if conv is None or not graph.alone(conv.outputs[0]) or conv.get("group", 1) != 1:
+        return None
+    held = [(place, graph.net.constant(conv, place)) for place in (1, 2) if graph.net.has(conv, place)]
+    order = depth_order(graph.net.shapes[conv.outputs[0]][1], int(node.get("blocksize", 1)))
+    if any(values is None or len(values) != len(order) for _, values in held):
+        return None
+    for place, values in held:
+        if values is not None:
+            conv.inputs[place] = _renamed(graph, conv.inputs[place], values[order])
+    return _made(node, "DepthToSpace", [node.inputs[0]], blocksize=node.get("blocksize", 1), mode="DCR")
+
+
+def depth_order(channels: int, block: int) -> Array:
+    """Return which channel of PyTorch's order (channel, row, column) each of TensorFlow's (row, column, channel) is."""
+    found: Array = np.arange(channels, dtype=np.int32).reshape(-1, block * block).T.reshape(-1)
+    return found
+
+
 Pattern = Callable[[Graph, Node], "Node | None"]
-PATTERNS: tuple[Pattern, ...] = (gate, hard_sigmoid, gelu, layer_norm, group_norm, dense, affine)
+PATTERNS: tuple[Pattern, ...] = (gate, hard_sigmoid, gelu, layer_norm, group_norm, dense, affine, upscaling)
 
 
 def recognise(net: Net) -> None:

@@ -196,6 +196,14 @@ def test_a_flattened_map_needs_no_transposition(tmp_path: Path) -> None:
     assert kinds == ["InputLayer", "Conv2D", "ReLU", "Flatten", "Dense"]
 
 
+def test_a_convolution_in_front_of_larger_pixels_gives_its_channels_in_order(tmp_path: Path) -> None:
+    g = Branches({"x": (1, 4, 5, 6)})
+    wide = g.node("Conv", "x", g.random(12, 4, 1, 1), g.random(12))
+    g.ends(g.node("DepthToSpace", wide, blocksize=2, mode="CRD"))
+    layers = imported(g, tmp_path).model.layers
+    assert [getattr(layer, "function", type(layer).__name__) for layer in layers[1:]] == ["Conv2D", "depth_to_space"]
+
+
 @pytest.mark.parametrize("opset", [9, 12])
 def test_older_forms(opset: int, tmp_path: Path) -> None:
     g = Branches({"x": (1, 4, 4, 6)}, opset=opset)

@@ -15,6 +15,7 @@ from edgecv.modelio import env
 from edgecv.modelio.onnx.building import Building, Placed, Value
 from edgecv.modelio.onnx.layout import CHANNELS_LAST, columns, transposed, without
 from edgecv.modelio.onnx.net import Node, Refused
+from edgecv.modelio.onnx.patterns import depth_order
 from edgecv.modelio.onnx.rules.activations import POINTWISE
 from edgecv.modelio.onnx.rules.arithmetic import common
 from edgecv.modelio.onnx.rules.convolution import zeros
@@ -242,10 +243,8 @@ def depth_to_space(b: Building, node: Node) -> Value:
     """Return channels as blocks of pixels."""
     block, x = int(node.get("blocksize", 1)), b.maps(node.inputs[0])
     channels = b.shape(node.inputs[0])[1]
-    if node.get("mode", "DCR") == "CRD":
-        order = np.arange(channels, dtype=np.int32).reshape(-1, block * block).T.reshape(-1)
-        if channels != block * block:  # of one channel, both orders are the same
-            x = b.function(node, "take", [x], order, axis=3, name="channels")
+    if node.get("mode", "DCR") == "CRD" and channels != block * block:  # of one channel, both orders are the same
+        x = b.function(node, "take", [x], depth_order(channels, block), axis=3, name="channels")
     return Value(b.function(node, "depth_to_space", [x], block, data_format="channels_last"), CHANNELS_LAST)
 
 
