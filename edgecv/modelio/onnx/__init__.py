@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,22 +66,15 @@ def import_onnx(
         UnsupportedModelError: It is quantised or damaged, nodes cannot be imported, or answers differ.
         CrashError: ONNX Runtime crashes over it.
     """
-    proto = read_proto(path)
-    fix_sizes(proto, input_size, path)
-    open_branches(proto, path)
-    net = plain_net(proto, path)
-    fed = drawn(proto, seed)
-    expected = observe(proto, net, path, fed)
-    count = len(net.nodes)
-    try:
+    with _sound(path):
+        proto = read_proto(path)
+        fix_sizes(proto, input_size, path)
+        open_branches(proto, path)
+        net, fed = plain_net(proto, path), drawn(proto, seed)
+        expected = observe(proto, net, path, fed)
+        count = len(net.nodes)
         modernise(net)
         recognise(net)
-    except MALFORMED as error:
-        raise UnsupportedModelError(
-            f"{path} is malformed: a node lacks the inputs or attributes that its kind has "
-            f"({type(error).__name__}: {error})",
-            hint="the file is damaged, or its exporter is at fault: export the network anew",
-        ) from error
     with env.first_names():
         built = build(net, name=model_name(plain_name(path)), where=str(path))
     differences = compare(built, net.outputs, fed, expected)
@@ -93,6 +88,18 @@ def import_onnx(
         differences=differences,
         remarks=tuple(_remarks(net.inputs, net.outputs, built)),
     )
+
+
+@contextlib.contextmanager
+def _sound(path: Path) -> Iterator[None]:
+    """Turn what code that trusts a graph raises into an error of the file."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise UnsupportedModelError(
+            f"{path} is malformed: a node or tensor lacks what its kind has ({type(error).__name__}: {error})",
+            hint="the file is damaged, or its exporter is at fault: export the network anew",
+        ) from error
 
 
 def require_close(differences: tuple[Difference, ...], path: Path, allowed: float, *, reference: str) -> None:

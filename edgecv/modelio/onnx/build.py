@@ -19,6 +19,7 @@ STEADY = frozenset({
     "Add", "BatchNormalization", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub", "Slice",
 })  # fmt: skip
 """Operators that do not tell the layout of what they take."""
+PROBABILITIES = frozenset({"HardSigmoid", "Sigmoid", "Softmax"})
 # What rules that trust a node run into: missing inputs, sizes of zero, attributes of another kind, absurd numbers.
 MALFORMED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 SHOWN = 12
@@ -71,7 +72,7 @@ def build(net: Net, *, name: str, where: str) -> Built:
     titles = [_title(one, place, len(net.outputs)) for place, one in enumerate(net.outputs)]
     model = renamed_outputs(keras.Model(inputs, outputs, name=name), titles)
     makers = net.producers()
-    bounded = tuple(makers[one].op in ("Sigmoid", "Softmax", "HardSigmoid") for one in net.outputs)
+    bounded = tuple(one in makers and makers[one].op in PROBABILITIES for one in net.outputs)
     return Built(model=model, inputs=tuple(perms), outputs=tuple(orders), probabilities=bounded)
 
 
