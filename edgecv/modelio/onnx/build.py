@@ -12,8 +12,8 @@ from edgecv.modelio.boundary import renamed_outputs
 from edgecv.modelio.onnx.building import Building, Value
 from edgecv.modelio.onnx.layout import CHANNELS_LAST, Perm, identity
 from edgecv.modelio.onnx.net import Net, Node, Refused, cleaned
-from edgecv.modelio.onnx.patterns import nonnegative
 from edgecv.modelio.onnx.rules import RULES
+from edgecv.modelio.onnx.signs import nonnegative
 
 STEADY = frozenset({
     "Add", "BatchNormalization", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Sub", "Slice",
