@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgecv.api import (
         Model,
         bench,
+        build,
         check,
         compress,
         convert,
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
         spec,
         train,
         verify,
+        view,
     )
 
 __version__ = "0.1.0"
 __all__ = [
     "Model",
     "bench",
+    "build",
     "check",
     "compress",
     "convert",
@@ -58,6 +61,7 @@ __all__ = [
     "spec",
     "train",
     "verify",
+    "view",
 ]
 
 

@@ -10,13 +10,27 @@ shows that. Errors are `edgecv.core.errors.EdgecvError`. `quiet=True` says nothi
 """
 
 from edgecv.api import showing as _showing
-from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify
-from edgecv.api.making import compress, convert, export, import_model, prune, quantize, reshape, save, slim, train
+from edgecv.api.judging import bench, check, debug, evaluate, inspect, report, verify, view
+from edgecv.api.making import (
+    build,
+    compress,
+    convert,
+    export,
+    import_model,
+    optimize,
+    prune,
+    quantize,
+    reshape,
+    save,
+    slim,
+    train,
+)
 from edgecv.api.model import Model, load_model, spec
 
 __all__ = [
     "Model",
     "bench",
+    "build",
     "check",
     "compress",
     "convert",
@@ -26,6 +40,7 @@ __all__ = [
     "import_model",
     "inspect",
     "load_model",
+    "optimize",
     "prune",
     "quantize",
     "report",
@@ -35,5 +50,6 @@ __all__ = [
     "spec",
     "train",
     "verify",
+    "view",
 ]
 _showing.register()

@@ -1,4 +1,4 @@
-"""Functions that judge files: evaluate, verify, inspect, bench, report, check, debug."""
+"""Functions that judge files: evaluate, verify, inspect, bench, report, check, debug, view."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from edgecv.jobs import evaluate as evaluating
 from edgecv.jobs import inspect as inspecting
 from edgecv.jobs import report as reporting
 from edgecv.jobs import verify as verification
+from edgecv.jobs import view as viewing
 from edgecv.jobs.check import Outcome
 from edgecv.jobs.debug import Debugged
 from edgecv.jobs.report import MadeReport
 from edgecv.jobs.verify import Verification
+from edgecv.jobs.view import View
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.inspection import Inspection
 from edgecv.values.report import Report
@@ -197,6 +199,36 @@ def check(gates: str | Path, *, junit: str | Path | None = None, markdown: str |
         EdgecvError: As `edgecv.jobs.check.run`.
     """
     return gates_job.run(Path(gates), junit=_path(junit), markdown=_path(markdown))
+
+
+def view(
+    model: ModelLike,
+    image: str | Path,
+    *,
+    beside: str | Path | None = None,
+    out: str | Path = "view.html",
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> View:
+    """Show what every layer answers to an image, in one page: maps, kernels, heat, and channels that may go.
+
+    Args:
+        model: A `.tflite` or `.onnx` file, or a model as `load_model` takes it.
+        image: A picture.
+        beside: A second form of the model, such as its int8 file, that is held against it.
+        out: The page to write.
+        force: Replace it.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.view.ViewPlan`: layers, data, samples, alike, heat.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.view.view`.
+    """
+    source = load_model(model).source
+    paths = [source.path, *([Path(beside)] if beside is not None else [])]
+    plan = viewing.ViewPlan(source=source, **options)
+    return viewing.view(paths, Path(image), plan, out=Path(out), force=force, reporter=reporter(quiet))
 
 
 def debug(

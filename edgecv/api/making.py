@@ -9,14 +9,17 @@ from typing import Any
 from edgecv.api.model import Model, ModelLike, load_model
 from edgecv.api.showing import reporter
 from edgecv.core.files import check_output
+from edgecv.jobs import build as building
 from edgecv.jobs import compress as compression
-from edgecv.jobs import contract, importing, loss, models, optimize
+from edgecv.jobs import contract, importing, loss, models
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import export as exporting
+from edgecv.jobs import optimize as ladder
 from edgecv.jobs import prune as pruning
 from edgecv.jobs import reshape as reshaping
 from edgecv.jobs import slim as slimming
 from edgecv.jobs import train as training
+from edgecv.jobs.build import BuiltModel
 from edgecv.jobs.compress import CompressionReport
 from edgecv.jobs.convert import MadeArtifact
 from edgecv.jobs.export import Exported
@@ -24,8 +27,11 @@ from edgecv.jobs.importing import ImportedModel
 from edgecv.jobs.models import SavedModel
 from edgecv.jobs.optimize import Climb
 from edgecv.jobs.reshape import Reshaped
+from edgecv.jobs.search import job as searching
+from edgecv.jobs.search import verdict
 from edgecv.jobs.slim import SlimResult
 from edgecv.modelio import save_keras
+from edgecv.values.search import Outcome
 
 
 def train(
@@ -60,6 +66,31 @@ def train(
                   "architecture": source.architecture, "custom_objects": source.custom_objects}  # fmt: skip
     plan = training.TrainPlan(name=name, data=data, **opened, **options)
     return training.train(plan, out=Path(out), force=force, reporter=reporter(quiet))
+
+
+def build(
+    name: str,
+    *,
+    out: str | Path,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> BuiltModel:
+    """Write an architecture as a `.keras` without training it: a filter of fixed weights, or random ones.
+
+    Args:
+        name: Of the architecture: "sobel".
+        out: The `.keras` to write.
+        force: Replace what exists.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.build.BuildPlan`: variant, input_size, width, weights, seed.
+
+    Raises:
+        EdgecvError: As `edgecv.jobs.build.build`.
+    """
+    return building.build(
+        building.BuildPlan(name=name, **options), out=Path(out), force=force, reporter=reporter(quiet)
+    )
 
 
 def prune(
@@ -111,8 +142,8 @@ def slim(
         data: A data set; None: what the model was trained on.
         force: Replace what exists.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, plan, low_rank, drop_units
-            says how small.
+        options: Further fields of `edgecv.jobs.slim.SlimPlan`; one of macs, nbytes, latency, channels, plan, low_rank,
+            drop_units says how small.
 
     Raises:
         EdgecvError: As `edgecv.jobs.slim.slim`.
@@ -220,7 +251,7 @@ def quantize(
         force: Replace what exists.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, equalise, correct_bias,
-            adaround, strict_int8, io_dtype, softmax, format, epochs, seed.
+            adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
 
     Returns:
         What was made; of the ladder, all that was tried.
@@ -235,11 +266,9 @@ def quantize(
     )
     source, where, told = load_model(model).source, Path(out), reporter(quiet)
     if max_drop is not None and not plan.names_a_way:
-        request = optimize.LadderPlan(
-            plan=plan, max_drop=max_drop, budget_seconds=budget_seconds, max_trials=max_trials
-        )
-        done = optimize.climb(source, request, out=where, force=force, reporter=told)
-        optimize.require_passed(done)
+        request = ladder.LadderPlan(plan=plan, max_drop=max_drop, budget_seconds=budget_seconds, max_trials=max_trials)
+        done = ladder.climb(source, request, out=where, force=force, reporter=told)
+        ladder.require_passed(done)
         return done
     made = artifacts.make(source, plan, out=where, force=force, judge=True, max_drop=max_drop, reporter=told)
     if max_drop is not None:
@@ -370,4 +399,38 @@ def compress(
         reporter=reporter(quiet),
     )  # fmt: skip
     compression.require_passed(done)
+    return done
+
+
+def optimize(
+    model: ModelLike,
+    *,
+    out: str | Path,
+    data: str | None = None,
+    max_drop: float | None = None,
+    space: str | Path | None = None,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> Outcome:
+    """Search for the file to ship: slimming, quantisation and training together, with measured time in the loop.
+
+    Args:
+        model: As `load_model` takes it.
+        out: A folder; that of an earlier run goes on.
+        data: A data set; None: what the model was trained on.
+        max_drop: What may be lost, in percentage points or the error's unit; its whole interval has to be within.
+        space: A TOML file of what to try; None derives it from the model and the target.
+        force: Write into a folder that has other files.
+        quiet: Say nothing on stderr.
+        options: Further fields of `edgecv.jobs.search.job.OptimizePlan`: goal, latency_ms, size_bytes, trials, seconds,
+            target, device, devices, samples, thorough, seed.
+
+    Raises:
+        GateFailure: No file is shown to keep the limit. The nearest one is written nevertheless.
+        EdgecvError: As `edgecv.jobs.search.job.optimize`.
+    """
+    plan = searching.OptimizePlan(data=data, max_drop=max_drop, space=None if space is None else Path(space), **options)
+    done = searching.optimize(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+    verdict.require_passed(done)
     return done

@@ -17,7 +17,17 @@ def reporter(quiet: bool) -> Reporter:
 
 def register() -> None:
     """Let every result print as its command does."""
-    from edgecv.cli import render_assess, render_bench, render_compress, render_export, render_files, render_models
+    from edgecv.cli import (
+        render_assess,
+        render_bench,
+        render_compress,
+        render_export,
+        render_files,
+        render_models,
+        render_optimize,
+        render_view,
+    )
+    from edgecv.jobs.build import BuiltModel
     from edgecv.jobs.check import Outcome
     from edgecv.jobs.compress import CompressionReport
     from edgecv.jobs.convert import MadeArtifact
@@ -30,10 +40,14 @@ def register() -> None:
     from edgecv.jobs.reshape import Reshaped
     from edgecv.jobs.slim import SlimResult
     from edgecv.jobs.verify import Verification
+    from edgecv.jobs.view import View
     from edgecv.values.evaluation import Evaluation
     from edgecv.values.inspection import Inspection
     from edgecv.values.report import Report
+    from edgecv.values.search import Outcome as Search
 
+    show_by(BuiltModel, render_models.built_model)
+    show_by(View, render_view.viewed)
     show_by(SavedModel, render_models.saved_model)
     show_by(ImportedModel, render_models.imported)
     show_by(SlimResult, render_compress.slimmed)
@@ -42,6 +56,7 @@ def register() -> None:
     show_by(Exported, render_export.exported)
     show_by(Climb, render_compress.climb)
     show_by(CompressionReport, render_compress.compressed)
+    show_by(Search, render_optimize.outcome)
     show_by(Evaluation, render_assess.evaluation)
     show_by(MadeReport, lambda made: render_assess.report(made.report, made.paths))
     show_by(Outcome, render_assess.gates)

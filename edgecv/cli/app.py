@@ -15,8 +15,11 @@ from edgecv.cli import (
     gallery,
     importing,
     models,
+    optimize,
     reshape,
     smaller,
+    style,
+    view,
 )
 from edgecv.cli.announced import Announced
 
@@ -57,6 +60,7 @@ app.command("demo", cls=Announced)(assess.demo)
 zoo = typer.Typer(no_args_is_help=True, help="The architectures that edgecv builds.")
 zoo.command("list")(models.zoo_list)
 zoo.command("show")(models.zoo_show)
+zoo.command("build", cls=Announced)(models.zoo_build)
 zoo.command("convert", cls=Announced)(models.zoo_convert)
 # The names of before, which scripts go on using.
 zoo.command("check", cls=Announced, hidden=True)(models.zoo_convert)
@@ -77,9 +81,11 @@ app.command("reshape", cls=Announced)(reshape.reshape)
 app.command("quantize", cls=Announced)(compress.quantize)
 app.command("convert", cls=Announced)(compress.convert)
 app.command("compress", cls=Announced)(compress.compress)
+app.command("optimize", cls=Announced)(optimize.optimize)
 app.command("inspect", cls=Announced)(files.inspect)
 app.command("evaluate", cls=Announced)(assess.evaluate)
 app.command("debug", cls=Announced)(assess.debug)
+app.command("view", cls=Announced)(view.view)
 timing = typer.Typer(cls=bench.FilesByDefault, rich_markup_mode="markdown")
 timing.command(bench.FILES, cls=Announced)(bench.files)
 timing.command("compare", cls=Announced)(bench.compare)
@@ -96,6 +102,10 @@ enrolled.command("list")(gallery.list_)
 enrolled.command("calibrate", cls=Announced)(gallery.calibrate)
 enrolled.command("remove")(gallery.remove)
 app.add_typer(enrolled, name="gallery")
+styles = typer.Typer(no_args_is_help=True, help=style.HELP)
+styles.command("transfer", cls=Announced)(style.transfer)
+styles.command("train", cls=Announced)(style.train)
+app.add_typer(styles, name="style")
 app.command("targets")(files.targets)
 device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
 device.command("list")(devices.device_list)

@@ -51,6 +51,14 @@ StrictInt8 = Annotated[
         rich_help_panel=panels.QUANTISATION,
     ),
 ]
+ExactScale = Annotated[
+    bool,
+    typer.Option(
+        "--exact-scale",
+        help="Refuse an int8 file that rounds a weight; filters get exact weights anyway.",
+        rich_help_panel=panels.QUANTISATION,
+    ),
+]
 MaxDrop = Annotated[
     float | None,
     typer.Option(
@@ -118,6 +126,7 @@ def quantize(
     keep_float: KeepFloat = None,
     int16: Int16 = None,
     strict_int8: StrictInt8 = False,
+    exact_scale: ExactScale = False,
     equalise: Equalise = False,
     correct_bias: CorrectBias = False,
     adaround: AdaRound = False,
@@ -163,6 +172,7 @@ def quantize(
         scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
         equalise=equalise, correct_bias=correct_bias, adaround=adaround, strict_int8=strict_int8,
+        exact_scale=exact_scale,
     )  # fmt: skip
     if max_drop is None or plan.names_a_way:
         for name, value in (("--budget-seconds", budget_seconds), ("--max-trials", max_trials)):

@@ -51,6 +51,38 @@ def zoo_show(
     emit_json(shown) if json_ else render.zoo_entry(shown)
 
 
+def zoo_build(
+    name: Annotated[str, typer.Argument(help="An architecture id: `sobel`.", autocompletion=completion.architectures)],
+    out: opt.Out,
+    variant: Variant = "canonical",
+    input_size: Annotated[
+        str | None,
+        typer.Option("--input-size", help="Height and width: 64 or 48x64.", rich_help_panel=panels.NETWORK),
+    ] = None,
+    width: Width = 1.0,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights", help="imagenet, or a file; of pattern_match a template.", rich_help_panel=panels.NETWORK
+        ),
+    ] = None,
+    seed: opt.Seed = 0,
+    force: opt.Force = False,
+    json_: opt.Json = False,
+) -> None:
+    """Write an architecture as a `.keras` without training it: a filter of fixed weights, or random ones.
+
+    Example: `edgecv zoo build sobel --input-size 64 --out sobel.keras`
+    """
+    from edgecv.jobs import build as building
+
+    plan = building.BuildPlan(
+        name=name, variant=variant, input_size=input_size, width=width, weights=weights, seed=seed
+    )
+    made = building.build(plan, out=out, force=force, reporter=ConsoleReporter())
+    emit_json(made) if json_ else render.built_model(made)
+
+
 def zoo_convert(
     name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.", autocompletion=completion.architectures)],
     variant: Variant = "canonical",

@@ -86,6 +86,8 @@ def artifact(made: Any) -> None:
     emit(f"{made.path}: {made.format} {made.scheme}, {size_text(made.size_bytes)}, target {made.target}")
     noise = "equal outputs" if made.sqnr_db is None else f"signal to noise {made.sqnr_db:.1f} dB"
     emit(f"  checked on {made.checked_images} images: largest difference {made.max_abs_diff:.3g}, {noise}")
+    if made.exact:
+        emit(f"  exact weights: every tap of {', '.join(made.exact)} is a whole number of steps")
     if made.stays_float is not None:
         stays_float(made.stays_float)
     if made.kernels is not None:

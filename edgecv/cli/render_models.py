@@ -136,6 +136,13 @@ def saved_model(saved: Any) -> None:
         render_kept.pruned(saved.sparse_kernels)
 
 
+def built_model(made: Any) -> None:
+    kind = "nothing to train" if made.is_fixed else "untrained"
+    emit(f"{made.path}: {made.name}, {made.variant}, {made.parameters:,} parameters, {kind}")
+    outputs = ", ".join(map(shape_text, made.output_shapes))
+    emit(f"  {shape_text(made.input_shape)} to {outputs}, {made.macs:,} MACs, {size_text(made.size_bytes)}")
+
+
 def split_parts(parts: Any) -> None:
     for part in parts:
         emit(f"{part.path}: {part.parameters:,} parameters, input {shape_text(part.input_shape)}")

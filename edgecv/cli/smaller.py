@@ -72,6 +72,15 @@ def slim(
         float | None,
         typer.Option("--latency", help="Share of the measured time to leave.", rich_help_panel=panels.REMOVAL),
     ] = None,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channels",
+            metavar="LAYER=3,7",
+            help="Take these out, as `edgecv view` names them; repeatable.",
+            rich_help_panel=panels.REMOVAL,
+        ),
+    ] = None,
     plan: Annotated[
         Path | None,
         typer.Option("--plan", help="A channel plan to follow, without training.", rich_help_panel=panels.REMOVAL),
@@ -130,7 +139,8 @@ def slim(
     from edgecv.jobs import slim as slimming
 
     asked = slimming.SlimPlan(
-        macs=macs, nbytes=nbytes, latency=latency, plan=plan, low_rank=low_rank, drop_units=drop_units, score=score,
+        macs=macs, nbytes=nbytes, latency=latency, channels=tuple(channels or ()), plan=plan,
+        low_rank=low_rank, drop_units=drop_units, score=score,
         rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
         learning_rate=learning_rate, seed=seed,
     )  # fmt: skip

@@ -50,6 +50,7 @@ class Artifact:
         sha256: Of the file.
         check: How its answers compare with the source model's.
         stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
+        exact: Layers whose weights got a step of which all of them are whole multiples.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Artifact:
     sha256: str
     check: structure.Check
     stays_float: StaysFloat | None = None
+    exact: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything one conversion works from."""
+    """Everything one conversion works from; `exact` are the layers whose weights it made exact."""
 
     source: LoadedModel
     spec: ModelSpec
@@ -87,6 +89,7 @@ class Job:
     seed: int
     reporter: Reporter
     preparation: Preparation | None = None
+    exact: tuple[str, ...] = ()
 
 
 def write(built: Converted, job: Job, out: Path) -> Artifact:
@@ -110,6 +113,7 @@ def write(built: Converted, job: Job, out: Path) -> Artifact:
         sha256=files.sha256(out),
         check=check,
         stays_float=built.stays_float,
+        exact=job.exact,
     )
 
 
@@ -241,6 +245,8 @@ def _provenance(job: Job, earlier: Manifest | None, built: Converted) -> Provena
         recipe["sparse"] = True
     if job.request.strict_int8:
         recipe["strict_int8"] = True
+    if job.exact:
+        recipe["exact_scale"] = list(job.exact)
     if built.stays_float is not None:
         recipe["stays_float"] = codec.encode(built.stays_float)
     if job.preparation is not None:

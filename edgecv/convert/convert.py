@@ -21,6 +21,7 @@ from edgecv.convert.request import check_calibration, check_request
 from edgecv.convert.tflite import converter as tflite
 from edgecv.convert.tflite import mixed as static
 from edgecv.convert.tflite import ranges
+from edgecv.convert.tflite.exact_scale import with_exact_scales
 from edgecv.convert.tflite.hard_swish import without_hard_swish
 from edgecv.convert.tflite.int4 import with_int4_weights
 from edgecv.convert.tflite.int16 import quantize_mixed, quantize_wide, wide_ops
@@ -64,6 +65,7 @@ def convert(
     int16: tuple[str, ...] = (),
     sparse: bool = False,
     strict_int8: bool = False,
+    exact_scale: bool = False,
     preparation: Preparation | None = None,
     seed: int = 0,
     force: bool = False,
@@ -91,6 +93,8 @@ def convert(
         sparse: Store kernels without their zeros, in a float32 .tflite.
         strict_int8: Refuse a file of integers in which an operator stays float for want of an integer kernel; without
             it such operators stay float, which `Artifact.stays_float` and the manifest say.
+        exact_scale: Refuse a file of integers that rounds a weight. Weights that have exact integers get them anyway,
+            as those of filters do: see `edgecv.convert.tflite.exact_scale`.
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         seed: Of the samples.
         force: Replace an existing file.
@@ -104,6 +108,7 @@ def convert(
     request = check_request(
         format=format, scheme=scheme, method=method, io_dtype=io_dtype, target=target, reporter=reporter,
         keep_float=tuple(keep_float), int16=tuple(int16), sparse=sparse, strict_int8=strict_int8,
+        exact_scale=exact_scale,
     )  # fmt: skip
     check_calibration(request, calibration, dataset is not None)
     job = Job(
@@ -251,10 +256,38 @@ def _static(job: Job) -> tuple[bytes, bool, Job]:
         data = without_unread_parts(tflite.convert_float(frozen, "float32"))
     found = _ranges(data, job)
     kept, job = _kept_softmax(data, job)
-    quantised = _quantised(data, found, job, kept)
+    quantised, job = _exactly(_quantised(data, found, job, kept), data, job)
     if job.preparation is not None:
         check_chosen(quantised, job.preparation.integers, job.source.model)
     return _named(quantised, frozen, job.source.model), True, job
+
+
+def _exactly(quantised: bytes, data: bytes, job: Job) -> tuple[bytes, Job]:
+    """Return a quantised file with exact weights where there are some, and the job with the layers that have them.
+
+    Raises:
+        ConversionError: All weights were to be exact, and some are rounded.
+    """
+    if job.request.scheme == "int4" or job.request.method == "qat":
+        return quantised, job
+    found = with_exact_scales(quantised, data)
+    layers = op_layers(read_tflite(data), job.source.model)
+    changed, inexact, unbalanced = (
+        tuple(dict.fromkeys(name for index in ops for name in sorted(layers[index])))
+        for ops in (found.changed, found.inexact, found.unbalanced)
+    )
+    if job.request.exact_scale and found.inexact:
+        raise ConversionError(
+            f"int8 rounds weights of layer {', '.join(inexact)}: no step of 1/127 of the largest tap, or larger, holds "
+            "all of them as whole numbers",
+            hint="leave --exact-scale out, or keep the layer in float: --keep-float LAYER",
+        )
+    if unbalanced:
+        job.reporter.warn(
+            f"the weights of layer {', '.join(unbalanced)} sum to zero, and their integers do not: even areas answer "
+            "something now; --keep-float LAYER keeps it"
+        )
+    return found.data, replace(job, exact=changed)
 
 
 def _kept_softmax(data: bytes, job: Job) -> tuple[frozenset[int], Job]:

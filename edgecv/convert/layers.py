@@ -19,6 +19,7 @@ _WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "PruneLowMagnitude")
 _QUANTIZERS = ("QuantizeLayer",)
 # The operation that names a fused group: its weights are the group's.
 _KERNELS = ("Conv2D", "depthwise", "MatMul", "conv2d_transpose", "separable_conv2d")
+_MOVES = ("Transpose", "Reshape", "Identity")
 _BOUNDARY = ("QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear", "Cast")
 
 
@@ -60,8 +61,12 @@ def layer_map(graph: Graph, names: Sequence[str], model: Any) -> tuple[str, ...]
         model: The keras model that it was made from.
     """
     tree, outputs = layer_tree(model), output_names(model)
-    ends = _ends(graph, outputs)
-    return tuple(ends.get(op.index) or resolve(name, tree) for op, name in zip(graph.ops, names, strict=True))
+    # An .onnx moves an output's channels last, behind the operator that computes it and no longer bears its name.
+    ends, moved = _ends(graph, outputs), _ends(graph, outputs, (*_BOUNDARY, *_MOVES))
+    return tuple(
+        ends.get(op.index) or resolve(name, tree) or moved.get(op.index, "")
+        for op, name in zip(graph.ops, names, strict=True)
+    )
 
 
 def op_layers(graph: Graph, model: Any) -> tuple[frozenset[str], ...]:
@@ -83,14 +88,14 @@ def op_layers(graph: Graph, model: Any) -> tuple[frozenset[str], ...]:
     return tuple(found)
 
 
-def _ends(graph: Graph, outputs: tuple[str, ...]) -> dict[int, str]:
+def _ends(graph: Graph, outputs: tuple[str, ...], passed: Sequence[str] = _BOUNDARY) -> dict[int, str]:
     made_by = {index: op for op in graph.ops for index in op.outputs}
     found: dict[int, str] = {}
     for index, layer in zip(graph.outputs, outputs, strict=True):
         op = made_by.get(index)
         while op is not None:
             found[op.index] = layer
-            op = made_by.get(op.inputs[0]) if op.op in _BOUNDARY else None
+            op = made_by.get(op.inputs[0]) if op.op in passed else None
     return found
 
 

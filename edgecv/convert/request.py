@@ -33,6 +33,7 @@ class Request:
         int16: Likewise of layers that it computes with int16 activations.
         sparse: Store kernels without their zeros.
         strict_int8: Refuse a file of integers that computes an operator in float.
+        exact_scale: Refuse a file of integers that rounds a weight.
         spared: Those of `keep_float` that nobody asked for: 8 bits would spoil them.
     """
 
@@ -45,6 +46,7 @@ class Request:
     int16: tuple[str, ...] = ()
     sparse: bool = False
     strict_int8: bool = False
+    exact_scale: bool = False
     spared: tuple[str, ...] = ()
 
     @property
@@ -65,6 +67,7 @@ def check_request(
     int16: tuple[str, ...] = (),
     sparse: bool = False,
     strict_int8: bool = False,
+    exact_scale: bool = False,
 ) -> Request:
     """Return the request with its defaults filled in; int8 with layers in float, or with int16, is "mixed".
 
@@ -84,6 +87,8 @@ def check_request(
         raise ConfigError("a file needs a target", hint="name one: see `edgecv targets`")
     if strict_int8:
         _check_strict(scheme, keep_float)
+    if exact_scale and (scheme not in STATIC or scheme == "int4" or method == "qat"):
+        raise ConfigError(f"there are no exact steps for {scheme} by {method}", hint="use --scheme int8 --method ptq")
     for name in targets:
         if sparse:
             _check_sparse(format, scheme, name)
@@ -98,6 +103,7 @@ def check_request(
         int16=int16,
         sparse=sparse,
         strict_int8=strict_int8,
+        exact_scale=exact_scale,
     )
 
 

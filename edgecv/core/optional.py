@@ -25,6 +25,9 @@ EXTRAS: Dict[str, str] = {
     "psutil": "toolchain",
     "tensorflow_datasets": "tfds",
     "ethosu": "ethos-u",
+    "optuna": "search",
+    "dask": "cluster",
+    "distributed": "cluster",
     "jsonschema": "dev",
 }
 

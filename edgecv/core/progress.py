@@ -52,4 +52,25 @@ class Unseen:
         self._reporter.warn(message)
 
 
+class About:
+    """Passes all on, and says of what: for jobs that make many things of a kind.
+
+    Args:
+        name: Before each remark and warning.
+        reporter: Gets them.
+    """
+
+    def __init__(self, name: str, reporter: Reporter) -> None:
+        self._name, self._reporter = name, reporter
+
+    def bar(self, label: str, total: int) -> ContextManager[Advance]:
+        return self._reporter.bar(label, total)
+
+    def info(self, message: str) -> None:
+        self._reporter.info(f"{self._name}: {message}")
+
+    def warn(self, message: str) -> None:
+        self._reporter.warn(f"{self._name}: {message}")
+
+
 QUIET = Quiet()

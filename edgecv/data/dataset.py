@@ -24,7 +24,7 @@ ALL = "all"
 
 PURPOSES = ("train", "validation", "test")
 
-_ARRAYS = ((np.int64, 1), (np.float32, 2), (np.uint8, 3))
+_ARRAYS = ((np.int64, 1), (np.float32, 2), (np.float32, 4), (np.uint8, 3), (np.uint8, 4))
 
 
 class Images(Protocol):
@@ -88,8 +88,9 @@ class Split:
             for.
         targets: One column per target of the data set. Classification, embedding, verification: int64 (n,), an index
             into the target's labels; multilabel: float32 (n, k) of 0 and 1; regression: float32 (n, k), in the labels'
-            own units; segmentation: uint8 (n, H, W) or a column of uint8 (H, W); detection: a column of
-            `edgecv.tasks.boxes.Objects`.
+            own units, responses likewise (n, H, W, k); segmentation: uint8 (n, H, W) or a column of uint8 (H, W);
+            detection: a column of `edgecv.tasks.boxes.Objects`; imaging: uint8 (n, H, W) or (n, H, W, 3), or a column
+            of such pictures.
         more_inputs: The further inputs of each sample, like `images`; empty for most data sets.
         groups: int64 (n,): samples of one number are of one person, scene or source; None when unknown.
     """
@@ -107,7 +108,7 @@ class Split:
             if isinstance(target, np.ndarray) and (target.dtype, target.ndim) not in _ARRAYS:
                 raise DataError(
                     f"a target of split '{self.name}' is {target.dtype} of shape {target.shape}, "
-                    "expected int64 (n,), float32 (n, k) or uint8 (n, H, W)"
+                    "expected int64 (n,), float32 (n, k) or (n, H, W, k), or uint8 (n, H, W) or (n, H, W, 3)"
                 )
         lengths = [len(images) for images in self.more_inputs] + ([] if self.groups is None else [len(self.groups)])
         if any(length != len(self.images) for length in lengths):

@@ -55,7 +55,8 @@ def check_labelled(targets: Sequence[Target], dataset: str) -> None:
     if not targets:
         raise ConfigError(
             f"'{dataset}' has no labels, which training and judging a model need",
-            hint="make one directory per class, or store y beside x; docs/data.md has every form",
+            hint="make one directory per class, or store y beside x, see docs/data.md; a file is held to its float "
+            "model by answers:MODEL:DATA",
         )
 
 

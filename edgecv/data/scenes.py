@@ -28,6 +28,9 @@ LARGEST, SMALLER = (30, 39), (18, 25)
 ALONE = (32, 53)
 """Of the digit of a scene of one."""
 TRIES = 20
+NOISY, NOISE = "noisy", 25.0
+"""Standard deviation of the noise that a denoiser learns to remove, levels: what denoisers are mostly compared at.
+Source: Zhang et al. 2017, "Beyond a Gaussian Denoiser", table II."""
 _LINE = np.linspace(-0.5, 0.5, SIZE)
 _STEEPNESS = 6.0
 """How fast ink fades at its rim: from nothing to full over a sixth of a digit's contrast, half at the mask's rim."""
@@ -48,16 +51,20 @@ class _Scene:
 def open_scenes(which: str, seed: int) -> Dataset:
     """Return 2,000 scenes to train on, 300 to validate and 400 to test, of one to three digits, or of exactly one.
 
+    Those of "noisy" are scenes of one to three digits under Gaussian noise, and their target, "picture", is without it.
+
     The targets: "objects", the digits' tight boxes; "mask", their ink; "digit", the class of the largest; "identity",
     the same as what is to be recognised.
 
     Args:
-        which: "" or "one".
+        which: "", "one" or "noisy".
         seed: Another seed gives other scenes, and holds other scans out.
 
     Raises:
         MissingDependencyError: scikit-learn, which brings the scans, is not installed.
     """
+    if which == NOISY:
+        return _noisy(seed)
     uri = "scenes:one" if which == "one" else "scenes"
     targets = (
         Target(name="objects", task="detection", labels=DIGITS),
@@ -66,6 +73,17 @@ def open_scenes(which: str, seed: int) -> Dataset:
         Target(name="identity", task="embedding", labels=DIGITS),
     )
     return Dataset(name=uri, uri=uri, targets=targets, splits={name: _split(name, which, seed) for name in COUNTS})
+
+
+def _noisy(seed: int) -> Dataset:
+    """Return scenes under noise, and the scenes as they were."""
+    uri, splits = f"scenes:{NOISY}", {}
+    for name in COUNTS:
+        rng, clean = _random(name, NOISY, seed), _split(name, "", seed)
+        scenes = np.stack([clean.image(index) for index in range(len(clean))])
+        shown = np.clip(np.rint(scenes + NOISE * rng.standard_normal(scenes.shape)), 0, 255).astype(np.uint8)
+        splits[name] = Split(name=name, images=ArrayImages(shown, np.arange(len(shown))), targets=(scenes,))
+    return Dataset(name=uri, uri=uri, targets=(Target(name="picture", task="imaging", labels=()),), splits=splits)
 
 
 @lru_cache(maxsize=12)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.registry import Registry
+from edgecv.data.answers import answered
 from edgecv.data.coco import open_coco
 from edgecv.data.dataset import Dataset
 from edgecv.data.digits import open_digits
@@ -16,6 +18,7 @@ from edgecv.data.identities import open_identities
 from edgecv.data.keras_sets import open_keras
 from edgecv.data.masks import open_masks
 from edgecv.data.npz import open_npz
+from edgecv.data.pictures import open_pictures
 from edgecv.data.scenes import open_scenes
 from edgecv.data.tfds import open_tfds
 from edgecv.data.voc import open_voc
@@ -51,10 +54,10 @@ for _name, _scheme in {
         form="digits", title="1,797 scanned digits, 8x8, bundled", takes_path=False, open=lambda _, s: open_digits(s)
     ),
     "scenes": Scheme(
-        form="scenes or scenes:one",
-        title="64x64 scenes of one to three digits (or one), bundled: boxes, masks, classes, identities",
+        form="scenes or scenes:one or scenes:noisy",
+        title="64x64 scenes of digits, bundled: boxes, masks, classes, identities; or noisy and clean pictures",
         takes_path=False,
-        choices=("", "one"),
+        choices=("", "one", "noisy"),
         open=open_scenes,
     ),
     "npz": Scheme(
@@ -72,6 +75,11 @@ for _name, _scheme in {
         title="images/ and masks/, or train/, val/ and test/ with both; classes.txt",
         open=_path(open_masks),
     ),
+    "pictures": Scheme(
+        form="pictures:PATH",
+        title="images/ and the pictures that they should become in targets/, or train/, val/ and test/ with both",
+        open=_path(open_pictures),
+    ),
     "voc": Scheme(
         form="voc:PATH", title="boxes of PASCAL VOC: Annotations/*.xml, JPEGImages/, ImageSets/", open=_path(open_voc)
     ),
@@ -84,6 +92,11 @@ for _name, _scheme in {
         title="a folder of images per identity, or train/ and test/ with such folders",
         open=_path(open_identities),
     ),
+    "answers": Scheme(
+        form="answers:MODEL:DATA",
+        title="images of any other address; what a model says of them is the truth",
+        open=lambda text, seed: _answers(text, seed),
+    ),
     "keras": Scheme(form="keras:NAME", title="mnist, fashion_mnist, cifar10 or cifar100; downloads", open=open_keras),
     "tfds": Scheme(
         form="tfds:NAME or tfds:NAME[SPLIT]", title="a set of tensorflow-datasets; downloads", open=open_tfds
@@ -95,6 +108,17 @@ for _name, _scheme in {
 def schemes() -> tuple[Scheme, ...]:
     """Return every kind of address."""
     return tuple(scheme for _, scheme in SCHEMES)
+
+
+def _answers(text: str, seed: int) -> Dataset:
+    """Open the data behind a model's path, and put the model's answers in the place of its truths."""
+    known = "|".join(re.escape(name) for name in SCHEMES.names())
+    parts = re.match(rf"(.+?):((?:{known})(?::.*)?)$", text)
+    if parts is None:
+        raise ConfigError(
+            f"'answers:{text}' names no model and data", hint="expected the form answers:float.keras:folder:PATH"
+        )
+    return answered(Path(parts[1]), open_dataset(parts[2], seed=seed))
 
 
 def open_dataset(uri: str, *, seed: int = 0) -> Dataset:

@@ -101,7 +101,8 @@ def column_of(truths: Sequence[Any]) -> Any:
     array = np.asarray(truths)
     if array.ndim == 1:
         return array.astype(np.int64)
-    return array.astype(np.float32 if array.ndim == 2 else np.uint8)
+    numbers = array.ndim == 2 or (array.ndim == 4 and array.dtype.kind == "f")
+    return array.astype(np.float32 if numbers else np.uint8)
 
 
 def read_mask(path: Path) -> Array:

@@ -249,7 +249,7 @@ class Session:
 
     def _own(self, path: Path) -> models.Source:
         """Return a file of a step: what the user trusts in the source, he trusts in it."""
-        return replace(self._source, path=path, spec=None, input_size=None, architecture=None)
+        return replace(self._source, path=path, spec=None, preset=None, input_size=None, architecture=None)
 
     def _take(self, method: str, request: Request, before: models.Source, out: Path, record: Path) -> None:
         began = time.monotonic()

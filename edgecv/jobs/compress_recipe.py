@@ -17,8 +17,8 @@ from edgecv.jobs import prune as pruning
 from edgecv.jobs import slim as slimming
 from edgecv.values.profiles import read_toml
 
-SPELLED = {"bytes": "nbytes", "io": "io_dtype"}
-"""Options of commands that are fields of another name."""
+SPELLED = {"bytes": "nbytes", "io": "io_dtype", "by": "method"}
+"""Options of commands that are fields of another name; `method` is what a step is called by."""
 
 LIMITS = ("max_drop", "budget_seconds", "max_trials")
 """Keys of a quantize step that climb the ladder."""

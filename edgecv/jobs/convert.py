@@ -54,6 +54,7 @@ class Plan:
         adaround: Likewise: learned rounding; int4 always has it.
         sparse: Leave the zeros of a pruned model out of a float32 .tflite.
         strict_int8: Refuse operators that stay in float inside a file of integers.
+        exact_scale: Refuse weights that integers round: for filters.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name; `further_targets` those of others that the file must run on too.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
@@ -80,6 +81,7 @@ class Plan:
     adaround: bool = False
     sparse: bool = False
     strict_int8: bool = False
+    exact_scale: bool = False
     further_targets: tuple[str, ...] = ()
     softmax: str = "file"
 
@@ -91,7 +93,8 @@ class Plan:
     @property
     def names_a_way(self) -> bool:
         """Whether it says how integers are reached, and does not leave that to the ladder."""
-        return bool(self.keep_float or self.int16 or self.recipe.steps or self.scheme != "int8" or self.method != "ptq")
+        own = self.keep_float or self.int16 or self.recipe.steps or self.exact_scale
+        return bool(own or self.scheme != "int8" or self.method != "ptq")
 
     @property
     def recipe(self) -> compress.PtqRecipe:
@@ -121,6 +124,7 @@ class MadeArtifact(Shown):
         sparse: For a file that leaves zeros out: which convolutions have sparse kernels.
         loss: What a quantised file loses against the float model; None where it was not judged.
         stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
+        exact: Layers whose weights are whole multiples of a step that was chosen for them: filters.
         verdicts: What each target does with the file's operators, predicted.
     """
 
@@ -142,6 +146,7 @@ class MadeArtifact(Shown):
     loss: Loss | None = None
     stays_float: StaysFloat | None = None
     verdicts: tuple[TargetVerdict, ...] = ()
+    exact: tuple[str, ...] = ()
 
 
 def make(
@@ -287,6 +292,7 @@ def built(
         preparation=preparation,
         sparse=plan.sparse,
         strict_int8=plan.strict_int8,
+        exact_scale=plan.exact_scale,
         seed=plan.seed,
         force=force,
         reporter=reporter,
@@ -378,4 +384,5 @@ def _made(artifact: Artifact, steps: tuple[str, ...]) -> MadeArtifact:
         steps=steps,
         kernels=computed_by(artifact.path) if manifest.scheme in UNCOMMON else None,
         stays_float=artifact.stays_float,
+        exact=artifact.exact,
     )

@@ -44,7 +44,7 @@ class Journal:
             inputs: Files that it reads.
             settings: JSON data that it depends on.
         """
-        key = _key([sha256(path) for path in inputs], settings)
+        key = content_key([sha256(path) for path in inputs], settings)
         record = self._records.get(out.name)
         if record and record["key"] == key and out.exists() and sha256(out) == record["sha256"]:
             self._reporter.info(f"kept: {out}")
@@ -55,7 +55,8 @@ class Journal:
         return True
 
 
-def _key(inputs: Sequence[str], settings: Mapping[str, Any]) -> str:
+def content_key(inputs: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return the digest of all that an output depends on: hashes of its inputs, settings, and the tools' versions."""
     facts = {"inputs": list(inputs), "settings": codec.encode(settings), "tools": tool_versions()}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -78,6 +79,11 @@ def write_record(path: Path, value: Any) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what `write_record` wrote."""
-    found: dict[str, Any] = json.loads(read_bytes(path, what="record of a step"))
+    """Return what `write_record` wrote. Raises ConfigError when it is damaged."""
+    try:
+        found = json.loads(read_bytes(path, what="record of a step"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {error}", hint="remove it: its step is taken again") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} is no record of a step", hint="remove it: its step is taken again")
     return found

@@ -95,7 +95,9 @@ def measured(
         with open_artifact(file) as predictor:
             after = evaluate(predictor, part, whole.name, targets=whole.targets, name=file.name, reporter=reporter)
     except ConfigError as error:
-        reporter.warn(f"not held against the float model: {error.message}")
+        answers = f"; --data answers:{reference.path}:{dataset.uri} holds it to the float model's own answers"
+        way_out = "" if dataset.targets else answers
+        reporter.warn(f"not held against the float model: {error.message}{way_out}")
         return None
     found = Loss(
         dataset=whole.name, split=part.name, n=len(part), heads=_heads(before, after, max_drop, len(part)),

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgecv.compress import lowrank, units
 from edgecv.compress import slim as channels
+from edgecv.compress.slim import named
 from edgecv.compress.slim import plan as plans
 from edgecv.compress.units import Ablation
 from edgecv.core import codec
@@ -30,12 +31,13 @@ from edgecv.zoo.profiling import profile
 class SlimPlan:
     """How small to make a network, and how. None takes the defaults; `data` None the data of training.
 
-    One of the first six is given.
+    One of the first seven is given.
 
     Attributes:
         macs: Share of the multiply-accumulates to leave, by removing channels.
         nbytes: Share of the weights' bytes to leave, by removing channels.
         latency: Share of the time that the float32 .tflite takes on this machine's CPU, by removing channels.
+        channels: Those to take out, "LAYER=3,7" each; trained on for `epochs`, where these are given.
         plan: A channel plan to follow; nothing is trained then.
         low_rank: Share of the energy that factors of the large dense layers keep.
         drop_units: Number of residual units to drop.
@@ -44,6 +46,7 @@ class SlimPlan:
     macs: float | None = None
     nbytes: float | None = None
     latency: float | None = None
+    channels: tuple[str, ...] = ()
     plan: Path | None = None
     low_rank: float | None = None
     drop_units: int | None = None
@@ -81,7 +84,7 @@ class SlimResult(Shown):
 
     Attributes:
         path: Of the `.keras`.
-        way: "macs", "bytes", "latency", "plan", "low-rank" or "units".
+        way: "macs", "bytes", "latency", "channels", "plan", "low-rank" or "units".
         asked: The share or number that was asked for; None with a plan.
         split: On which both values of `metric` were computed, on `n` samples.
         plan: Path of the channel plan, where channels were removed.
@@ -143,6 +146,8 @@ def slim(
     env.seed_everything(plan.seed)
     if way == "plan":
         return _follow(job)
+    if way == "channels":
+        return _remove(job)
     if way == "low-rank":
         return _factor(job)
     return _shorten(job) if way == "units" else _narrow(job)
@@ -151,17 +156,17 @@ def slim(
 def _way(plan: SlimPlan) -> tuple[str, float | None]:
     options = {
         "macs": plan.macs, "bytes": plan.nbytes, "latency": plan.latency, "plan": plan.plan,
-        "low-rank": plan.low_rank, "units": plan.drop_units,
+        "channels": plan.channels or None, "low-rank": plan.low_rank, "units": plan.drop_units,
     }  # fmt: skip
     given = {way: asked for way, asked in options.items() if asked is not None}
     if len(given) != 1:
         raise ConfigError(
             f"slim goes one way at a time, got {', '.join(given) or 'none'}",
-            hint="pass one of --macs, --bytes, --latency, --plan, --low-rank, --drop-units, and run it again on the "
-            "result for another",
+            hint="pass one of --macs, --bytes, --latency, --channels, --plan, --low-rank, --drop-units, and run it "
+            "again on the result for another",
         )
     way, asked = next(iter(given.items()))
-    return way, None if isinstance(asked, Path) else asked
+    return way, asked if isinstance(asked, (int, float)) else None
 
 
 def _narrow(job: _Job) -> SlimResult:
@@ -198,6 +203,19 @@ def _follow(job: _Job) -> SlimResult:
         job.reporter.warn(f"{job.plan.plan} was made for another file of the same network: the weights differ")
     made = channels.apply(job.loaded.model, plan)
     return _finished(job, made, None, plan=str(job.plan.plan))
+
+
+def _remove(job: _Job) -> SlimResult:
+    asked = named.parsed(job.plan.channels)
+    path = check_output(plan_path(job.out), force=job.force or models.state_path(job.out).exists())
+    plan = replace(named.named_plan(job.loaded.model, asked, reporter=job.reporter), parent_sha256=job.loaded.sha256)
+    made, recipe = named.remove(
+        job.loaded.model, plan, job.parent.spec, job.dataset, epochs=job.plan.epochs,
+        learning_rate=job.plan.learning_rate, seed=job.plan.seed, state=models.state_path(job.out),
+        reporter=job.reporter,
+    )  # fmt: skip
+    plans.save(plan, path)
+    return _finished(job, made, recipe, plan=str(path))
 
 
 def _factor(job: _Job) -> SlimResult:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecv.report.axes import Axis, make_axis
 from edgecv.report.markup import Markup, el, join
+from edgecv.report.page import page
 from edgecv.values.scores import Drop
 
 if TYPE_CHECKING:
@@ -29,17 +30,10 @@ def render(int8_file: str, float_file: str, ranking: Ranking, noise: Sequence[La
         noise: By layer, shown beside the costs.
     """
     title = f"edgecv debug, {Path(int8_file).name}"
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("title", title),
-        el("style", Markup(_style() + _CSS)),
-    )
     header = el("header", el("h1", title), el("p", _sentence(ranking, float_file), class_="baseline"))
     chart = el("figure", el("div", _chart(ranking), class_="scroll"), el("figcaption", _caption(ranking)))
-    body = el("main", el("h2", "What each layer costs"), chart, _table(ranking, noise), _left_out(ranking))
-    return f"<!DOCTYPE html>\n{el('html', head, el('body', header, body), lang='en')}\n"
+    body = join((el("h2", "What each layer costs"), chart, _table(ranking, noise), _left_out(ranking)))
+    return page(title, header, body, css=_CSS)
 
 
 _CSS = """
@@ -47,11 +41,6 @@ _CSS = """
 .costs .bar { fill: var(--int8); } .costs .bar.gain { fill: var(--good); }
 .costs .interval { stroke: var(--text); opacity: .6; } .costs .zero { stroke: var(--guide); }
 """
-
-
-def _style() -> str:
-    page = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
-    return page.split("<style>", 1)[1].split("</style>", 1)[0]
 
 
 def _sentence(ranking: Ranking, float_file: str) -> str:

@@ -50,7 +50,7 @@ class Point:
     """One artifact.
 
     Attributes:
-        label: Beside the point.
+        label: Beside the point; "" for none.
         title: Shown on hover and read aloud.
         x_bar: 95 % interval of x, None when unknown.
         y_bar: 95 % interval of y, None when unknown.
@@ -192,7 +192,7 @@ def _labels(points: Sequence[Point], bars: Sequence[_Bars], canvas: Canvas) -> M
     boxes = place_labels(anchors, texts, frame, _obstacles(bars))
     parts: list[Markup] = []
     for text, anchor, box in zip(texts, anchors, boxes, strict=True):
-        if box is not None:
+        if box is not None and text:
             nearer = any(_apart(other, box) <= _apart(anchor, box) for other in anchors if other != anchor)
             parts.append(_leader(anchor, box, needed=nearer))
             middle = round(box.x + box.width / 2, 1)

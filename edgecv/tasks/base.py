@@ -110,6 +110,12 @@ class BaseTask:
     def is_finite(self, outputs: Sequence[Array], head: Head) -> bool:
         return all(bool(np.isfinite(output).all()) for output in outputs)
 
+    def as_truth(self, prediction: Any, head: Head) -> Any:
+        raise ConfigError(
+            f"answers of head '{head.name}' are no truths for {self.name}, which are not about one sample alone",
+            hint="use data with truths of its own",
+        )
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         return
 

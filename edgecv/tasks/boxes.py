@@ -112,6 +112,11 @@ class Detections:
             masks=None if self.masks is None else self.masks[chosen],
         )
 
+    def as_objects(self) -> Objects:
+        """Return what was found as a truth; boxes without an area are left out."""
+        solid = (self.xyxy[:, 2] > self.xyxy[:, 0]) & (self.xyxy[:, 3] > self.xyxy[:, 1])
+        return Objects(self.xyxy[solid], self.class_id[solid])
+
     @property
     def names(self) -> Tuple[str, ...]:
         """The class of each detection by name."""

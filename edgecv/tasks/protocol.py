@@ -244,6 +244,10 @@ class Task(Protocol):
         """Say whether all that is read of outputs (n, …) is finite."""
         ...
 
+    def as_truth(self, prediction: Any, head: Head) -> Any:
+        """Return a prediction as a truth, so that other models can be held to its model. Raises ConfigError: cannot."""
+        ...
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth fits the head; `where` names the sample."""
         ...

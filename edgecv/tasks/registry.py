@@ -10,10 +10,12 @@ from edgecv.core.registry import Registry
 from edgecv.tasks.classification import ClassificationTask
 from edgecv.tasks.detection import DetectionTask
 from edgecv.tasks.embedding import EmbeddingTask, VerificationTask
+from edgecv.tasks.imaging import ImagingTask
 from edgecv.tasks.localisation import Localisation
 from edgecv.tasks.multilabel import MultilabelTask
 from edgecv.tasks.protocol import Task
 from edgecv.tasks.regression import RegressionTask
+from edgecv.tasks.response import ResponseTask
 from edgecv.tasks.segmentation import SegmentationTask
 from edgecv.values.specs import Head
 
@@ -27,6 +29,8 @@ _ALL: Tuple[Task, ...] = (
     SegmentationTask(),
     EmbeddingTask(),
     VerificationTask(),
+    ImagingTask(),
+    ResponseTask(),
 )
 for _task in _ALL:
     TASKS.add(_task.name, _task)

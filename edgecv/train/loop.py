@@ -14,6 +14,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.progress import Advance, Reporter
 from edgecv.modelio.boundary import call, input_names
 from edgecv.modelio.env import keras, tensorflow
+from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.registry import task_of
 from edgecv.train import state as states
 from edgecv.train.average import Average
@@ -44,6 +45,19 @@ def _unlogged(history: tuple[Epoch, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What the first head learns by, where that is not what its task says.
+
+    Attributes:
+        task: Takes the targets that the head's own task encodes.
+        metric: Of its validation value.
+    """
+
+    task: TrainingTask
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """What a stage adds to the loop.
 
@@ -56,6 +70,7 @@ class Hooks:
         teacher: Model whose answers the first head follows, distillation; None for none.
         log: Told of all finished epochs after each one.
         start_counts: Whether the weights before the first epoch may be kept as the best.
+        objective: What the first head learns by; None for its task's own. `facts` tell which it is.
     """
 
     stage: str
@@ -65,6 +80,11 @@ class Hooks:
     teacher: Any = None
     log: Callable[[tuple[Epoch, ...]], None] = _unlogged
     start_counts: bool = False
+    objective: Objective | None = None
+
+    def metric(self, spec: ModelSpec) -> Metric:
+        """Return what epochs are compared by."""
+        return task_of(spec.head).metric if self.objective is None else self.objective.metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,54 +131,47 @@ def fit(
     start = (run.weights(), run.measure(validation)) if hooks.start_counts else None
     identity = _fingerprint(run, data_sha256)
     history, best = _restore(run, states.resume(state, identity, reporter))
+    metric = hooks.metric(spec)
     with reporter.bar(hooks.stage, recipe.epochs) as advance:
         advance(len(history))
-        while len(history) < recipe.epochs and not _exhausted(history, recipe, spec):
+        while len(history) < recipe.epochs and not _exhausted(history, recipe, metric):
             history = history + (run.epoch(history, training, validation, advance),)
-            if best_index(history, spec) == len(history) - 1 or not best:
+            if best_index(history, metric) == len(history) - 1 or not best:
                 best = run.judged_weights()
             if state is not None:
                 states.save(state, run.snapshot(identity, history, best))
             hooks.log(history)
-            advance(1, note=_note(history[-1], spec))
+            advance(1, note=_note(history[-1], metric))
         advance(recipe.epochs - len(history))
     run.set_weights(best)
-    chosen = best_index(history, spec)
-    if start is not None and _better(start[1], history[chosen].val_value, spec):
+    chosen = best_index(history, metric)
+    if start is not None and metric.loss(history[chosen].val_value, start[1]) < 0:
         run.set_weights(start[0])
         reporter.warn(f"{hooks.stage}: no epoch was better than the start, whose weights are kept")
         return Fitted(history=history, best_epoch=-1, best_value=start[1])
     return Fitted(history=history, best_epoch=chosen, best_value=history[chosen].val_value)
 
 
-def _better(one: float, other: float, spec: ModelSpec) -> bool:
-    return _metric(spec).loss(other, one) < 0
-
-
-def best_index(history: tuple[Epoch, ...], spec: ModelSpec) -> int:
+def best_index(history: tuple[Epoch, ...], metric: Metric) -> int:
     """Return the index of the best epoch: among the eligible ones, or of all when none is."""
-    sign = _sign(spec)
+    sign = _sign(metric)
     candidates = [epoch for epoch in history if epoch.eligible] or list(history)
     return min(candidates, key=lambda epoch: (sign * epoch.val_value, epoch.val_loss, epoch.index)).index
 
 
-def _exhausted(history: tuple[Epoch, ...], recipe: TrainRecipe, spec: ModelSpec) -> bool:
+def _exhausted(history: tuple[Epoch, ...], recipe: TrainRecipe, metric: Metric) -> bool:
     if recipe.patience is None or not any(epoch.eligible for epoch in history):
         return False
-    return len(history) - 1 - best_index(history, spec) >= recipe.patience
+    return len(history) - 1 - best_index(history, metric) >= recipe.patience
 
 
-def _note(epoch: Epoch, spec: ModelSpec) -> str:
-    return f"loss {epoch.loss:.4f} val_{_metric(spec).name} {epoch.val_value:.4f}"
+def _note(epoch: Epoch, metric: Metric) -> str:
+    return f"loss {epoch.loss:.4f} val_{metric.name} {epoch.val_value:.4f}"
 
 
-def _metric(spec: ModelSpec) -> Metric:
-    return task_of(spec.head).metric
-
-
-def _sign(spec: ModelSpec) -> float:
+def _sign(metric: Metric) -> float:
     """Return what makes the smallest value the best."""
-    return 1.0 if _metric(spec).better == "lower" else -1.0
+    return 1.0 if metric.better == "lower" else -1.0
 
 
 def _fingerprint(run: _Run, data_sha256: tuple[str, ...]) -> str:
@@ -193,7 +206,8 @@ class _Run:
 
     def __init__(self, model: Any, spec: ModelSpec, recipe: TrainRecipe, hooks: Hooks, training: Source) -> None:
         self.model, self.spec, self.recipe, self.hooks = model, spec, recipe, hooks
-        self.heads = Heads(model, spec, recipe, class_weights=_class_weights(spec, recipe, training))
+        first = None if hooks.objective is None else hooks.objective.task
+        self.heads = Heads(model, spec, recipe, class_weights=_class_weights(spec, recipe, training), first=first)
         self.inputs = bind_inputs(spec, input_names(model), spec.name)
         self.optimizer = _optimizer(recipe)
         self.optimizer.build(model.trainable_variables)
@@ -265,7 +279,7 @@ class _Run:
         return self._validate(validation)[1]
 
     def _rate(self, history: tuple[Epoch, ...]) -> float:
-        sign = _sign(self.spec)
+        sign = _sign(self.hooks.metric(self.spec))
         rate = learning_rate_at(self.recipe, len(history))
         values = [sign * epoch.val_value for epoch in history]
         return rate * plateau_factor(self.recipe.reduce_on_plateau, values, rate=rate)

@@ -27,18 +27,24 @@ class Heads:
         spec: Its contract.
         recipe: Weights and smoothing.
         class_weights: Of the first head's classes, float32 (classes,); None weighs all alike.
+        first: What the first head learns by; None for its task's own.
 
     Raises:
         ConfigError: A head has no loss, or the recipe weighs a head that the model lacks.
         UnsupportedModelError: A head reads an output that the model lacks.
     """
 
-    def __init__(self, model: Any, spec: ModelSpec, recipe: TrainRecipe, *, class_weights: Array | None = None) -> None:
+    def __init__(
+        self, model: Any, spec: ModelSpec, recipe: TrainRecipe, *, class_weights: Array | None = None,
+        first: TrainingTask | None = None,
+    ) -> None:  # fmt: skip
         names = [head.name for head in spec.heads]
         unknown = sorted(set(recipe.head_weights) - set(names))
         if unknown:
             raise ConfigError(f"head_weights names {', '.join(unknown)}", hint=f"the model has {', '.join(names)}")
         self.tasks: list[TrainingTask] = [task_of(head).training(head) for head in spec.heads]
+        if first is not None:
+            self.tasks[0] = first
         self._places = bind_outputs(spec, output_names(model), spec.name)
         read = {place for own in self._places for place in own}
         self._auxiliary = [place for place in range(len(model.outputs)) if place not in read]

@@ -1,4 +1,4 @@
-"""How fast an epoch goes, and when it ends."""
+"""How fast an epoch, or another run of steps, goes, and when it ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ class Pace:
     Args:
         steps: Of the epoch.
         clock: Seconds, from any start.
+        unit: What a step takes some of.
+        what: What ends with the last step.
     """
 
-    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._steps, self._clock = steps, clock
+    def __init__(
+        self, steps: int, clock: Callable[[], float] = time.monotonic, *, unit: str = "samples", what: str = "epoch"
+    ) -> None:
+        self._steps, self._clock, self._unit, self._what = steps, clock, unit, what
         self._done, self._samples, self._start = 0, 0, 0.0
 
     def step(self, samples: int) -> str:
@@ -32,7 +36,9 @@ class Pace:
         if seconds <= 0:
             return self._place
         left = seconds / (self._done - 1) * max(0, self._steps - self._done)
-        return f"{self._place}, {self._samples / seconds:,.0f} samples/s, epoch ends in {_duration(left)}"
+        rate = self._samples / seconds
+        told = f"{rate:,.0f}" if rate >= 10 or self._unit == "samples" else f"{rate:.1f}"
+        return f"{self._place}, {told} {self._unit}/s, {self._what} ends in {_duration(left)}"
 
     @property
     def _place(self) -> str:

@@ -20,7 +20,9 @@ from edgecv.zoo.families import (
     facenet,
     fashion,
     fcn,
+    filters,
     first_cnns,
+    imaging,
     inception,
     lenet,
     localisation,
@@ -57,12 +59,14 @@ _FAMILIES = (
     unet,
     fcn,
     deeplab,
+    imaging,
     siamese,
     facenet,
     darknet,
     yolo_v1,
     yolo,
     yolo_small,
+    filters,
 )
 for _family in _FAMILIES:
     for _entry in _family.ENTRIES:
@@ -127,7 +131,8 @@ def build(
         auxiliary=auxiliary,
     )
     env.keras().utils.set_random_seed(seed)
-    return _built(entry, variant, request), spec
+    model, told = _built(entry, variant, request), entry.variant(variant).told
+    return model, told(model, spec) if told else spec
 
 
 def inference(model: Any, spec: ModelSpec) -> Any:

@@ -54,6 +54,8 @@ class Variant:
         further: From the image's shape to further inputs that are none: what a second network takes of the first one's
             answers. None where there are none.
         input_shape: Its published one, where that is not the entry's.
+        told: From the network that was built, and its contract, to the contract with what the network's weights decide.
+            None where they decide nothing.
     """
 
     title: str
@@ -66,6 +68,7 @@ class Variant:
     settings: Settings | None = None
     further: Callable[[tuple[int, ...]], tuple[InputSpec, ...]] | None = None
     input_shape: tuple[int, ...] | None = None
+    told: Callable[[Any, ModelSpec], ModelSpec] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,10 +31,19 @@ def _classes_of_pixels(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
     return [env.keras().layers.Conv2D(3, 1, activation="softmax", name=outputs[0])(maps)]
 
 
+def _two_maps(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+    return [env.keras().layers.Conv2D(2, 1, name=outputs[0])(maps)]
+
+
 def _boxes_and_scores(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
     layers = env.keras().layers
     pairs = zip(outputs, (8, 8), strict=True)
     return [layers.Conv2D(units, 3, strides=2, padding="same", name=name)(maps) for name, units in pairs]
+
+
+def _picture(maps: Any, outputs: tuple[str, ...]) -> list[Any]:
+    layers = env.keras().layers
+    return [layers.Conv2D(3, 3, padding="same", name=outputs[0])(layers.UpSampling2D(2, name="enlarged")(maps))]
 
 
 ANCHORS = {"decoder": "yolo_v3", "anchors": [[[4.0, 4.0], [8.0, 8.0]]], "strides": [4.0]}
@@ -51,8 +60,10 @@ ROWS: dict[str, tuple[Head, Callable[[Any, tuple[str, ...]], list[Any]]]] = {
     "localisation": (Head("object", "localisation", "probabilities", ABC, ("class", "box")), _class_and_box),
     "detection": (Head("things", "detection", "logits", ABC, ("boxes", "scores"), ANCHORS), _boxes_and_scores),
     "segmentation": (Head("mask", "segmentation", "probabilities", ABC), _classes_of_pixels),
+    "response": (Head("edges", "response", "linear", ("x", "y"), settings={"window": [3, 3], "stride": 2}), _two_maps),
     "embedding": (Head("vector", "embedding", "linear"), _dense(4)),
     "verification": (Head("distance", "verification", "distances"), _dense(4)),
+    "imaging": (Head("picture", "imaging", "linear"), _picture),
     "count": (Head("blobs", "count", "linear", settings={"most": 5}), _dense(1)),
 }
 

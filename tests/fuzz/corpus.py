@@ -58,11 +58,14 @@ def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
         "gates": Kind(".toml", _toml, 3, _texts("tests/conformance/demo.toml")),
         "devices": Kind(".toml", _toml, 3, (_DEVICES.encode(),)),
         "compression": Kind(".toml", _toml, 3, (_COMPRESSION.encode(),)),
+        "space": Kind(".toml", _toml, 3, (*_texts("examples/space.toml"), *_texts("benchmarks/search_*.toml"))),
         "darknet": Kind(
             ".cfg", _toml, 5, (*_texts("edgecv/jobs/demos/left/*.cfg"), *(net.encode() for net in (V2, V3)))
         ),
         "npz": Kind(".npz", others.damaged_archive, 6, (_npz(), _npz(vectors=True))),
+        "template": Kind(".npy", raw.damaged, 2, (_npy(),)),
         "state": Kind(".npz", others.damaged_archive, 3, (_state(),)),
+        "style state": Kind(".npz", others.damaged_archive, 3, (_style_state(),)),
         "cascade": Kind(".xml", _toml, 3, (_cascade(),)),
         "bundle": Kind(".edgecv", others.damaged_archive, 4, (_bundle(),)),
         "gallery": Kind(".npz", others.damaged_archive, 3, (_gallery(),)),
@@ -203,6 +206,12 @@ def _npz(*, vectors: bool = False) -> bytes:
     return out.getvalue()
 
 
+def _npy() -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.arange(20, dtype=np.float32).reshape(4, 5))
+    return out.getvalue()
+
+
 def _state() -> bytes:
     import tempfile
 
@@ -213,6 +222,17 @@ def _state() -> bytes:
     state = State(fingerprint="f" * 64, history=(epoch,), weights=arrays, optimizer=arrays[:1], best=arrays)
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder) / "state", state)
+        return (Path(folder) / "state").read_bytes()
+
+
+def _style_state() -> bytes:
+    import tempfile
+
+    from edgecv.train.style.state import save
+    from tests.fuzz.examiner import style_state
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / "state", "f" * 64, style_state())
         return (Path(folder) / "state").read_bytes()
 
 

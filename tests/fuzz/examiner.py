@@ -271,6 +271,15 @@ def _devices(path: Path) -> None:
         find(name, path)
 
 
+def _space(path: Path) -> None:
+    from edgecv.jobs.search.rules import Facts, enumerated
+    from edgecv.jobs.search.space import read
+
+    found = read(path)
+    if found.size <= 2000:
+        enumerated(found, Facts())
+
+
 def _compression(path: Path) -> None:
     from edgecv.jobs.compress_recipe import read
 
@@ -304,6 +313,12 @@ def _npz(path: Path) -> None:
         assert split.images[index].size >= 0
 
 
+def _template(path: Path) -> None:
+    from edgecv.zoo.families.filters import template
+
+    assert template(str(path)).size
+
+
 def _bundle(path: Path) -> None:
     import tempfile
 
@@ -321,6 +336,21 @@ def _state(path: Path) -> None:
     from edgecv.train.state import resume
 
     resume(path, "f" * 64, QUIET)
+
+
+def style_state() -> Any:
+    """Return the state of a transfer of a picture of 2x3 pixels."""
+    from edgecv.train.style.state import TransferState
+
+    picture = np.full((2, 3, 3), 0.5, np.float32)
+    return TransferState(losses=(2.0, 1.0), picture=picture, optimizer=(picture[None], picture[None]))
+
+
+def _style_state(path: Path) -> None:
+    from edgecv.core.progress import QUIET
+    from edgecv.train.style.state import resume
+
+    resume(path, "f" * 64, style_state(), QUIET)
 
 
 def _image(path: Path) -> None:
@@ -365,9 +395,10 @@ def _cascade(path: Path) -> None:
 _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
+    "space": _space,
     "darknet": _darknet, "bundle": _bundle, "onnx-import": _import,
-    "npz": _npz, "state": _state, "png": _image, "jpeg": _image, "keras": _keras, "h5": _keras, "weights": _weights,
-    "cascade": _cascade, "gallery": _gallery,
+    "npz": _npz, "state": _state, "style state": _style_state, "png": _image, "jpeg": _image, "keras": _keras,
+    "h5": _keras, "weights": _weights, "cascade": _cascade, "gallery": _gallery, "template": _template,
 }  # fmt: skip
 
 

@@ -20,7 +20,8 @@ PARTS = (
 ON_DEVICES = {"core", "values", "tasks", "runtime"}
 HEAVY = set(
     "tensorflow tf_keras keras tensorflow_model_optimization tf2onnx onnx onnxruntime ai_edge_litert tflite_runtime "
-    "ai_edge_quantizer tensorflow_datasets sklearn PIL psutil flatbuffers scipy matplotlib".split()
+    "ai_edge_quantizer tensorflow_datasets sklearn PIL psutil flatbuffers scipy matplotlib "
+    "optuna dask distributed".split()
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -3,7 +3,7 @@
 from edgecv.compress.slim.channels import Dependencies, Group, dependencies
 from edgecv.compress.slim.cost import CostModel, Size
 from edgecv.compress.slim.plan import ChannelPlan, LayerChannels, apply
-from edgecv.compress.slim.rounds import Slimmed, SlimRecipe, default_slim_recipe, slim
+from edgecv.compress.slim.rounds import Slimmed, SlimRecipe, default_slim_recipe, slim, untrained
 from edgecv.compress.slim.scores import SCORES
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "default_slim_recipe",
     "dependencies",
     "slim",
+    "untrained",
 ]

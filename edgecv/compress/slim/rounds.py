@@ -161,6 +161,22 @@ def slim(
     )  # fmt: skip
 
 
+def untrained(model: Any, spec: ModelSpec, dataset: Dataset, recipe: SlimRecipe, *, reporter: Reporter = QUIET) -> Any:
+    """Return what is left of a model when the recipe's share is reached in one round, without any training.
+
+    It has about the shape, and so the time, of what `slim` makes, whose later rounds score channels anew.
+
+    Raises:
+        ConfigError, UnsupportedModelError: As `slim`, for a budget of MACs or bytes.
+    """
+    seed_everything(recipe.seed)
+    parent = flattened(model)
+    known = dependencies(read(parent))
+    _check_removable(known, parent, reporter)
+    before = CostModel(known).size(CostModel(known).sizes)
+    return plans.apply(parent, _choose(parent, spec, dataset, recipe, recipe.share, before, None, reporter))
+
+
 def _check_removable(known: Dependencies, model: Any, reporter: Reporter) -> None:
     if not known.groups:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in known.held.items())

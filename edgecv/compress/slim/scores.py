@@ -118,24 +118,24 @@ def similarity_scores(known: Dependencies, batches: Batches) -> Array:
     maps one keeps a high score. NaN where a group reaches no layer that mixes channels.
     Source of the idea: Ayinde, Inanc, Zurada 2019, "Redundant Feature Pruning for Accelerated Inference", section 3.
     """
-    places = {group: found for group in known.groups if (found := _place(known, group)) is not None}
+    places = {group: found for group in known.groups if (found := place_of(known, group)) is not None}
     scores = np.full(len(known.removable), np.nan)
     if not places:
         return scores
     keys = list(dict.fromkeys(key for key, _ in places.values()))
     model = build(replace(known.graph, outputs=keys))
-    moments = {group: _Moments(len(group.components)) for group in places}
+    moments = {group: Moments(len(group.components)) for group in places}
     for inputs, _ in batches():
         found = model(inputs, training=False)
         maps = dict(zip(keys, found if isinstance(found, list) else [found], strict=True))
         for group, (key, columns) in places.items():
-            moments[group].add(_samples(np.asarray(maps[key]))[:, columns])
+            moments[group].add(positions(np.asarray(maps[key]))[:, columns])
     for group, seen in moments.items():
-        scores[list(group.components)] = _by_turns(seen.covariance())
+        scores[list(group.components)] = by_turns(seen.covariance())[0]
     return scores
 
 
-def _place(known: Dependencies, group: Group) -> tuple[int, Array] | None:
+def place_of(known: Dependencies, group: Group) -> tuple[int, Array] | None:
     """Return the first tensor that a mixing layer reads a group from, and the group's columns there."""
     found = None
     for call in known.graph.calls:
@@ -149,15 +149,15 @@ def _place(known: Dependencies, group: Group) -> tuple[int, Array] | None:
     return found
 
 
-def _samples(maps: Array) -> Array:
+def positions(maps: Array) -> Array:
     """Return rows of channels: some pixels of each image."""
     rows = maps.reshape(len(maps), -1, maps.shape[-1])
     chosen = np.unique(np.linspace(0, rows.shape[1] - 1, POSITIONS).astype(int))
     return rows[:, chosen].reshape(-1, maps.shape[-1]).astype(np.float64)
 
 
-class _Moments:
-    """Running sums of a group's channels and of their products."""
+class Moments:
+    """Running sums of channels and of their products."""
 
     def __init__(self, channels: int) -> None:
         self.count, self.sums, self.products = 0, np.zeros(channels), np.zeros((channels, channels))
@@ -173,17 +173,24 @@ class _Moments:
         return found
 
 
-def _by_turns(covariance: Array) -> Array:
-    """Score channels pair by pair; one that never changes scores 0."""
+def by_turns(covariance: Array) -> tuple[Array, Array]:
+    """Score channels pair by pair; one that never changes scores 0.
+
+    Args:
+        covariance: Of the channels, (n, n).
+
+    Returns:
+        The scores, and for each channel that stepped back the one that stands for it; -1 for the others.
+    """
     energy = np.maximum(np.diag(covariance), 0.0)
-    alive = energy > 1e-12 * max(float(energy.max()), 1e-30)
+    alive = energy > 1e-12 * max(float(energy.max(initial=0.0)), 1e-30)
     scale = np.sqrt(np.where(alive, energy, 1.0))
     shared = np.where(np.outer(alive, alive), np.square(covariance / np.outer(scale, scale)), -1.0)
     np.fill_diagonal(shared, -1.0)
-    scores = np.where(alive, 1.0, 0.0)
+    scores, partners = np.where(alive, 1.0, 0.0), np.full(len(energy), -1)
     for _ in range(int(alive.sum()) - 1):
         one, other = np.unravel_index(int(np.argmax(shared)), shared.shape)
-        weaker = one if energy[one] <= energy[other] else other
-        scores[weaker] = max(0.0, 1.0 - float(shared[one, other]))
+        weaker, stronger = (one, other) if energy[one] <= energy[other] else (other, one)
+        scores[weaker], partners[weaker] = max(0.0, 1.0 - float(shared[one, other])), stronger
         shared[weaker], shared[:, weaker] = -1.0, -1.0
-    return scores
+    return scores, partners

@@ -219,7 +219,7 @@ def _coarser(model: Any, graph: Any, read: Graph, kinds: Any) -> None:
         index = int(op.inputs[place.bias])
         tensor = graph.tensors[index]
         if tensor.type == kinds.INT32 and tensor.quantization is not None and tensor.quantization.scale is not None:
-            _store(model, tensor, np.rint(_integers(model, tensor) / 2).astype(np.int32))
+            store(model, tensor, np.rint(_integers(model, tensor) / 2).astype(np.int32))
             tensor.quantization.scale = np.asarray(tensor.quantization.scale, np.float32) * np.float32(2)
 
 
@@ -241,7 +241,7 @@ def _coarser_channels(model: Any, weights: Any, bias: Any, real: Any) -> None:
     values = np.frombuffer(np.asarray(model.buffers[weights.buffer].data, np.uint8).tobytes(), np.int8)
     shape = [1] * len(weights.shape)
     shape[int(weights.quantization.quantizedDimension)] = len(real)
-    _store(model, weights, np.rint(values.reshape(weights.shape) / factors.reshape(shape)).astype(np.int8))
+    store(model, weights, np.rint(values.reshape(weights.shape) / factors.reshape(shape)).astype(np.int8))
 
 
 def _widen(model: Any, bias: Any, real: Any, kinds: Any) -> None:
@@ -256,7 +256,7 @@ def _widen(model: Any, bias: Any, real: Any, kinds: Any) -> None:
             "a bias does not fit int32 in the quantiser's file, and its float value is not at hand",
             hint="use --scheme int8, or keep the layer in float",
         )
-    _store(model, bias, values)
+    store(model, bias, values)
     bias.type = kinds.INT64
 
 
@@ -264,7 +264,7 @@ def _integers(model: Any, tensor: Any) -> Any:
     return np.frombuffer(np.asarray(model.buffers[tensor.buffer].data, np.uint8).tobytes(), np.int32)
 
 
-def _store(model: Any, tensor: Any, values: Any) -> None:
+def store(model: Any, tensor: Any, values: Any) -> None:
     """Put values into a tensor's buffer; into one of its own where another tensor uses that too."""
     fresh = flatbuffer.schema().BufferT()
     fresh.data = np.frombuffer(values.tobytes(), np.uint8)

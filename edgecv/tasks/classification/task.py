@@ -189,6 +189,9 @@ class ClassificationTask(BaseTask):
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> int:
         return int(rng.integers(0, len(head.labels)))
 
+    def as_truth(self, prediction: Classification, head: Head) -> int:
+        return names(head, len(prediction.scores)).index(prediction.label)
+
     def strata(self, truths: Sequence[Any]) -> Array:
         return np.asarray(truths, np.int64)
 

@@ -240,6 +240,9 @@ class DetectionTask(BaseTask):
             return super().groups(head, shapes)
         return outputs_of.boxes_and_scores(settings, shapes)
 
+    def as_truth(self, prediction: Detections, head: Head) -> Objects:
+        return prediction.as_objects()
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth is objects of the head's classes."""
         if isinstance(truth, regions.RegionTruth) and self.settings(head).decoder == "regions":

@@ -147,6 +147,9 @@ class Localisation(BaseTask):
         first, second = (np.array([found.iou for found in side]) for side in (base, candidate))
         return bootstrap_drop(lambda w: w @ first / count, lambda w: w @ second / count, count, self.metric)
 
+    def as_truth(self, prediction: Detections, head: Head) -> Objects:
+        return prediction.as_objects()
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         """Raise DataError unless a truth is exactly one object of a class of the head."""
         if not isinstance(truth, Objects) or len(truth) != 1:

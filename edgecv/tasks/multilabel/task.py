@@ -113,6 +113,9 @@ class MultilabelTask(BaseTask):
     def synthetic(self, rng: np.random.Generator, head: Head, size: Tuple[int, ...]) -> Array:
         return rng.integers(0, 2, len(head.labels)).astype(np.float32)
 
+    def as_truth(self, prediction: Multilabel, head: Head) -> Array:
+        return (prediction.scores > THRESHOLD).astype(np.float32)
+
     def strata(self, truths: Sequence[Any]) -> Array:
         rows = np.asarray(truths).reshape(len(truths), -1)
         return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -102,6 +102,9 @@ class RegressionTask(BaseTask):
         first, second = ([float(np.abs(e.error).mean()) for e in side] for side in (base, candidate))
         return paired_rise(first, second)
 
+    def as_truth(self, prediction: Regression, head: Head) -> Array:
+        return prediction.values
+
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         check_row(truth, head, where)
 

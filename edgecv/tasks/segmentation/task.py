@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError, DataError, UnsupportedModelError
+from edgecv.tasks import sampling
 from edgecv.tasks.base import BaseTask, paired
 from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.recognised import CERTAIN, Recognised
-from edgecv.tasks.segmentation import boundaries, metrics, pictures, sampling, synthetic
+from edgecv.tasks.segmentation import boundaries, metrics, pictures, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -138,6 +139,9 @@ class SegmentationTask(BaseTask):
             n,
             self.metric,
         )
+
+    def as_truth(self, prediction: Segmentation, head: Head) -> Array:
+        return prediction.mask
 
     def check_truth(self, truth: Any, head: Head, where: str) -> None:
         labels = np.asarray(truth)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.optional import require
+from edgecv.tasks import sampling
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.learning import LossOptions, TensorSpec
-from edgecv.tasks.segmentation import metrics, sampling
+from edgecv.tasks.segmentation import metrics
 from edgecv.values.specs import Head
 
 Array = NDArray[Any]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +30,9 @@ def application(constructor: str, request: Build, **options: Any) -> Any:
     """
     make = getattr(env.keras().applications, constructor)
     try:
-        return make(weights=pretrained.source(request), **options)
+        # Keras tells of downloads on stdout, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            return make(weights=pretrained.source(request), **options)
     except ValueError as error:
         raise ConfigError(
             f"{constructor} cannot be built for {request.input_shape} and {request.labels} labels: "

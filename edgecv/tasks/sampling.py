@@ -1,4 +1,4 @@
-"""Taking maps from one grid of pixels to another through a frame: class scores to the image, label maps to the input.
+"""Taking maps from one grid of pixels to another through a frame: answers to the image, truths to the input.
 
 Pixel i covers i to i + 1 and its value stands at its centre, in every grid alike. Pure numpy.
 """
@@ -68,8 +68,7 @@ def nearest(values: Array, grid: Grid, outside: Optional[int] = None) -> Array:
     found = values[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
     if outside is None:
         return np.asarray(found)
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return np.where(inside, found, outside)
+    return np.where(inside(grid), found, outside)
 
 
 def best_class(scores: Array, grid: Grid) -> Array:
@@ -94,6 +93,26 @@ def best_class(scores: Array, grid: Grid) -> Array:
         np.copyto(found, index, where=better)
         np.copyto(top, value, where=better)
     return found
+
+
+def bilinear(values: Array, grid: Grid) -> Array:
+    """Return the interpolated values (H, W, C) at each point, float32; beyond the edge they are those of the edge.
+
+    Args:
+        values: (h, w, C), the grid's size.
+        grid: The points.
+    """
+    planes = np.moveaxis(np.asarray(values, np.float32), -1, 0)
+    if _is_whole(grid):
+        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    interpolate = _Bilinear(grid)
+    return np.stack([interpolate(np.ascontiguousarray(plane)) for plane in planes], axis=-1)
+
+
+def inside(grid: Grid) -> Array:
+    """Return whether each point lies on the other map, bool (H, W)."""
+    rows, columns = _cell(grid.y), _cell(grid.x)
+    return np.asarray((rows >= 0) & (rows < grid.size[0]) & (columns >= 0) & (columns < grid.size[1]))
 
 
 class _Bilinear:

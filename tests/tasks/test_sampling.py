@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgecv.tasks import sampling
 from edgecv.tasks.frame import Frame, frame_of
-from edgecv.tasks.segmentation import sampling
 from edgecv.values.specs import Preprocessing
 
 GRAY = Preprocessing(color="gray")

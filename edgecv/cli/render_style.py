@@ -1,0 +1,27 @@
+"""How pictures and networks of a style look in a terminal. Each function prints one result to stdout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgecv.cli import render_models
+from edgecv.cli.console import emit
+
+if TYPE_CHECKING:
+    from edgecv.jobs.style import Stylised
+
+
+def stylised(done: Stylised) -> None:
+    emit(f"{done.path}: {done.size[1]}x{done.size[0]} pixels, {done.steps} steps judged by {done.network}")
+    ratio = done.first_loss / done.last_loss if done.last_loss else float("inf")
+    emit(
+        f"  loss {done.first_loss:.4g} to {done.last_loss:.4g}, {ratio:.1f} times less: content {done.content:.4g}, "
+        f"style {done.style:.4g} ({done.form})"
+    )
+    if done.previews:
+        emit(f"  {len(done.previews)} pictures on the way, the last {done.previews[-1]}")
+
+
+def network(saved: Any) -> None:
+    render_models.saved_model(saved)
+    emit("  judge its files by it: edgecv evaluate FILE --data answers:" + f"{saved.path}:folder:PATH")

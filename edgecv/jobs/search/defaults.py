@@ -1,0 +1,86 @@
+"""The space of a model and a target for which the user gives none, and what rules have to know of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecv.compress import lowrank, units
+from edgecv.compress import slim as channels
+from edgecv.compress.layer_graph import flattened, read
+from edgecv.core.errors import EdgecvError
+from edgecv.jobs.search.rules import Facts
+from edgecv.jobs.search.space import Space, space
+from edgecv.modelio import LoadedModel
+from edgecv.values import profiles
+from edgecv.zoo.profiling import profile
+
+SHARES = [1.0, 0.75, 0.5, 0.35, 0.25]
+DENSE = 0.3
+"""Share of the multiply-accumulates in dense layers from which on factoring them may gain time."""
+WIDE = 32
+"""Channels from which on kernels gain by multiples of 8."""
+
+
+def facts(loaded: LoadedModel, target: str) -> Facts:
+    """Return what a model and a target allow."""
+    profile = profiles.target(target)
+    return Facts(
+        target=target, schemes=tuple(profile.schemes), slimmable=_why_not(lambda: _slimmable(loaded.model)),
+        factorable=_why_not(lambda: _factorable(loaded)), droppable=_why_not(lambda: _droppable(loaded.model)),
+        inputs=len(loaded.require_spec().inputs),
+    )  # fmt: skip
+
+
+def default_space(loaded: LoadedModel, known: Facts) -> Space:
+    """Return shares of MACs, types and steps of quantisation that a target runs fast, and training where it helps."""
+    pace = {name: rule.pace for name, rule in profiles.target(known.target).kernels.items()}
+    fast = [name for name in ("float32", "dynamic", "int8") if name in known.schemes and pace.get(name) != "slow"]
+    given: dict[str, list[Any]] = {}
+    if not known.slimmable:
+        rounds = channels.default_slim_recipe(loaded.require_spec(), budget="macs", share=0.5)
+        widest = max(int(tensor) for tensor in _widths(loaded.model))
+        given["slim.macs"] = SHARES
+        given["slim.multiple"] = [8 if widest >= WIDE else 1]
+        given["slim.rounds"] = [2]
+        given["slim.epochs"] = [max(2, rounds.epochs)]
+    if not known.factorable and _dense_share(loaded.model) >= DENSE:
+        given["low_rank.energy"] = [1.0, 0.7]
+        given["low_rank.epochs"] = [2]
+    given["quantize.scheme"] = fast or list(known.schemes[:1])
+    if "int8" in given["quantize.scheme"]:
+        given["quantize.method"] = ["ptq", "qat"]
+        given["quantize.epochs"] = [2]
+        given["quantize.rung"] = ["plain", "equalise", "adaround"] if known.inputs == 1 else ["plain"]
+    return space(given, where="the default space")
+
+
+def _dense_share(model: Any) -> float:
+    """Return which share of the multiply-accumulates dense layers have."""
+    dense = sum(call.weights[0].size for call in read(flattened(model)).calls if call.kind == "Dense")
+    return float(dense) / max(1, profile(model).macs)
+
+
+def _widths(model: Any) -> list[int]:
+    return [int(call.shape[-1]) for call in read(flattened(model)).calls if call.weights]
+
+
+def _why_not(look: Any) -> str:
+    try:
+        return str(look() or "")
+    except EdgecvError as error:
+        return error.message
+
+
+def _slimmable(model: Any) -> str:
+    known = channels.dependencies(read(flattened(model)))
+    return "" if known.groups else "the model has no channel that can be removed"
+
+
+def _factorable(loaded: LoadedModel) -> str:
+    recipe = lowrank.default_low_rank_recipe(loaded.require_spec(), energy=0.7)
+    lowrank.ranks_for(read(flattened(loaded.model)), recipe)
+    return ""
+
+
+def _droppable(model: Any) -> str:
+    return "" if units.residual_units(read(flattened(model))) else "the model has no residual unit that can go"

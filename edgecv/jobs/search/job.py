@@ -1,0 +1,170 @@
+"""`edgecv optimize`: one command from a float model to the file to ship, with the reason."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import edgecv.bench as bench
+from edgecv.core.errors import ConfigError, unknown_name
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.jobs import loss, models, sense
+from edgecv.jobs.search import cluster, defaults, engine, optuna_study, rules, writing
+from edgecv.jobs.search import space as spaces
+from edgecv.jobs.search.candidates import Candidate, candidate
+from edgecv.jobs.search.driver import Executor, Limits, Sampler, Search
+from edgecv.jobs.search.local import Local, performing
+from edgecv.jobs.search.objective import objective
+from edgecv.jobs.search.serving import served
+from edgecv.jobs.search.site import Site
+from edgecv.jobs.search.space import Space
+from edgecv.jobs.search.workbench import VALIDATION, Workbench
+from edgecv.values.search import Objective, Outcome
+
+WORK = "study"
+"""Folder inside `out` of all that a search has made: what a killed run leaves, and goes on with."""
+
+
+SAMPLERS = ("latency", "tpe", "nsga2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizePlan:
+    """What to look for, in what space. None takes the defaults.
+
+    Attributes:
+        data: Trains, calibrates and judges; None: what the model was trained on.
+        space: A TOML file; None derives one from the model and the target.
+        goal: "fastest", "smallest", "accurate" or "front"; None: what the limits say.
+        max_drop: What may be lost, in points or the error's unit.
+        latency_ms: Longest time; `size_bytes` largest file.
+        trials: Accuracies that are asked for, at most; `seconds` time, likewise.
+        target: What files are made for.
+        device: Where they are timed; `devices` the user's file of devices.
+        coarse_samples: Of a first look, at most; `coarse_epochs` the share of the epochs; 1 takes no first looks.
+        samples: Of the judgement in full, at most; None: the whole validation split.
+        thorough: Look at everything that the limits do not rule out.
+        sampler: What decides: "latency", our own; or Optuna's "tpe" or "nsga2".
+        storage: Of an Optuna study that all trials go into: a journal file, or the address of a database; None keeps
+            none, or one in `out` for Optuna's samplers.
+        cluster: Address of a dask scheduler; None: all is done here.
+        serve: Port on the loopback at which the page is shown while the search is under way; 0 takes any; None: none.
+    """
+
+    data: str | None = None
+    space: Path | None = None
+    goal: str | None = None
+    max_drop: float | None = None
+    latency_ms: float | None = None
+    size_bytes: int | None = None
+    trials: int | None = None
+    seconds: float | None = None
+    target: str = "cpu"
+    device: str = "local"
+    devices: Path | None = None
+    coarse_samples: int = 1000
+    coarse_epochs: float = 0.34
+    samples: int | None = None
+    thorough: bool = False
+    sampler: str = "latency"
+    storage: str | None = None
+    cluster: str | None = None
+    serve: int | None = None
+    seed: int = 0
+
+
+def optimize(
+    source: models.Source, plan: OptimizePlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> Outcome:
+    """Search for the file to ship, and write it with its recipe and its reason. A killed run goes on where it was.
+
+    Args:
+        source: The float model.
+        plan: What to look for.
+        out: Folder; that of an earlier run of the same model goes on.
+        force: Begin anew in a folder that has other files.
+        reporter: Told of every trial.
+
+    Raises:
+        ConfigError: The request is wrong, or `out` has files of something else.
+        UnsupportedModelError: The model cannot be loaded.
+        DeviceError: The device failed; the same command goes on.
+    """
+    sought = objective(plan.goal, max_drop=plan.max_drop, latency_ms=plan.latency_ms, size_bytes=plan.size_bytes)
+    _check(plan, out, force)
+    work = Workbench(_site(source, plan), out / WORK, reporter)
+    if models.has_seen(work.loaded.manifest, work.dataset, VALIDATION):
+        reporter.warn(loss.seen(VALIDATION, work.dataset.name))
+    sense.check_sense(work.loaded, work.dataset, promised=sought.max_drop is not None, reporter=reporter)
+    known = defaults.facts(work.loaded, plan.target)
+    given = spaces.read(plan.space) if plan.space else defaults.default_space(work.loaded, known)
+    candidates, applied = rules.enumerated(given, known)
+    reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
+    coarse = frozenset(one.id for one in candidates if work.looks_twice(one))
+    with contextlib.ExitStack() as held:
+        search = Search(
+            candidates,
+            sought,
+            held.enter_context(_executor(work, plan, reporter)),
+            first=_first(candidates),
+            coarse=coarse,
+            thorough=plan.thorough,
+            limits=Limits(trials=plan.trials, seconds=plan.seconds),
+            sampler=held.enter_context(_sampler(plan, given, candidates, sought, out)),
+            reporter=reporter,
+            seen=writing.live(work, given, applied, out),
+        )
+        if plan.serve is not None:
+            held.enter_context(served(out / writing.PAGE, plan.serve, reporter))
+        done = search.run()
+    found = writing.outcome(work, done, given, applied, out, reporter)
+    writing.write(found, given, out)
+    return found
+
+
+def _site(source: models.Source, plan: OptimizePlan) -> Site:
+    return Site(
+        source=source, data=plan.data, target=plan.target, device=plan.device, devices=plan.devices, seed=plan.seed,
+        coarse_samples=plan.coarse_samples, coarse_epochs=plan.coarse_epochs, final_samples=plan.samples,
+    )  # fmt: skip
+
+
+def _executor(work: Workbench, plan: OptimizePlan, reporter: Reporter) -> contextlib.AbstractContextManager[Executor]:
+    if plan.cluster is None:
+        return contextlib.nullcontext(Local(performing(work), work.records))
+    given = cluster.parcel(work)
+    return cluster.Cluster(plan.cluster, work.records, given, device=plan.device, reporter=reporter)
+
+
+def _sampler(
+    plan: OptimizePlan, given: Space, candidates: tuple[Candidate, ...], sought: Objective, out: Path
+) -> contextlib.AbstractContextManager[Sampler]:
+    """Return what decides: our own search, or one of Optuna's samplers where it is asked for."""
+    if plan.sampler == "latency" and plan.storage is None:
+        return contextlib.nullcontext(engine.ask)
+    storage = plan.storage or str(out / WORK / "optuna.log")
+    return optuna_study.opened(storage, given, candidates, sought, sampler=plan.sampler, seed=plan.seed)
+
+
+def _check(plan: OptimizePlan, out: Path, force: bool) -> None:
+    for name, limit in (("--trials", plan.trials), ("--time", plan.seconds), ("--samples", plan.samples)):
+        if limit is not None and not limit > 0:
+            raise ConfigError(f"{name} must be above 0, got {limit}")
+    if plan.cluster is None:
+        bench.open_device(plan.device, plan.devices)
+    if plan.sampler not in SAMPLERS:
+        raise unknown_name("sampler", plan.sampler, SAMPLERS)
+    if not 0 < plan.coarse_epochs <= 1:
+        raise ConfigError(f"the share of epochs of a first look must be above 0, 1 at most, got {plan.coarse_epochs}")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file", hint="name a folder")
+    if out.exists() and any(out.iterdir()) and not (out / WORK).is_dir() and not force:
+        raise ConfigError(f"{out} has files of something else", hint="name an empty folder, or pass --force")
+
+
+def _first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return what everything is compared with: plain int8 after training, where the space has it."""
+    stock = candidate({"quantize.scheme": "int8"})
+    return [one for one in candidates if one == stock]

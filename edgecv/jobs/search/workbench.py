@@ -1,0 +1,278 @@
+"""Where candidates become files and figures: made, timed on the device, judged on data, each once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgecv.bench as bench
+from edgecv.bench import BenchCase, BenchPlan, ResultsFile
+from edgecv.core import codec
+from edgecv.core.errors import EdgecvError, UnsupportedModelError
+from edgecv.core.files import sha256
+from edgecv.core.progress import QUIET, About, Reporter, Unseen
+from edgecv.data import Dataset, fitted
+from edgecv.data.dataset import Split
+from edgecv.evaluate import KerasPredictor, drop_between, evaluate
+from edgecv.jobs import contract, models
+from edgecv.jobs import convert as artifacts
+from edgecv.jobs.evaluate import open_artifact
+from edgecv.jobs.journal import content_key
+from edgecv.jobs.search import steps, untrained
+from edgecv.jobs.search.candidates import Candidate, content, recipe_of
+from edgecv.jobs.search.records import Records, Task
+from edgecv.jobs.search.site import Site
+from edgecv.modelio import LoadedModel
+from edgecv.runtime.host import host_facts
+from edgecv.targets import inspect
+from edgecv.tasks.registry import task_of
+from edgecv.values.evaluation import Evaluation, HeadEvaluation
+from edgecv.values.scores import Drop
+from edgecv.values.search import Cost, Finding, Level
+
+VALIDATION, TEST = "validation", "test"
+LEVELS: tuple[Level, Level] = ("coarse", "full")
+FEW_EPOCHS = 4
+"""Training below it is so short that a first look saves nothing."""
+SUBSET_SEED = 20
+"""Of the samples of a first look, the same ones for all candidates."""
+
+
+class Workbench:
+    """A model and a device, held open for a search; everything it makes is kept in `folder` by content.
+
+    Args:
+        site: What is searched, and where files run.
+        folder: Of records, files and raw times; need not exist.
+        reporter: Told of what is made.
+    """
+
+    def __init__(self, site: Site, folder: Path, reporter: Reporter = QUIET) -> None:
+        self.site, self.folder, self._reporter = site, folder, reporter
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The float model."""
+        return contract.opened(self.site.source, self.site.data, reporter=self._reporter)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """What it is judged on."""
+        return models.open_data(self.site.data, models.require_manifest(self.loaded))
+
+    @cached_property
+    def _fitted(self) -> Dataset:
+        return fitted(self.dataset, self.loaded.require_spec())
+
+    @cached_property
+    def splits(self) -> dict[str, str]:
+        """Hash of each split that a search uses."""
+        return {name: self.dataset.split(name).sha256 for name in ("train", VALIDATION)}
+
+    @cached_property
+    def baseline(self) -> Evaluation:
+        """The float model on the whole validation split."""
+        return self.evaluated_float(self._fitted.split(VALIDATION))
+
+    def evaluated_float(self, split: Split) -> Evaluation:
+        """Return how the float model does on a split."""
+        with KerasPredictor(self.loaded) as predictor:
+            return self._evaluate(predictor, split, "the float model")
+
+    @cached_property
+    def float_file(self) -> Path:
+        """The float32 file of the model as it is: what times are a ratio to."""
+        key = self._key({"file": "float32", "target": self.site.target})[:24]
+        out = self.folder / "shapes" / key / f"float32{self.site.suffix}"
+        if not out.exists():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            plan = artifacts.Plan(scheme="float32", target=self.site.target, data=self.site.data, seed=self.site.seed)
+            artifacts.built(self.loaded, plan, self.dataset, out=out, force=True, reporter=Unseen(self._reporter))
+        return out
+
+    @cached_property
+    def records(self) -> Records:
+        """What was found out so far."""
+        return Records(self.folder, self.key)
+
+    def key(self, task: Task) -> str:
+        """Return the digest of all that the result of a task depends on."""
+        one = task.candidate
+        if task.kind == "shape":
+            plan = codec.encode(self.site.shape_plan)
+            return self._key({"shape": one.shape, "plan": plan, **self._place})
+        done = {"recipe": content(self.recipe(one, task.level)), "data": self.splits}
+        if task.kind == "accuracy":
+            return self._key({**done, "n": self.samples(task.level)})
+        run = {"threads": one["device.threads"], "accelerator": one["device.accelerator"]}
+        return self._key({**done, **run, "plan": codec.encode(self.site.final_plan), **self._place})
+
+    def shape_cost(self, one: Candidate) -> Cost:
+        """Return what a candidate's shape costs, without any training; a failure where it cannot be made.
+
+        Raises:
+            DeviceError: The device failed, twice.
+        """
+        try:
+            file = self.shape_file(one)
+        except EdgecvError as error:
+            return Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=reason(error))
+        return self.timed(file, one, self.site.shape_plan)
+
+    def final_cost(self, one: Candidate, file: Path) -> Cost:
+        """Return what a trained file costs, timed for longer. Raises DeviceError when the device failed, twice."""
+        return replace(self.timed(file, one, self.site.final_plan), trained=True)
+
+    def timed(self, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
+        """Time a file interleaved with the float file on the device; for a target without one, predict.
+
+        Raises:
+            DeviceError: The device failed, twice.
+        """
+        if self.site.predicted:
+            return self._predicted(file)
+        try:
+            return self._measured(file, one, plan)
+        except UnsupportedModelError as error:
+            return Cost(ratio=None, ratio_ci95=None, size_bytes=file.stat().st_size, failure=reason(error))
+
+    def _measured(self, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
+        store = ResultsFile(self.folder / "times.json")
+        device = bench.open_device(self.site.device, self.site.devices)
+        engine = None if self.site.device != "local" else "litert"
+        case = BenchCase(
+            name="candidate", path=str(file), threads=one["device.threads"], accelerator=one["device.accelerator"],
+            engine=engine,
+        )  # fmt: skip
+        of_float, found = bench.bench(
+            [case], baseline=BenchCase(name="float", path=str(self.float_file), engine=engine), device=device,
+            plan=replace(plan, seed=self.site.seed), save=store.save, earlier=store.read(), retries=1,
+            reporter=Unseen(self._reporter),
+        )  # fmt: skip
+        latency = found.latency
+        if latency.ratio_to_baseline is None:
+            said = latency.warnings[0] if latency.warnings else "no ratio to the float file"
+            return Cost(ratio=None, ratio_ci95=None, size_bytes=file.stat().st_size, kind=latency.kind, failure=said)
+        return Cost(
+            ratio=latency.ratio_to_baseline, ratio_ci95=latency.ratio_ci95, size_bytes=file.stat().st_size,
+            latency_ms=latency.ratio_to_baseline * of_float.latency.p50, kind=latency.kind,
+        )  # fmt: skip
+
+    def accuracy(self, one: Candidate, level: Level) -> Finding:
+        """Return what a candidate loses, on the validation split; a failure where it cannot be made."""
+        n, began = self.samples(level), time.monotonic()
+        try:
+            file = self.file(one, level)
+        except EdgecvError as error:
+            return Finding(
+                candidate=one.id, level=level, n=n, value=None, drop=None, drop_ci95=None,
+                seconds=time.monotonic() - began, failure=reason(error),
+            )  # fmt: skip
+        with open_artifact(file) as predictor:
+            found = self._evaluate(predictor, self._part(n), one.label)
+        base = self._base(n)
+        drop = base.metric.told(drop_between(base, found.first))
+        return Finding(
+            candidate=one.id, level=level, n=n, value=found.value, drop=drop.value, drop_ci95=drop.ci95,
+            before=base.value, size_bytes=file.stat().st_size, sha256=sha256(file), seconds=time.monotonic() - began,
+        )  # fmt: skip
+
+    def recipe(self, one: Candidate, level: Level = "full", title: str = "") -> Any:
+        """Return a candidate's recipe; of a first look with a share of the epochs."""
+        share = self.site.coarse_epochs if level == "coarse" else 1.0
+        return recipe_of(
+            one, data=self.site.data, seed=self.site.seed, target=self.site.target, epochs=share, title=title
+        )
+
+    def samples(self, level: Level) -> int:
+        """Return on how many samples a candidate is judged."""
+        whole = len(self._fitted.split(VALIDATION))
+        most = self.site.coarse_samples if level == "coarse" else self.site.final_samples
+        return whole if most is None else min(most, whole)
+
+    def looks_twice(self, one: Candidate) -> bool:
+        """Say whether a first look at a candidate is less than the judgement in full."""
+        short, long = (Task(kind="accuracy", candidate=one, level=level) for level in LEVELS)
+        return one.trains and one.epochs not in range(1, FEW_EPOCHS) and self.key(short) != self.key(long)
+
+    def file(self, one: Candidate, level: Level = "full") -> Path:
+        """Return a candidate's file, made where it stands neither here nor among those that came from elsewhere."""
+        found = self.records.known(Task(kind="accuracy", candidate=one, level=level))
+        elsewhere = self.records.received(found.sha256) if isinstance(found, Finding) and found.sha256 else None
+        if elsewhere is not None:
+            return elsewhere
+        return steps.made(
+            self.site.source, self.recipe(one, level), self.folder / "steps", splits=self.splits,
+            suffix=self.site.suffix, reporter=Unseen(About(one.label, self._reporter)),
+        )  # fmt: skip
+
+    def judged(self, file: Path, split: str) -> tuple[Evaluation, Evaluation, Drop]:
+        """Return how the float model and a file do on a split, and the drop between them."""
+        part = self._fitted.split(split)
+        before = self.evaluated_float(part)
+        with open_artifact(file) as predictor:
+            after = self._evaluate(predictor, part, file.name)
+        return before, after, before.metric.told(drop_between(before, after))
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        # Times of this machine say nothing of another one that the folder is brought to.
+        host = host_facts().get("cpu_model") if self.site.device == "local" else None
+        return {
+            "device": self.site.device, "target": self.site.target, "float": sha256(self.float_file), "host": host
+        }  # fmt: skip
+
+    def shape_file(self, one: Candidate) -> Path:
+        """Return a candidate's untrained file, made where it does not stand already."""
+        out = self.folder / "shapes" / self._key({"shape": one.shape})[:24] / f"shape{self.site.suffix}"
+        if not out.exists():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            untrained.write(
+                self.loaded, one, self.dataset, out, data=self.site.data, seed=self.site.seed,
+                target=self.site.target, reporter=self._reporter,
+            )  # fmt: skip
+        return out
+
+    def _predicted(self, file: Path) -> Cost:
+        size = file.stat().st_size
+        told = inspect(file, self.site.target, predicted=True).latency
+        if told is None:
+            why = f"target {self.site.target} has no cost model for this file"
+            return Cost(ratio=None, ratio_ci95=None, size_bytes=size, kind="predicted", failure=why)
+        return Cost(ratio=told.ms, ratio_ci95=None, size_bytes=size, latency_ms=told.ms, kind="predicted")
+
+    def _part(self, n: int) -> Split:
+        whole = self._fitted.split(VALIDATION)
+        return whole if n == len(whole) else whole.take(self._subset(n))
+
+    def _subset(self, n: int) -> Any:
+        count = len(self._fitted.split(VALIDATION))
+        return np.sort(np.random.default_rng(SUBSET_SEED).permutation(count)[:n])
+
+    def _base(self, n: int) -> HeadEvaluation:
+        """Return how the float model does on the first `n` samples of a first look, or on all."""
+        whole = self.baseline.first
+        if n == len(whole.evidence):
+            return whole
+        kept = tuple(whole.evidence[index] for index in self._subset(n))
+        return replace(whole, evidence=kept, value=task_of(whole.head).score(kept, whole.head).value)
+
+    def _evaluate(self, predictor: Any, split: Split, name: str) -> Evaluation:
+        whole = self._fitted
+        return evaluate(predictor, split, whole.name, targets=whole.targets, name=name, reporter=Unseen(self._reporter))
+
+    def _key(self, settings: Mapping[str, Any]) -> str:
+        spec = codec.encode(self.loaded.require_spec())
+        return content_key([self.loaded.sha256], {**settings, "spec": spec, "seed": self.site.seed})
+
+
+def reason(error: EdgecvError) -> str:
+    """Return what is wrong, on one line."""
+    return error.message.splitlines()[0]

@@ -1,0 +1,130 @@
+"""From a finished search, or one under way, to its folder: the winner, its recipe, the outcome and the page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from edgecv.core import codec
+from edgecv.core.files import atomic_path, sha256, write_text
+from edgecv.core.progress import Reporter
+from edgecv.jobs import loss, models
+from edgecv.jobs.search import engine, summing_up
+from edgecv.jobs.search.candidates import Candidate
+from edgecv.jobs.search.driver import Searched
+from edgecv.jobs.search.engine import Study
+from edgecv.jobs.search.recipe_file import toml_of
+from edgecv.jobs.search.space import Space
+from edgecv.jobs.search.workbench import TEST, VALIDATION, Workbench
+from edgecv.report import search_page
+from edgecv.values.scores import Drop
+from edgecv.values.search import Applied, Judged, Outcome, Winner
+
+PAGE = "report.html"
+AGAIN_S = 5
+"""Seconds after which a browser loads the page of a search under way again."""
+
+
+def outcome(
+    work: Workbench, done: Searched, given: Space, applied: tuple[Applied, ...], out: Path, reporter: Reporter
+) -> Outcome:
+    """Return what a search came to, and put its winner and its recipe into `out`."""
+    shown = engine.winner(done.study)
+    chosen = shown or engine.nearest_miss(done.study)
+    best = None if chosen is None else _winner(work, done, chosen, shown is not None, out, reporter)
+    return _summed(work, done, given, applied, out, chosen, best)
+
+
+def live(work: Workbench, given: Space, applied: tuple[Applied, ...], out: Path) -> Callable[[Study], None]:
+    """Return what writes the page of a search under way, which a browser loads again by itself."""
+
+    def write(study: Study) -> None:
+        done = Searched(study=study, stopped="under way", seconds=0.0, made=0)
+        found = _summed(work, done, given, applied, out, engine.winner(study), None)
+        write_text(out / PAGE, search_page.render(found, refresh_s=AGAIN_S))
+
+    return write
+
+
+def write(found: Outcome, given: Space, out: Path) -> None:
+    """Write the outcome as JSON and as a page, and the space."""
+    write_text(out / "outcome.json", json.dumps(codec.encode(found), indent=1))
+    write_text(out / "space.toml", space_toml(given))
+    write_text(out / PAGE, search_page.render(found))
+
+
+def space_toml(given: Space) -> str:
+    """Return a space as the TOML that `--space` reads."""
+    lines = ["# The space that was searched: pass it back, changed, as --space."]
+    for table, knobs in given.document.items():
+        lines += ["", f"[{table}]", *(f"{key} = {json.dumps(values)}" for key, values in knobs.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _summed(
+    work: Workbench, done: Searched, given: Space, applied: tuple[Applied, ...], out: Path, chosen: Candidate | None,
+    best: Winner | None,
+) -> Outcome:  # fmt: skip
+    study = done.study
+    base = work.baseline
+    priced = [cost for cost in study.costs.values() if not cost.failure]
+    first = next((c for c in priced if c.ratio and c.latency_ms and c.kind != "predicted"), None)
+    site = work.site
+    return Outcome(
+        path=str(out), objective=study.objective,
+        verdict=summing_up.verdict(best.validation, best.test) if best else None,
+        stopped=done.stopped, metric=base.metric.name, unit=base.metric.drop_unit, baseline=base.value, n=base.n,
+        dataset=base.dataset, device=site.target if site.predicted else site.device,
+        reference="milliseconds, predicted" if site.predicted else "the float32 file, one thread, in the same run",
+        kind=priced[0].kind if priced else "measured",
+        float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,
+        float_bytes=work.float_file.stat().st_size,
+        combinations=given.size, shapes=len({one.shape for one in study.candidates}), accuracies=len(study.findings),
+        made=done.made, seconds=done.seconds, winner=best, front=tuple(one.id for one in engine.front(study)),
+        trials=summing_up.trials(study, chosen), rules=applied,
+        worth=summing_up.worth(study, given),
+    )  # fmt: skip
+
+
+def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out: Path, reporter: Reporter) -> Winner:
+    study, limit = done.study, done.study.objective.max_drop
+    file = work.file(chosen)
+    path, recipe = out / f"winner{file.suffix}", out / "winner.toml"
+    with atomic_path(path) as partial:
+        shutil.copyfile(file, partial)
+    cost = study.costs[chosen.id]
+    found = study.finding(chosen.id, "full")
+    assert found is not None
+    assert found.drop is not None
+    assert found.drop_ci95 is not None
+    lost = Drop(value=found.drop, ci95=found.drop_ci95)
+    validation = summing_up.judged(VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit)
+    test = None if done.stopped == "interrupted" else _tested(work, file, limit, reporter)
+    write_text(recipe, toml_of(work.recipe(chosen), _remarks(chosen, cost)))
+    float_bytes = work.float_file.stat().st_size
+    return Winner(
+        id=chosen.id, label=chosen.label, path=str(path), recipe=str(recipe), sha256=sha256(path),
+        size_bytes=path.stat().st_size, shown=shown, cost=cost,
+        faster=1 / cost.ratio if cost.ratio and cost.kind != "predicted" else None,
+        smaller=float_bytes / path.stat().st_size, validation=validation, test=test,
+        tied=summing_up.tied(study, chosen), trail=summing_up.trail(study, chosen, float_bytes),
+    )  # fmt: skip
+
+
+def _tested(work: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:
+    """Return how the winner does on the split that nothing was chosen by."""
+    if TEST not in work.dataset.splits:
+        reporter.warn(f"{work.dataset.name} has no test split: the winner was chosen and judged on the same samples")
+        return None
+    if models.has_seen(work.loaded.manifest, work.dataset, TEST):
+        reporter.warn(loss.seen(TEST, work.dataset.name))
+    before, after, drop = work.judged(file, TEST)
+    return summing_up.judged(TEST, after.n, before.value, after.value, drop, limit)
+
+
+def _remarks(chosen: Candidate, cost: object) -> list[str]:
+    run = [f"{name.split('.')[1]} {value}" for name, value in chosen.settings if name.startswith("device.")]
+    return ["Found by edgecv optimize; edgecv compress MODEL --recipe winner.toml --out FILE makes the same bytes.",
+            *([f"It was timed with: {', '.join(run)}."] if run else [])]  # fmt: skip

@@ -1,0 +1,169 @@
+"""Searches that are killed, interrupted and limited: what was found stands, and nothing is made twice."""
+
+from __future__ import annotations
+
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecv.core.errors import ConfigError
+from edgecv.core.progress import QUIET
+from edgecv.jobs.search import engine
+from edgecv.jobs.search.candidates import candidate
+from edgecv.jobs.search.driver import Limits, Search, Searched
+from edgecv.jobs.search.local import Local
+from edgecv.jobs.search.records import Blob, Task
+from edgecv.jobs.search.serving import served
+from edgecv.values.search import Cost, Finding
+from tests.jobs.search import made_up
+
+
+class Killed(BaseException):
+    """As sudden as a signal."""
+
+
+class Counting:
+    """Does tasks, tells which, and is killed at a given one, before or after it is done."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.done: list[str] = []
+        self.kill_at = kill_at
+
+    def __call__(self, task: Task) -> Cost | Finding:
+        if self.kill_at == len(self.done):
+            raise Killed
+        self.done.append(made_up.key(task))
+        return made_up.perform(task)
+
+
+def run(folder: Path, perform: Counting, **more: object) -> Searched:
+    stock = [one for one in made_up.CANDIDATES if one.id == candidate({"quantize.scheme": "int8"}).id]
+    return Search(
+        made_up.CANDIDATES, made_up.SOUGHT, Local(perform, made_up.records(folder)), first=stock, **more,  # type: ignore[arg-type]
+    ).run()  # fmt: skip
+
+
+def test_it_is_the_same_after_being_killed_at_ten_random_moments(tmp_path: Path) -> None:
+    whole = Counting()
+    straight = run(tmp_path / "straight", whole)
+    best = engine.winner(straight.study)
+    assert best is not None
+    moments = np.random.default_rng(7).choice(len(whole.done), size=10, replace=False)
+    made: list[str] = []
+    for moment in sorted(moments):
+        perform = Counting(kill_at=int(moment) - len(made))
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", perform)
+        made += perform.done
+    last = Counting()
+    again = run(tmp_path / "killed", last)
+    made += last.done
+    assert made == whole.done
+    assert len(set(made)) == len(made)
+    assert engine.winner(again.study) == best
+    assert {one.candidate for one in again.study.findings} == {one.candidate for one in straight.study.findings}
+    assert again.made == sum(name.startswith("accuracy") for name in last.done)
+
+
+def test_a_second_run_makes_nothing(tmp_path: Path) -> None:
+    run(tmp_path, Counting())
+    again = Counting()
+    done = run(tmp_path, again)
+    assert not again.done
+    assert done.made == 0
+    assert done.stopped in ("done", "small gains")
+
+
+def test_limits_end_it_with_the_best_so_far_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    few = run(tmp_path, Counting(), limits=Limits(trials=3))
+    assert few.stopped == "trial budget"
+    assert len(few.study.findings) == 3
+    more = Counting()
+    done = run(tmp_path, more, limits=Limits(trials=100))
+    assert done.stopped != "trial budget"
+    assert len(done.study.findings) > 3
+    assert sum(name.startswith("accuracy") for name in more.done) == len(done.study.findings) - 3
+    ticks = iter(range(0, 100_000, 7))
+    timed = run(tmp_path / "timed", Counting(), limits=Limits(seconds=30.0), clock=lambda: float(next(ticks)))
+    assert timed.stopped == "time budget"
+
+
+def test_ctrl_c_ends_it_with_what_is_known(tmp_path: Path) -> None:
+    class Interrupted(Counting):
+        def __call__(self, task: Task) -> Cost | Finding:
+            if sum(name.startswith("accuracy") for name in self.done) == 4:
+                raise KeyboardInterrupt
+            return super().__call__(task)
+
+    done = run(tmp_path, Interrupted())
+    assert done.stopped == "interrupted"
+    assert len(done.study.findings) == 4
+    assert run(tmp_path, Counting()).stopped != "interrupted"
+
+
+def test_a_failed_file_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
+    class Refusing(Counting):
+        def __call__(self, task: Task) -> Cost | Finding:
+            result = super().__call__(task)
+            if task.kind == "shape" and task.candidate["slim.macs"] == 0.3:
+                return Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure="out of reach")
+            if task.kind == "accuracy" and task.candidate["slim.macs"] == 0.65:
+                return Finding(candidate=task.candidate.id, level="full", n=9, value=None, drop=None, drop_ci95=None,
+                               failure="does not converge")  # fmt: skip
+            return result
+
+    done = run(tmp_path, Refusing())
+    why = engine.reasons(done.study)
+    assert all(why[one.id] == "out of reach" for one in made_up.CANDIDATES if one["slim.macs"] == 0.3)
+    best = engine.winner(done.study)
+    assert best is not None
+    assert best["slim.macs"] not in (0.3, 0.65)
+
+
+def test_a_damaged_record_is_an_error_that_names_it(tmp_path: Path) -> None:
+    records = made_up.records(tmp_path)
+    task = Task(kind="accuracy", candidate=made_up.CANDIDATES[0])
+    records.remember(task, made_up.finding(task.candidate))
+    file = next((tmp_path / "trials").iterdir())
+    file.write_text('{"candidate": "x"}')
+    with pytest.raises(ConfigError, match=file.name):
+        records.known(task)
+    file.write_text("{")
+    with pytest.raises(ConfigError, match=file.name):
+        records.known(task)
+
+
+def test_files_from_elsewhere_are_kept_under_their_content(tmp_path: Path) -> None:
+    records = made_up.records(tmp_path)
+    kept = records.keep(Blob(name="a.tflite", sha256="ab" * 32, data=b"file"))
+    assert records.received("ab" * 32) == kept
+    assert kept.read_bytes() == b"file"
+    assert records.received("cd" * 32) is None
+
+
+def test_ctrl_c_while_shapes_are_timed_leaves_a_study_that_can_be_told(tmp_path: Path) -> None:
+    class Interrupted(Counting):
+        def __call__(self, task: Task) -> Cost | Finding:
+            if len(self.done) == 3:
+                raise KeyboardInterrupt
+            return super().__call__(task)
+
+    done = run(tmp_path, Interrupted())
+    assert done.stopped == "interrupted"
+    assert engine.winner(done.study) is None
+    assert sum(why == "not timed: interrupted" for why in engine.reasons(done.study).values()) > 0
+
+
+def test_the_page_of_a_search_is_shown_on_the_loopback_only_while_it_lasts(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    with served(page, 0, QUIET) as address:
+        assert address.startswith("http://127.0.0.1:")
+        assert b"being timed" in urllib.request.urlopen(address, timeout=10).read()
+        page.write_text("<p>two trials</p>")
+        assert urllib.request.urlopen(f"{address}../../etc/passwd", timeout=10).read() == b"<p>two trials</p>"
+        with pytest.raises(ConfigError, match="cannot be used"), served(page, int(address[17:-1]), QUIET):
+            pass
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address, timeout=10)
