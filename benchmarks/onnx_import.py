@@ -180,7 +180,11 @@ def _beside(folder: Path, path: Path, environment: Path) -> dict[str, Any]:
     pictures = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
     np.save(folder / "calibration_image_sample_data_20x128x128x3_float32.npy", pictures)
     said = ""
-    for way in (["-b", "1", "-nuo"], ["-b", "1"]):  # without its simplifier, and with it
+    for way in (
+        ["-ois", *_shapes(path)],
+        ["-b", "1", "-nuo"],
+        ["-b", "1"],
+    ):  # it may take a file one way and not another
         line = [environment / "bin" / "onnx2tf", "-i", path, "-o", out, *way, "-n"]
         try:
             done = subprocess.run(
@@ -197,6 +201,19 @@ def _beside(folder: Path, path: Path, environment: Path) -> dict[str, Any]:
         lines = [one for one in said.splitlines() if "ERROR" in one or "Error" in one]
         return {"failed": lines[-1][-160:] if lines else "it wrote no file"}
     return counted(files[0]) | {"time_over_ours": _ratio(files[0], folder / "float.tflite")}
+
+
+def _shapes(path: Path) -> list[str]:
+    """Return the inputs of a file as onnx2tf takes them: NAME:1,3,224,224."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    held = {tensor.name for tensor in graph.initializer}
+    return [
+        f"{one.name}:" + ",".join(str(max(1, dim.dim_value)) for dim in one.type.tensor_type.shape.dim)
+        for one in graph.input
+        if one.name not in held
+    ]
 
 
 def _ratio(theirs: Path, ours: Path) -> float | None:
