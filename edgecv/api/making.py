@@ -157,28 +157,38 @@ def import_model(
     *,
     out: str | Path,
     labels: str | Path | None = None,
+    spec: str | Path | None = None,
+    preset: str | None = None,
+    input_size: str | int | None = None,
+    allow_difference: float = 1e-4,
     seed: int = 0,
     force: bool = False,
     quiet: bool = False,
 ) -> ImportedModel:
-    """Import a network of another tool's own format: Darknet's.
+    """Import a network of another tool's own format: ONNX, a float TFLite, or Darknet's.
 
     Args:
-        source: What it is made of: a Darknet `.cfg`.
-        weights: Its weights: a Darknet `.weights`; None gives random ones.
+        source: What it is made of: an `.onnx`, a float `.tflite`, or a Darknet `.cfg`.
+        weights: Of a `.cfg`: its Darknet `.weights`; None gives random ones.
         out: The `.keras` to write.
         labels: A file with the names of the classes, one per line.
-        seed: Of random weights.
+        spec: TOML with the contract.
+        preset: How images are scaled: raw, unit, imagenet-tf, imagenet-torch, imagenet-caffe.
+        input_size: Height and width where the file leaves them open: 224 or "224x320".
+        allow_difference: How far from the file's own answers, as a share of an output's range.
+        seed: Of random weights and inputs.
         force: Replace what exists.
         quiet: Say nothing on stderr.
 
     Raises:
         EdgecvError: As `edgecv.jobs.importing.import_file`.
     """
-    held, names = (None if path is None else Path(path) for path in (weights, labels))
-    return importing.import_file(
-        Path(source), held, out=Path(out), labels=names, seed=seed, force=force, reporter=reporter(quiet)
-    )
+    held, names, contract_ = (None if path is None else Path(path) for path in (weights, labels, spec))
+    asked = importing.Asked(
+        source=Path(source), weights=held, labels=names, spec=contract_, preset=preset,
+        input_size=None if input_size is None else str(input_size), allow_difference=allow_difference, seed=seed,
+    )  # fmt: skip
+    return importing.import_file(asked, out=Path(out), force=force, reporter=reporter(quiet))
 
 
 def reshape(

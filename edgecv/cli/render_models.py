@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from edgecv.cli import render_traits as render_kept
@@ -149,12 +150,26 @@ def split_parts(parts: Any) -> None:
 
 
 def imported(made: Any) -> None:
-    emit(f"{made.path}: {made.name}, input {shape_text(made.input_shape)}, {made.labels} labels")
+    labels = f"{made.labels} labels" if made.labels else "no labels"
+    emit(f"{made.path}: {made.name}, input {shape_text(made.input_shape)}, {labels}")
     emit(f"  {made.parameters:,} parameters, {made.macs:,} MACs, {size_text(made.size_bytes)}")
+    if made.nodes is not None:
+        what = "nodes" if made.format == "onnx" else "operators"
+        emit(f"  {made.nodes} {what} became {made.layers} layers")
     for name, shape in made.outputs.items():
         emit(f"  output {name}: {shape_text(shape)}")
+    if made.differences:
+        worst = max(made.differences.values())
+        emit(f"  largest difference from {made.reference} on random inputs: {worst:.1e} of an output's range")
     if made.seen is not None:
         emit(f"  its weights have seen {made.seen:,} images")
+    if made.format == "darknet":
+        return
+    preset = f" --preset {'|'.join(made.open)}" if made.open else ""
+    if made.open:
+        emit(f"next: edgecv spec {made.path} --data D, which finds out how pixels are scaled; then")
+    begin, out = "" if made.open else "next: ", f"{Path(made.path).stem}.tflite"
+    emit(f"{begin}edgecv quantize {made.path} --data D{preset} --out {out}")
 
 
 def reshaped(made: Any) -> None:

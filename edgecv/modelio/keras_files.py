@@ -65,7 +65,7 @@ class LoadedModel:
         return self.manifest.spec
 
 
-def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: bool = False) -> Path:
+def save_keras(model: Any, path: files.PathLike, manifest: Manifest | None, *, force: bool = False) -> Path:
     """Write a model with its manifest as a `.keras` archive, atomically.
 
     The optimiser's state is left out. The same model and manifest give the same bytes.
@@ -73,7 +73,7 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
     Args:
         model: A tf_keras functional or Sequential model.
         path: Ends in ".keras".
-        manifest: Written as the member `edgecv.json`.
+        manifest: Written as the member `edgecv.json`; None: the model comes without a contract, as others write them.
         force: Whether to replace an existing file.
 
     Raises:
@@ -87,7 +87,8 @@ def save_keras(model: Any, path: files.PathLike, manifest: Manifest, *, force: b
         )
     out = files.check_output(path, force=force)
     _check_graph(model, str(out))
-    check_heads(model, manifest.spec, where=f"{out}: ")
+    if manifest is not None:
+        check_heads(model, manifest.spec, where=f"{out}: ")
     bare = env.keras().Model(model.inputs, model.outputs, name=model.name)
     with files.atomic_path(out) as partial:
         try:
@@ -158,12 +159,20 @@ def _reader(source: Path) -> Callable[[Path, Opening], tuple[Any, Manifest | Non
     kind = kind_of(source)
     if kind:
         return readers[kind]
-    made = source.suffix in (".tflite", ".onnx")
-    runs = f"a {source.suffix} file is run and timed as it is; give the keras model that it was made from"
     raise UnsupportedModelError(
         f"{source} is not a keras model: its content is neither a zip archive nor HDF5",
-        hint=runs if made else "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off",
+        hint=_OTHERS.get(source.suffix, _KERAS),
     )
+
+
+_KERAS = "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off"
+_OTHERS = {
+    ".onnx": "edgecv import FILE.onnx --out m.keras makes a keras model of a float network, which every command takes; "
+    "the file itself is run and timed as it is",
+    ".tflite": "edgecv import FILE.tflite --out m.keras makes a keras model of a float network, which every command "
+    "takes; the file itself is run and timed as it is",
+}
+"""What to do with files that are models of another kind."""
 
 
 def _read_archive(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
@@ -296,12 +305,14 @@ def _check_spec(model: Any, spec: ModelSpec, source: Path) -> None:
             raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
 
 
-def _repack(archive: bytes, manifest: Manifest, weights: Sequence[Array]) -> bytes:
-    """Return the archive with the manifest in it and without the clock: fixed dates, sorted by name."""
+def _repack(archive: bytes, manifest: Manifest | None, weights: Sequence[Array]) -> bytes:
+    """Return the archive with the manifest, if there is one, and without the clock: fixed dates, sorted by name."""
     with zipfile.ZipFile(io.BytesIO(archive)) as old:
         members = {name: old.read(name) for name in old.namelist()}
     metadata = json.loads(members["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
-    members |= {"metadata.json": json.dumps(metadata).encode(), MEMBER: to_json(manifest).encode()}
+    members |= {"metadata.json": json.dumps(metadata).encode()}
+    if manifest is not None:
+        members |= {MEMBER: to_json(manifest).encode()}
     if wrapped.is_wrapped(json.loads(members["config.json"])):
         members |= {f"{WEIGHTS}{i:05d}.npy": _npy(value) for i, value in enumerate(weights)}
     out = io.BytesIO()

@@ -19,6 +19,7 @@ from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.fuzz import flat, others, raw
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
 from tests.modelio.darknet.networks import V2, V3
+from tests.modelio.onnx import exported
 from tests.runtime.cascade import made as cascade
 from tests.runtime.conftest import manifest as tiny_manifest
 from tests.runtime.conftest import onnx_model
@@ -279,11 +280,13 @@ def _keras_kinds() -> dict[str, Kind]:
         save_keras(model, folder / "m.keras", replace(tiny_manifest("keras", "float32"), spec=spec))
         model.save(folder / "m.h5", save_format="h5")
         model.save_weights(folder / "w.h5", save_format="h5")
+        upscaling = exported.written("super_resolution", folder).read_bytes()
         archive, whole, weights = ((folder / file).read_bytes() for file in ("m.keras", "m.h5", "w.h5"))
     return {
         "keras": Kind(".keras", others.damaged_archive, 6, (archive,)),
         "h5": Kind(".h5", raw.damaged, 4, (whole,)),
         "weights": Kind(".h5", raw.damaged, 3, (weights,)),
+        "onnx-import": Kind(".onnx", others.damaged_onnx, 6, (_onnx_cnn(), upscaling)),
     }
 
 

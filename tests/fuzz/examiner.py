@@ -124,6 +124,7 @@ def _is_native(error: BaseException) -> bool:
 def _in_this_process() -> None:
     """Call at once what edgecv would call in another process; this one is apart, and asks no GPU or Vela."""
     from edgecv.diagnose import all_tensors, float16, layer_noise
+    from edgecv.modelio.onnx import observed
     from edgecv.targets import cpu, gpu, vela
 
     def direct(function: str, *arguments: Any, about: Any) -> Any:
@@ -150,6 +151,22 @@ def _in_this_process() -> None:
         def __exit__(self, *_: object) -> None:
             return
 
+    class Near:
+        """What `Apart` is, without the process."""
+
+        def __init__(self, factory: str, *arguments: Any, about: Any) -> None:
+            self._held = direct(factory, *arguments, about=about)
+
+        def __enter__(self) -> Near:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return
+
+        def call(self, method: str, *arguments: Any) -> Any:
+            return getattr(self._held, method)(*arguments)
+
+    observed.Apart = Near  # type: ignore[assignment, misc]
     cpu.call_apart = direct
     gpu.drivers = tuple
     vela.find_tool = lambda *names: None  # by the table: Vela takes seconds a file, and is another's
@@ -280,6 +297,12 @@ def _darknet(path: Path) -> None:
         import_darknet(path)
 
 
+def _import(path: Path) -> None:
+    from edgecv.modelio.onnx import import_onnx
+
+    import_onnx(path, allow_difference=float("inf"))
+
+
 def _npz(path: Path) -> None:
     from edgecv.data import describe, open_divided
 
@@ -373,7 +396,7 @@ _READERS: dict[str, Callable[[Path], None]] = {
     "tflite": _model, "onnx": _model, "manifest": _manifest, "spec": _spec, "target": _target,
     "calibration": _calibration, "recipe": _recipe, "gates": _gates, "devices": _devices, "compression": _compression,
     "space": _space,
-    "darknet": _darknet, "bundle": _bundle,
+    "darknet": _darknet, "bundle": _bundle, "onnx-import": _import,
     "npz": _npz, "state": _state, "style state": _style_state, "png": _image, "jpeg": _image, "keras": _keras,
     "h5": _keras, "weights": _weights, "cascade": _cascade, "gallery": _gallery, "template": _template,
 }  # fmt: skip

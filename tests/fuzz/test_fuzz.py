@@ -30,7 +30,9 @@ def test_nothing_but_errors_of_edgecv_comes_of_damaged_files() -> None:
 @pytest.mark.slow
 def test_nothing_but_errors_of_edgecv_comes_of_damaged_keras_files() -> None:
     kinds = dict(corpus())
-    drawn = [i for i in range(3000) if fuzz.case(kinds, SEED, i).kind in ("keras", "h5", "weights")][:150]
+    drawn = [i for i in range(3000) if fuzz.case(kinds, SEED, i).kind in ("keras", "h5", "weights", "onnx-import")][
+        :150
+    ]
     results = list(fuzz.examined(drawn, SEED))
     assert not [finding for result in results for finding in result.findings]
 
