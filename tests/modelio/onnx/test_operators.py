@@ -11,7 +11,7 @@ from edgecv.modelio.onnx import ImportedOnnx, import_onnx
 from tests.modelio.onnx.graphs_by_hand import Branches
 
 
-def imported(graph: Branches, folder: Path) -> ImportedOnnx:
+def check_imported(graph: Branches, folder: Path) -> ImportedOnnx:
     found = import_onnx(graph.written(folder / "net.onnx"), allow_difference=float("inf"))
     wrong = {one.output: one.relative for one in found.differences if not one.relative <= 1e-5}
     assert not wrong
@@ -50,7 +50,7 @@ def test_windows(tmp_path: Path) -> None:
         ((6, 4, 3, 3), {}),
     ):
         g.ends(g.node("ConvTranspose", "x", g.random(*shape), **settings))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_pools(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_pools(tmp_path: Path) -> None:
     ):
         g.ends(g.node("AveragePool", "x", **settings))
     g.ends(g.node("GlobalAveragePool", "x"), g.node("GlobalMaxPool", "x"))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_values_one_by_one(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_values_one_by_one(tmp_path: Path) -> None:
     g.ends(g.node("Clip", "x", "", g.hold(0.2)), g.node("Clip", "x", g.hold(-0.2)))
     g.ends(g.node("PRelu", "x", g.random(4, 1, 1)), g.node("PRelu", "x", g.hold([0.3])))
     g.ends(g.node("Pow", "x", g.hold(2.0)), g.node("Pow", positive, g.hold(1.5)), g.node("Dropout", "x"))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_arithmetic(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_arithmetic(tmp_path: Path) -> None:
     g.ends(g.node("Sum", "x", "y", maps), g.node("Mean", "x", "y"), g.node("Add", "x", "x"), g.node("Mul", maps, maps))
     less = g.node("Less", "x", g.hold(0.5))
     g.ends(g.node("Where", less, "x", "y"), g.node("Where", less, "x", g.hold(0.25)))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_moves(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_moves(tmp_path: Path) -> None:
     g.ends(g.node("SpaceToDepth", maps, blocksize=2))
     wide = g.node("Conv", "x", g.random(8, 6, 1, 1))
     g.ends(g.node("DepthToSpace", wide, blocksize=2), g.node("DepthToSpace", wide, blocksize=2, mode="CRD"))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_resizes(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_resizes(tmp_path: Path) -> None:
                 settings = {"mode": mode, "coordinate_transformation_mode": coordinates, **more}
                 g.ends(g.node("Resize", "x", "", "", g.hold(sizes), **settings))
     g.ends(g.node("Resize", "x", "", g.hold([1.0, 1.0, 2.0, 3.0]), mode="nearest"))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_reductions_and_norms(tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_reductions_and_norms(tmp_path: Path) -> None:
     g.ends(g.node("LayerNormalization", maps, g.random(4, 5, 6), axis=1))
     turned = g.node("Transpose", maps, perm=[0, 2, 3, 1])
     g.ends(g.node("LayerNormalization", turned, g.random(4), g.random(4)))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_places_of_the_largest(tmp_path: Path) -> None:
     g = Branches({"x": (1, 4, 5, 6)})
     whole = [g.node("ArgMax", "x", axis=1, keepdims=0), g.node("ArgMax", "x", axis=3), g.node("ArgMin", "x", axis=1)]
     g.ends(*(g.node("Cast", one, to=1) for one in whole))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_products(tmp_path: Path) -> None:
@@ -185,14 +185,14 @@ def test_products(tmp_path: Path) -> None:
     g.ends(g.node("Gemm", "v", g.random(12, 5), g.random(5), alpha=0.5, beta=2.0), flat)
     g.ends(g.node("Add", g.node("MatMul", maps, g.random(6, 3)), g.random(3)), g.node("MatMul", g.random(3, 5), maps))
     g.ends(g.node("MatMul", maps, g.node("Transpose", "x", perm=[0, 1, 3, 2])))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_a_flattened_map_needs_no_transposition(tmp_path: Path) -> None:
     g = Branches({"x": (1, 4, 5, 6)})
     maps = g.node("Relu", g.node("Conv", "x", g.random(4, 4, 1, 1)))
     g.ends(g.node("Gemm", g.node("Flatten", maps), g.random(120, 3)))
-    kinds = [type(layer).__name__ for layer in imported(g, tmp_path).model.layers]
+    kinds = [type(layer).__name__ for layer in check_imported(g, tmp_path).model.layers]
     assert kinds == ["InputLayer", "Conv2D", "ReLU", "Flatten", "Dense"]
 
 
@@ -200,7 +200,7 @@ def test_a_convolution_in_front_of_larger_pixels_gives_its_channels_in_order(tmp
     g = Branches({"x": (1, 4, 5, 6)})
     wide = g.node("Conv", "x", g.random(12, 4, 1, 1), g.random(12))
     g.ends(g.node("DepthToSpace", wide, blocksize=2, mode="CRD"))
-    layers = imported(g, tmp_path).model.layers
+    layers = check_imported(g, tmp_path).model.layers
     assert [getattr(layer, "function", type(layer).__name__) for layer in layers[1:]] == ["Conv2D", "depth_to_space"]
 
 
@@ -214,7 +214,7 @@ def test_older_forms(opset: int, tmp_path: Path) -> None:
         g.ends(g.node("Upsample", "x", g.hold([1.0, 1.0, 2.0, 2.0]), mode="linear"))
         g.ends(g.node("Slice", "x", starts=[1], ends=[3], axes=[1]), g.node("Clip", "x", min=0.0, max=6.0))
         g.ends(g.node("Pad", "x", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=0.0), *g.node("Split", "x", outputs=2, axis=1))
-    imported(g, tmp_path)
+    check_imported(g, tmp_path)
 
 
 def test_patterns(tmp_path: Path) -> None:
@@ -242,6 +242,6 @@ def test_patterns(tmp_path: Path) -> None:
         of("Mul", of("Mul", "x", 0.5), two), norm,
         g.node("Add", g.node("Mul", grouped, g.random(4, 1, 1)), g.random(4, 1, 1)),
     )  # fmt: skip
-    kinds = {type(layer).__name__ for layer in imported(g, tmp_path).model.layers}
+    kinds = {type(layer).__name__ for layer in check_imported(g, tmp_path).model.layers}
     normal = {"GroupNormalization", "LayerNormalization", "Permute"}  # one is along the width
     assert kinds == {"InputLayer", "Activation", "HardSwish", "TanhGelu", *normal}
