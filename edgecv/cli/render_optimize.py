@@ -48,7 +48,7 @@ def _row(trial: Any) -> tuple[str, ...]:
 
 def _winner(done: Any) -> None:
     best = done.winner
-    how = "" if best.faster is None else f", {best.faster:.1f} times as fast as the float file"
+    how = "" if best.faster is None else f", {best.faster:.2f} times as fast as the float file"
     title = "winner" if best.shown else "nearest miss, not shown to keep the limit"
     emit(f"{title}: {best.label}{how}, {best.smaller:.1f} times as small: {size_text(best.size_bytes)}")
     for one in (best.validation, best.test):
@@ -73,7 +73,7 @@ def _winner(done: Any) -> None:
 def _gains(part: Any, unit: str) -> str:
     told = []
     if part.faster is not None:
-        told.append(f"{part.faster:.1f} times as fast")
+        told.append(f"{part.faster:.2f} times as fast")
     if part.smaller is not None:
         told.append(f"{part.smaller:.1f} times as small")
     told.append("accuracy not looked at" if part.drop is None else f"loses {part.drop:+.2f} {unit}")

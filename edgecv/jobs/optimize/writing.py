@@ -81,7 +81,7 @@ def _summed(
         kind=priced[0].kind if priced else "measured",
         float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,
         float_bytes=work.float_file.stat().st_size,
-        combinations=given.size, shapes=len({one.shape for one in study.candidates}), accuracies=len(study.findings),
+        combinations=given.size, shapes=summing_up.timed(study), accuracies=len(study.findings),
         made=done.made, seconds=done.seconds, winner=best, front=tuple(one.id for one in engine.front(study)),
         trials=summing_up.trials(study, chosen), rules=applied,
         worth=summing_up.worth(study, given),
