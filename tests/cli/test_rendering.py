@@ -1,8 +1,10 @@
 """What evaluations and answers look like, for tasks that the commands know nothing of."""
 
+from argparse import Namespace
+
 import pytest
 
-from edgecv.cli import render_answer, render_assess
+from edgecv.cli import render_answer, render_assess, render_models
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Metric, Table
 from edgecv.values.specs import Head
@@ -92,3 +94,14 @@ def test_answers_of_several_heads_are_named(capsys):
     assert text.startswith("boxes:\n")
     assert text.endswith("kind:\n  1.0000  x\n")
     assert "1, 2" in text
+
+
+def test_the_next_step_of_an_import_can_be_pasted(capsys):
+    made = Namespace(
+        path="my nets/a b.keras", name="a", format="onnx", input_shape=(8, 8, 3), labels=0, parameters=1, macs=1,
+        size_bytes=1, nodes=None, outputs={}, differences={}, seen=None, open=("unit",),
+    )  # fmt: skip
+    render_models.imported(made)
+    told = capsys.readouterr().out
+    assert "edgecv spec 'my nets/a b.keras' --data D" in told
+    assert "edgecv quantize 'my nets/a b.keras' --data D --preset unit --out 'a b.tflite'" in told
