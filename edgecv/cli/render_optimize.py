@@ -24,10 +24,11 @@ def outcome(done: Any) -> None:
     rows = [_row(trial) for trial in judged[:MOST]]
     unit = "milliseconds" if done.kind == "predicted" else "shares of the float32 file's"
     columns = ("candidate", "time", "95 % time", "bytes", "drop", "95 %", "n", "standing")
-    emit_table(
-        f"times are {unit}, {done.kind}; drops in {done.unit}", columns, rows, right=(1, 2, 3, 4, 5, 6),
-        spare=("n", "95 % time", "bytes", "95 %"),
-    )  # fmt: skip
+    if rows:
+        emit_table(
+            f"times are {unit}, {done.kind}; drops in {done.unit}", columns, rows, right=(1, 2, 3, 4, 5, 6),
+            spare=("n", "95 % time", "bytes", "95 %"),
+        )  # fmt: skip
     if len(judged) > MOST:
         emit(f"and {len(judged) - MOST} more in {done.path}/report.html")
     if done.winner is not None:

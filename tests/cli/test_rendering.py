@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from edgecv.cli import render_answer, render_assess, render_models
+from edgecv.cli import render_answer, render_assess, render_models, render_optimize
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Metric, Table
 from edgecv.values.specs import Head
@@ -105,3 +105,16 @@ def test_the_next_step_of_an_import_can_be_pasted(capsys):
     told = capsys.readouterr().out
     assert "edgecv spec 'my nets/a b.keras' --data D" in told
     assert "edgecv quantize 'my nets/a b.keras' --data D --preset unit --out 'a b.tflite'" in told
+
+
+def test_a_search_that_was_interrupted_before_any_answer_has_no_empty_table(capsys):
+    done = Namespace(
+        metric="top1", baseline=0.9, n=5, rules=(), combinations=4, trials=(), shapes=0, device="local",
+        kind="measured", accuracies=0, made=0, stopped="interrupted", unit="points", path="out", winner=None,
+    )  # fmt: skip
+    render_optimize.outcome(done)
+    told = capsys.readouterr().out
+    assert "stopped: interrupted" in told
+    assert "candidate ┃" not in told
+    assert "candidate |" not in told
+    assert "times are" not in told
