@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,4 +22,4 @@ def exported(done: Exported) -> None:
     folder = Path(done.report).parent
     emit(f"report: {folder / 'report.html'}")
     if done.winner is not None:
-        emit(f"next: edgecv predict {done.winner} IMAGE")
+        emit(f"next: edgecv predict {shlex.quote(done.winner)} IMAGE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +168,9 @@ def imported(made: Any) -> None:
         return
     preset = f" --preset {'|'.join(made.open)}" if made.open else ""
     if made.open:
-        emit(f"next: edgecv spec {made.path} --data D, which finds out how pixels are scaled; then")
-    begin, out = "" if made.open else "next: ", f"{Path(made.path).stem}.tflite"
-    emit(f"{begin}edgecv quantize {made.path} --data D{preset} --out {out}")
+        emit(f"next: edgecv spec {shlex.quote(made.path)} --data D, which finds out how pixels are scaled; then")
+    begin, out = "" if made.open else "next: ", shlex.quote(f"{Path(made.path).stem}.tflite")
+    emit(f"{begin}edgecv quantize {shlex.quote(made.path)} --data D{preset} --out {out}")
 
 
 def reshaped(made: Any) -> None:

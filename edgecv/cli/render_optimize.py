@@ -24,10 +24,11 @@ def outcome(done: Any) -> None:
     rows = [_row(trial) for trial in judged[:MOST]]
     unit = "milliseconds" if done.kind == "predicted" else "shares of the float32 file's"
     columns = ("candidate", "time", "95 % time", "bytes", "drop", "95 %", "n", "standing")
-    emit_table(
-        f"times are {unit}, {done.kind}; drops in {done.unit}", columns, rows, right=(1, 2, 3, 4, 5, 6),
-        spare=("n", "95 % time", "bytes", "95 %"),
-    )  # fmt: skip
+    if rows:
+        emit_table(
+            f"times are {unit}, {done.kind}; drops in {done.unit}", columns, rows, right=(1, 2, 3, 4, 5, 6),
+            spare=("n", "95 % time", "bytes", "95 %"),
+        )  # fmt: skip
     if len(judged) > MOST:
         emit(f"and {len(judged) - MOST} more in {done.path}/report.html")
     if done.winner is not None:
@@ -48,7 +49,7 @@ def _row(trial: Any) -> tuple[str, ...]:
 
 def _winner(done: Any) -> None:
     best = done.winner
-    how = "" if best.faster is None else f", {best.faster:.1f} times as fast as the float file"
+    how = "" if best.faster is None else f", {best.faster:.2f} times as fast as the float file"
     title = "winner" if best.shown else "nearest miss, not shown to keep the limit"
     emit(f"{title}: {best.label}{how}, {best.smaller:.1f} times as small: {size_text(best.size_bytes)}")
     for one in (best.validation, best.test):
@@ -73,7 +74,7 @@ def _winner(done: Any) -> None:
 def _gains(part: Any, unit: str) -> str:
     told = []
     if part.faster is not None:
-        told.append(f"{part.faster:.1f} times as fast")
+        told.append(f"{part.faster:.2f} times as fast")
     if part.smaller is not None:
         told.append(f"{part.smaller:.1f} times as small")
     told.append("accuracy not looked at" if part.drop is None else f"loses {part.drop:+.2f} {unit}")

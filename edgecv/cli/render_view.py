@@ -21,7 +21,7 @@ def viewed(found: Any) -> None:
     for caution in found.cautions:
         emit(f"note: {caution}")
     if found.command:
-        emit(f"{len(found.removable)} channels say nothing of their own; this takes them out:")
+        emit(f"channels that say nothing of their own: {len(found.removable)}; to take them out:")
         emit(f"  {found.command}")
 
 

@@ -24,9 +24,9 @@ def check_output(path: PathLike, *, force: bool) -> Path:
         ConfigError: It exists and `force` is false, or its folder cannot be created or written.
     """
     out = Path(path)
-    if out.exists() and not force:
-        raise ConfigError(f"{out} already exists", hint="choose another --out, or pass --force to replace it")
     with _os_errors(out):
+        if out.exists() and not force:
+            raise ConfigError(f"{out} already exists", hint="choose another --out, or pass --force to replace it")
         out.parent.mkdir(parents=True, exist_ok=True)
         probe = _partial(out)
         # A real write: os.access() says yes to root on a read-only mount.
@@ -177,6 +177,8 @@ def _os_errors(out: Path) -> Iterator[None]:
         errno.EROFS: ("the file system is read-only", "choose another --out"),
         errno.EACCES: ("permission denied", "choose another --out, or change the folder's permissions"),
         errno.EPERM: ("operation not permitted", "choose another --out, or change the folder's permissions"),
+        errno.EISDIR: ("it is a folder", "choose another --out"),
+        errno.ENAMETOOLONG: ("the name is too long", "choose a shorter --out"),
         errno.ENOTDIR: ("a part of the path is a file", "choose another --out"),
         errno.EEXIST: ("a part of the path is a file", "choose another --out"),
     }

@@ -55,7 +55,9 @@ def _spans(size: int) -> list[slice]:
     return [slice(start, start + side) for start in sorted({*starts, max(0, size - side)})]
 
 
-def grad_cam(model: Any, sample: list[Array], output: int, unit: int) -> tuple[Array, str] | None:
+def grad_cam(
+    model: Any, sample: list[Array], output: int, unit: int, *, against: bool = False
+) -> tuple[Array, str] | None:
     """Return the class activation map of a unit by gradients, float64 (h, w) of 0 and more, and the layer it is of.
 
     Args:
@@ -63,6 +65,7 @@ def grad_cam(model: Any, sample: list[Array], output: int, unit: int) -> tuple[A
         sample: A float32 tensor with batch 1 for each input, in the model's order.
         output: Place of the unit's output among the model's.
         unit: In that output, (1, units).
+        against: Show what lowers the unit, not what raises it.
 
     Returns:
         None where no layer has maps, or the unit does not hang on them.
@@ -84,7 +87,7 @@ def grad_cam(model: Any, sample: list[Array], output: int, unit: int) -> tuple[A
     gradient = tape.gradient(chosen, found)
     if gradient is None:
         return None
-    weights = np.asarray(gradient)[0].mean(axis=(0, 1))
+    weights = np.asarray(gradient)[0].mean(axis=(0, 1)) * (-1 if against else 1)
     return np.maximum(np.asarray(found)[0].astype(np.float64) @ weights.astype(np.float64), 0.0), last.name
 
 

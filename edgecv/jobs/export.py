@@ -152,6 +152,7 @@ def _check(plan: ExportPlan, out: Path, force: bool) -> None:
         raise ConfigError(
             f"{out} holds a finished export", hint="choose another --out, or pass --force: what is unchanged is kept"
         )
+    measure.check_timing(plan.bench, plan.device)
     for name in plan.targets:
         profiles.target(name)
 

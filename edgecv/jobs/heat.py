@@ -100,10 +100,13 @@ def _grad_cam(loaded: LoadedModel, image: Array, label: str) -> tuple[Array, str
     spec = ending.require_spec()
     place = bind_outputs(spec, output_names(ending.model), spec.name)[0][0]
     units = int(ending.model.outputs[place].shape[-1])
-    known = names(spec.head, len(spec.head.labels) or units)
-    if len(known) != units:
+    single = units == 1  # of the second of two classes; what lowers it speaks for the first
+    known = names(spec.head, 2 if single else units)
+    if len(known) != (2 if single else units):
         return None
-    return heat_maps.grad_cam(ending.model, [image], place, known.index(label))
+    chosen = known.index(label)
+    unit, against = (0, chosen == 0) if single else (chosen, False)
+    return heat_maps.grad_cam(ending.model, [image], place, unit, against=against)
 
 
 def _energies(opened: Sequence[Opened], sights: Sequence[Sight]) -> tuple[Heat, ...]:

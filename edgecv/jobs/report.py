@@ -74,6 +74,7 @@ def report_files(
         ConfigError, UnsupportedModelError, DataError: A file, option or data set is wrong.
         DeviceError: A device failed; what was timed is kept beside the report.
     """
+    check_timing(request.plan, request.device)
     for name in ("report.json", "report.html", "report.md"):
         if (out / name).exists() and not force:
             raise ConfigError(f"{out / name} already exists", hint="choose another --out, or pass --force")
@@ -93,6 +94,12 @@ def report_files(
     paths = reports.write(made, out, force=force)
     (out / RAW_RESULTS).unlink(missing_ok=True)
     return MadeReport(report=made, paths=paths)
+
+
+def check_timing(plan: str, device: str) -> None:
+    """Raise ConfigError, before any work, where no benchmark plan or no device has this name."""
+    bench.plan(plan)
+    bench.open_device(device)
 
 
 RAW_RESULTS = ".bench.json"

@@ -27,7 +27,7 @@ from edgecv.train.loop import Hooks, Objective
 from edgecv.train.style.backbones import EMBEDDED, Pooling, backbone
 from edgecv.train.style.losses import CONTENT_LAYER, STYLE_LAYERS, Form, StyleLoss
 from edgecv.train.style.perceptual import METRIC, PerceptualTraining
-from edgecv.train.style.transfer import Start, TransferRecipe, transfer
+from edgecv.train.style.transfer import Start, TransferRecipe, check_size, transfer
 from edgecv.train.training import run_stage
 from edgecv.values.specs import ModelSpec
 
@@ -267,6 +267,7 @@ def _perceptual(plan: StylePlan, spec: ModelSpec) -> tuple[Hooks, dict[str, Any]
     env.seed_everything(plan.seed)
     network = backbone(plan.loss.weights, loss.layers, pooling=plan.loss.pooling)
     style = _pixels(plan.style, plan.style_side)
+    check_size("style", style, "--style-side")
     facts = {
         "style_sha256": sha256(plan.style),
         "style_side": plan.style_side,

@@ -61,7 +61,7 @@ class ViewPlan:
 
     def __post_init__(self) -> None:
         if not 0 < self.alike <= 1:
-            raise ConfigError(f"alike is > 0 and <= 1, got {self.alike}")
+            raise ConfigError(f"--alike is above 0 and 1 at most, got {self.alike}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def view(
     if len(paths) not in (1, 2):
         raise ConfigError(f"view takes one model or two, got {len(paths)}", hint="edgecv view MODEL [SECOND] IMAGE")
     if out.suffix.lower() != ".html":
-        raise ConfigError(f"the page is an .html file, got {out}", hint=f"--out {out.with_suffix('.html').name}")
+        raise ConfigError(f"the page is an .html file, got {out}", hint=f"--out {out.stem or 'view'}.html")
     page = files.check_output(out, force=force)
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(_opened(path, plan, reporter)) for path in paths]

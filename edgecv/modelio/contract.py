@@ -257,6 +257,8 @@ def read_labels(file: Path) -> tuple[str, ...]:
     Raises:
         ConfigError: The file is unreadable or of another form.
     """
+    if not file.exists():
+        raise ConfigError(f"the file of labels {file} does not exist", hint="check the path")
     try:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".json":

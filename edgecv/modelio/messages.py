@@ -10,7 +10,10 @@ from typing import Any
 from edgecv.core.errors import EdgecvError, UnsupportedModelError
 
 EXPORT = "model.export(FOLDER), and convert the folder: it is quantised by calibration"
-_UNKNOWN = ("Unknown layer", "Could not locate class", "Could not locate function", "Unknown object", "custom_object")
+_UNKNOWN = (
+    "Unknown layer", "Could not locate class", "Could not locate function", "Unknown object", "custom_object",
+    "is a custom class",
+)  # fmt: skip
 _NOISE = ("Exception encountered when calling", "Error when deserializing", "Call arguments received", "in user code:")
 
 

@@ -56,7 +56,8 @@ def make_axis(
         return Axis(title, low / factor, high * factor, start, end, True, label)
     # Neighbouring floats have no room for ticks between them.
     span = high - low if high - low > max(_TINY, 1e-9 * abs(high)) else 0.0
-    margin = 0.08 * span or max(0.05 * abs(high), _TINY)
+    # Equal values get an axis as wide as they are; zeros one of a unit, not of rounding errors.
+    margin = 0.08 * span or (0.05 * abs(high) if abs(high) > _TINY else 1.0)
     return Axis(title, low - margin, high + margin, start, end, False, label)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edgecv.report import figures as show
+from edgecv.report.html_parts import for_both
 from edgecv.report.markup import Markup, el
-from edgecv.report.scatter import NARROW, Chart, Point, Shape, legend_mark, scatter
+from edgecv.report.scatter import Chart, Point, Shape, legend_mark
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, Report
 
@@ -24,7 +25,7 @@ def section(report: Report) -> Markup:
     for i, (name, chart) in enumerate(charts):
         inputs.append(el("input", type="radio", name="view", id=f"view-{i}", checked=i == 0, class_="view-switch"))
         inputs.append(el("label", name, for_=f"view-{i}"))
-        views.append(_view(f"{name}. {_note(report, chart)}", chart))
+        views.append(el("figure", for_both(chart), el("figcaption", f"{name}. {_note(report, chart)}")))
     style = el("style", Markup(_switch_css(len(charts))))
     return el("div", style, *inputs, el("div", *views, class_="views"), _legend(report), class_="charts")
 
@@ -32,13 +33,6 @@ def section(report: Report) -> Markup:
 def _switch_css(count: int) -> str:
     shown = ",".join(f"#view-{i}:checked~.views>:nth-child({i + 1})" for i in range(count))
     return f"@media screen{{.views>figure{{display:none}}{shown}{{display:block}}}}"
-
-
-def _view(caption: str, chart: Chart) -> Markup:
-    """Return a chart twice: with names for a screen that has room, with numbers and their key for a phone."""
-    key = el("ol", *(el("li", point.label) for point in chart.points), class_="key")
-    small = el("div", scatter(chart, NARROW), key, class_="narrow")
-    return el("figure", el("div", scatter(chart), class_="wide"), small, el("figcaption", caption))
 
 
 def _note(report: Report, chart: Chart) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from edgecv.report.markup import Markup, el
+from edgecv.report.markup import Markup, el, join
+from edgecv.report.scatter import NARROW, Chart, scatter
 
 
 def definitions(rows: Sequence[tuple[str, str]]) -> Markup:
@@ -25,3 +27,11 @@ def badge(kind: str) -> Markup:
 def scrolling(content: Markup, label: str) -> Markup:
     """Return content in a frame that scrolls where the page is narrow, and that the keyboard reaches."""
     return el("div", content, class_="scroll", tabindex=0, role="group", aria_label=label)
+
+
+def for_both(chart: Chart) -> Markup:
+    """Return a chart twice: with names for a screen that has room, with numbers and their key for a phone."""
+    named = sorted(chart.points, key=lambda point: not point.label)  # numbers count what has a name
+    key = el("ol", *(el("li", point.label) for point in named if point.label), class_="key")
+    small = el("div", scatter(replace(chart, points=tuple(named)), NARROW), key, class_="narrow")
+    return join((el("div", scatter(chart), class_="wide"), small))

@@ -188,7 +188,7 @@ def _labels(points: Sequence[Point], bars: Sequence[_Bars], canvas: Canvas) -> M
     anchors = [(bar.x, bar.y) for bar in bars]
     wide, tall = canvas.x_end - canvas.left, canvas.y_start - canvas.top
     frame = Box(canvas.left + 2, canvas.top, wide - 2, tall - 2)
-    texts = [str(i) if canvas.numbered else p.label for i, p in enumerate(points, start=1)]
+    texts = [str(i) if canvas.numbered and p.label else p.label for i, p in enumerate(points, start=1)]
     boxes = place_labels(anchors, texts, frame, _obstacles(bars))
     parts: list[Markup] = []
     for text, anchor, box in zip(texts, anchors, boxes, strict=True):

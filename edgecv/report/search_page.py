@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecv.report.html_parts import badge, definitions, scrolling
+from edgecv.report.html_parts import badge, definitions, for_both, scrolling
 from edgecv.report.markup import Markup, el, join
 from edgecv.report.page import page
 from edgecv.report.parallel import Scale, Thread, parallel
-from edgecv.report.scatter import WIDE, Chart, Point, scatter
+from edgecv.report.scatter import Chart, Point
 from edgecv.values.search import Finding, Judged, Outcome, Part, TrialReport, Winner
 
 NAMED_TRIALS = 200
 """Rows of the table of trials that were not judged; outcome.json has all."""
+CARDS = 24
+"""Rows of a table that becomes cards on a phone; a longer one scrolls."""
 NEUTRAL = "–"
 
 _CSS = """
@@ -119,7 +121,7 @@ def _pareto(done: Outcome) -> Markup:
         y_guide=done.objective.max_drop,
     )  # fmt: skip
     said = "Filled: shown to keep the limit; hollow: not. Bars are 95 % intervals; the dashed line is the limit."
-    return el("figure", el("div", scatter(chart, WIDE), class_="scroll"), el("figcaption", said))
+    return el("figure", for_both(chart), el("figcaption", said))
 
 
 def _time_title(done: Outcome) -> str:
@@ -248,8 +250,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Se
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in columns)))
     last = len(columns) - 1
     body = [
-        el("tr", *(el("td", cell, class_="number" if index in numbers else "prose" if index == last else None)
-                   for index, cell in enumerate(row)))
+        el("tr", el("th", row[0], scope="row"), *(
+            el("td", cell, data_label=columns[index],
+               class_="number" if index in numbers else "prose" if index == last else None)
+            for index, cell in enumerate(row[1:], start=1)
+        ))
         for row in rows
     ]  # fmt: skip
-    return scrolling(el("table", head, el("tbody", *body)), label)
+    return scrolling(el("table", head, el("tbody", *body), class_="cards" if len(rows) <= CARDS else None), label)

@@ -154,6 +154,7 @@ def _best(candidates: Sequence[_Candidate]) -> _Candidate:
     """Return the candidate to ship: of the surest accuracy, then made and timed for the target, then the fastest.
 
     Where intervals of ratios overlap, the smaller file is taken; of files of about the same size, again the fastest.
+    A file that is shown to be slower than float is no equal of one that is not, however close their intervals are.
     """
     surest = min(_ORDER.index(c.accuracy) for c in candidates)
     left = [c for c in candidates if _ORDER.index(c.accuracy) == surest]
@@ -162,6 +163,8 @@ def _best(candidates: Sequence[_Candidate]) -> _Candidate:
     if fastest.latency is None:
         return fastest
     tied = [c for c in left if c.interval[0] <= fastest.interval[1]]
+    if speed(fastest.latency) != "slower":
+        tied = [c for c in tied if speed(c.latency) != "slower"]
     smallest = min(c.artifact.size_bytes for c in tied)
     return min((c for c in tied if c.artifact.size_bytes <= SAME_SIZE * smallest), key=lambda c: c.ratio)
 

@@ -11,7 +11,7 @@ _TORCH_MEAN, _TORCH_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 PRESETS: Mapping[str, str] = {
-    "raw": "pixels as they are, 0..255: the model scales them itself",
+    "raw": "as they are, 0..255: the model scales them itself",
     "unit": "0..1",
     "imagenet-tf": "-1..1, as MobileNet, Inception and Xception of Keras",
     "imagenet-torch": "0..1 less ImageNet's mean, by its deviation, as torchvision and DenseNet of Keras",

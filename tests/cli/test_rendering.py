@@ -1,8 +1,10 @@
 """What evaluations and answers look like, for tasks that the commands know nothing of."""
 
+from argparse import Namespace
+
 import pytest
 
-from edgecv.cli import render_answer, render_assess
+from edgecv.cli import render_answer, render_assess, render_models, render_optimize
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Metric, Table
 from edgecv.values.specs import Head
@@ -92,3 +94,27 @@ def test_answers_of_several_heads_are_named(capsys):
     assert text.startswith("boxes:\n")
     assert text.endswith("kind:\n  1.0000  x\n")
     assert "1, 2" in text
+
+
+def test_the_next_step_of_an_import_can_be_pasted(capsys):
+    made = Namespace(
+        path="my nets/a b.keras", name="a", format="onnx", input_shape=(8, 8, 3), labels=0, parameters=1, macs=1,
+        size_bytes=1, nodes=None, outputs={}, differences={}, seen=None, open=("unit",),
+    )  # fmt: skip
+    render_models.imported(made)
+    told = capsys.readouterr().out
+    assert "edgecv spec 'my nets/a b.keras' --data D" in told
+    assert "edgecv quantize 'my nets/a b.keras' --data D --preset unit --out 'a b.tflite'" in told
+
+
+def test_a_search_that_was_interrupted_before_any_answer_has_no_empty_table(capsys):
+    done = Namespace(
+        metric="top1", baseline=0.9, n=5, rules=(), combinations=4, trials=(), shapes=0, device="local",
+        kind="measured", accuracies=0, made=0, stopped="interrupted", unit="points", path="out", winner=None,
+    )  # fmt: skip
+    render_optimize.outcome(done)
+    told = capsys.readouterr().out
+    assert "stopped: interrupted" in told
+    assert "candidate ┃" not in told
+    assert "candidate |" not in told
+    assert "times are" not in told

@@ -104,6 +104,14 @@ def test_a_file_where_a_folder_is_needed_is_explained(tmp_path: Path) -> None:
         files.check_output(tmp_path / "file" / "m.bin", force=False)
 
 
+def test_a_name_that_no_file_can_have_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the name is too long"):
+        files.check_output(tmp_path / f"{'m' * 300}.bin", force=False)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="it is a folder"):
+        files.write_bytes(tmp_path / "folder", b"one")
+
+
 def test_a_read_only_folder_is_explained(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()

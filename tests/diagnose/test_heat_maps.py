@@ -48,6 +48,8 @@ def test_grad_cam_of_a_linear_head_is_the_class_activation_map():
     assert layer == "maps"
     assert found == pytest.approx(np.maximum(answer @ weights, 0), abs=1e-6)
     assert found.max() > 0
+    against, _ = heat_maps.grad_cam(model, [image], 0, 2, against=True)
+    assert against == pytest.approx(np.maximum(-(answer @ weights), 0), abs=1e-6)
 
 
 def test_a_network_without_maps_has_no_grad_cam():

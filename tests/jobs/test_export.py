@@ -106,6 +106,8 @@ def test_a_second_run_keeps_what_was_made(foreign: Path, exported: dict) -> None
     [
         (job.ExportPlan(max_drop=-1.0), "--max-drop must be 0 or more"),
         (job.ExportPlan(targets=("cpus",)), "unknown target 'cpus'"),
+        (job.ExportPlan(bench="fast"), "unknown bench plan 'fast'"),
+        (job.ExportPlan(device="pi55"), "unknown device 'pi55'"),
     ],
 )
 def test_a_wrong_plan_is_refused_before_anything_is_made(plan: job.ExportPlan, message: str, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_every_kind_of_layer_converts_to_int8(tmp_path: Path) -> None:
         (("net.cfg", "--out", "a.tflite"), "keras models are written as .keras files"),
         (("net.cfg", "cut.weights", "--out", "a.keras"), "does not fit the cfg file: expected"),
         (("net.cfg", "--labels", "two.names", "--out", "a.keras"), "2 labels for 3 classes"),
-        (("net.cfg", "--labels", "none.names", "--out", "a.keras"), "none.names holds no labels"),
+        (("net.cfg", "--labels", "none.names", "--out", "a.keras"), "none.names does not exist"),
         (("odd.cfg", "--out", "a.keras"), "a section [lstm] cannot be imported\n  hint: "),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from edgecv import runtime
+from edgecv.cli import render_style
 from edgecv.cli.main import main
 from edgecv.core.errors import ConfigError
 from edgecv.data import open_dataset
@@ -66,6 +67,23 @@ def test_wrong_options_are_told(images, tmp_path, changes, message):
         style.make_picture(style.TransferPlan(**options), out=tmp_path / "out.png")
     with pytest.raises(ConfigError, match="no picture's name"):
         style.make_picture(plan, out=tmp_path / "out.txt")
+
+
+def test_a_style_that_is_too_small_to_train_on_is_told(tmp_path):
+    Image.new("RGB", (40, 3)).save(tmp_path / "thin.png")
+    with pytest.raises(ConfigError, match="the style has 40x3 pixels, expected 32") as refused:
+        style.train_network(style.StylePlan(style=tmp_path / "thin.png", input_size=32), out=tmp_path / "s.keras")
+    assert "--style-side" in refused.value.hint
+
+
+@pytest.mark.parametrize(("last", "told"), [(2.0, "5.0 times less"), (40.0, "4.0 times more"), (0.0, "inf times less")])
+def test_a_loss_that_grew_is_called_so(last, told, capsys):
+    found = style.Stylised(
+        path="p.png", size=(2, 3), steps=1, network="embedded", form="paper", first_loss=10.0, last_loss=last,
+        content=0.0, style=last, losses=(10.0, last), previews=(),
+    )  # fmt: skip
+    render_style.stylised(found)
+    assert told in capsys.readouterr().out
 
 
 def test_silhouettes_fit_and_mark_something(images, tmp_path):

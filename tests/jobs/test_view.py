@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,28 @@ def test_the_command_line_prints_one_document(folder, monkeypatch):
     assert "edgecv slim m.keras --channels one=" in shown.out
 
 
+@pytest.mark.parametrize("labels", [("even", "odd"), ()])
+def test_one_unit_speaks_for_two_classes(labels, folder, tmp_path):
+    keras = env.keras()
+    given = keras.Input((16, 16, 1), name="image")
+    maps = keras.layers.Conv2D(4, 3, activation="relu", name="maps")(given)
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    for bias, best in ((9.0, "odd"), (-9.0, "even")):
+        unit = keras.layers.Dense(
+            1, activation="sigmoid", name="output", bias_initializer=keras.initializers.Constant(bias)
+        )
+        model = keras.Model(given, unit(pooled), name="one")
+        head = Head("output", "classification", "probabilities", labels)
+        spec = one_input("one", (16, 16, 1), (head,), Preprocessing("gray"))
+        save_keras(model, tmp_path / "one.keras", manifest_for(spec, recipe={"step": "train"}), force=True)
+        found = view.view(
+            [tmp_path / "one.keras"], folder / "digit.png", view.ViewPlan(), out=tmp_path / "page.html", force=True
+        )
+        assert found.heat == ("one.keras, occlusion", "one.keras, Grad-CAM")
+        told = best if labels else str(("even", "odd").index(best))
+        assert f"that raise &#x27;{told}&#x27;" in (tmp_path / "page.html").read_text()
+
+
 def test_what_cannot_be_viewed_is_refused(folder, tmp_path):
     with pytest.raises(ConfigError, match="one model or two, got 3"):
         seen(folder, "m.keras", "m8.tflite", "m8.onnx")
@@ -144,6 +167,9 @@ def test_what_cannot_be_viewed_is_refused(folder, tmp_path):
         seen(folder)
     with pytest.raises(ConfigError, match=r"an \.html file"):
         seen(folder, "m.keras", out="page.png")
+    with pytest.raises(ConfigError, match=r"an \.html file") as refused:
+        view.view([folder / "m.keras"], folder / "digit.png", view.ViewPlan(), out=Path())
+    assert refused.value.hint == "--out view.html"
     with pytest.raises(ConfigError, match="alike"):
         seen(folder, "m.keras", alike=0)
     build.build(build.BuildPlan(name="sobel", input_size="24"), out=tmp_path / "other.keras")

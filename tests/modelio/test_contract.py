@@ -93,8 +93,11 @@ def test_labels_beside_a_model_are_found(tmp_path, name, text):
     assert infer(classifier(width=5), tmp_path / "m.keras").spec.heads[0].labels == ()
 
 
-def test_what_is_no_image_is_refused():
+def test_what_is_no_image_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"no image of 1 or 3 channels"):
         inferred(classifier(channels=5))
-    with pytest.raises(ConfigError, match="holds no labels"):
+    with pytest.raises(ConfigError, match=r"nowhere\.json does not exist"):
         read_labels(Path("nowhere.json"))
+    (tmp_path / "labels.json").write_text("[1, ")
+    with pytest.raises(ConfigError, match="holds no labels"):
+        read_labels(tmp_path / "labels.json")

@@ -47,6 +47,8 @@ def test_the_telling_line_is_chosen(text, told):
 
 
 def test_the_way_out_fits_the_failure():
+    unknown = "Cannot deserialize object of type `Twice`. If `Twice` is a custom class, please register it"
+    assert "--custom-objects" in way_out(TypeError(unknown))
     assert "--custom-objects" in way_out(ValueError("Could not locate class 'Gate'. Make sure custom classes are"))
     assert "cut off" in way_out(OSError("Unable to synchronously open file (truncated file)"))
     assert "model.export" in way_out(ValueError("total size of new array must be unchanged"))

@@ -24,6 +24,11 @@ def test_axes_hold_all_values_and_ticks(values, log):
     assert 1 <= len(axis.ticks()) < 20
 
 
+def test_an_axis_of_zeros_is_no_axis_of_rounding_errors():
+    axis = make_axis("drop", [0.0, 0.0], start=0, end=100, label=str)
+    assert (axis.low, axis.high) == (-1, 1)
+
+
 @given(st.lists(st.tuples(st.floats(0, 900), st.floats(0, 450)), max_size=20))
 def test_labels_never_overlap(anchors):
     boxes = [b for b in place_labels(anchors, ["int8-qat-tflite"] * len(anchors), FRAME) if b]

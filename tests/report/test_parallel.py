@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from edgecv.report.html_parts import for_both
 from edgecv.report.parallel import BOTTOM, HEIGHT, TOP, Scale, Thread, parallel
+from edgecv.report.scatter import Chart, Point
 from edgecv.report.search_page import NEUTRAL
 
 SCALES = (Scale(title="type", choices=(NEUTRAL, "int8")), Scale(title="time", log=True), Scale(title="drop"))
@@ -37,3 +39,16 @@ def test_larger_numbers_lie_higher_and_choices_apart_within_the_frame() -> None:
 
 def test_what_is_written_is_escaped() -> None:
     assert "winner &lt;1&gt;" in str(parallel(SCALES, THREADS, title="all"))
+
+
+def test_on_a_phone_named_points_have_numbers_with_a_key_and_the_others_none() -> None:
+    mark = {"x_bar": None, "y_bar": None, "shape": "circle", "tone": "", "hollow": False}
+    points = [Point(label=name, title="", x=at, y=at, **mark) for name, at in (("", 1.0), ("best", 2.0), ("", 3.0))]
+    text = "{:g}".format
+    chart = Chart(title="drop", x_title="time", y_title="drop", x_label=text, y_label=text, points=tuple(points))
+    drawn = str(for_both(chart))
+    wide, narrow = drawn.split('class="narrow"')
+    assert ">best</text>" in wide
+    assert re.findall(r"<li>([^<]*)</li>", narrow) == ["best"]
+    assert "best</text>" not in narrow
+    assert re.findall(r">(\d)</text></g>", narrow) == ["1"]

@@ -86,6 +86,17 @@ def test_a_quantised_file_that_is_slower_is_not_shipped_where_the_float_model_ru
     assert "it is the float model itself" in found.why[0]
 
 
+def test_a_smaller_file_that_is_a_little_slower_than_float_is_not_shipped(report):
+    first, int8 = report.artifacts[0], report.artifacts[3]
+    found = verdict_on(
+        report,
+        changed(first, (-0.004, 0.004), 1.0, (0.975, 1.021), size_bytes=2000),
+        changed(int8, (-0.004, 0.004), 1.035, (1.019, 1.051), size_bytes=1000),
+    )
+    assert (found.artifact, found.speed) == (first.name, "not shown")
+    assert found.instead == (f"Slower than the float model: {int8.name}; the report says why.",)
+
+
 def test_a_float_file_that_answers_otherwise_is_judged_as_any(report):
     first = report.artifacts[0]
     other = dataclasses.replace(first, heads=(head(0.002, (-0.02, 0.02)),))

@@ -15,6 +15,12 @@ from edgecv.values.scores import Drop, Verdict
 from edgecv.values.search import Cost, Judged, KnobWorth, Part, TrialReport
 
 
+def timed(study: Study) -> int:
+    """Return how many shapes have a time: of those that cannot be made, or were not reached, nothing was timed."""
+    known = {one.shape for one in study.candidates if one.id in study.costs and not study.costs[one.id].failure}
+    return len(known)
+
+
 def trials(study: Study, chosen: Candidate | None) -> tuple[TrialReport, ...]:
     """Return every candidate with what is known of it: judged ones first, fastest first."""
     why, best = engine.reasons(study), {one.id for one in engine.front(study)}

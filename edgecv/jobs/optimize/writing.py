@@ -20,7 +20,7 @@ from edgecv.jobs.optimize.space import Space
 from edgecv.jobs.optimize.workbench import TEST, VALIDATION, Workbench
 from edgecv.report import search_page
 from edgecv.values.scores import Drop
-from edgecv.values.search import Applied, Judged, Outcome, Winner
+from edgecv.values.search import Applied, Cost, Judged, Outcome, Winner
 
 PAGE = "report.html"
 AGAIN_S = 5
@@ -81,7 +81,7 @@ def _summed(
         kind=priced[0].kind if priced else "measured",
         float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,
         float_bytes=work.float_file.stat().st_size,
-        combinations=given.size, shapes=len({one.shape for one in study.candidates}), accuracies=len(study.findings),
+        combinations=given.size, shapes=summing_up.timed(study), accuracies=len(study.findings),
         made=done.made, seconds=done.seconds, winner=best, front=tuple(one.id for one in engine.front(study)),
         trials=summing_up.trials(study, chosen), rules=applied,
         worth=summing_up.worth(study, given),
@@ -104,6 +104,9 @@ def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out
     test = None if done.stopped == "interrupted" else _tested(work, file, limit, reporter)
     write_text(recipe, toml_of(work.recipe(chosen), _remarks(chosen, cost)))
     float_bytes = work.float_file.stat().st_size
+    slower = slower_than_float(cost)
+    if slower and study.objective.goal == "fastest":
+        reporter.warn(f"{chosen.label} {slower}; of what was judged nothing faster is shown to keep the limit")
     return Winner(
         id=chosen.id, label=chosen.label, path=str(path), recipe=str(recipe), sha256=sha256(path),
         size_bytes=path.stat().st_size, shown=shown, cost=cost,
@@ -111,6 +114,14 @@ def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out
         smaller=float_bytes / path.stat().st_size, validation=validation, test=test,
         tied=summing_up.tied(study, chosen), trail=summing_up.trail(study, chosen, float_bytes),
     )  # fmt: skip
+
+
+def slower_than_float(cost: Cost) -> str:
+    """Return how much slower than the float32 file a file is shown to be; "" where that is not shown."""
+    if cost.kind == "predicted" or cost.ratio is None or cost.ratio_ci95 is None or cost.ratio_ci95[0] <= 1:
+        return ""
+    low, high = cost.ratio_ci95
+    return f"takes {cost.ratio:.2f} [{low:.2f}, {high:.2f}] of the float32 file's time"
 
 
 def _tested(work: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:

@@ -39,7 +39,10 @@ class Runtime:
             self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # Its exceptions share no base class short of Exception.
         except Exception as error:
-            raise UnsupportedModelError(f"ONNX Runtime refuses it: {_first(error)}") from error
+            raise UnsupportedModelError(
+                f"ONNX Runtime refuses the file: {_first(error)}",
+                hint="export it again, with ONNX's own operators and an operator set that this onnxruntime knows",
+            ) from error
 
     def run(
         self, feed: Mapping[str, Array], kept: Sequence[str]

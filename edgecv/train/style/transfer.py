@@ -76,6 +76,15 @@ class Transferred:
     style: float
 
 
+def check_size(name: str, image: Array, option: str) -> None:
+    """Raise ConfigError for an image, (h, w, 3), of fewer than `SMALLEST` pixels a side; `option` scales it."""
+    if min(image.shape[:2]) < SMALLEST:
+        raise ConfigError(
+            f"the {name} has {image.shape[1]}x{image.shape[0]} pixels, expected {SMALLEST} a side or more",
+            hint=f"take a larger image, or a larger {option}",
+        )
+
+
 def transfer(
     content: Array,
     style: Array,
@@ -108,12 +117,8 @@ def transfer(
     Raises:
         ConfigError: An image is too small, the loss is no longer finite, or `state` cannot be written.
     """
-    for name, image in (("content", content), ("style", style)):
-        if min(image.shape[:2]) < SMALLEST:
-            raise ConfigError(
-                f"the {name} has {image.shape[1]}x{image.shape[0]} pixels, expected {SMALLEST} a side or more",
-                hint="take a larger image, or a larger --max-side",
-            )
+    check_size("content", content, "--max-side")
+    check_size("style", style, "--max-side")
     run = _Run(content, style, network, loss, recipe)
     identity = run.identity(content, style)
     losses = run.restored(states.resume(state, identity, run.state(()), reporter))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET
-from edgecv.jobs.optimize import engine
+from edgecv.jobs.optimize import engine, summing_up, writing
 from edgecv.jobs.optimize.candidates import candidate
 from edgecv.jobs.optimize.driver import Limits, Search, Searched
 from edgecv.jobs.optimize.local import Local
@@ -141,6 +142,22 @@ def test_files_from_elsewhere_are_kept_under_their_content(tmp_path: Path) -> No
     assert records.received("ab" * 32) == kept
     assert kept.read_bytes() == b"file"
     assert records.received("cd" * 32) is None
+
+
+def test_a_shape_that_cannot_be_made_is_not_counted_as_timed() -> None:
+    out = next(one for one in made_up.CANDIDATES if one["slim.macs"] == 0.3)
+    failed = Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure="the budget is out of reach")
+    costs = {one.id: failed if one.shape == out.shape else made_up.cost(one) for one in made_up.CANDIDATES}
+    study = engine.Study(candidates=made_up.CANDIDATES, costs=costs, objective=made_up.SOUGHT)
+    assert summing_up.timed(study) == len({one.shape for one in made_up.CANDIDATES}) - 1
+    assert summing_up.timed(replace(study, costs={})) == 0
+
+
+def test_a_winner_that_is_slower_than_float_is_called_so() -> None:
+    cost = Cost(ratio=1.04, ratio_ci95=(1.03, 1.05), size_bytes=1)
+    assert writing.slower_than_float(cost) == "takes 1.04 [1.03, 1.05] of the float32 file's time"
+    assert not writing.slower_than_float(replace(cost, ratio_ci95=(0.99, 1.09)))
+    assert not writing.slower_than_float(replace(cost, kind="predicted"))
 
 
 def test_ctrl_c_while_shapes_are_timed_leaves_a_study_that_can_be_told(tmp_path: Path) -> None:

@@ -46,6 +46,15 @@ def test_a_quantised_file_names_its_original(tmp_path: Path) -> None:
     assert "made from" in _refusal(q.written(tmp_path / "other.onnx")).hint
 
 
+def test_an_operator_that_onnx_runtime_lacks_is_told_with_a_way_out(tmp_path: Path) -> None:
+    g = Branches({"x": (1, 4)})
+    g.ends(g.node("Frobnicate", "x"))
+    found = _refusal(g.written(tmp_path / "net.onnx"))
+    assert isinstance(found, UnsupportedModelError)
+    assert "Frobnicate" in found.message
+    assert "export it again" in found.hint
+
+
 def test_open_sizes_are_asked_for(tmp_path: Path) -> None:
     g = Branches({"x": ("batch", 3, "h", "w")})
     g.ends(g.node("GlobalAveragePool", g.node("Conv", "x", g.random(2, 3, 3, 3))))
