@@ -70,7 +70,9 @@ def test_a_demo_goes_from_training_to_a_drawn_answer(name: str, task: str, tmp_p
 
 def test_the_demos_are_of_every_kind_and_the_default_classifies() -> None:
     assert demo_names()[0] == "classification"
-    assert set(demo_names()) == {"classification", "detection", "embedding", "localisation", "segmentation"}
+    assert set(demo_names()) == {
+        "classification", "detection", "embedding", "imaging", "localisation", "segmentation",
+    }  # fmt: skip
     assert demo_of() == demo_of("classification")
 
 
