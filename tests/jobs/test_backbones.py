@@ -33,6 +33,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_frozen_layers_are_the_classifiers_and_the_heads_learn(classifier: Path, tmp_path: Path) -> None:
     (tmp_path / "frozen.toml").write_text(FROZEN)
     out, listener = tmp_path / "detector.keras", Listener()

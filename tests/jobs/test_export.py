@@ -83,6 +83,7 @@ def test_one_command_without_a_contract_ships_a_file_that_is_right(foreign: Path
     assert report["dataset"]["split"] == "test"
 
 
+@pytest.mark.slow
 def test_a_second_run_keeps_what_was_made(foreign: Path, exported: dict) -> None:
     line = ["export", foreign / "mine.keras", "--data", f"folder:{foreign / 'photos'}", "--out", foreign / "out",
             "--max-trials", TRIALS]  # fmt: skip

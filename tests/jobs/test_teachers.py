@@ -46,6 +46,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, data: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_student_of_another_width_has_its_teachers_anchors(teacher: Path, data: str, tmp_path: Path) -> None:
     out = tmp_path / "small.keras"
     train(replace(PLAN, width=0.25, data=data, teacher=teacher), out=out)

@@ -108,6 +108,7 @@ def test_the_average_is_what_is_judged_and_the_weights_train_on(digits: Dataset)
     assert averaged.best_value == max(epoch.val_value for epoch in averaged.history)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_its_average(tmp_path: Path) -> None:
     dataset(tmp_path)
     command = [sys.executable, "-c", KILLED, str(tmp_path)]

@@ -96,6 +96,7 @@ def test_what_it_learns_of():
         training.encode(Objects(np.zeros((0, 4)), []), None)
 
 
+@pytest.mark.slow
 def test_both_networks_learn_and_make_a_bundle(whole, tmp_path):
     done, spec = whole
     assert done.best_value > 0.9

@@ -112,6 +112,7 @@ def test_the_full_size_alone_is_what_training_was(scenes: Dataset) -> None:
     assert same(plain.model.get_weights(), sized.model.get_weights())
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(scenes: Dataset, tmp_path: Path) -> None:
     """With an average, mosaics and dropout too."""
 
@@ -167,6 +168,7 @@ def test_stages_on_cached_features_have_one_size(tmp_path: Path) -> None:
     assert any("images have one size" in remark for remark in listener.remarks)
 
 
+@pytest.mark.slow
 def test_a_student_follows_its_teacher_at_every_size(scenes: Dataset) -> None:
     recipe = replace(SIZED, epochs=4, learning_rate=1e-2, ema=None, augmentation=Augmentation())
     teacher = train(detector(), spec(BOXES), scenes, recipe).model

@@ -289,6 +289,7 @@ def test_what_the_first_step_cannot_have_is_wrong_with_the_request(files, tmp_pa
         ladder.climb(models.Source(path=files["plain"]), plan(0.0), out=tmp_path / "out.tflite")
 
 
+@pytest.mark.slow
 def test_weights_are_prepared_once_for_all_mixed_files_of_a_step(files, tmp_path, worse, monkeypatch):
     real, asked = artifacts.prepared, []
 
