@@ -26,7 +26,7 @@ test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (ab
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not flow" --timeout=3000
 
-test-flows: $(VENV)/.dev ## the demo, killed and started again, and the documents' commands in order (about 6 minutes)
+test-flows: $(VENV)/.dev ## the demo, killed and started again, and the documents' commands in order (about 10 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m flow
 
 test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about two hours)
