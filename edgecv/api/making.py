@@ -249,8 +249,8 @@ def quantize(
         max_trials: Steps of the ladder at most.
         force: Replace what exists.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, equalise, correct_bias,
-            adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
+        options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, int8, equalise,
+            correct_bias, adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
 
     Returns:
         What was made; of the ladder, all that was tried.

@@ -43,6 +43,16 @@ Int16 = Annotated[
         rich_help_panel=panels.QUANTISATION,
     ),
 ]
+NO_LAYER = "none"
+Int8 = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--int8",
+        help="A layer whose weights keep 8 bits in an int4 file; like --keep-float; none: no layer (default: the "
+        "depthwise ones).",
+        rich_help_panel=panels.QUANTISATION,
+    ),
+]
 StrictInt8 = Annotated[
     bool,
     typer.Option(
@@ -125,6 +135,7 @@ def quantize(
     calibration: Calibration = "minmax",
     keep_float: KeepFloat = None,
     int16: Int16 = None,
+    int8: Int8 = None,
     strict_int8: StrictInt8 = False,
     exact_scale: ExactScale = False,
     equalise: Equalise = False,
@@ -171,6 +182,7 @@ def quantize(
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
+        int8=None if int8 is None else () if int8 == [NO_LAYER] else tuple(int8),
         equalise=equalise, correct_bias=correct_bias, adaround=adaround, strict_int8=strict_int8,
         exact_scale=exact_scale,
     )  # fmt: skip

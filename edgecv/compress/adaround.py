@@ -12,7 +12,7 @@ would need the samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class RoundingRecipe:
         warm_up: Share of the iterations without the regulariser.
         beta: First and last exponent of the regulariser.
         shrink: Smallest share of the full range that a narrower grid may have; 1 keeps the full range.
+        wide: Names of layers whose weights have 8 bits, at their full range, whatever `bits` says.
         seed: Of the positions that are looked at.
     """
 
@@ -56,7 +57,12 @@ class RoundingRecipe:
     warm_up: float = 0.2
     beta: tuple[float, float] = (20.0, 2.0)
     shrink: float = 1.0
+    wide: frozenset[str] = frozenset()
     seed: int = 0
+
+    def of(self, layer: str) -> RoundingRecipe:
+        """Return the recipe of one layer."""
+        return replace(self, bits=8, shrink=1.0) if layer in self.wide else self
 
 
 def adaround(model: Any, inputs: Array, recipe: RoundingRecipe, *, reporter: Reporter = QUIET) -> Walked:
@@ -77,8 +83,9 @@ def adaround(model: Any, inputs: Array, recipe: RoundingRecipe, *, reporter: Rep
         kind = site.call.kind
         matrix = grid.to_matrix(kind, kernel)
         problem = quadratic(site, matrix, seed=recipe.seed)
-        scales = fitted_scales(matrix, problem, recipe)
-        integers = learned(matrix, scales, problem, recipe)
+        own = recipe.of(site.call.name)
+        scales = fitted_scales(matrix, problem, own)
+        integers = learned(matrix, scales, problem, own)
         rounded = grid.real(integers, scales)
         fixed = [b + problem.bias_shift(matrix, rounded) for b in bias]
         weights = [grid.from_matrix(kind, rounded, kernel.shape), *fixed]

@@ -12,9 +12,10 @@ from edgecv.compress.adaround import RoundingRecipe, adaround
 from edgecv.compress.bias_correction import correct_bias
 from edgecv.compress.dead_channels import without_dead_channels
 from edgecv.compress.equalise import equalise
-from edgecv.compress.layer_graph import flattened
+from edgecv.compress.layer_graph import flattened, read
 from edgecv.compress.rewrite import standardised
 from edgecv.core.errors import DataError
+from edgecv.core.patterns import matching
 from edgecv.core.progress import QUIET, Reporter
 
 Array = np.ndarray[Any, Any]
@@ -31,6 +32,7 @@ class PtqRecipe:
         correct_bias: Empirical bias correction; learned rounding has its own.
         adaround: Learned rounding.
         bits: Of the weights in the file: 8 or 4.
+        int8: Names of layers, with wildcards, whose weights have 8 bits in a file of 4; None: the depthwise ones.
         per_channel: Whether weights have a scale per output channel there.
         samples: Calibration images that the steps see.
         iterations: Of learned rounding, per layer.
@@ -41,6 +43,7 @@ class PtqRecipe:
     correct_bias: bool = False
     adaround: bool = False
     bits: int = 8
+    int8: tuple[str, ...] | None = None
     per_channel: bool = True
     samples: int = 128
     iterations: int = 400
@@ -98,7 +101,11 @@ def prepare(model: Any, inputs: Array, recipe: PtqRecipe, *, reporter: Reporter 
     if not (recipe.correct_bias or recipe.adaround):
         return PtqModel(model=current, facts=facts)
     if recipe.adaround:
-        walked = adaround(current, inputs, _rounding(recipe), reporter=reporter)
+        rounding = _rounding(recipe, current)
+        walked = adaround(current, inputs, rounding, reporter=reporter)
+        if rounding.wide:
+            facts["int8"] = sorted(rounding.wide)
+            reporter.info(f"8 bits for the weights of {', '.join(facts['int8'])}")
     else:
         walked = correct_bias(
             current, inputs, bits=recipe.bits, per_channel=recipe.per_channel, seed=recipe.seed, reporter=reporter
@@ -108,11 +115,24 @@ def prepare(model: Any, inputs: Array, recipe: PtqRecipe, *, reporter: Reporter 
     return PtqModel(model=walked.model, integers=walked.integers, left=walked.left, facts=facts)
 
 
-def _rounding(recipe: PtqRecipe) -> RoundingRecipe:
+def _rounding(recipe: PtqRecipe, model: Any) -> RoundingRecipe:
     return RoundingRecipe(
         bits=recipe.bits,
         per_channel=recipe.per_channel,
         iterations=recipe.iterations,
         shrink=SHRINK[recipe.bits],
+        wide=_wide(recipe, model) if recipe.bits < 8 else frozenset(),
         seed=recipe.seed,
     )
+
+
+def _wide(recipe: PtqRecipe, model: Any) -> frozenset[str]:
+    """Return the layers whose weights keep 8 bits: those that are named, else the depthwise ones.
+
+    A depthwise kernel has nine weights or so for each scale, next to no bytes, and no sum over channels in which the
+    errors of rounding would cancel.
+    """
+    kernels = {call.name: call.kind for call in read(model).calls if call.weights}
+    if recipe.int8 is None:
+        return frozenset(name for name, kind in kernels.items() if kind == "DepthwiseConv2D")
+    return frozenset(matching(recipe.int8, kernels, kind="layer with weights"))

@@ -49,6 +49,7 @@ class Plan:
         method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
         keep_float: Names of source layers, with wildcards, that an int8 file computes in float32.
         int16: Likewise, that it computes with int16 activations.
+        int8: Likewise, whose weights have 8 bits in an int4 file; None: the depthwise ones.
         equalise: Before calibration: cross-layer equalisation.
         correct_bias: Likewise: bias correction.
         adaround: Likewise: learned rounding; int4 always has it.
@@ -76,6 +77,7 @@ class Plan:
     seed: int = 0
     keep_float: tuple[str, ...] = ()
     int16: tuple[str, ...] = ()
+    int8: tuple[str, ...] | None = None
     equalise: bool = False
     correct_bias: bool = False
     adaround: bool = False
@@ -105,6 +107,7 @@ class Plan:
             correct_bias=self.correct_bias,
             adaround=self.adaround or bits == 4,
             bits=bits,
+            int8=self.int8,
             seed=self.seed,
         )
 
@@ -341,6 +344,10 @@ def check_plan(plan: Plan) -> None:
     if asked and (plan.scheme not in STATIC or plan.method == "qat"):
         how = f"{plan.scheme} by {plan.method}"
         raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
+    if plan.int8 is not None and plan.scheme != "int4":
+        raise ConfigError(
+            f"--int8 names layers of an int4 file, the scheme is {plan.scheme}", hint="pass --scheme int4, or leave it out"
+        )
     if plan.softmax not in compress.PLACES:
         raise unknown_name("place of the softmax", plan.softmax, compress.PLACES)
     for name in plan.targets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,8 @@ import numpy as np
 from edgecv.compress.slim.useless import ALIKE, Useless
 from edgecv.convert import convert
 from edgecv.core import files
-from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
+from edgecv.core.errors import ConfigError, UnsupportedModelError
+from edgecv.core.patterns import matching
 from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.core.shown import Shown
 from edgecv.diagnose import views
@@ -136,7 +136,7 @@ def view(
         pixels = loaded_sample(image, spec)[0]
         tensors, source = _samples(opened, spec, pixels, plan, reporter)
         looks = [stack.enter_context(one) for one in _looks(opened, stack, reporter)]
-        _check_patterns(plan.layers, looks[0])
+        matching(plan.layers, [layer.name for layer in looks[0].layers], kind="layer")
         sights = views.look(
             looks, ([one] for one in tensors), spec, total=len(tensors), alike=plan.alike, reporter=reporter
         )
@@ -241,17 +241,11 @@ def _looks(opened: Sequence[_Model], stack: contextlib.ExitStack, reporter: Repo
     return found
 
 
-def _check_patterns(patterns: Sequence[str], look: LayerOutputs) -> None:
-    names = [layer.name for layer in look.layers]
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            raise unknown_name("layer", pattern, names)
-
-
 def _pictured(sights: Sequence[Sight], patterns: Sequence[str]) -> list[Sight]:
     """Return the layers that get pictures: those named, or those with maps, spread evenly over the network."""
     if patterns:
-        return [one for one in sights if any(fnmatch.fnmatchcase(one.figures.layer, each) for each in patterns)]
+        named = matching(patterns, [one.figures.layer for one in sights], kind="layer")
+        return [one for one in sights if one.figures.layer in named]
     maps = [
         one for one in sights
         if one.maps.ndim == 3 and min(one.maps.shape[:2]) > 1 and one.figures.op not in NO_PICTURE

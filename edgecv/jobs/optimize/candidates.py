@@ -197,3 +197,7 @@ SPOKEN = {
 def _said(name: str, value: Value) -> str:
     text = "+".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     return SPOKEN.get(name, name.replace(".", " ") + " {}").format(text)
+
+
+AS_IT_IS = candidate({})
+"""The float model as it is, in a float32 file."""

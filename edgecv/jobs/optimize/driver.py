@@ -9,7 +9,7 @@ from typing import Protocol
 
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs.optimize import engine
-from edgecv.jobs.optimize.candidates import Candidate
+from edgecv.jobs.optimize.candidates import AS_IT_IS, Candidate
 from edgecv.jobs.optimize.engine import Ask, Study
 from edgecv.jobs.optimize.records import Task
 from edgecv.values.search import Cost, Finding, Objective
@@ -209,7 +209,7 @@ class Search:
         return -1
 
     def _next(self, pending: list[Ask]) -> Ask | str:
-        if self._limits.trials is not None and len(self.study.findings) + len(pending) >= self._limits.trials:
+        if self._limits.trials is not None and self._asked(pending) >= self._limits.trials:
             return "trial budget"
         spent = self._clock() - self._began + self._earlier
         if self._limits.seconds is not None and spent >= self._limits.seconds:
@@ -222,11 +222,16 @@ class Search:
                 return ask
         return self._sampler(self.study, pending=pending)
 
+    def _asked(self, pending: list[Ask]) -> int:
+        """Return how many accuracies count as trials: all but that of the model as it is, which nothing is made for."""
+        asked = [found.candidate for found in self.study.findings] + [ask.candidate.id for ask in pending]
+        return sum(one != AS_IT_IS.id for one in asked)
+
     def _note(self) -> str:
         best = engine.winner(self.study)
         left = len(self.study.candidates) - len(engine.reasons(self.study))
         if self._limits.trials is not None:
-            left = min(left, max(0, self._limits.trials - len(self.study.findings)))
+            left = min(left, max(0, self._limits.trials - self._asked([])))
         rest = f"{left} left at most, {_minutes(left * self._pace())}"
         if best is None:
             return f"none passes yet; {rest}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import edgecv.bench as bench
@@ -13,12 +13,13 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import loss, models, sense
 from edgecv.jobs.optimize import cluster, defaults, engine, optuna_study, rules, writing
 from edgecv.jobs.optimize import space as spaces
-from edgecv.jobs.optimize.candidates import Candidate, candidate
+from edgecv.jobs.optimize.candidates import AS_IT_IS, Candidate, candidate
 from edgecv.jobs.optimize.driver import Executor, Limits, Sampler, Search
 from edgecv.jobs.optimize.local import Local, performing
 from edgecv.jobs.optimize.objective import objective
 from edgecv.jobs.optimize.serving import served
 from edgecv.jobs.optimize.site import Site
+from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.space import Space
 from edgecv.jobs.optimize.workbench import VALIDATION, Workbench
 from edgecv.values.search import Objective, Outcome
@@ -101,6 +102,7 @@ def optimize(
     known = defaults.facts(work.loaded, plan.target)
     given = spaces.read(plan.space) if plan.space else defaults.default_space(work.loaded, known)
     candidates, applied = rules.enumerated(given, known)
+    candidates = _beside_float32(candidates, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
     coarse = frozenset(one.id for one in candidates if work.looks_twice(one))
     with contextlib.ExitStack() as held:
@@ -164,7 +166,14 @@ def _check(plan: OptimizePlan, out: Path, force: bool) -> None:
         raise ConfigError(f"{out} has files of something else", hint="name an empty folder, or pass --force")
 
 
+def _beside_float32(candidates: tuple[Candidate, ...], known: Facts) -> tuple[Candidate, ...]:
+    """Return the candidates with the model as it is, in float32, where the target runs it: a winner has to beat that."""
+    if AS_IT_IS in candidates or "float32" not in known.schemes:
+        return candidates
+    return (replace(AS_IT_IS, named=candidates[0].named), *candidates)
+
+
 def _first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return what everything is compared with: plain int8 after training, where the space has it."""
-    stock = candidate({"quantize.scheme": "int8"})
-    return [one for one in candidates if one == stock]
+    """Return what everything is compared with: the model in float32, and plain int8 after training."""
+    known = (AS_IT_IS, candidate({"quantize.scheme": "int8"}))
+    return [one for one in candidates if one in known]
