@@ -346,7 +346,8 @@ def check_plan(plan: Plan) -> None:
         raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
     if plan.int8 is not None and plan.scheme != "int4":
         raise ConfigError(
-            f"--int8 names layers of an int4 file, the scheme is {plan.scheme}", hint="pass --scheme int4, or leave it out"
+            f"--int8 names layers of an int4 file, the scheme is {plan.scheme}",
+            hint="pass --scheme int4, or leave it out",
         )
     if plan.softmax not in compress.PLACES:
         raise unknown_name("place of the softmax", plan.softmax, compress.PLACES)

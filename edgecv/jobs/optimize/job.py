@@ -17,9 +17,9 @@ from edgecv.jobs.optimize.candidates import AS_IT_IS, Candidate, candidate
 from edgecv.jobs.optimize.driver import Executor, Limits, Sampler, Search
 from edgecv.jobs.optimize.local import Local, performing
 from edgecv.jobs.optimize.objective import objective
+from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.serving import served
 from edgecv.jobs.optimize.site import Site
-from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.space import Space
 from edgecv.jobs.optimize.workbench import VALIDATION, Workbench
 from edgecv.values.search import Objective, Outcome
@@ -167,7 +167,7 @@ def _check(plan: OptimizePlan, out: Path, force: bool) -> None:
 
 
 def _beside_float32(candidates: tuple[Candidate, ...], known: Facts) -> tuple[Candidate, ...]:
-    """Return the candidates with the model as it is, in float32, where the target runs it: a winner has to beat that."""
+    """Return the candidates with the model as it is, in float32, where the target runs it: what a winner has to beat."""
     if AS_IT_IS in candidates or "float32" not in known.schemes:
         return candidates
     return (replace(AS_IT_IS, named=candidates[0].named), *candidates)
