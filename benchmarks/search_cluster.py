@@ -54,7 +54,7 @@ def seconds(workers: int, trials: int, sleep: float) -> float:
         workers_of = ["train=1"] * workers + ["device:local=4"]
         with (
             clusters.running(folder, workers_of) as running,
-            Cluster(running.address, records, None, device="local", work=slept.WORK) as executor,
+            Cluster(running.address, records, None, devices=("local",), work=slept.WORK) as executor,
         ):
             candidates = enumerated(SPACE, Facts())[0]
             search = Search(candidates, made_up.SOUGHT, executor, sampler=in_order, limits=Limits(trials=trials))

@@ -423,7 +423,7 @@ def optimize(
         force: Write into a folder that has other files.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.optimize.job.OptimizePlan`: goal, latency_ms, size_bytes, trials,
-            seconds, target, device, devices, samples, thorough, seed.
+            seconds, device_seconds, target, device, further_devices, devices, samples, thorough, seed.
 
     Raises:
         GateFailure: No file is shown to keep the limit. The nearest one is written nevertheless.

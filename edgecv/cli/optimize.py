@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgecv.cli import completion, panels, quantities
 from edgecv.cli import options as opt
-from edgecv.cli import panels, quantities
 from edgecv.cli import render_optimize as render
 from edgecv.cli.console import ConsoleReporter, emit_json
 from edgecv.cli.options import Model
@@ -72,6 +72,25 @@ Cluster = Annotated[
     typer.Option("--cluster", help="A dask scheduler that runs the trials: tcp://scheduler:8786.",
                  rich_help_panel=panels.SEARCH),
 ]  # fmt: skip
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        help="Where files are timed: see `edgecv device list`; repeatable: one file for all, by the device that gains "
+        "least (default: local).",
+        rich_help_panel=panels.RUNNING,
+        autocompletion=completion.devices,
+    ),
+]
+OneEach = Annotated[
+    bool,
+    typer.Option("--one-each", help="Of several devices: a file for each.", rich_help_panel=panels.RUNNING),
+]
+DeviceTime = Annotated[
+    str | None,
+    typer.Option("--device-time", help="Time nothing more after so long on the devices: 10m.",
+                 rich_help_panel=panels.SEARCH),
+]  # fmt: skip
 Serve = Annotated[
     int | None,
     typer.Option("--serve", help="Show the page while it searches, at this port of the loopback; 0: any.",
@@ -90,6 +109,7 @@ def optimize(
     space: Space = None,
     trials: Trials = None,
     time: Time = None,
+    device_time: DeviceTime = None,
     samples: Samples = None,
     thorough: Thorough = False,
     sampler: Sampler = "latency",
@@ -97,7 +117,8 @@ def optimize(
     cluster: Cluster = None,
     serve: Serve = None,
     target: opt.Target = "cpu",
-    device: opt.Device = "local",
+    device: Devices = None,
+    one_each: OneEach = False,
     devices: opt.Devices = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
@@ -124,14 +145,23 @@ def optimize(
         path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
         custom_objects=custom_objects,
     )  # fmt: skip
+    first, *further = device or ["local"]
     plan = job.OptimizePlan(
         data=data, space=space, goal=goal, max_drop=max_drop, latency_ms=quantities.milliseconds(latency),
-        size_bytes=nbytes, trials=trials, seconds=quantities.seconds(time), target=target, device=device,
+        size_bytes=nbytes, trials=trials, seconds=quantities.seconds(time),
+        device_seconds=quantities.seconds(device_time), target=target, device=first, further_devices=tuple(further),
         devices=devices, samples=samples, thorough=thorough, sampler=sampler, storage=storage, cluster=cluster,
         serve=serve, seed=seed,
     )  # fmt: skip
-    done = job.optimize(source, plan, out=out, force=force, reporter=ConsoleReporter())
-    emit_json(done) if json_ else render.outcome(done)
-    if done.stopped == "interrupted":
+    if one_each:
+        all_done = job.optimize_each(source, plan, out=out, force=force, reporter=ConsoleReporter())
+        emit_json(all_done) if json_ else render.outcomes(all_done)
+        found = list(all_done.outcomes.values())
+    else:
+        done = job.optimize(source, plan, out=out, force=force, reporter=ConsoleReporter())
+        emit_json(done) if json_ else render.outcome(done)
+        found = [done]
+    if any(done.stopped == "interrupted" for done in found):
         raise KeyboardInterrupt
-    verdict.require_passed(done)
+    for done in found:
+        verdict.require_passed(done)

@@ -35,6 +35,13 @@ def outcome(done: Any) -> None:
         _winner(done)
 
 
+def outcomes(done: Any) -> None:
+    """Print the outcomes of searches for each of several devices."""
+    for name, found in done.outcomes.items():
+        emit(f"{name}:")
+        outcome(found)
+
+
 def _row(trial: Any) -> tuple[str, ...]:
     found = trial.full or trial.coarse
     cost = trial.cost
@@ -52,6 +59,10 @@ def _winner(done: Any) -> None:
     how = "" if best.faster is None else f", {best.faster:.2f} times as fast as the float file"
     title = "winner" if best.shown else "nearest miss, not shown to keep the limit"
     emit(f"{title}: {best.label}{how}, {best.smaller:.1f} times as small: {size_text(best.size_bytes)}")
+    for device in best.cost.each:
+        low, high = device.ratio_ci95 or (None, None)
+        within = f" [{1 / high:.2f}, {1 / low:.2f}]" if low and high else ""
+        emit(f"  on {device.device}: {1 / device.ratio:.2f}{within} times as fast ({device.kind})")
     for one in (best.validation, best.test):
         if one is not None:
             low, high = one.drop_ci95

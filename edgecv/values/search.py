@@ -19,8 +19,19 @@ GOALS: tuple[Goal, ...] = ("fastest", "smallest", "accurate", "front")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCost:
+    """What a candidate costs on one of several devices; as in `Cost`."""
+
+    device: str
+    ratio: float | None
+    ratio_ci95: tuple[float, float] | None
+    latency_ms: float | None
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a candidate costs on the device.
+    """What a candidate costs on the device; on several, on the one that gains least.
 
     Attributes:
         ratio: Its time over the float file's, interleaved in the same run; None where it could not be had.
@@ -30,6 +41,8 @@ class Cost:
         kind: "measured" on hardware, "simulated" by an emulator, "predicted" by a cost model.
         trained: Whether the file is the trained one, not one of the same shape that was never trained.
         failure: Why there is none; "" when there is one.
+        seconds: That timing took, on all devices.
+        each: Of several devices, one by one; empty for one device.
     """
 
     ratio: float | None
@@ -39,6 +52,8 @@ class Cost:
     kind: Kind = "measured"
     trained: bool = False
     failure: str = ""
+    seconds: float = 0.0
+    each: tuple[DeviceCost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,3 +304,16 @@ class Outcome(Shown):
     worth: tuple[KnobWorth, ...] = ()
     files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes(Shown):
+    """What searches for a file for each of several devices came to.
+
+    Attributes:
+        path: Folder of all their files.
+        outcomes: By device.
+    """
+
+    path: str
+    outcomes: Mapping[str, Outcome]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any
 from edgecv.core import optional
 from edgecv.core.errors import ConfigError, DataError, DeviceError, EdgecvError
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.jobs.optimize import several
 from edgecv.jobs.optimize.candidates import Candidate
 from edgecv.jobs.optimize.driver import Done
 from edgecv.jobs.optimize.records import Blob, Records, Task, blob, put
@@ -51,12 +52,13 @@ class Work:
     Attributes:
         shape: From a parcel and a candidate to the file of its shape, or why there is none.
         accuracy: From a parcel, a candidate and a level to what it loses, and its file.
-        timed: From a parcel, a candidate, a file or why there is none, and whether it was trained, to its cost.
+        timed: From a parcel, a candidate, a file or why there is none, whether it was trained, and a device, to its
+            cost there.
     """
 
     shape: Callable[[Parcel, Candidate], Blob | str]
     accuracy: Callable[[Parcel, Candidate, Level], tuple[Finding, Blob | None]]
-    timed: Callable[[Parcel, Candidate, Blob | str, bool], Cost]
+    timed: Callable[[Parcel, Candidate, Blob | str, bool, str], Cost]
 
 
 def parcel(bench: Workbench) -> Parcel:
@@ -94,14 +96,14 @@ def accuracy(given: Parcel, one: Candidate, level: Level) -> tuple[Finding, Blob
     return found, None if found.failure else blob(bench.file(one, level))
 
 
-def timed(given: Parcel, one: Candidate, file: Blob | str, trained: bool) -> Cost:
+def timed(given: Parcel, one: Candidate, file: Blob | str, trained: bool, device: str) -> Cost:
     """Time a file on the device that a worker owns."""
     if isinstance(file, str):
         return Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=file)
     bench = opened(given)
     path = put(file, bench.folder / "received")
     plan = given.site.final_plan if trained else given.site.shape_plan
-    return replace(bench.timed(path, one, plan), trained=trained)
+    return replace(bench.timed_on(device, path, one, plan), trained=trained)
 
 
 WORK = Work(shape=shape, accuracy=accuracy, timed=timed)
@@ -152,6 +154,11 @@ def _opened(key: str, site: Site, held: _Held) -> Workbench:
     return bench
 
 
+def _owned(device: str) -> str:
+    """Return the resource of a worker that owns a device."""
+    return f"device:{device}"
+
+
 class Cluster:
     """An executor over a dask scheduler; a context manager.
 
@@ -159,17 +166,17 @@ class Cluster:
         address: "tcp://scheduler:8786".
         records: Of what is known; keeps the files that come back.
         given: What workers need.
-        device: That times files.
+        devices: That time files.
         work: What workers are called with.
         reporter: Told of workers.
     """
 
     def __init__(
-        self, address: str, records: Records, given: Parcel | None, *, device: str, work: Work = WORK,
+        self, address: str, records: Records, given: Parcel | None, *, devices: Sequence[str], work: Work = WORK,
         reporter: Reporter = QUIET,
     ) -> None:  # fmt: skip
         self._address, self._records, self._given, self._work = address, records, given, work
-        self._device, self._reporter = f"device:{device}", reporter
+        self._devices, self._reporter = tuple(devices), reporter
         self._known: deque[Done] = deque()
         self._tasks: dict[str, Task] = {}
 
@@ -206,7 +213,7 @@ class Cluster:
         for worker in self._client.scheduler_info(n_workers=-1)["workers"].values():
             for name, amount in worker["resources"].items():
                 total[name] = total.get(name, 0.0) + amount
-        for name in (TRAIN, self._device):
+        for name in (TRAIN, *map(_owned, self._devices)):
             if not total.get(name):
                 raise ConfigError(
                     f"no worker at {self._address} has the resource '{name}'",
@@ -228,11 +235,9 @@ class Cluster:
         if task.kind == "accuracy":
             future = self._submit(self._work.accuracy, TRAIN, one, task.level)
         elif task.kind == "shape":
-            future = self._submit(
-                self._work.timed, self._device, one, self._submit(self._work.shape, TRAIN, one), False
-            )
+            future = self._timed(one, self._submit(self._work.shape, TRAIN, one), False)
         else:
-            future = self._submit(self._work.timed, self._device, one, self._trained(one), True)
+            future = self._timed(one, self._trained(one), True)
         self._tasks[future.key] = task
         self._done.add(future)
 
@@ -269,6 +274,15 @@ class Cluster:
         return self._client.submit(
             function, self._parcel, *arguments, resources={resource: 1}, retries=RETRIES, pure=False
         )
+
+    def _timed(self, one: Candidate, file: Any, trained: bool) -> Any:
+        """Submit the timings of a file, one for each device, and what they come to together."""
+        costs = [
+            self._submit(self._work.timed, _owned(name), one, file, trained, name) for name in self._devices
+        ]  # fmt: skip
+        if len(costs) == 1:
+            return costs[0]
+        return self._client.submit(several.together, self._devices, costs, pure=False)
 
     def _trained(self, one: Candidate) -> Blob | str:
         found = self._records.known(Task(kind="accuracy", candidate=one))

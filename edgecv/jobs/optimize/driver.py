@@ -14,6 +14,7 @@ from edgecv.jobs.optimize.engine import Ask, Study
 from edgecv.jobs.optimize.records import Task
 from edgecv.values.search import Cost, Finding, Objective
 
+DEVICE_BUDGET = "device time budget"
 Sampler = Callable[..., Ask | str]
 """From a study, and what is under way, to what to look at next: `engine.ask`, or one of Optuna's."""
 
@@ -55,10 +56,12 @@ class Limits:
     Attributes:
         trials: Accuracies that are asked for, those of earlier runs included; None: no limit.
         seconds: Likewise of time.
+        device_seconds: Likewise of time on the devices.
     """
 
     trials: int | None = None
     seconds: float | None = None
+    device_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Searched:
     """What a search came to.
 
     Attributes:
-        stopped: Why it ended: "done", "small gains", "trial budget", "time budget" or "interrupted".
+        stopped: Why it ended: "done", "small gains", "interrupted", or the "trial", "time" or "device time budget".
         made: Accuracies that were made by this run; the others were known.
     """
 
@@ -109,7 +112,7 @@ class Search:
         self._executor, self._limits, self._sampler = executor, limits or Limits(), sampler
         self._first = [Ask(candidate=one, level="full", expected=0.0) for one in first]
         self._reporter, self._seen, self._clock = reporter, seen, clock
-        self._began, self._earlier, self._made = clock(), 0.0, 0
+        self._began, self._earlier, self._made, self._timed_s = clock(), 0.0, 0, 0.0
         self._left: list[Task] = []
 
     def run(self) -> Searched:
@@ -133,10 +136,20 @@ class Search:
         with self._reporter.bar("time shapes", len(shapes)) as advance:
             for done in self._all([Task(kind="shape", candidate=one) for one in shapes.values()]):
                 assert isinstance(done.result, Cost)
-                same = [one.id for one in self.study.candidates if one.shape == done.task.candidate.shape]
-                costs = {**self.study.costs, **dict.fromkeys(same, done.result)}
-                self.study = replace(self.study, costs=costs)
+                self._price(done.task.candidate.shape, done.result)
                 advance(1, note=_priced(done.task.candidate, done.result))
+        spent = Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=f"not timed: {DEVICE_BUDGET}")
+        for left in shapes.keys() - {one.shape for one in self.study.candidates if one.id in self.study.costs}:
+            self._price(left, spent)
+
+    def _price(self, shape: str, cost: Cost) -> None:
+        same = [one.id for one in self.study.candidates if one.shape == shape]
+        self.study = replace(self.study, costs={**self.study.costs, **dict.fromkeys(same, cost)})
+        self._timed_s += cost.seconds
+
+    def _timed_enough(self) -> bool:
+        most = self._limits.device_seconds
+        return most is not None and self._timed_s >= most
 
     def _recall(self) -> None:
         """Take in every accuracy that an earlier run left, whatever the order in which it came."""
@@ -158,14 +171,17 @@ class Search:
             self._left.append(task)
         elif isinstance(cost, Cost) and not cost.failure:
             self.study = replace(self.study, costs={**self.study.costs, one.id: cost})
+            self._timed_s += cost.seconds
 
     def _all(self, tasks: list[Task]) -> Iterable[Done]:
-        """Do tasks, as many at once as there are slots."""
+        """Do tasks, as many at once as there are slots, until the devices' time is spent."""
         waiting, busy = tasks[::-1], 0
         while waiting or busy:
-            while waiting and busy < self._executor.slots:
+            while waiting and busy < self._executor.slots and not self._timed_enough():
                 self._executor.start(waiting.pop())
                 busy += 1
+            if not busy:
+                return
             yield self._executor.finished()
             busy -= 1
 
@@ -196,6 +212,7 @@ class Search:
         """Take in what came of a task; return by how many the tasks under way change."""
         one = done.task.candidate
         if isinstance(done.result, Cost):
+            self._timed_s += done.result.seconds
             if not done.result.failure:
                 self.study = replace(self.study, costs={**self.study.costs, one.id: done.result})
             return -1
@@ -214,6 +231,8 @@ class Search:
         spent = self._clock() - self._began + self._earlier
         if self._limits.seconds is not None and spent >= self._limits.seconds:
             return "time budget"
+        if self._timed_enough():
+            return DEVICE_BUDGET
         while self._first:
             ask = self._first.pop(0)
             if self.study.finding(ask.candidate.id, ask.level) is None and not self.study.objective.refuses(

@@ -26,7 +26,7 @@ class Site:
         source: The float model.
         data: Trains, calibrates and judges; None: what the model was trained on.
         target: What files are made for.
-        device: Where they are timed; `devices` the user's file of devices.
+        device: Where they are timed; `further_devices` where too, `devices` the user's file of devices.
         seed: Of every step.
         coarse_samples: Of a first look, at most.
         coarse_epochs: Share of the epochs of a first look; 1: there is none.
@@ -38,6 +38,7 @@ class Site:
     data: str | None = None
     target: str = "cpu"
     device: str = "local"
+    further_devices: tuple[str, ...] = ()
     devices: Path | None = None
     seed: int = 0
     coarse_samples: int = 1000
@@ -48,6 +49,11 @@ class Site:
     final_plan: BenchPlan = field(default=FINAL_PLAN)
 
     @property
+    def timing(self) -> tuple[str, ...]:
+        """All devices that files are timed on."""
+        return tuple(dict.fromkeys((self.device, *self.further_devices)))
+
+    @property
     def predicted(self) -> bool:
         """Whether times are predicted: the target is an accelerator without a device here."""
-        return self.device == "local" and profiles.target(self.target).accelerator in ACCELERATORS
+        return self.timing == ("local",) and profiles.target(self.target).accelerator in ACCELERATORS

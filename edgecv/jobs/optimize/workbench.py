@@ -24,7 +24,7 @@ from edgecv.jobs import contract, models
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.jobs.journal import content_key
-from edgecv.jobs.optimize import steps, untrained
+from edgecv.jobs.optimize import several, steps, untrained
 from edgecv.jobs.optimize.candidates import Candidate, content, recipe_of
 from edgecv.jobs.optimize.records import Records, Task
 from edgecv.jobs.optimize.site import Site
@@ -131,22 +131,33 @@ class Workbench:
         return replace(self.timed(file, one, self.site.final_plan), trained=True)
 
     def timed(self, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
-        """Time a file interleaved with the float file on the device; for a target without one, predict.
+        """Return what a file costs on all devices together; see `several.together`.
+
+        Raises:
+            DeviceError: A device failed, twice.
+        """
+        names = self.site.timing
+        return several.together(names, [self.timed_on(name, file, one, plan) for name in names])
+
+    def timed_on(self, name: str, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
+        """Time a file interleaved with the float file on a device; for a target without one, predict.
 
         Raises:
             DeviceError: The device failed, twice.
         """
         if self.site.predicted:
             return self._predicted(file)
+        began = time.monotonic()
         try:
-            return self._measured(file, one, plan)
+            found = self._measured(name, file, one, plan)
         except UnsupportedModelError as error:
-            return Cost(ratio=None, ratio_ci95=None, size_bytes=file.stat().st_size, failure=reason(error))
+            found = Cost(ratio=None, ratio_ci95=None, size_bytes=file.stat().st_size, failure=reason(error))
+        return replace(found, seconds=time.monotonic() - began)
 
-    def _measured(self, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
+    def _measured(self, name: str, file: Path, one: Candidate, plan: BenchPlan) -> Cost:
         store = ResultsFile(self.folder / "times.json")
-        device = bench.open_device(self.site.device, self.site.devices)
-        engine = None if self.site.device != "local" else "litert"
+        device = bench.open_device(name, self.site.devices)
+        engine = None if name != "local" else "litert"
         case = BenchCase(
             name="candidate", path=str(file), threads=one["device.threads"], accelerator=one["device.accelerator"],
             engine=engine,
@@ -224,9 +235,11 @@ class Workbench:
     @property
     def _place(self) -> dict[str, Any]:
         # Times of this machine say nothing of another one that the folder is brought to.
-        host = host_facts().get("cpu_model") if self.site.device == "local" else None
+        names = self.site.timing
+        host = host_facts().get("cpu_model") if "local" in names else None
         return {
-            "device": self.site.device, "target": self.site.target, "float": sha256(self.float_file), "host": host
+            "device": names[0] if len(names) == 1 else list(names), "target": self.site.target,
+            "float": sha256(self.float_file), "host": host,
         }  # fmt: skip
 
     def shape_file(self, one: Candidate) -> Path:

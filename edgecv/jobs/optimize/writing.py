@@ -76,7 +76,7 @@ def _summed(
         path=str(out), objective=study.objective,
         verdict=summing_up.verdict(best.validation, best.test) if best else None,
         stopped=done.stopped, metric=base.metric.name, unit=base.metric.drop_unit, baseline=base.value, n=base.n,
-        dataset=base.dataset, device=site.target if site.predicted else site.device,
+        dataset=base.dataset, device=site.target if site.predicted else ", ".join(site.timing),
         reference="milliseconds, predicted" if site.predicted else "the float32 file, one thread, in the same run",
         kind=priced[0].kind if priced else "measured",
         float_ms=first.latency_ms / first.ratio if first and first.latency_ms and first.ratio else None,

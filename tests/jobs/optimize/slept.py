@@ -30,7 +30,7 @@ def accuracy(given: Parcel, one: Candidate, level: Level) -> tuple[Finding, Blob
     return found, Blob(name="file.tflite", sha256=f"{one.id:0<64}", data=one.id.encode())
 
 
-def timed(given: Parcel, one: Candidate, file: Blob | str, trained: bool) -> Cost:
+def timed(given: Parcel, one: Candidate, file: Blob | str, trained: bool, device: str) -> Cost:
     assert isinstance(file, Blob)
     # What is timed is what was made of this candidate, or of one of its shape.
     assert file.data.decode() == (one.id if trained else one.shape)

@@ -32,7 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clusters.Runni
 
 def search(address: str, folder: Path) -> Searched:
     records = made_up.records(folder)
-    with Cluster(address, records, None, device="local", work=slept.WORK) as executor:
+    with Cluster(address, records, None, devices=("local",), work=slept.WORK) as executor:
         return Search(made_up.CANDIDATES, made_up.SOUGHT, executor).run()
 
 
@@ -85,11 +85,11 @@ def test_what_a_cluster_lacks_is_said_with_the_way_out(
 ) -> None:
     monkeypatch.setattr("edgecv.jobs.optimize.cluster.CONNECT_S", 0.5)
     with pytest.raises(ConfigError, match=r"no worker at .* has the resource 'device:pi5'") as error:  # noqa: SIM117
-        with Cluster(running.address, made_up.records(tmp_path), None, device="pi5"):
+        with Cluster(running.address, made_up.records(tmp_path), None, devices=("pi5",)):
             pass
     assert "--resources 'device:pi5=1'" in error.value.hint
     with pytest.raises(ConfigError, match="no dask scheduler answers"):  # noqa: SIM117
-        with Cluster("tcp://127.0.0.1:9", made_up.records(tmp_path), None, device="local"):
+        with Cluster("tcp://127.0.0.1:9", made_up.records(tmp_path), None, devices=("local",)):
             pass
 
 

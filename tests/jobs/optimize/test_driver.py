@@ -12,7 +12,7 @@ import pytest
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET
 from edgecv.jobs.optimize import engine, summing_up, writing
-from edgecv.jobs.optimize.candidates import candidate
+from edgecv.jobs.optimize.candidates import AS_IT_IS, candidate
 from edgecv.jobs.optimize.driver import Limits, Search, Searched
 from edgecv.jobs.optimize.local import Local
 from edgecv.jobs.optimize.records import Blob, Task
@@ -89,6 +89,40 @@ def test_limits_end_it_with_the_best_so_far_and_a_larger_one_goes_on(tmp_path: P
     ticks = iter(range(0, 100_000, 7))
     timed = run(tmp_path / "timed", Counting(), limits=Limits(seconds=30.0), clock=lambda: float(next(ticks)))
     assert timed.stopped == "time budget"
+
+
+class Slowly(Counting):
+    """Each timing takes a second of the device."""
+
+    def __call__(self, task: Task) -> Cost | Finding:
+        result = super().__call__(task)
+        return replace(result, seconds=1.0) if isinstance(result, Cost) else result
+
+
+def test_the_time_of_devices_is_bounded(tmp_path: Path) -> None:
+    shapes = len({one.shape for one in made_up.CANDIDATES})
+    few = run(tmp_path / "few", Slowly(), limits=Limits(device_seconds=5.0))
+    untimed = [cost for cost in few.study.costs.values() if cost.failure == "not timed: device time budget"]
+    assert summing_up.timed(few.study) == 5
+    assert untimed
+    assert few.stopped == "device time budget"
+    enough = run(tmp_path / "more", Slowly(), limits=Limits(device_seconds=shapes + 2.0))
+    assert summing_up.timed(enough.study) == shapes
+    assert enough.stopped == "device time budget"
+    assert sum(found.level == "full" for found in enough.study.findings) == 2
+    again = Slowly()
+    later = run(tmp_path / "more", again, limits=Limits(device_seconds=shapes + 2.0))
+    assert (later.stopped, again.done) == ("device time budget", []), "what earlier runs timed counts"
+
+
+def test_the_model_as_it_is_is_no_trial(tmp_path: Path) -> None:
+    found = Search(
+        made_up.CANDIDATES, made_up.SOUGHT, Local(Counting(), made_up.records(tmp_path)), first=[AS_IT_IS],
+        limits=Limits(trials=2),
+    ).run()  # fmt: skip
+    assert found.stopped == "trial budget"
+    assert len(found.study.findings) == 3
+    assert found.study.finding(AS_IT_IS.id, "full") is not None
 
 
 def test_ctrl_c_ends_it_with_what_is_known(tmp_path: Path) -> None:
