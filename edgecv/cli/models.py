@@ -127,6 +127,14 @@ def train(
         typer.Argument(help="An architecture id: see `edgecv zoo list`.", autocompletion=completion.architectures),
     ] = None,
     data: opt.Data = "digits",
+    also: Annotated[
+        str | None,
+        typer.Option(
+            "--also",
+            help="Further identities to learn from, never judged on, for networks that compare: characters.",
+            rich_help_panel=panels.TRAINING,
+        ),
+    ] = None,
     variant: Variant = "canonical",
     source: Annotated[
         Path | None, typer.Option("--from", help="A trained `.keras` that gets a new head, in place of a name.")
@@ -178,12 +186,15 @@ def train(
     """Train an architecture, or a new head on a trained model; a killed run goes on when started again.
 
     Example: `edgecv train lenet5 --data digits --out trained.keras`
+
+    Example: `edgecv train siamese_mnist --variant edge --data identities:people --also characters --out e.keras`
     """
     from edgecv.jobs import train as training_job
 
     plan = training_job.TrainPlan(
-        name=name, source=source, variant=variant, data=data, input_size=input_size, width=width, weights=weights,
-        backbone=backbone, recipe=recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        name=name, source=source, variant=variant, data=data, also=also, input_size=input_size, width=width,
+        weights=weights, backbone=backbone, recipe=recipe, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate,
         teacher=teacher, log_dir=log_dir, spec=spec, preset=preset, architecture=architecture,
         custom_objects=custom_objects, seed=seed,
     )  # fmt: skip

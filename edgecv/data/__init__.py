@@ -2,6 +2,7 @@
 
 from edgecv.data.dataset import ALL, Column, Dataset, Record, Split, Target
 from edgecv.data.describe import DatasetSummary, TargetSummary, describe
+from edgecv.data.joining import with_more_identities
 from edgecv.data.matching import check_labelled, fitted, match_targets
 from edgecv.data.pairs import as_pairs, as_triplets
 from edgecv.data.schemes import open_dataset, open_divided, schemes
@@ -31,4 +32,5 @@ __all__ = [
     "open_dataset",
     "open_divided",
     "schemes",
+    "with_more_identities",
 ]

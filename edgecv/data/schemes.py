@@ -10,6 +10,7 @@ from pathlib import Path
 from edgecv.core.errors import ConfigError
 from edgecv.core.registry import Registry
 from edgecv.data.answers import answered
+from edgecv.data.characters import open_characters
 from edgecv.data.coco import open_coco
 from edgecv.data.dataset import Dataset
 from edgecv.data.digits import open_digits
@@ -59,6 +60,12 @@ for _name, _scheme in {
         takes_path=False,
         choices=("", "one", "noisy"),
         open=open_scenes,
+    ),
+    "characters": Scheme(
+        form="characters",
+        title="3,300 made-up signs in 6 or 12 hands, 28x28, drawn: identities",
+        takes_path=False,
+        open=lambda _, s: open_characters(s),
     ),
     "npz": Scheme(
         form="npz:PATH",

@@ -24,7 +24,7 @@ from edgecv.values.manifest import Manifest
 from edgecv.values.profiles import read_toml
 from edgecv.values.specs import ModelSpec, upgraded
 
-BUNDLED = ("digits", "scenes", "scenes:one", "scenes:noisy")
+BUNDLED = ("characters", "digits", "scenes", "scenes:one", "scenes:noisy")
 """Data sets that every installation has, so that a model trained on one needs no --data."""
 
 

@@ -46,6 +46,7 @@ class TrainPlan:
     Attributes:
         name: An architecture; None with `source`.
         source: A trained keras model that gets a new head for the data, in place of an architecture.
+        also: Further identities to learn from, for networks that compare: an address; never judged on.
         input_size: Height and width, when they are not the published ones.
         width: Multiplier of the channels.
         weights: "imagenet" or a weights file, for architectures that come pretrained.
@@ -60,6 +61,7 @@ class TrainPlan:
     source: Path | None = None
     variant: str = "canonical"
     data: str = "digits"
+    also: str | None = None
     input_size: int | None = None
     width: float = 1.0
     weights: str | None = None
@@ -87,6 +89,8 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     check_keras(out)
     check_output(out, force=force)
     dataset = data.open_divided(plan.data)
+    if plan.also is not None:
+        dataset = data.with_more_identities(dataset, data.open_divided(plan.also))
     model, spec, recipe, parents = _untrained(plan, dataset, reporter)
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:

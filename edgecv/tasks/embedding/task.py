@@ -44,26 +44,32 @@ class EmbeddingSettings:
             squared distance to a negative must exceed that to a positive.
         threshold: >= 0; samples that are closer count as one identity.
         normalise: Whether the vector's length is made 1, outside of the network.
-        loss: "contrastive", of pairs; or "triplet", which needs `normalise` or the cosine.
+        loss: "contrastive", of pairs; "triplet" or "supervised_contrastive", which need `normalise` or the cosine.
         mining: Which triplets of a batch count: "semi_hard" or "batch_hard".
-        samples_per_identity: >= 2, of a group in a batch of triplets; the batch size is best a multiple of it.
+        temperature: > 0, of the supervised contrastive loss: a small one looks at the nearest others alone.
+        samples_per_identity: >= 2, of a group in a batch of triplets or of the supervised contrastive loss; the batch
+            size is best a multiple of it.
     """
 
     distance: Measure = "euclidean"
     margin: float = 1.0
     threshold: float = 0.5
     normalise: bool = False
-    loss: Literal["contrastive", "triplet"] = "contrastive"
+    loss: Literal["contrastive", "triplet", "supervised_contrastive"] = "contrastive"
     mining: Literal["semi_hard", "batch_hard"] = "semi_hard"
+    temperature: float = 0.15
     samples_per_identity: int = 4
 
     def __post_init__(self) -> None:
         _check_numbers(self.margin, self.threshold)
         if self.samples_per_identity < 2:
             raise ConfigError(f"samples_per_identity must be 2 or more, got {self.samples_per_identity}")
-        if self.loss == "triplet" and not self.normalise and self.distance != "cosine":
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature must be > 0, got {self.temperature}")
+        if self.loss != "contrastive" and not self.normalise and self.distance != "cosine":
+            what = "triplets are" if self.loss == "triplet" else "the supervised contrastive loss is"
             raise ConfigError(
-                "triplets are of vectors of length 1: without it, a network meets any margin by longer vectors",
+                f"{what} of vectors of length 1: without it, a network meets any demand by longer vectors",
                 hint='set normalise = true, or distance = "cosine"',
             )
 

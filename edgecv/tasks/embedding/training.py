@@ -1,4 +1,4 @@
-"""How vectors and distances are learned: the contrastive loss, and triplets. Tensors are tensorflow's.
+"""How vectors and distances are learned: by pairs, triplets, or all of a batch. Tensors are tensorflow's.
 
 Source: Hadsell, Chopra, LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping", eq. 4, without its
 factors of one half: `y d^2 + (1 - y) max(margin - d, 0)^2`, y = 1 for one identity.
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgecv.core.optional import require
 from edgecv.tasks.embedding import triplets
+from edgecv.tasks.embedding.supervised import supervised_contrastive
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.learning import LossOptions, TensorSpec
 
@@ -34,7 +35,7 @@ def contrastive(distance: Any, same: Any, margin: float) -> Any:
 class EmbeddingTraining:
     """Learning vectors from pairs: rows 2i and 2i + 1 of a batch are partners, which `order` puts together.
 
-    Or from triplets: all of a batch, which has several samples of each identity.
+    Or from triplets, or by the supervised contrastive loss: a batch then has several samples of each identity.
     """
 
     def __init__(self, settings: EmbeddingSettings) -> None:
@@ -51,9 +52,13 @@ class EmbeddingTraining:
         return None
 
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
-        """Return the mean contrastive loss of pairs of neighbours, an odd last row left out; or that of triplets."""
+        """Return the mean contrastive loss of pairs of neighbours, an odd last row left out; or the loss of a batch."""
         if self.settings.loss == "triplet":
             return self._triplet(tuple(targets), tuple(outputs))
+        if self.settings.loss == "supervised_contrastive":
+            tf = _tensorflow()
+            own = tf.reshape(targets[0], [-1])
+            return supervised_contrastive(_unit(outputs[0]), own, self.settings.temperature)
         tf = _tensorflow()
         vectors, identities = self._vectors(outputs[0]), tf.reshape(targets[0], [-1])
         count = tf.shape(vectors)[0] // 2
@@ -97,10 +102,10 @@ class EmbeddingTraining:
     def order(self, truths: Sequence[Any], rng: np.random.Generator) -> Array:
         """Return every sample once, int64 (n,), partners together: half of the pairs of one identity, as data allow.
 
-        For triplets, groups of one identity together.
+        For the losses of a batch, groups of one identity together.
         """
         identities = np.asarray(truths, np.int64).reshape(-1)
-        if self.settings.loss == "triplet":
+        if self.settings.loss != "contrastive":
             return triplets.grouped_order(identities, self.settings.samples_per_identity, rng)
         return paired_order(identities, rng)
 

@@ -17,6 +17,7 @@ from edgecv.zoo.families import inputs, notes
 
 LENGTH = 128
 """Of a vector."""
+EDGE_LENGTH = 64
 
 Encoder = Callable[[Any], Any]
 
@@ -67,6 +68,20 @@ def _encoder(prefix: str = "", *, last: str = "fc2") -> Encoder:
     return encode
 
 
+def build_edge(request: Build) -> Any:
+    """C16-C16/2-C32-C32/2-C64, each 3x3s with BN and ReLU, MP2-F-D64: (batch, h, w, 1) to (batch, 64)."""
+    keras_layers = env.keras().layers
+    x = image = blocks.image_input(request.input_shape)
+    for index, (channels, stride) in enumerate(((16, 1), (16, 2), (32, 1), (32, 2), (64, 1)), start=1):
+        name = f"conv{index}"
+        x = keras_layers.Conv2D(channels, 3, strides=stride, padding="same", use_bias=False, name=name)(x)
+        x = keras_layers.BatchNormalization(name=f"{name}_bn")(x)
+        x = keras_layers.ReLU(name=f"{name}_relu")(x)
+    x = keras_layers.MaxPooling2D(2, name="pool")(x)
+    x = keras_layers.Flatten(name="flatten")(x)
+    return blocks.model(image, keras_layers.Dense(EDGE_LENGTH, name="embedding")(x), name="siamese_mnist_edge")
+
+
 EMBEDDING = (Head(name="embedding", task="embedding", activation="linear"),)
 TRIPLETS = (
     Head(
@@ -74,6 +89,14 @@ TRIPLETS = (
         task="embedding",
         activation="linear",
         settings={"normalise": True, "loss": "triplet", "margin": 0.2},
+    ),
+)
+BATCH = (
+    Head(
+        name="embedding",
+        task="embedding",
+        activation="linear",
+        settings={"normalise": True, "loss": "supervised_contrastive"},
     ),
 )
 DISTANCE = (Head(name="distance", task="verification", activation="distances"),)
@@ -95,6 +118,12 @@ ENTRIES = (
                 build=build_encoder,
                 preprocessing=inputs.GRAY,
                 heads=TRIPLETS,
+            ),
+            "edge": Variant(
+                title="convolutions with normalisation, vectors of 64 that learn from all of a batch",
+                build=build_edge,
+                preprocessing=inputs.GRAY,
+                heads=BATCH,
             ),
             "pair": Variant(
                 title="the distance of two images, by one encoder",

@@ -10,6 +10,7 @@ from tests.zoo.outline import cases, conv, dense, figures, outline, shapes
 GOLDEN = {
     ("siamese_mnist", "canonical"): (26_080, 26_080, 114_720),
     ("siamese_mnist", "triplet"): (26_080, 26_080, 114_720),
+    ("siamese_mnist", "edge"): (72_272, 71_952, 2_859_264),
     ("siamese_mnist", "pair"): (26_080, 26_080, 229_440),
     ("siamese_mnist", "book"): (52_160, 52_160, 229_440),
 }
