@@ -13,6 +13,7 @@ from edgecv.core.progress import Reporter
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import ladder, models
 from edgecv.jobs import prune as pruning
+from edgecv.jobs import retrain as retraining
 from edgecv.jobs import slim as slimming
 from edgecv.values.profiles import read_toml
 
@@ -28,7 +29,7 @@ class CompressionStep:
     """One step of a recipe.
 
     Attributes:
-        method: "slim", "prune", "quantize" or "convert".
+        method: "retrain", "slim", "prune", "quantize" or "convert".
         options: As the command of that name takes them, with underscores: {"macs": 0.5, "rounds": 2}.
     """
 
@@ -56,7 +57,7 @@ class CompressionRecipe:
     steps: tuple[CompressionStep, ...] = ()
 
 
-Request = slimming.SlimPlan | pruning.PrunePlan | artifacts.Plan | ladder.LadderPlan
+Request = retraining.RetrainPlan | slimming.SlimPlan | pruning.PrunePlan | artifacts.Plan | ladder.LadderPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,10 @@ def _slim_request(options: Mapping[str, Any], where: str) -> Request:
     rest = {key: value for key, value in options.items() if key != "plan"}
     plan = codec.decode(slimming.SlimPlan, rest, where=where, known=_spelled(slimming.SlimPlan))
     return replace(plan, plan=Path(followed) if followed else None)
+
+
+def _retrain_request(options: Mapping[str, Any], where: str) -> Request:
+    return codec.decode(retraining.RetrainPlan, options, where=where, known=_spelled(retraining.RetrainPlan))
 
 
 def _prune_request(options: Mapping[str, Any], where: str) -> Request:
@@ -111,6 +116,10 @@ def _run_slim(source: models.Source, request: slimming.SlimPlan, out: Path, repo
     return slimming.slim(source, request, out=out, force=True, reporter=reporter)
 
 
+def _run_retrain(source: models.Source, request: retraining.RetrainPlan, out: Path, reporter: Reporter) -> Any:
+    return retraining.retrain(source, request, out=out, force=True, reporter=reporter)
+
+
 def _run_prune(source: models.Source, request: pruning.PrunePlan, out: Path, reporter: Reporter) -> Any:
     return pruning.prune(source, request, out=out, force=True, reporter=reporter)
 
@@ -122,6 +131,7 @@ def _run_file(source: models.Source, request: Any, out: Path, reporter: Reporter
 
 
 METHODS = {
+    "retrain": Method(keras=True, request=_retrain_request, run=_run_retrain),
     "slim": Method(keras=True, request=_slim_request, run=_run_slim),
     "prune": Method(keras=True, request=_prune_request, run=_run_prune),
     "quantize": Method(keras=False, request=_quantize_request, run=_run_file),

@@ -91,7 +91,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     dataset = data.open_divided(plan.data)
     if plan.also is not None:
         dataset = data.with_more_identities(dataset, data.open_divided(plan.also))
-    model, spec, recipe, parents = _untrained(plan, dataset, reporter)
+    model, spec, recipe, parents = untrained(plan, dataset, reporter)
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:
         _check_teacher(teacher, model, spec)
@@ -106,18 +106,20 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
             model, spec, dataset, recipe, state=state_path(out), teacher=teacher.model if teacher else None,
             log_dir=plan.log_dir, reporter=reporter,
         )  # fmt: skip
+    built = {"name": plan.name, "variant": plan.variant, "width": plan.width} if plan.name else None
     manifest = manifest_for(
-        spec, recipe={"step": "train", **codec.encode(recipe)}, seed=plan.seed, dataset=dataset.name,
+        spec, recipe={"step": "train", **codec.encode(recipe), **({"architecture": built} if built else {})},
+        seed=plan.seed, dataset=dataset.name,
         dataset_sha256=dataset.split("train").sha256, parents=parents,
         source_sha256=teacher.sha256 if teacher else None,
     )  # fmt: skip
     return save(zoo.inference(done.model, spec), out, manifest, done, force=force)
 
 
-def _untrained(
-    plan: TrainPlan, dataset: Dataset, reporter: Reporter
+def untrained(
+    plan: TrainPlan, dataset: Dataset, reporter: Reporter = QUIET
 ) -> tuple[Any, ModelSpec, training.TrainRecipe, tuple[Mapping[str, str], ...]]:
-    """Return the model to train with its contract, its recipe, and the stages that led to it."""
+    """Return the model to train with its contract, its recipe, and the stages that led to it. Raises as `train`."""
     changes: dict[str, Any] = {
         "epochs": plan.epochs, "batch_size": plan.batch_size, "learning_rate": plan.learning_rate, "seed": plan.seed,
     }  # fmt: skip

@@ -15,8 +15,9 @@ from edgecv.jobs.optimize.knobs import KNOBS, RUNGS, Value
 INTEGER = ("int8", "int16x8", "int4")
 """Schemes whose ranges are calibrated."""
 SLIM = ("macs", "bytes")
+ANEW = ("width", "size")
 SCHEME = "quantize.scheme"
-TRAINED = ("slim", "low_rank", "units", "prune")
+TRAINED = ("zoo", "slim", "low_rank", "units", "prune")
 """Steps that train on."""
 
 
@@ -74,6 +75,8 @@ def candidate(settings: Mapping[str, Value], *, named: frozenset[str] = frozense
 def means(name: str, full: Mapping[str, Value]) -> bool:
     """Say whether a knob changes anything beside the values of the others."""
     needs, scheme = KNOBS[name].needs, full["quantize.scheme"]
+    if needs == "zoo":
+        return any(full[f"zoo.{way}"] != 1.0 for way in ANEW)
     if needs == "slim":
         return any(full[f"slim.{way}"] != 1.0 for way in SLIM)
     if needs == "prune":
@@ -91,9 +94,23 @@ def means(name: str, full: Mapping[str, Value]) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What training anew starts from.
+
+    Attributes:
+        width: Of the model's architecture.
+        input_size: Height of its input.
+    """
+
+    width: float = 1.0
+    input_size: int = 0
+
+
 def recipe_of(
-    one: Candidate, *, data: str | None, seed: int, target: str = "cpu", epochs: float = 1.0, title: str = ""
-) -> CompressionRecipe:
+    one: Candidate, *, data: str | None, seed: int, target: str = "cpu", epochs: float = 1.0, title: str = "",
+    built: Built | None = None,
+) -> CompressionRecipe:  # fmt: skip
     """Return what `edgecv compress` makes a candidate by.
 
     Args:
@@ -103,8 +120,14 @@ def recipe_of(
         target: What the file is made for.
         epochs: Share of the epochs, for a first look; each step that trains has one at least.
         title: Of the recipe.
+        built: Of the model, for candidates that are trained anew.
     """
-    steps = [*_slim_steps(one, epochs), *_prune_steps(one, epochs), _file_step(one, epochs, target)]
+    steps = [
+        *_zoo_steps(one, epochs, built or Built()),
+        *_slim_steps(one, epochs),
+        *_prune_steps(one, epochs),
+        _file_step(one, epochs, target),
+    ]
     return CompressionRecipe(title=title or one.label, data=data, seed=seed, steps=tuple(steps))
 
 
@@ -112,6 +135,17 @@ def content(recipe: CompressionRecipe) -> dict[str, Any]:
     """Return what a recipe does, as JSON data, without what it is called."""
     document: dict[str, Any] = codec.encode(recipe)
     return {key: value for key, value in document.items() if key != "title"}
+
+
+def _zoo_steps(one: Candidate, share: float, built: Built) -> list[CompressionStep]:
+    options: dict[str, Any] = {}
+    if one["zoo.width"] != 1.0:
+        options["width"] = round(built.width * one["zoo.width"], 6)
+    if one["zoo.size"] != 1.0:
+        options["input_size"] = max(1, round(built.input_size * one["zoo.size"]))
+    if not options:
+        return []
+    return [CompressionStep(method="retrain", options={**options, **_epochs(one["zoo.epochs"], share)})]
 
 
 def _slim_steps(one: Candidate, share: float) -> list[CompressionStep]:
@@ -174,6 +208,8 @@ def _digest(settings: tuple[tuple[str, Value], ...]) -> str:
 
 
 SPOKEN = {
+    "zoo.width": "width {}",
+    "zoo.size": "input {}",
     "slim.macs": "MACs {}",
     "slim.bytes": "bytes {}",
     "low_rank.energy": "low rank {}",

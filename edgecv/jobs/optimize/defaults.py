@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgecv import zoo
 from edgecv.compress import lowrank, units
 from edgecv.compress import slim as channels
 from edgecv.compress.layer_graph import flattened, read
 from edgecv.core.errors import EdgecvError
+from edgecv.jobs import models, retrain
 from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.space import Space, space
 from edgecv.modelio import LoadedModel
@@ -25,7 +27,8 @@ def facts(loaded: LoadedModel, target: str) -> Facts:
     """Return what a model and a target allow."""
     profile = profiles.target(target)
     return Facts(
-        target=target, schemes=tuple(profile.schemes), slimmable=_why_not(lambda: _slimmable(loaded.model)),
+        target=target, schemes=tuple(profile.schemes), buildable=_why_not(lambda: _buildable(loaded)),
+        scalable=_why_not(lambda: _scalable(loaded)), slimmable=_why_not(lambda: _slimmable(loaded.model)),
         factorable=_why_not(lambda: _factorable(loaded)), droppable=_why_not(lambda: _droppable(loaded.model)),
         inputs=len(loaded.require_spec().inputs),
     )  # fmt: skip
@@ -69,6 +72,16 @@ def _why_not(look: Any) -> str:
         return str(look() or "")
     except EdgecvError as error:
         return error.message
+
+
+def _buildable(loaded: LoadedModel) -> str:
+    retrain.architecture_of(models.require_manifest(loaded))
+    return "" if len(loaded.require_spec().inputs) == 1 else "the architecture has several inputs"
+
+
+def _scalable(loaded: LoadedModel) -> str:
+    name = str(retrain.architecture_of(models.require_manifest(loaded))["name"])
+    return "" if zoo.get(name).scalable else f"{name} has one width"
 
 
 def _slimmable(model: Any) -> str:

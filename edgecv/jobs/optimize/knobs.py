@@ -46,6 +46,18 @@ RUNGS: dict[str, dict[str, bool]] = {
 """Steps before quantisation after training, as the ladder of `quantize --max-drop` takes them."""
 
 KNOBS: dict[str, KnobKind] = {
+    "zoo.width": KnobKind(
+        what="multiplier of the channels of the model's own architecture, trained anew; 1: those it has",
+        neutral=1.0, kinds=NUMBER, harsh="less", shapes=True,
+    ),
+    "zoo.size": KnobKind(
+        what="share of the input's height and width, the architecture trained anew", neutral=1.0, kinds=NUMBER,
+        harsh="less", shapes=True,
+    ),
+    "zoo.epochs": KnobKind(
+        what="epochs of training anew; 0: those of the architecture's recipe", neutral=0, kinds=WHOLE, harsh="less",
+        needs="zoo",
+    ),
     "slim.macs": KnobKind(
         what="share of the MACs that slimming leaves", neutral=1.0, kinds=NUMBER, harsh="less", shapes=True
     ),

@@ -21,12 +21,15 @@ class Facts:
 
     Attributes:
         target: Its name; `schemes` those that it runs.
+        buildable: Why its architecture cannot be trained anew; "" when it can. `scalable`: why not in another width.
         slimmable: Why no channel can be removed; "" when some can. `factorable` and `droppable` likewise.
         inputs: Number of the model's inputs.
     """
 
     target: str = "cpu"
     schemes: tuple[str, ...] = ()
+    buildable: str = ""
+    scalable: str = ""
     slimmable: str = ""
     factorable: str = ""
     droppable: str = ""
@@ -68,10 +71,14 @@ def rules(facts: Facts) -> tuple[Rule, ...]:
             and s["quantize.rung"] != "plain",
         ),
     ]  # fmt: skip
-    for reason, knobs in ((facts.slimmable, ("slim.macs", "slim.bytes")), (facts.factorable, ("low_rank.energy",)),
-                          (facts.droppable, ("units.drop",))):  # fmt: skip
-        if reason:
-            found.append(Rule(name=knobs[0].split(".")[0], why=reason, drops=_turned(knobs)))
+    impossible = (
+        ("zoo", facts.buildable, ("zoo.width", "zoo.size")),
+        ("width", facts.scalable, ("zoo.width",)),
+        ("slim", facts.slimmable, ("slim.macs", "slim.bytes")),
+        ("low_rank", facts.factorable, ("low_rank.energy",)),
+        ("units", facts.droppable, ("units.drop",)),
+    )
+    found += [Rule(name=name, why=why, drops=_turned(knobs)) for name, why, knobs in impossible if why]
     if facts.inputs != 1:
         found.append(
             Rule(

@@ -109,7 +109,7 @@ def _value(name: str, given: Any, where: str) -> Value:
         raise unknown_name(f"value of {name}", str(value), map(str, kind.choices))
     if float in kind.kinds:
         value = float(given)
-    if name.rsplit(".", 1)[-1] in ("macs", "bytes", "energy", "min_share") and not 0 < value <= 1:
+    if name.rsplit(".", 1)[-1] in ("macs", "bytes", "energy", "min_share", "width", "size") and not 0 < value <= 1:
         raise ConfigError(f"{where}: {name} is a share above 0, 1 at most, got {value:g}", hint=kind.what)
     if name == "prune.sparsity" and not 0 <= value < 1:
         raise ConfigError(f"{where}: {name} is a share from 0 to below 1, got {value:g}", hint=kind.what)

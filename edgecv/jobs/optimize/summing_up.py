@@ -86,7 +86,7 @@ def trail(study: Study, chosen: Candidate, float_bytes: int) -> tuple[Part, ...]
     """Return what the winner's steps give: one after the other, and its quantisation alone as tools have it."""
     sofar: dict[str, object] = {}
     labels = [candidate({"quantize.scheme": chosen["quantize.scheme"]}, named=chosen.named)]
-    for step in ("slim", "low_rank", "units", "prune", "quantize", "device"):
+    for step in ("zoo", "slim", "low_rank", "units", "prune", "quantize", "device"):
         own = {name: value for name, value in chosen.settings if name.split(".")[0] == step}
         if own:
             sofar |= own

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgecv import zoo
 from edgecv.compress import lowrank, units
 from edgecv.compress import slim as channels
 from edgecv.compress.layer_graph import build, flattened, read
@@ -13,8 +14,10 @@ from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import Reporter, Unseen
 from edgecv.data import Dataset
 from edgecv.jobs import convert as artifacts
+from edgecv.jobs import models, retrain
+from edgecv.jobs import train as training_job
 from edgecv.jobs.compress_recipe import request_of
-from edgecv.jobs.optimize.candidates import SLIM, Candidate, recipe_of
+from edgecv.jobs.optimize.candidates import ANEW, SLIM, Built, Candidate, recipe_of
 from edgecv.modelio import LoadedModel
 
 ORDINARY = {"method": "ptq", "epochs": None, "equalise": False, "correct_bias": False, "adaround": False}
@@ -27,6 +30,8 @@ def shaped(loaded: LoadedModel, one: Candidate, dataset: Dataset, *, seed: int, 
     Raises:
         ConfigError, UnsupportedModelError: The model cannot be made so small, or not in this way.
     """
+    if any(one[f"zoo.{way}"] != 1.0 for way in ANEW):
+        loaded = _anew(loaded, one, dataset, seed=seed)
     spec, model = loaded.require_spec(), loaded.model
     quiet = Unseen(reporter)
     for way in SLIM:
@@ -51,6 +56,21 @@ def shaped(loaded: LoadedModel, one: Candidate, dataset: Dataset, *, seed: int, 
     return replace(loaded, model=model)
 
 
+def _anew(loaded: LoadedModel, one: Candidate, dataset: Dataset, *, seed: int) -> LoadedModel:
+    """Return the architecture of a model in another width or for another size of input, with new weights."""
+    step = recipe_of(one, data=dataset.uri, seed=seed, built=built(loaded)).steps[0]
+    plan = retrain.RetrainPlan(**step.options, data=dataset.uri, seed=seed)
+    model, spec, _, _ = training_job.untrained(retrain.plan_for(loaded, plan), dataset)
+    manifest = replace(models.require_manifest(loaded), spec=spec)
+    return replace(loaded, model=zoo.inference(model, spec), manifest=manifest)
+
+
+def built(loaded: LoadedModel) -> Built:
+    """Return what training anew starts from. Raises UnsupportedModelError: the architecture is not known."""
+    width = float(retrain.architecture_of(models.require_manifest(loaded))["width"])
+    return Built(width=width, input_size=loaded.require_spec().input_shape[0])
+
+
 def _shorter(model: Any, count: int) -> Any:
     """Return a network without some residual units: the last ones, since which cost least shows only on data."""
     names = tuple(units.residual_units(read(model)))
@@ -71,7 +91,7 @@ def write(
     Raises:
         ConfigError, UnsupportedModelError, ConversionError: As `edgecv.jobs.convert.make`.
     """
-    recipe = recipe_of(one, data=data, seed=seed, target=target)
+    recipe = recipe_of(one, data=data, seed=seed, target=target)  # of its steps the last one alone
     plan = request_of(recipe.steps[-1], recipe, one.label)
     assert isinstance(plan, artifacts.Plan)
     plain = replace(plan, **ORDINARY)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from edgecv.jobs import convert as artifacts
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.jobs.journal import content_key
 from edgecv.jobs.optimize import several, steps, untrained
-from edgecv.jobs.optimize.candidates import Candidate, content, recipe_of
+from edgecv.jobs.optimize.candidates import Built, Candidate, content, recipe_of
 from edgecv.jobs.optimize.records import Records, Task
 from edgecv.jobs.optimize.site import Site
 from edgecv.modelio import LoadedModel
@@ -96,6 +96,13 @@ class Workbench:
             plan = artifacts.Plan(scheme="float32", target=self.site.target, data=self.site.data, seed=self.site.seed)
             artifacts.built(self.loaded, plan, self.dataset, out=out, force=True, reporter=Unseen(self._reporter))
         return out
+
+    @cached_property
+    def _built(self) -> Built | None:
+        try:
+            return untrained.built(self.loaded)
+        except UnsupportedModelError:
+            return None  # and the rules leave out what needs it
 
     @cached_property
     def records(self) -> Records:
@@ -199,8 +206,9 @@ class Workbench:
         """Return a candidate's recipe; of a first look with a share of the epochs."""
         share = self.site.coarse_epochs if level == "coarse" else 1.0
         return recipe_of(
-            one, data=self.site.data, seed=self.site.seed, target=self.site.target, epochs=share, title=title
-        )
+            one, data=self.site.data, seed=self.site.seed, target=self.site.target, epochs=share, title=title,
+            built=self._built,
+        )  # fmt: skip
 
     def samples(self, level: Level) -> int:
         """Return on how many samples a candidate is judged."""
