@@ -49,7 +49,7 @@ Int8 = Annotated[
     typer.Option(
         "--int8",
         help="A layer whose weights keep 8 bits in an int4 file; like --keep-float; none: no layer (default: the "
-        "depthwise ones).",
+        "depthwise and the smallest ones).",
         rich_help_panel=panels.QUANTISATION,
     ),
 ]

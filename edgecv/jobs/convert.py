@@ -49,7 +49,7 @@ class Plan:
         method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
         keep_float: Names of source layers, with wildcards, that an int8 file computes in float32.
         int16: Likewise, that it computes with int16 activations.
-        int8: Likewise, whose weights have 8 bits in an int4 file; None: the depthwise ones.
+        int8: Likewise, whose weights have 8 bits in an int4 file; None: the depthwise ones and the smallest.
         equalise: Before calibration: cross-layer equalisation.
         correct_bias: Likewise: bias correction.
         adaround: Likewise: learned rounding; int4 always has it.

@@ -90,6 +90,7 @@ def test_places_of_a_convolution_are_those_of_tensorflow(size, strides, rate, pa
 def problem_of(inputs, outputs, seed=0):
     rng = np.random.default_rng(seed)
     x = (rng.normal(size=(300, inputs)) @ rng.normal(size=(inputs, inputs))).astype(np.float32)
+    x = np.tile(x, (27, 1))  # of so many rows the moments are taken as they are
     model = single((inputs,), L.Dense(outputs, name="k"))
     call = read(model).calls[0]
     matrix = grid.to_matrix("Dense", call.weights[0])
@@ -148,7 +149,7 @@ def network():
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_a_converter_finds_the_same_scales_and_integers_again(bits, per_channel):
     x = RNG.normal(size=(32, 8, 8, 3)).astype(np.float32)
-    recipe = PtqRecipe(adaround=True, bits=bits, per_channel=per_channel, iterations=50)
+    recipe = PtqRecipe(adaround=True, bits=bits, int8=(), per_channel=per_channel, iterations=50)
     done = prepare(network(), x, recipe)
     assert sorted(done.integers) == ["a", "b", "c"]
     assert done.left == ()
@@ -210,3 +211,27 @@ def test_layers_of_other_forms_are_left_and_named():
 def test_no_samples_is_an_error():
     with pytest.raises(DataError, match="no samples"):
         prepare(network(), np.zeros((0, 8, 8, 3), np.float32), PtqRecipe(adaround=True))
+
+
+def test_moments_of_few_samples_count_for_less():
+    assert moments.shrinkage(1280, 100, 100) == pytest.approx(12.8)
+    assert moments.shrinkage(1152, 100, 4900) == pytest.approx(1152 / 700)
+    assert moments.shrinkage(27, 128, 8192) == pytest.approx(27 / 1024)
+    assert moments.shrinkage(9, 128, 8192) == moments.DAMPING, "there is always some"
+
+
+def test_few_samples_round_others_better_than_they_did(monkeypatch):
+    """What is chosen on a few samples is judged on many others of the same kind."""
+    rng = np.random.default_rng(5)
+    mixing, count = np.diag(np.geomspace(1, 0.3, 192)), 48
+    model = single((192,), L.Dense(24, name="k"))
+    call = read(model).calls[0]
+    matrix = grid.to_matrix("Dense", call.weights[0])
+    few, many = ((rng.normal(size=(rows, 192)) @ mixing).astype(np.float32) for rows in (count, 6000))
+    scales, lost = grid.full_scales(matrix, bits=4, per_channel=True), []
+    for share in (moments.shrinkage, lambda size, samples, rows: moments.DAMPING):
+        monkeypatch.setattr(moments, "shrinkage", share)
+        problem = quadratic(Site(call=call, expected=few, given=few), matrix)
+        rounded = grid.real(ada.learned(matrix, scales, problem, ada.RoundingRecipe(bits=4)), scales)
+        lost.append(float(np.square(many @ (rounded - matrix)[0]).mean()))
+    assert lost[0] < 0.9 * lost[1]

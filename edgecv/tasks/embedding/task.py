@@ -49,6 +49,7 @@ class EmbeddingSettings:
         temperature: > 0, of the supervised contrastive loss: a small one looks at the nearest others alone.
         samples_per_identity: >= 2, of a group in a batch of triplets or of the supervised contrastive loss; the batch
             size is best a multiple of it.
+        balance: An identity gives so many times the groups of the median one to an epoch, at most; 0: all it has.
     """
 
     distance: Measure = "euclidean"
@@ -59,11 +60,14 @@ class EmbeddingSettings:
     mining: Literal["semi_hard", "batch_hard"] = "semi_hard"
     temperature: float = 0.15
     samples_per_identity: int = 4
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         _check_numbers(self.margin, self.threshold)
         if self.samples_per_identity < 2:
             raise ConfigError(f"samples_per_identity must be 2 or more, got {self.samples_per_identity}")
+        if not (self.balance == 0 or self.balance >= 1):
+            raise ConfigError(f"balance must be 0 or 1 or more, got {self.balance}")
         if not self.temperature > 0:
             raise ConfigError(f"temperature must be > 0, got {self.temperature}")
         if self.loss != "contrastive" and not self.normalise and self.distance != "cosine":

@@ -106,7 +106,9 @@ class EmbeddingTraining:
         """
         identities = np.asarray(truths, np.int64).reshape(-1)
         if self.settings.loss != "contrastive":
-            return triplets.grouped_order(identities, self.settings.samples_per_identity, rng)
+            return triplets.grouped_order(
+                identities, self.settings.samples_per_identity, rng, balance=self.settings.balance
+            )
         return paired_order(identities, rng)
 
     def _triplet(self, targets: Tuple[Any, ...], outputs: Tuple[Any, ...]) -> Any:

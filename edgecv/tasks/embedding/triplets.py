@@ -9,6 +9,7 @@ Sources: Schroff, Kalenichenko, Philbin 2015, "FaceNet", sections 3.1 and 3.2 (s
 
 from __future__ import annotations
 
+import math
 from typing import Any, List
 
 import numpy as np
@@ -60,7 +61,7 @@ def batch_hard(apart: Any, identities: Any, margin: float) -> Any:
     return _mean(tf.maximum(hardest - nearest + margin, 0.0), both)
 
 
-def grouped_order(identities: Array, each: int, rng: np.random.Generator) -> Array:
+def grouped_order(identities: Array, each: int, rng: np.random.Generator, *, balance: float = 0.0) -> Array:
     """Return every sample once, int64 (n,), in groups of `each` samples of one identity.
 
     A batch of a multiple of `each` so holds several samples of each of its identities. What does not fill a group comes
@@ -70,17 +71,21 @@ def grouped_order(identities: Array, each: int, rng: np.random.Generator) -> Arr
         identities: int64 (n,).
         each: Samples in a group, >= 2.
         rng: Decides everything else.
+        balance: An identity gives so many times the groups of the median one at most, others of its own each time, and
+            its other samples are left out; 0: all. A few large identities would else be most of every batch.
     """
     shuffled = rng.permutation(len(identities))
     ordered = shuffled[np.argsort(identities[shuffled], kind="stable")]
-    _, starts = np.unique(identities[ordered], return_index=True)
+    _, starts, sizes = np.unique(identities[ordered], return_index=True, return_counts=True)
+    most = math.ceil(balance * max(1.0, float(np.median(sizes // each)))) if len(sizes) else 0
     full: List[Array] = []
     rest: List[Array] = []
     for own in np.split(ordered, starts[1:]):
-        whole = len(own) // each * each
-        full.extend(own[:whole].reshape(-1, each))
-        if whole < len(own):
-            rest.append(own[whole:])
+        whole = len(own) // each
+        kept = min(whole, most) if most else whole
+        full.extend(own[: kept * each].reshape(-1, each))
+        if kept == whole and whole * each < len(own):
+            rest.append(own[whole * each :])
     groups = [full[place] for place in rng.permutation(len(full))] + [
         rest[place] for place in rng.permutation(len(rest))
     ]

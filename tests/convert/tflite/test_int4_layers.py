@@ -28,7 +28,7 @@ def types(path):
 
 
 CASES = [
-    (None, ["int4", "int8", "int4", "int4", "int4"]),
+    (None, ["int8", "int8", "int4", "int4", "int4"]),
     ((), ["int4"] * 5),
     (("stem", "s?de"), ["int8", "int4", "int4", "int4", "int8"]),
 ]

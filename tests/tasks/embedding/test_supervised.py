@@ -10,6 +10,7 @@ from edgecv.modelio import env
 from edgecv.tasks.embedding import EmbeddingSettings
 from edgecv.tasks.embedding.supervised import supervised_contrastive
 from edgecv.tasks.embedding.task import EmbeddingTask
+from edgecv.tasks.embedding.triplets import grouped_order
 from edgecv.tasks.learning import LossOptions
 from edgecv.values.specs import Head
 
@@ -65,5 +66,21 @@ def test_the_head_trains_by_it_in_groups():
 def test_its_settings_are_checked():
     with pytest.raises(ConfigError, match="temperature must be > 0"):
         EmbeddingSettings(temperature=0.0)
+    with pytest.raises(ConfigError, match="balance must be 0 or 1 or more"):
+        EmbeddingSettings(balance=0.5)
     with pytest.raises(ConfigError, match="the supervised contrastive loss is of vectors of length 1"):
         EmbeddingSettings(loss="supervised_contrastive")
+
+
+def test_large_identities_do_not_fill_every_batch():
+    sizes = [400, 9, 8, 8, 10]  # groups of 4: 100, 2, 2, 2, 2
+    identities = np.repeat(np.arange(5), sizes)
+    order = grouped_order(identities, 4, np.random.default_rng(0), balance=5.0)
+    assert np.bincount(identities[order]).tolist() == [40, 9, 8, 8, 10], "five times the two groups of the median"
+    assert len(set(order.tolist())) == len(order)
+    again = grouped_order(identities, 4, np.random.default_rng(1), balance=5.0)
+    large = [set(one[identities[one] == 0].tolist()) for one in (order, again)]
+    assert large[0] != large[1], "other samples in the next epoch"
+    groups = identities[order[: 4 * 18]].reshape(-1, 4)
+    assert (groups == groups[:, :1]).all()
+    assert sorted(grouped_order(identities, 4, np.random.default_rng(0))) == list(range(sum(sizes)))
