@@ -22,6 +22,7 @@ OUTSIDE = frozenset({
     "SaveDataset", "WriteFile", "WriteGraphSummary",
 })  # fmt: skip
 """Operations that reach beyond tensors, whether tensorflow marks them as such or not."""
+NONE_SERVED = "export the model with model.export(FOLDER), or tf.saved_model.save(..., signatures=FUNCTION)"
 HINT = "save the model as .keras, which holds its layers"
 
 
@@ -43,7 +44,7 @@ def read(source: Path, opening: Opening) -> Any:
     tf = env.tensorflow()
     if not opening.unsafe:
         _refuse(_operations(source) & OUTSIDE, source)
-    function = _signature(tf.saved_model.load(str(source)), source)
+    function = _signature(tf.saved_model.load(str(source)), source, opening.signature)
     graph = constant_graph(function)
     if not opening.unsafe:
         _refuse({node.op for node in graph.node if _is_stateful(node.op)}, source)
@@ -88,13 +89,16 @@ def _is_stateful(op: str) -> bool:
     return op in OUTSIDE or (known is not None and known.is_stateful and op != "Placeholder")
 
 
-def _signature(loaded: Any, source: Path) -> Any:
+def _signature(loaded: Any, source: Path, wanted: str | None) -> Any:
+    """Return the function that is asked for, else the served or the only one."""
     signatures = dict(getattr(loaded, "signatures", {}))
-    function = signatures.get(SERVED) or (next(iter(signatures.values())) if len(signatures) == 1 else None)
+    only = next(iter(signatures.values())) if len(signatures) == 1 else None
+    function = signatures.get(wanted) if wanted else signatures.get(SERVED) or only
     if function is None:
+        known = ", ".join(sorted(signatures))
         raise UnsupportedModelError(
-            f"{source} has no signature '{SERVED}': it has {', '.join(signatures) or 'none'}",
-            hint="export the model with model.export(FOLDER), or tf.saved_model.save(..., signatures=FUNCTION)",
+            f"{source} has no signature '{wanted or SERVED}': it has {known or 'none'}",
+            hint=f"choose one: --signature {sorted(signatures)[0]}" if signatures else NONE_SERVED,
         )
     function._kept_alive = loaded  # It refers to its variables weakly.
     return function
