@@ -21,7 +21,7 @@ from edgecv.modelio.wrapped import scopes
 
 # Operators of TFLite whose output has the input's scale.
 SAME_SCALE = frozenset({
-    "AveragePooling2D", "Cropping2D", "Dropout", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute",
+    "AveragePooling2D", "BilinearResize", "Cropping2D", "Dropout", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute",
     "Reshape", "SpatialDropout2D", "UpSampling2D", "ZeroPadding2D",
 })  # fmt: skip
 OWN_SCALE = frozenset({
