@@ -131,6 +131,19 @@ def _without_cast(graph: Any, placeholder: str, what: str) -> None:
             node.attr["T"].type = float32
 
 
+ENDS = {"Relu": "relu", "Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh"}
+"""The activations that operations are."""
+
+
+def _ends_in(graph: Any, tensor: str) -> str:
+    """Return the activation that a tensor comes from, looking through what only names or reshapes it."""
+    nodes = {node.name: node for node in graph.node}
+    node = nodes.get(tensor.split(":")[0])
+    while node is not None and node.op in ("Identity", "Reshape", "Squeeze") and node.input:
+        node = nodes.get(node.input[0].split(":")[0])
+    return ENDS.get(node.op, "linear") if node is not None else "linear"
+
+
 def _model(source: Path, graph: Any, taken: Mapping[str, Any], given: Mapping[str, str], opening: Opening) -> Any:
     """Return the model of a graph: `taken` are its placeholders and `given` its tensors, by their names outside."""
     tf, keras = env.tensorflow(), env.keras()
@@ -154,6 +167,7 @@ def _model(source: Path, graph: Any, taken: Mapping[str, Any], given: Mapping[st
         name="served",
         what=f"{source}, a SavedModel without layers,",
         hint=HINT,
+        ends=[_ends_in(graph, name) for name in given.values()],
     )
     made = keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]), name=scope_name(source.name))
     pixels = [tensor.dtype.name == forms.PIXELS for tensor in taken.values()]
