@@ -1,8 +1,8 @@
 """Normalisation over groups of channels in few operators: keras' own takes tensors of five axes, and a mask of ones.
 
 The statistics of a group are those of its channels: its mean is the mean of theirs, its variance the mean of theirs
-plus that of their means' squared distances. So maps are read for channels only, which every runtime has kernels for,
-and what is left to do for groups is on as many numbers as there are channels.
+plus that of their means' squared distances. So the maps of an image are read for channels only, which every runtime has
+kernels for, and what is left to do for groups is on as many numbers as there are channels.
 
 Source: the law of total variance; channels of a group have as many values each.
 """
@@ -23,8 +23,9 @@ def lean() -> Iterator[None]:
     own = layer.call
 
     def call(self: Any, inputs: Any, mask: Any = None) -> Any:
-        last = self.axis in (-1, inputs.shape.rank - 1)
-        if mask is not None or not last or inputs.shape.rank < 3 or None in inputs.shape:
+        shape = inputs.shape
+        last = self.axis in (-1, shape.rank - 1)
+        if mask is not None or not last or shape.rank < 3 or None in shape or shape[0] != 1:
             return own(self, inputs, mask=mask)
         return _normalised(self, inputs)
 

@@ -69,7 +69,7 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, report
 
 def imports(opened: ModelFile, request: EvaluationRequest) -> bool:
     """Say whether a float graph is opened as the keras model of its import: nothing says how it is fed and read."""
-    if request.source is None or opened.is_keras or request.device != "local":
+    if request.source is None or request.device != "local" or opened.format not in ("tflite", "onnx"):
         return False
     bare = opened.manifest is None and (request.spec is None or opened.takes_channels_first)
     return bare and opened.is_float_graph

@@ -64,11 +64,11 @@ def test_the_file_reads_maps_of_four_axes(groups: int, most: int) -> None:
     assert not kinds["SUM"]
 
 
-@pytest.mark.parametrize("shape", [(8,), (6, 5, 8)])
-def test_what_it_does_not_know_stays_keras_own(shape: tuple[int, ...]) -> None:
-    """Vectors have no places; channels first have no last axis."""
-    model = network(2, shape, axis=-1 if len(shape) == 1 else 1)
-    x = np.random.default_rng(1).normal(0, 2, (1, *shape)).astype(np.float32)
+@pytest.mark.parametrize(("shape", "axis", "images"), [((8,), -1, 1), ((6, 5, 8), 1, 1), ((6, 5, 8), -1, 2)])
+def test_what_it_does_not_know_stays_keras_own(shape: tuple[int, ...], axis: int, images: int) -> None:
+    """Vectors have no places; channels first have no last axis; of several images each has statistics of its own."""
+    model = network(2, shape, axis=axis)
+    x = np.random.default_rng(1).normal(0, 2, (images, *shape)).astype(np.float32)
     wanted = call(model, [x])[0]
     with lean():
         assert np.array_equal(call(model, [x])[0], wanted)
