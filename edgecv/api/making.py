@@ -329,7 +329,7 @@ def save(
         return convert(model, out=out, data=data, force=force, quiet=quiet)
     check_output(where, force=force)
     loaded = contract.opened(source, data, reporter=reporter(quiet))
-    save_keras(loaded.model, where, models.require_manifest(loaded), force=force)
+    save_keras(loaded.model, where, models.as_written(loaded), force=force)
     return load_model(where)
 
 

@@ -68,19 +68,21 @@ def load_model(
     input_size: str | None = None,
     architecture: str | None = None,
     custom_objects: str | Path | None = None,
+    signature: str | None = None,
     unsafe: bool = False,
 ) -> Model:
     """Open a float model, and say what is not written in it.
 
     Args:
-        model: A `.keras` or `.h5` file, a SavedModel folder, or a keras model in memory, which is saved to a file that
-            lives as long as the result.
+        model: A `.keras` or `.h5` file, a SavedModel folder, a float `.onnx` or `.tflite`, or a keras model in memory,
+            which is saved to a file that lives as long as the result.
         spec: TOML of its contract, for a model that edgecv did not write.
         preset: How its images are scaled: "raw", "unit", "imagenet-tf", "imagenet-torch" or "imagenet-caffe".
         input_size: Height and width of an input that leaves them open: "224" or "224x320".
         architecture: The network of a file of weights: "NAME:classes=N" of the zoo, or "FILE.py:FUNCTION", which is
             run.
         custom_objects: A Python file with the classes that the model names. It is run.
+        signature: Which function of a SavedModel without layers is meant, where it serves several.
         unsafe: Load Lambda layers, which can run any code.
 
     Returns:
@@ -94,7 +96,7 @@ def load_model(
     path, folder = _on_disk(model)
     source = Source(
         path=path, unsafe=unsafe, spec=_path(spec), preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=_path(custom_objects),
+        custom_objects=_path(custom_objects), signature=signature,
     )  # fmt: skip
     return Model(source=source, _folder=folder)
 

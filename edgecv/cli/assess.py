@@ -11,6 +11,7 @@ from edgecv.cli import completion, panels, render_gallery, settings, verdicts
 from edgecv.cli import options as opt
 from edgecv.cli import render_assess as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 
 Files = Annotated[list[Path], typer.Argument(help="`.tflite` and `.onnx` files.")]
 Baseline = Annotated[
@@ -52,17 +53,13 @@ def demo(
     emit_json(finished.report) if json_ else render.report(finished.report, finished.paths)
 
 
+@opens()
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A `.tflite`, `.onnx` or `.keras` file.")],
     data: opt.OptionalData = None,
     split: opt.Split = "test",
     set_: opt.Set = None,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    unsafe: opt.Unsafe = False,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     engine: opt.Engine = None,
     accelerator: opt.Accelerator = "cpu",
     device: opt.Device = "local",
@@ -81,18 +78,11 @@ def evaluate(
     Example: `edgecv evaluate int8.tflite --data digits --json`
     """
     from edgecv.jobs import evaluate as assess
-    from edgecv.jobs import mixing, models
+    from edgecv.jobs import mixing
 
-    source = models.Source(
-        path=file,
-        unsafe=unsafe,
-        preset=preset,
-        input_size=input_size,
-        architecture=architecture,
-        custom_objects=custom_objects,
-    )
+    source = opening.source(file)
     request = assess.EvaluationRequest(
-        data=data, split=split, spec=spec, source=source, device=device, devices=devices,
+        data=data, split=split, spec=opening.spec, source=source, device=device, devices=devices,
         settings=settings.parsed(set_),
         options=opt.run_options(engine, accelerator, precision, allow_partial, program_cache),
     )  # fmt: skip
@@ -103,18 +93,20 @@ def evaluate(
     emit_json(result.document) if json_ else render.evaluation(result)
 
 
+@opens()
 def debug(
-    float_file: Annotated[Path, typer.Argument(help="The float32 `.tflite`; or a `.keras`, quantised here.")],
+    float_file: Annotated[
+        Path, typer.Argument(help="The float32 `.tflite`; or, alone, a float model, quantised here.")
+    ],
     int8_file: Annotated[Path | None, typer.Argument(help="The int8 `.tflite` of the same model.")] = None,
     data: opt.OptionalData = None,
     calibration: Annotated[
-        str, typer.Option("--calibration", help="Recipe for a `.keras`.", autocompletion=completion.calibrations)
+        str,
+        typer.Option(
+            "--calibration", help="Recipe for a model that stands alone.", autocompletion=completion.calibrations
+        ),
     ] = "minmax",
-    spec: opt.Spec = None,
-    unsafe: opt.Unsafe = False,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Of the validation split.")] = 64,
     rank: Annotated[bool, typer.Option("--rank", help="Also measure what each layer costs, and what helps.")] = False,
     top: Annotated[int, typer.Option("--top", min=0, help="Layers to try remedies for.")] = 5,
@@ -126,14 +118,11 @@ def debug(
 
     Example: `edgecv debug float32.tflite int8.tflite --data digits --rank`
     """
-    from edgecv.jobs import models
     from edgecv.jobs.debug import debug as find
 
-    source = models.Source(
-        path=float_file, unsafe=unsafe, input_size=input_size, architecture=architecture, custom_objects=custom_objects
-    )
+    source = opening.source(float_file)
     found = find(
-        float_file, int8_file, data=data, calibration=calibration, spec=spec, source=source, samples=samples,
+        float_file, int8_file, data=data, calibration=calibration, spec=opening.spec, source=source, samples=samples,
         rank=rank, top=top, html=html, force=force, reporter=ConsoleReporter(),
     )  # fmt: skip
     emit_json(found) if json_ else render.debugged(found)

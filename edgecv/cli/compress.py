@@ -11,6 +11,7 @@ from edgecv.cli import completion, panels
 from edgecv.cli import options as opt
 from edgecv.cli import render_compress as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.cli.options import Model
 from edgecv.core.errors import ConfigError
 
@@ -126,6 +127,7 @@ MaxTrials = Annotated[
 ]
 
 
+@opens()
 def quantize(
     model: Model,
     out: opt.Out,
@@ -151,12 +153,7 @@ def quantize(
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Quantise a float model into a checked TFLite or ONNX file.
@@ -173,12 +170,8 @@ def quantize(
     Example: `edgecv quantize pruned.keras --method qat --out pruned-int8.tflite`
     """
     from edgecv.jobs import convert as artifacts
-    from edgecv.jobs import models
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     plan = artifacts.Plan(
         scheme=scheme, method=method, format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
@@ -195,6 +188,7 @@ def quantize(
     _climb(source, plan, limits, out, force=force, json_=json_)
 
 
+@opens()
 def compress(
     model: Model,
     out: opt.Out,
@@ -202,12 +196,7 @@ def compress(
     data: opt.OptionalData = None,
     seed: Annotated[int | None, typer.Option("--seed", help="In place of the recipe's.")] = None,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Take a model through a recipe: slim, prune, quantize or convert, one after the other, each step judged.
@@ -215,17 +204,14 @@ def compress(
     Example: `edgecv compress lenet5.keras --recipe half-int8.toml -o half.tflite`
     """
     from edgecv.jobs import compress as compression
-    from edgecv.jobs import models
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     done = compression.compress(source, recipe, out=out, data=data, seed=seed, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render.compressed(done)
     compression.require_passed(done)
 
 
+@opens()
 def convert(
     model: Model,
     out: opt.Out,
@@ -245,12 +231,7 @@ def convert(
     ] = False,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Convert a keras model into a checked TFLite or ONNX file; a detector of two stages into a bundle, `.edgecv`.
@@ -260,12 +241,8 @@ def convert(
     Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
     """
     from edgecv.jobs import convert as artifacts
-    from edgecv.jobs import models
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8,

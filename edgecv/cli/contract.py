@@ -9,9 +9,11 @@ import typer
 
 from edgecv.cli import options as opt
 from edgecv.cli.console import emit, emit_json, emit_table
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.values.presets import PRESETS
 
 
+@opens(without=("spec",))
 def spec(
     model: Annotated[
         Path, typer.Argument(help="A `.keras` or `.h5` file, a SavedModel folder, a `.tflite` or an `.onnx`.")
@@ -20,13 +22,12 @@ def spec(
         str | None,
         typer.Option("--data", "-d", help="Gives labels, and decides how images are scaled where the model does not."),
     ] = None,
-    preset: opt.Preset = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the TOML goes; default: stdout.")] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="A .png of what the model sees of eight images of --data.")
     ] = None,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Write the contract of a model that edgecv did not write, as far as the model and labelled data tell it.
@@ -35,10 +36,10 @@ def spec(
 
     Example: `edgecv spec lenet5.keras --data digits --out lenet5.toml`
     """
-    from edgecv.jobs import describe, models
+    from edgecv.jobs import describe
 
-    source = models.Source(path=model, unsafe=unsafe)
-    found = describe.describe(source, uri=data, preset_name=preset, out=out, sheet=picture, force=force)
+    source = opening.source(model)
+    found = describe.describe(source, uri=data, preset_name=opening.preset, out=out, sheet=picture, force=force)
     if json_:
         emit_json(found)
         return

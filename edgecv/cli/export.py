@@ -11,6 +11,7 @@ from edgecv.cli import options as opt
 from edgecv.cli.assess import Plan
 from edgecv.cli.compress import BudgetSeconds, MaxTrials
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.cli.options import Model
 
 ForTargets = Annotated[
@@ -32,6 +33,7 @@ MaxDrop = Annotated[
 ]
 
 
+@opens()
 def export(
     model: Model,
     out: opt.Out,
@@ -44,12 +46,7 @@ def export(
     max_trials: MaxTrials = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Take a float model to the file to ship for each target, with the reason: the short way.
@@ -62,12 +59,8 @@ def export(
     Example: `edgecv export lenet5.keras --data digits --out exported`
     """
     from edgecv.jobs import export as job
-    from edgecv.jobs import models
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     asked = job.ExportPlan(
         data=data, max_drop=max_drop, targets=tuple(target or ("cpu",)), device=device, bench=plan,
         budget_seconds=budget_seconds, max_trials=max_trials, seed=seed,

@@ -11,6 +11,7 @@ from edgecv.cli import completion, panels
 from edgecv.cli import options as opt
 from edgecv.cli import render_models as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 
 Variant = Annotated[
     str, typer.Option("--variant", help="canonical, or another one it has.", rich_help_panel=panels.NETWORK)
@@ -120,6 +121,7 @@ def data_show(
     emit_json(described) if json_ else render.dataset(described)
 
 
+@opens(without=("unsafe", "input_size", "signature"))
 def train(
     out: opt.Out,
     name: Annotated[
@@ -137,7 +139,8 @@ def train(
     ] = None,
     variant: Variant = "canonical",
     source: Annotated[
-        Path | None, typer.Option("--from", help="A trained `.keras` that gets a new head, in place of a name.")
+        Path | None,
+        typer.Option("--from", help="A trained model that gets a new head, in place of a name: `.keras`, `.onnx`, …"),
     ] = None,
     input_size: InputSize = None,
     width: Width = 1.0,
@@ -175,10 +178,7 @@ def train(
         Path | None,
         typer.Option("--log-dir", help="Folder for a CSV table and TensorBoard.", rich_help_panel=panels.TRAINING),
     ] = None,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -194,23 +194,19 @@ def train(
     plan = training_job.TrainPlan(
         name=name, source=source, variant=variant, data=data, also=also, input_size=input_size, width=width,
         weights=weights, backbone=backbone, recipe=recipe, epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate,
-        teacher=teacher, log_dir=log_dir, spec=spec, preset=preset, architecture=architecture,
-        custom_objects=custom_objects, seed=seed,
+        learning_rate=learning_rate, teacher=teacher, log_dir=log_dir, spec=opening.spec, preset=opening.preset,
+        architecture=opening.architecture, custom_objects=opening.custom_objects, seed=seed,
     )  # fmt: skip
     saved = training_job.train(plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render.saved_model(saved)
 
 
+@opens()
 def split(
-    model: Annotated[Path, typer.Argument(help="A trained `.keras`.")],
+    model: Annotated[Path, typer.Argument(help="A trained `.keras`, or a float `.onnx` or `.tflite`.")],
     at: Annotated[str, typer.Option("--at", help="The first layer of the head.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for backbone.keras and head.keras.")],
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     force: opt.Force = False,
     json_: opt.Json = False,
 ) -> None:
@@ -218,12 +214,8 @@ def split(
 
     Example: `edgecv split lenet5.keras --at f6 --out parts`
     """
-    from edgecv.jobs import models
     from edgecv.jobs import split as splitting
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
-    parts = splitting.split(source, at=at, out=out, force=force)
+    source = opening.source(model)
+    parts = splitting.split(source, at=at, out=out, force=force, reporter=ConsoleReporter())
     emit_json(parts) if json_ else render.split_parts(parts)

@@ -11,6 +11,7 @@ from edgecv.cli import completion, panels, quantities
 from edgecv.cli import options as opt
 from edgecv.cli import render_optimize as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.cli.options import Model
 
 MaxDrop = Annotated[
@@ -98,6 +99,7 @@ Serve = Annotated[
 ]  # fmt: skip
 
 
+@opens()
 def optimize(
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the winner, its recipe, the report and trials.")],
@@ -122,12 +124,7 @@ def optimize(
     devices: opt.Devices = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Search for the file to ship: slimming, quantisation and training together, with measured time in the loop.
@@ -138,13 +135,9 @@ def optimize(
 
     Example: `edgecv optimize lenet5.keras --max-drop 3 --trials 4 --out optimized`
     """
-    from edgecv.jobs import models
     from edgecv.jobs.optimize import job, verdict
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     first, *further = device or ["local"]
     plan = job.OptimizePlan(
         data=data, space=space, goal=goal, max_drop=max_drop, latency_ms=quantities.milliseconds(latency),

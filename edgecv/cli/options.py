@@ -10,7 +10,9 @@ import typer
 from edgecv.cli import completion, panels
 from edgecv.values.run_options import RunOptions
 
-Model = Annotated[Path, typer.Argument(help="A `.keras` or `.h5` file, or a SavedModel folder.")]
+Model = Annotated[
+    Path, typer.Argument(help="A `.keras` or `.h5` file, a SavedModel folder, or a float `.onnx` or `.tflite`.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 All = Annotated[bool, typer.Option("--all", help="Show what is right too, not only what is wrong.")]
@@ -71,6 +73,15 @@ CustomObjects = Annotated[
     typer.Option(
         "--custom-objects",
         help="A Python file with the classes that the model names. It is run.",
+        rich_help_panel=panels.FOREIGN,
+    ),
+]
+Signature = Annotated[
+    str | None,
+    typer.Option(
+        "--signature",
+        help="The function that is meant of a SavedModel without layers: embed; default: serving_default, or the only "
+        "one.",
         rich_help_panel=panels.FOREIGN,
     ),
 ]

@@ -10,9 +10,11 @@ import typer
 from edgecv.cli import options as opt
 from edgecv.cli import render_models as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.cli.options import Model
 
 
+@opens(without=("input_size",))
 def reshape(
     model: Model,
     input_size: Annotated[str, typer.Option("--input-size", help="Height and width of the new input: 448 or 448x640.")],
@@ -25,11 +27,7 @@ def reshape(
     data: opt.OptionalData = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Make a classifier fully convolutional, for larger images: one run answers for every window of them.
@@ -39,12 +37,9 @@ def reshape(
 
     Example: `edgecv reshape lenet5.keras --fully-convolutional --input-size 96`
     """
-    from edgecv.jobs import models
     from edgecv.jobs import reshape as reshaping
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, architecture=architecture, custom_objects=custom_objects
-    )
+    source = opening.source(model)
     plan = reshaping.ReshapePlan(fully_convolutional=fully_convolutional, input_size=input_size, data=data, seed=seed)
     made = reshaping.reshape(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.reshaped(made)

@@ -11,9 +11,11 @@ from edgecv.cli import options as opt
 from edgecv.cli import panels, render_models
 from edgecv.cli import render_compress as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.cli.options import Model
 
 
+@opens()
 def prune(
     model: Model,
     out: opt.Out,
@@ -30,12 +32,7 @@ def prune(
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Make weights zero, or few different values, while training on: files that compress.
@@ -45,18 +42,15 @@ def prune(
 
     Example: `edgecv prune lenet5.keras --sparsity 0.5 --out pruned.keras`
     """
-    from edgecv.jobs import models
     from edgecv.jobs import prune as pruning
 
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     plan = pruning.PrunePlan(sparsity=sparsity, pattern=pattern, clusters=clusters, data=data, epochs=epochs, seed=seed)
     saved = pruning.prune(source, plan, out=out, force=force, reporter=ConsoleReporter())
     emit_json(saved) if json_ else render_models.saved_model(saved)
 
 
+@opens()
 def slim(
     model: Model,
     out: opt.Out,
@@ -121,12 +115,7 @@ def slim(
     ] = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Take channels, ranks or whole units out of a model while training on: what is left is dense and faster.
@@ -135,7 +124,6 @@ def slim(
 
     Example: `edgecv slim lenet5.keras --macs 0.5 --rounds 2 --out slim.keras`
     """
-    from edgecv.jobs import models
     from edgecv.jobs import slim as slimming
 
     asked = slimming.SlimPlan(
@@ -144,9 +132,6 @@ def slim(
         rounds=rounds, multiple=multiple, min_share=min_share, samples=samples, data=data, epochs=epochs,
         learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
-    source = models.Source(
-        path=model, unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(model)
     made = slimming.slim(source, asked, out=out, force=force, reporter=ConsoleReporter())
     emit_json(made) if json_ else render.slimmed(made)

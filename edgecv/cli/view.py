@@ -10,6 +10,7 @@ import typer
 from edgecv.cli import options as opt
 from edgecv.cli import render_view as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.cli.opening import AS_IT_IS, Opening, opens
 
 Inputs = Annotated[
     list[Path],
@@ -17,6 +18,7 @@ Inputs = Annotated[
 ]
 
 
+@opens()
 def view(
     inputs: Inputs,
     out: opt.Out = Path("view.html"),
@@ -28,12 +30,7 @@ def view(
     alike: Annotated[float, typer.Option("--alike", help="Correlation from which a map is a duplicate.")] = 0.98,
     heat: Annotated[bool, typer.Option("--heat/--no-heat", help="Show where in the image the answer is from.")] = True,
     force: opt.Force = False,
-    unsafe: opt.Unsafe = False,
-    spec: opt.Spec = None,
-    preset: opt.Preset = None,
-    input_size: opt.InputSize = None,
-    architecture: opt.Architecture = None,
-    custom_objects: opt.CustomObjects = None,
+    opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
 ) -> None:
     """Show what every layer answers to an image, in one page: maps, kernels, heat, and channels that may go.
@@ -42,13 +39,9 @@ def view(
 
     Example: `edgecv view lenet5.keras int8.tflite sample.png --out view.html`
     """
-    from edgecv.jobs import models
     from edgecv.jobs import view as viewing
 
-    source = models.Source(
-        path=inputs[0], unsafe=unsafe, spec=spec, preset=preset, input_size=input_size, architecture=architecture,
-        custom_objects=custom_objects,
-    )  # fmt: skip
+    source = opening.source(inputs[0])
     plan = viewing.ViewPlan(
         layers=tuple(layer or ()), data=data, samples=samples, alike=alike, heat=heat, source=source
     )

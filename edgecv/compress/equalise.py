@@ -28,7 +28,7 @@ from edgecv.modelio.env import keras
 
 TRANSPARENT = frozenset(
     {"MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "ZeroPadding2D", "Cropping2D"}
-    | {"Dropout", "SpatialDropout2D", "UpSampling2D", "Flatten", "LeakyReLU"}
+    | {"BilinearResize", "Dropout", "SpatialDropout2D", "UpSampling2D", "Flatten", "LeakyReLU"}
 )
 """Layers through which a positive factor per channel passes."""
 

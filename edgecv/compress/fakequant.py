@@ -21,8 +21,8 @@ from edgecv.modelio.wrapped import scopes
 
 # Operators of TFLite whose output has the input's scale.
 SAME_SCALE = frozenset({
-    "AveragePooling2D", "Cropping2D", "Dropout", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D", "Permute",
-    "Reshape", "SpatialDropout2D", "UpSampling2D", "ZeroPadding2D",
+    "AveragePooling2D", "BilinearResize", "Cropping2D", "Dropout", "Flatten", "GlobalMaxPooling2D", "MaxPooling2D",
+    "Permute", "Reshape", "SpatialDropout2D", "UpSampling2D", "ZeroPadding2D",
 })  # fmt: skip
 OWN_SCALE = frozenset({
     "Activation", "Add", "Average", "Concatenate", "ELU", "GlobalAveragePooling2D", "HardSwish", "LeakyReLU",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgecv.convert.lean_norms import lean
 from edgecv.convert.unroll import unrolled
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.modelio import env
@@ -75,7 +76,7 @@ def freeze(model: Any) -> Frozen:
     inputs = static_inputs(model)
     tf = env.tensorflow()
     signature = [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in inputs]
-    with unrolled():
+    with unrolled(), lean():
         function = tf.function(lambda *tensors: call(model, tensors), autograph=False).get_concrete_function(*signature)
     return Frozen(
         function=function,

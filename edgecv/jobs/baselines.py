@@ -13,10 +13,11 @@ from edgecv.convert import convert
 from edgecv.convert.graphdef import write_graphdef
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter, Unseen
-from edgecv.jobs import models
+from edgecv.jobs import graph_models, models
 from edgecv.jobs.contract import described
 from edgecv.modelio import LoadedModel, load_keras, save_keras
 from edgecv.modelio.model_file import model_file
+from edgecv.modelio.opening import Opening
 from edgecv.values.specs import ModelSpec
 
 _ENGINE_OF = {"tflite": "litert", "onnx": "onnxruntime"}
@@ -29,16 +30,20 @@ class BaselineFile:
     Attributes:
         path: That file.
         source: What the user gave: what accuracy is evaluated with where the file says nothing of its contract.
+        described: A .keras of a graph file that says nothing of it either, for the same; None where none is needed.
     """
 
     path: Path
     name: str
     engine: BaselineEngine
     source: Path
+    described: Path | None = None
 
     @property
     def evaluable(self) -> Path:
-        """The file that accuracy is evaluated with, by the same package that is timed."""
+        """The file that accuracy is evaluated with, where it can be by the same package that is timed."""
+        if self.described is not None:
+            return self.described
         return self.source if self.engine.engine == "tensorflow" else self.path
 
     def case(self) -> BenchCase:
@@ -59,6 +64,7 @@ def open_baseline(
     wanted: str = "auto",
     choice: BaselineEngine | None = None,
     spec: ModelSpec | None = None,
+    evaluated: bool = False,
     reporter: Reporter = QUIET,
 ) -> Iterator[BaselineFile]:
     """Make a baseline ready, for as long as the context lasts.
@@ -70,7 +76,8 @@ def open_baseline(
         source: `.keras`, `.h5`, SavedModel folder, `.tflite` or `.onnx`.
         wanted: "auto", or an engine's name: see `choose_baseline_engine`.
         choice: Engine; None chooses one that can use a GPU, and falls back, declared, to the CPU.
-        spec: The contract of a keras model that says nothing of its own: that of the files it is compared with.
+        spec: The contract of a model that says nothing of its own: that of the files it is compared with.
+        evaluated: Whether its accuracy is asked for too, and not only its time.
 
     Raises:
         ConfigError: It does not exist, is a quantised file, or in a format that the engine does not run.
@@ -82,7 +89,9 @@ def open_baseline(
         _check_float(source)
         engine = choice or choose_baseline_engine(wanted=_fitting(source, wanted))
         reporter.info(engine.sentence)
-        yield BaselineFile(path=source, name=source.stem, engine=engine, source=source)
+        with tempfile.TemporaryDirectory(prefix="edgecv-baseline-") as folder:
+            described = _imported(source, spec, Path(folder), reporter) if evaluated else None
+            yield BaselineFile(path=source, name=source.stem, engine=engine, source=source, described=described)
         return
     engine = choice or choose_baseline_engine(wanted=wanted)
     reporter.info(engine.sentence)
@@ -107,6 +116,15 @@ def _loaded(source: Path, spec: ModelSpec | None, reporter: Reporter) -> LoadedM
     if not known and spec is not None:
         reporter.info(f"{source.name} says nothing of its inputs: it takes the contract of the files")
     return described(load_keras(source, spec=None if known else spec), reporter=reporter)
+
+
+def _imported(source: Path, spec: ModelSpec | None, folder: Path, reporter: Reporter) -> Path | None:
+    """Write a graph file without a contract as a .keras with that of the files; None where it has one of its own."""
+    if model_file(source).manifest is not None:
+        return None
+    reporter.info(f"{source.name} says nothing of its inputs: its import is evaluated, with the contract of the files")
+    loaded = described(graph_models.loaded(source, Opening(spec=spec), reporter=reporter), reporter=reporter)
+    return save_keras(loaded.model, folder / f"{source.stem}.keras", models.require_manifest(loaded))
 
 
 def _write(loaded: LoadedModel, engine: BaselineEngine, out: Path, seed: int, reporter: Reporter) -> None:

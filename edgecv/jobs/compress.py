@@ -26,7 +26,7 @@ from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import atomic_path, check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
-from edgecv.evaluate import assess, drop_between
+from edgecv.evaluate import KerasPredictor, assess, drop_between
 from edgecv.jobs import compress_recipe as compression_recipe
 from edgecv.jobs import contract, models, sense
 from edgecv.jobs import convert as artifacts
@@ -161,7 +161,7 @@ class Session:
         self._journal = Journal(self._folder / "journal.json", reporter)
         self._done: list[StepReport] = []
         self._finished = False
-        self._before = self._evaluated(source.path, source.spec)
+        self._before = self._judged(KerasPredictor(loaded), source.path)
 
     def __enter__(self) -> Session:
         return self
@@ -254,7 +254,7 @@ class Session:
     def _take(self, method: str, request: Request, before: models.Source, out: Path, record: Path) -> None:
         began = time.monotonic()
         result = METHODS[method].run(before, request, out, self._reporter)
-        found = self._evaluated(out, None)
+        found = self._evaluated(out)
         drop = self._before.metric.told(drop_between(self._before, found))
         report = StepReport(
             method=method, settings=plain(request), path=str(out), sha256=sha256(out),
@@ -265,10 +265,12 @@ class Session:
         )  # fmt: skip
         write_record(record, report)
 
-    def _evaluated(self, file: Path, spec: Path | None) -> Any:
-        source = self._source if file == self._source.path else self._own(file)
-        with open_predictor(file, EvaluationRequest(spec=spec, source=source)) as predictor:
-            return assess(predictor, self._data, SPLIT, name=file.name, reporter=self._reporter)
+    def _evaluated(self, file: Path) -> Any:
+        with open_predictor(file, EvaluationRequest(source=self._own(file))) as predictor:
+            return self._judged(predictor, file)
+
+    def _judged(self, predictor: Any, file: Path) -> Any:
+        return assess(predictor, self._data, SPLIT, name=file.name, reporter=self._reporter)
 
 
 def require_passed(report: CompressionReport) -> None:

@@ -17,6 +17,7 @@ from edgecv.jobs import models
 from edgecv.jobs.sense import Trial, best_of, clearly_better, try_presets
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.contract import Inferred, infer, with_preprocessing
+from edgecv.modelio.keras_files import import_of
 from edgecv.modelio.provenance import manifest_for
 from edgecv.values.presets import PRESETS, preset
 from edgecv.values.specs import Head, ModelSpec
@@ -85,7 +86,7 @@ def opened(
     Raises:
         ConfigError, UnsupportedModelError: As `models.load` and `described`.
     """
-    loaded = models.load(source)
+    loaded = models.load(source, reporter=reporter)
     return described(loaded, uri=uri, preset_name=source.preset, needed=needed, reporter=reporter)
 
 
@@ -127,7 +128,7 @@ def described(
             "--preset names another scale"
         )
     reporter.info(f"contract found out: {'; '.join((*found.known, *found.guessed))}")
-    recipe = {"step": "import", "file": loaded.path.name, "inferred": [*found.known, *found.guessed]}
+    recipe = {**(loaded.recipe or import_of(loaded.path)), "inferred": [*found.known, *found.guessed]}
     return replace(loaded, manifest=manifest_for(found.spec, recipe=recipe, source_sha256=loaded.sha256))
 
 

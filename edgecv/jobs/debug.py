@@ -85,11 +85,12 @@ def debug(
     """Compare both files layer by layer on samples of the validation split.
 
     Args:
-        float_file: The float32 .tflite; or a keras model, of which both files are made here, whatever they answer.
-        int8_file: The int8 .tflite that was made of the same model; None for a keras model.
-        calibration: Recipe for a keras model.
-        spec: TOML of a ModelSpec, for a keras model without a manifest.
-        source: How a keras model is opened, but for its path and `spec`.
+        float_file: The float32 .tflite; or, alone, a float model of which both files are made here, whatever they
+            answer.
+        int8_file: The int8 .tflite that was made of the same model; None for a model that stands alone.
+        calibration: Recipe for a model that stands alone.
+        spec: TOML of a ModelSpec, for one without a manifest.
+        source: How it is opened, but for its path and `spec`.
         data: A data set; None: what the model was trained on.
         samples: How many to run, spread evenly over the classes.
         rank: Also measure what each layer costs in the task's metric, and what helps.
@@ -103,9 +104,9 @@ def debug(
         UnsupportedModelError: The files are no .tflite of edgecv, or of different models.
     """
     page = files.check_output(html, force=force) if html is not None else None
-    if model_file(float_file).is_keras != (int8_file is None):
+    if int8_file is not None and model_file(float_file).is_keras:
         raise ConfigError(
-            "a float file needs its int8 file beside it, and a keras model stands alone",
+            "a keras model stands alone: its files are made here",
             hint="edgecv debug float32.tflite int8.tflite, or edgecv debug model.keras",
         )
     if int8_file is not None:

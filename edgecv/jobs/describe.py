@@ -84,7 +84,7 @@ def describe(
             check_output(path, force=force)
     dataset = data.open_dataset(uri) if uri is not None else None
     opened = model_file(source.path)
-    if opened.is_keras or opened.format not in ("tflite", "onnx"):
+    if opened.is_keras or opened.format not in ("tflite", "onnx") or opened.takes_channels_first:
         found = contract_of(models.load(source), dataset=dataset, preset_name=preset_name)
     else:
         found = contract_of_file(opened, dataset=dataset, preset_name=preset_name)

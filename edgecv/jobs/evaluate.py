@@ -53,7 +53,7 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, report
         DeviceError: The accelerator cannot take it.
     """
     opened = model_file(file)
-    if opened.is_keras:
+    if opened.is_keras or imports(opened, request):
         if request.device != "local":
             raise ConfigError(
                 f"{opened.path}: devices run .tflite and .onnx files", hint=f"edgecv convert {opened.path}"
@@ -65,6 +65,14 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, report
         device = open_device(request.device, request.devices)
         return open_on_device(opened.path, device, options=request.options, spec=spec)
     return open_artifact(opened.path, request.options, spec=spec, apart=True)
+
+
+def imports(opened: ModelFile, request: EvaluationRequest) -> bool:
+    """Say whether a float graph is opened as the keras model of its import: nothing says how it is fed and read."""
+    if request.source is None or request.device != "local" or opened.format not in ("tflite", "onnx"):
+        return False
+    bare = opened.manifest is None and (request.spec is None or opened.takes_channels_first)
+    return bare and opened.is_float_graph
 
 
 def open_artifact(

@@ -21,6 +21,7 @@ from edgecv.jobs import report as measure
 from edgecv.jobs.journal import Journal, read_record, write_record
 from edgecv.jobs.ladder import Climb
 from edgecv.modelio import save_keras
+from edgecv.modelio.model_file import model_file
 from edgecv.report import sentences
 from edgecv.values import profiles
 from edgecv.values.report import ArtifactResult, Report, ShipVerdict
@@ -160,12 +161,13 @@ def _check(plan: ExportPlan, out: Path, force: bool) -> None:
 def _described(source: models.Source, plan: ExportPlan, out: Path, reporter: Reporter) -> models.Source:
     """Return the model with its contract: the given file when that has one, else one of edgecv's in `out`."""
     loaded = contract.opened(source, plan.data, reporter=reporter)
-    if source.path.suffix == ".keras" and models.load(source).manifest is not None and source.spec is None:
+    own = model_file(source.path)
+    if own.format == "keras" and source.path.suffix == ".keras" and own.manifest is not None and source.spec is None:
         return models.Source(path=source.path, unsafe=source.unsafe, custom_objects=source.custom_objects)
     file = out / f"{_stem(source.path)}.keras"
     # The same model gives the same bytes, so that what was made of it on an earlier run is known again.
-    save_keras(loaded.model, file, models.require_manifest(loaded), force=True)
-    return replace(source, path=file, spec=None, preset=None, architecture=None, input_size=None)
+    save_keras(loaded.model, file, models.as_written(loaded), force=True)
+    return replace(source, path=file, spec=None, preset=None, architecture=None, input_size=None, signature=None)
 
 
 def _floats(model: models.Source, plan: ExportPlan, out: Path, journal: Journal, reporter: Reporter) -> list[Path]:

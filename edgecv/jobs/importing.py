@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,14 @@ from edgecv.core.errors import ConfigError, EdgecvError
 from edgecv.core.files import check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
-from edgecv.jobs import models
+from edgecv.jobs import graph_models, models
 from edgecv.jobs.contract import contract_of
-from edgecv.jobs.importing_tflite import import_tflite
+from edgecv.jobs.graph_models import GraphModel
 from edgecv.modelio import LoadedModel, contents, manifest_for, save_keras
 from edgecv.modelio.contract import read_labels
 from edgecv.modelio.darknet import import_darknet
-from edgecv.modelio.onnx import TOLERANCE, ImportedOnnx, import_onnx
+from edgecv.modelio.onnx import TOLERANCE
 from edgecv.modelio.opening import input_size
-from edgecv.runtime.container import read_manifest
 from edgecv.values.manifest import Manifest
 from edgecv.values.presets import PRESETS
 from edgecv.values.specs import ModelSpec
@@ -174,21 +173,24 @@ def _darknet(asked: Asked, reporter: Reporter) -> _Read:
     return _Read(model=found.model, manifest=manifest, remarks=found.remarks, seen=seen)
 
 
-def _onnx(asked: Asked, reporter: Reporter) -> _Read:
+def _graph(asked: Asked, reporter: Reporter) -> _Read:
     _no_weights(asked)
-    size = input_size(asked.input_size) if asked.input_size else None
-    found = import_onnx(asked.source, input_size=size, allow_difference=asked.allow_difference, seed=asked.seed)
-    recipe = {"step": "import", "file": asked.source.name, "producer": found.producer, "opset": found.opset}
-    return _of_graph(found, recipe, asked, reporter, reference="ONNX Runtime")
-
-
-def _tflite(asked: Asked, reporter: Reporter) -> _Read:
-    _no_weights(asked)
-    if asked.input_size is not None:
-        raise ConfigError(f"the sizes of {asked.source} are fixed", hint="leave --input-size out")
-    found = import_tflite(asked.source, allow_difference=asked.allow_difference, seed=asked.seed)
-    recipe = {"step": "import", "file": asked.source.name}
-    return _of_graph(found, recipe, asked, reporter, reference="LiteRT")
+    known = graph_models.read(
+        asked.source, input_size=input_size(asked.input_size) if asked.input_size else None,
+        allow_difference=asked.allow_difference, seed=asked.seed,
+    )  # fmt: skip
+    for remark in known.found.remarks:
+        reporter.info(remark)
+    manifest, open_ = _contract(known, asked, reporter)
+    return _Read(
+        model=known.found.model,
+        manifest=manifest,
+        open=open_,
+        remarks=known.found.remarks,
+        nodes=known.found.nodes,
+        reference=known.reference,
+        differences={one.output: one.relative for one in known.found.differences},
+    )
 
 
 def _no_weights(asked: Asked) -> None:
@@ -198,31 +200,11 @@ def _no_weights(asked: Asked) -> None:
         )
 
 
-def _of_graph(
-    found: ImportedOnnx, recipe: Mapping[str, Any], asked: Asked, reporter: Reporter, *, reference: str
-) -> _Read:
-    for remark in found.remarks:
-        reporter.info(remark)
-    manifest, open_ = _contract(found, recipe, asked, reporter)
-    return _Read(
-        model=found.model,
-        manifest=manifest,
-        open=open_,
-        remarks=found.remarks,
-        nodes=found.nodes,
-        reference=reference,
-        differences={one.output: one.relative for one in found.differences},
-    )
-
-
-def _contract(
-    found: ImportedOnnx, recipe: Mapping[str, Any], asked: Asked, reporter: Reporter
-) -> tuple[Manifest | None, tuple[str, ...]]:
+def _contract(known: GraphModel, asked: Asked, reporter: Reporter) -> tuple[Manifest | None, tuple[str, ...]]:
     """Return the manifest of a network of layers; where nothing says how pixels are scaled, None and the presets."""
-    digest = sha256(asked.source)
-    spec, said = _own_spec(asked), tuple[str, ...]()
+    loaded = LoadedModel(model=known.found.model, manifest=None, path=asked.source, sha256=known.digest)
+    spec, said = _own_spec(known, asked), tuple[str, ...]()
     if spec is None:
-        loaded = LoadedModel(model=found.model, manifest=None, path=asked.source, sha256=digest)
         try:
             contract = contract_of(loaded, preset_name=asked.preset)
         except ConfigError as error:
@@ -236,9 +218,8 @@ def _contract(
     elif asked.preset is not None:
         raise ConfigError(f"{asked.source} has a contract, so --preset has nothing to say", hint="leave --preset out")
     if asked.labels is not None:
-        spec = _labelled(spec, asked.labels, asked.source, int(found.model.outputs[0].shape[-1]))
-    inferred = {"inferred": list(said)} if said else {}
-    return manifest_for(spec, recipe={**recipe, **inferred}, source_sha256=digest), ()
+        spec = _labelled(spec, asked.labels, asked.source, int(known.found.model.outputs[0].shape[-1]))
+    return models.as_written(replace(loaded, manifest=known.manifest(spec, said))), ()
 
 
 def _without(asked: Asked, why: str, reporter: Reporter) -> None:
@@ -252,12 +233,11 @@ def _without(asked: Asked, why: str, reporter: Reporter) -> None:
     reporter.info(f"no contract: {why}")
 
 
-def _own_spec(asked: Asked) -> ModelSpec | None:
+def _own_spec(known: GraphModel, asked: Asked) -> ModelSpec | None:
     """Return the contract that the user gives or that edgecv wrote into the file."""
     if asked.spec is not None:
         return models.read_spec(asked.spec)
-    embedded = read_manifest(asked.source)
-    return None if embedded is None else embedded.spec
+    return None if known.embedded is None else known.embedded.spec
 
 
 def _labelled(spec: ModelSpec, file: Path, source: Path, width: int) -> ModelSpec:
@@ -276,12 +256,9 @@ def _labelled(spec: ModelSpec, file: Path, source: Path, width: int) -> ModelSpe
 
 
 Reader = Callable[[Asked, Reporter], _Read]
-READERS: Mapping[str, Reader] = {"darknet": _darknet, "onnx": _onnx, "tflite": _tflite}
+READERS: Mapping[str, Reader] = {"darknet": _darknet, "onnx": _graph, "tflite": _graph}
 """By what `format_of` says."""
 _SECTION = re.compile(rb"^\s*\[(net|network)\]", re.MULTILINE)
-_TFLITE = b"TFL3"
-_PROTO = b"\x08"
-"""The tag of `ir_version`, the first field of an ONNX file."""
 
 
 def format_of(source: Path) -> str:
@@ -300,16 +277,17 @@ def format_of(source: Path) -> str:
     suffix = source.suffix.lower()
     if contents.is_keras(source):
         raise _no_import(source)
-    if start[4:8] == _TFLITE:
-        return "tflite"
+    format_ = contents.graph_format(source)
+    if format_ == "tflite":
+        return format_
     if suffix == ".weights":
         raise ConfigError(
             f"{source} holds weights only", hint="give the .cfg file first: edgecv import net.cfg net.weights"
         )
     if _SECTION.search(start) or suffix == ".cfg":
         return "darknet"
-    if start[:1] == _PROTO or suffix == ".onnx":
-        return "onnx"
+    if format_:
+        return format_
     raise ConfigError(
         f"{source} is of no format that is imported",
         hint="known: .onnx, .tflite, .cfg; docs/importing.md has the others",

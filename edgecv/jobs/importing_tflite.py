@@ -17,6 +17,7 @@ from edgecv.modelio import env
 from edgecv.modelio.contract import plain_name
 from edgecv.modelio.onnx import ImportedOnnx, compare, import_onnx, require_close
 from edgecv.modelio.onnx.comparing import INPUTS
+from edgecv.modelio.originals import float_original
 from edgecv.runtime.apart_session import ApartSession
 
 Array = np.ndarray
@@ -39,9 +40,11 @@ def import_tflite(path: Path, *, allow_difference: float, seed: int) -> Imported
     graph = read_tflite(path)
     quantised = [tensor for tensor in graph.tensors if tensor.scales]
     if quantised:
+        original = float_original(path)
         raise UnsupportedModelError(
-            f"{path} is quantised: {len(quantised)} tensors such as '{quantised[0].name}'; float networks are imported",
-            hint="import what it was made from; edgecv evaluate, bench and inspect take it as it is",
+            f"{path} is quantised: {len(quantised)} tensors such as '{quantised[0].name}'; expected a float network",
+            hint=f"give the float file that it was made from{f': {original}' if original else ''}; edgecv evaluate, "
+            "bench and inspect take this one as it is",
         )
     with tempfile.TemporaryDirectory(prefix="edgecv-") as folder:
         onnx = Path(folder) / f"{plain_name(path)}.onnx"

@@ -12,12 +12,13 @@ from edgecv import data
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.files import remove_partials, sha256
-from edgecv.core.progress import Reporter
+from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
 from edgecv.data import Dataset
+from edgecv.jobs import graph_models
 from edgecv.jobs.architectures import builder
 from edgecv.jobs.sparse_kernels import SparseKernels
-from edgecv.modelio import LoadedModel, load_keras, save_keras
+from edgecv.modelio import LoadedModel, contents, load_keras, save_keras
 from edgecv.modelio.opening import Opening, input_size
 from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
@@ -30,16 +31,17 @@ BUNDLED = ("characters", "digits", "scenes", "scenes:one", "scenes:noisy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A keras model on disk.
+    """A float model on disk.
 
     Attributes:
-        path: `.keras`, `.h5`, or a SavedModel folder.
+        path: `.keras`, `.h5`, a SavedModel folder, or a float `.onnx` or `.tflite`, which is imported in memory.
         unsafe: Allow Lambda layers, which can run any code.
         spec: TOML of a ModelSpec, for a model without a manifest.
         preset: How images are scaled, for a model without a contract: a name of `edgecv.values.presets`.
         input_size: "224" or "224x320": height and width of inputs that are open.
         architecture: The network of a file that holds weights only: see `edgecv.jobs.architectures`.
         custom_objects: A Python file that is run, and whose classes and functions the model may name.
+        signature: Which function of a SavedModel without layers is meant, where it serves several.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Source:
     input_size: str | None = None
     architecture: str | None = None
     custom_objects: Path | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,17 +84,23 @@ class SavedModel(Shown):
     sparse_kernels: SparseKernels | None = None
 
 
-def load(source: Source) -> LoadedModel:
-    """Load a model with its contract.
+def load(source: Source, *, reporter: Reporter = QUIET) -> LoadedModel:
+    """Load a model with its contract. `reporter` is told of what is imported.
 
     Raises:
         ConfigError: The path does not exist, or the spec file, the architecture or the size is wrong.
-        UnsupportedModelError: It is not a keras model, or has Lambda layers and `unsafe` is false.
+        UnsupportedModelError: It is no float model of a known format, has Lambda layers and `unsafe` is false, or is a
+            graph that cannot be imported or answers otherwise then.
     """
     spec = read_spec(source.spec) if source.spec else None
     size = input_size(source.input_size) if source.input_size else None
     build = builder(source.architecture, spec=spec, input_size=size) if source.architecture else None
-    opening = Opening(input_size=size, architecture=build, custom_objects=source.custom_objects)
+    opening = Opening(
+        unsafe=source.unsafe, spec=spec, input_size=size, architecture=build, custom_objects=source.custom_objects,
+        signature=source.signature,
+    )  # fmt: skip
+    if contents.graph_format(source.path):
+        return graph_models.loaded(source.path, opening, reporter=reporter)
     return load_keras(source.path, unsafe=source.unsafe, spec=spec, opening=opening)
 
 
@@ -177,6 +186,18 @@ def ancestry(loaded: LoadedModel) -> tuple[Mapping[str, str], ...]:
         return ({"step": "foreign", "sha256": loaded.sha256},)
     step = str(loaded.manifest.provenance.recipe.get("step", "unknown"))
     return (*loaded.manifest.provenance.parents, {"step": step, "sha256": loaded.sha256})
+
+
+def as_written(loaded: LoadedModel) -> Manifest:
+    """Return the manifest of a .keras that a model is written as, unchanged; of one from elsewhere it names the file.
+
+    Raises:
+        ConfigError: As `require_manifest`.
+    """
+    manifest = require_manifest(loaded)
+    if manifest.provenance.source_sha256 != loaded.sha256:
+        return manifest  # it was in the file
+    return replace(manifest, provenance=replace(manifest.provenance, parents=ancestry(loaded)))
 
 
 def state_path(out: Path) -> Path:

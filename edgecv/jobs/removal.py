@@ -90,6 +90,7 @@ def _opening(source: models.Source | None) -> list[str]:
     given = {
         "--spec": source.spec, "--preset": source.preset, "--input-size": source.input_size,
         "--architecture": source.architecture, "--custom-objects": source.custom_objects,
+        "--signature": source.signature,
     }  # fmt: skip
     words = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     return [*words, *(["--unsafe"] if source.unsafe else [])]

@@ -86,7 +86,9 @@ def report_files(
     request = replace(request, split=judged)
     wanted = request.baseline_engine
     spec = contract(request.spec, files)
-    with open_baseline(baseline, seed=request.seed, wanted=wanted, spec=spec, reporter=reporter) as base:
+    with open_baseline(
+        baseline, seed=request.seed, wanted=wanted, spec=spec, evaluated=True, reporter=reporter
+    ) as base:
         made, pictures = _compare(manifests, base, dataset, targets, request, out, reporter)
     # Only now: a killed run leaves none, so that it goes on without --force.
     exhibits.write(pictures, names, out)

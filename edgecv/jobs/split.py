@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import edgecv.train as training
+from edgecv.core.progress import QUIET, Reporter
+from edgecv.jobs import contract
 from edgecv.jobs.models import (
     Source,
     ancestry,
-    load,
     require_manifest,
 )
 from edgecv.modelio import manifest_for, save_keras
@@ -25,7 +26,9 @@ class SplitPart:
     input_shape: tuple[int, ...]
 
 
-def split(source: Source, *, at: str, out: Path, force: bool = False) -> tuple[SplitPart, SplitPart]:
+def split(
+    source: Source, *, at: str, out: Path, force: bool = False, reporter: Reporter = QUIET
+) -> tuple[SplitPart, SplitPart]:
     """Write a model in two files: `backbone.keras` gives features, `head.keras` takes them.
 
     Args:
@@ -33,11 +36,12 @@ def split(source: Source, *, at: str, out: Path, force: bool = False) -> tuple[S
         at: Name of the first layer of the head.
         out: Folder to write to.
         force: Replace what exists.
+        reporter: Is told what is found out of a model from elsewhere.
 
     Raises:
         ConfigError: There is no such layer, the model cannot be cut there, or `out` cannot be written.
     """
-    loaded = load(source)
+    loaded = contract.opened(source, needed=False, reporter=reporter)
     require_layers(loaded.model)
     parent = require_manifest(loaded)
     parts = training.split_at(loaded.model, at)

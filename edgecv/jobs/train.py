@@ -131,7 +131,7 @@ def untrained(
             path=plan.source, spec=plan.spec, preset=plan.preset, architecture=plan.architecture,
             custom_objects=plan.custom_objects, input_size=str(plan.input_size) if plan.input_size else None,
         )  # fmt: skip
-        loaded = contract.opened(source, plan.data)
+        loaded = contract.opened(source, plan.data, reporter=reporter)
         require_layers(loaded.model)
         parent = require_manifest(loaded)
         env.seed_everything(plan.seed)

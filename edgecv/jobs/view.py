@@ -24,7 +24,7 @@ from edgecv.diagnose.onnx_layers import OnnxLayers
 from edgecv.diagnose.views import Sight, ViewedLayer
 from edgecv.evaluate import KerasPredictor
 from edgecv.jobs import contract, heat, models, removal
-from edgecv.jobs.evaluate import open_artifact
+from edgecv.jobs.evaluate import EvaluationRequest, imports, open_artifact
 from edgecv.modelio import LoadedModel
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.report import view_page
@@ -166,8 +166,8 @@ def view(
 @contextlib.contextmanager
 def _opened(path: Path, plan: ViewPlan, reporter: Reporter) -> Iterator[_Model]:
     file = model_file(path)
-    if file.is_keras:
-        source = replace(plan.source or models.Source(path=path), path=path)
+    source = replace(plan.source or models.Source(path=path), path=path)
+    if file.is_keras or imports(file, EvaluationRequest(spec=source.spec, source=source)):
         loaded = contract.opened(source, plan.data, reporter=reporter)
         yield _Model(file=file, predictor=KerasPredictor(loaded), loaded=loaded)
         return
@@ -175,8 +175,7 @@ def _opened(path: Path, plan: ViewPlan, reporter: Reporter) -> Iterator[_Model]:
         raise UnsupportedModelError(
             f"{path} is a {file.format}: its layers cannot be looked into", hint="give a .keras, .tflite or .onnx"
         )
-    own = plan.source.spec if plan.source is not None else None
-    spec = models.read_spec(own) if own else None
+    spec = models.read_spec(source.spec) if source.spec else None
     with open_artifact(path, spec=spec, apart=True) as predictor:
         yield _Model(file=file, predictor=predictor, loaded=None)
 

@@ -13,6 +13,9 @@ from typing import Literal
 Kind = Literal["archive", "hdf5", "folder", ""]
 SUFFIXES: dict[Kind, str] = {"archive": ".keras", "hdf5": ".h5"}
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_TFLITE = b"TFL3"
+_PROTO = b"\x08"
+"""The tag of `ir_version`, the first field of an ONNX file."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -39,6 +42,21 @@ def is_keras(path: Path) -> bool:
             return "config.json" in archive.namelist()
     except (zipfile.BadZipFile, OSError):
         return False
+
+
+def graph_format(path: Path) -> Literal["tflite", "onnx", ""]:
+    """Return which graph of operators a file holds; "" for keras models, other files, and where there is none.
+
+    What begins as an ONNX file may still be none: its reader says so.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+    except OSError:
+        return ""
+    if start[4:8] == _TFLITE:
+        return "tflite"
+    return "onnx" if start[:1] == _PROTO or (path.suffix.lower() == ".onnx" and not is_keras(path)) else ""
 
 
 @contextmanager

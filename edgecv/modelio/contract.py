@@ -222,6 +222,9 @@ def _activation(tensor: Any) -> str:
             continue
         if kind == "Softmax":
             return "softmax"
+        told = getattr(layer, "ends_in", ())
+        if told:
+            return str(told[tensor._keras_history.tensor_index])
         name = str(getattr(getattr(layer, "activation", None), "__name__", "linear"))
         node = layer._inbound_nodes[tensor._keras_history.node_index]
         looks_through = kind in ("Activation", "Dropout", "Flatten", "Reshape", "Identity")

@@ -47,6 +47,7 @@ class LoadedModel:
         manifest: None for a foreign file for which no spec was given.
         sha256: Of the file, or of the folder's contents.
         custom_objects: The user's Python file that was run to read it.
+        recipe: The step that a contract which is found out later is of: an import, of which file.
     """
 
     model: Any
@@ -54,6 +55,7 @@ class LoadedModel:
     path: Path
     sha256: str
     custom_objects: Path | None = None
+    recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def require_spec(self) -> ModelSpec:
         """Return the model's contract. Raises ConfigError when neither the file nor the caller gave one."""
@@ -121,20 +123,52 @@ def load_keras(
     if not source.exists():
         raise ConfigError(f"model {source} does not exist", hint="check the path")
     opening = dataclasses.replace(opening or Opening(), unsafe=unsafe, spec=spec)
+    if opening.signature is not None and not source.is_dir():
+        raise ConfigError(f"{source} has no signatures", hint="leave --signature out: SavedModel folders have some")
     read, embedded = _reader(source)(source, opening)
+    return in_one_form(read, embedded, source, opening, digest=files.sha256(source))
+
+
+def in_one_form(
+    read: Any,
+    embedded: Manifest | None,
+    source: Path,
+    opening: Opening,
+    *,
+    digest: str,
+    recipe: Mapping[str, Any] | None = None,
+) -> LoadedModel:
+    """Return a model that was read, whatever from, as everything here takes it: see `load_keras`.
+
+    Args:
+        read: tf_keras model.
+        embedded: What its file says of it.
+        source: The file or folder, for messages and what is made of it.
+        opening: What the user says of it; its contract replaces the one in the manifest.
+        digest: sha256 of the source.
+        recipe: Of the step that a contract without a manifest is of; None: an import of the file.
+
+    Raises:
+        ConfigError, UnsupportedModelError: As `load_keras`.
+    """
     _check_graph(read, str(source))
     check_inference(read, where=str(source))
     pixels = forms.pixel_inputs(read)
     model = forms.fixed(plainly_named(read), opening, where=str(source))
     model = named_outputs(channels.last(model, where=str(source)))
-    digest = files.sha256(source)
-    manifest = _manifest(embedded, spec, source, digest)
+    manifest = _manifest(embedded, opening.spec, source, digest, recipe)
     if manifest is not None:
         _check_spec(model, manifest.spec, source)
         forms.check_pixels(pixels, model, manifest.spec, where=str(source))
     return LoadedModel(
-        model=model, manifest=manifest, path=source, sha256=digest, custom_objects=opening.custom_objects
-    )
+        model=model, manifest=manifest, path=source, sha256=digest, custom_objects=opening.custom_objects,
+        recipe=recipe or import_of(source),
+    )  # fmt: skip
+
+
+def import_of(source: Path) -> Mapping[str, Any]:
+    """Return the step that a model from elsewhere is of, for its manifest."""
+    return {"step": "import", "file": source.name}
 
 
 def check_heads(model: Any, spec: ModelSpec, *, where: str) -> None:
@@ -167,12 +201,10 @@ def _reader(source: Path) -> Callable[[Path, Opening], tuple[Any, Manifest | Non
 
 _KERAS = "expected a .keras or .h5 file, or a SavedModel folder; the file may be cut off"
 _OTHERS = {
-    ".onnx": "edgecv import FILE.onnx --out m.keras makes a keras model of a float network, which every command takes; "
-    "the file itself is run and timed as it is",
-    ".tflite": "edgecv import FILE.tflite --out m.keras makes a keras model of a float network, which every command "
-    "takes; the file itself is run and timed as it is",
+    ".cfg": "edgecv import FILE.cfg FILE.weights --out m.keras makes a keras model of a network of Darknet",
+    ".tflite": "a .tflite begins with TFL3 at byte 4; this file may be cut off",
 }
-"""What to do with files that are models of another kind."""
+"""What to do with files of other suffixes."""
 
 
 def _read_archive(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
@@ -210,7 +242,7 @@ def _with_weights(source: Path, opening: Opening) -> tuple[Any, Manifest | None]
 def _read_saved_model(source: Path, opening: Opening) -> tuple[Any, Manifest | None]:
     metadata = source / "keras_metadata.pb"
     with _unreadable(source):
-        if not metadata.is_file():
+        if not metadata.is_file() or opening.signature is not None:
             return served.read(source, opening), None
         saved = require("tf_keras.protobuf.saved_metadata_pb2").SavedMetadata()
         saved.ParseFromString(metadata.read_bytes())
@@ -281,11 +313,17 @@ def _check_graph(model: Any, where: str) -> None:
         )
 
 
-def _manifest(embedded: Manifest | None, spec: ModelSpec | None, source: Path, digest: str) -> Manifest | None:
+def _manifest(
+    embedded: Manifest | None,
+    spec: ModelSpec | None,
+    source: Path,
+    digest: str,
+    recipe: Mapping[str, Any] | None = None,
+) -> Manifest | None:
     if spec is None:
         return embedded
     if embedded is None:
-        return manifest_for(spec, recipe={"step": "import", "file": source.name}, source_sha256=digest)
+        return manifest_for(spec, recipe=recipe or import_of(source), source_sha256=digest)
     return dataclasses.replace(embedded, spec=spec)
 
 

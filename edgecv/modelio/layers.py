@@ -274,6 +274,36 @@ class ChannelScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
 
 
 @register
+class BilinearResize(keras.layers.Layer):  # type: ignore[misc, name-defined]
+    """Maps of another size, each value mixed of the four around it: TFLite's RESIZE_BILINEAR in all three forms.
+
+    UpSampling2D has half-pixel centres and whole factors only.
+
+    Args:
+        size: Height and width of the result.
+        coordinates: Where value i of the new ones lies among the old: "half_pixel" (i + 0.5) old / new - 0.5,
+            "align_corners" i (old - 1) / (new - 1), or "asymmetric" i old / new.
+    """
+
+    def __init__(self, size: Sequence[int], coordinates: str = "half_pixel", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if coordinates not in ("half_pixel", "align_corners", "asymmetric"):
+            raise ConfigError(f"layer '{self.name}': '{coordinates}' are no coordinates of a bilinear resize")
+        self.size, self.coordinates = (int(size[0]), int(size[1])), coordinates
+
+    def call(self, inputs: Any) -> Any:
+        return tf.raw_ops.ResizeBilinear(
+            images=inputs,
+            size=self.size,
+            align_corners=self.coordinates == "align_corners",
+            half_pixel_centers=self.coordinates == "half_pixel",
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": list(self.size), "coordinates": self.coordinates}
+
+
+@register
 class EuclideanDistance(keras.layers.Layer):  # type: ignore[misc, name-defined]
     """How far apart two vectors are: `sqrt(sum((a - b)^2) + 1e-7)`, from two (batch, d) to (batch, 1).
 

@@ -16,6 +16,12 @@ from edgecv.values.manifest import Manifest
 
 KERAS_SUFFIXES = frozenset({".keras", ".h5", ".hdf5"})
 
+QUANTISING = frozenset({
+    "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul",
+    "QuantizeLinear",
+})  # fmt: skip
+"""Operators that only quantised .onnx files have."""
+
 
 # Not slotted: cached_property keeps what was read in the instance.
 @dataclass(frozen=True)
@@ -66,6 +72,22 @@ class ModelFile:
     def layers(self) -> tuple[str, ...]:
         """The source layer of each operator, "" where none is known."""
         return layer_names(self.graph, self.manifest.layer_map if self.manifest else ())
+
+    @property
+    def is_float_graph(self) -> bool:
+        """Whether it is a graph of operators without quantised tensors. Raises as `read_graph` does."""
+        if self.is_keras or self.format not in ("tflite", "onnx"):
+            return False
+        kinds = {op.op for op in self.graph.ops}
+        return not any(tensor.scales for tensor in self.graph.tensors) and not kinds & QUANTISING
+
+    @property
+    def takes_channels_first(self) -> bool:
+        """Whether it is a graph that takes images as PyTorch does, by the shapes of its inputs."""
+        if self.is_keras or self.format not in ("tflite", "onnx"):
+            return False
+        shapes = [self.graph.tensors[index].shape for index in self.graph.inputs]
+        return any(len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3) for shape in shapes)
 
     @property
     def input_names(self) -> list[str]:

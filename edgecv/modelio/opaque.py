@@ -7,6 +7,7 @@ refused, with the way that works.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from edgecv.core.errors import UnsupportedModelError
@@ -36,7 +37,7 @@ def foreign_activation(layer: Any) -> Any:
     return None if str(getattr(activation, "__module__", "")).startswith("keras.") else activation
 
 
-def layer_of(compute: Any, *, name: str, what: str, hint: str) -> Any:
+def layer_of(compute: Any, *, name: str, what: str, hint: str, ends: Sequence[str] = ()) -> Any:
     """Return a tf_keras layer that computes something whole.
 
     Args:
@@ -44,6 +45,7 @@ def layer_of(compute: Any, *, name: str, what: str, hint: str) -> Any:
         name: Of the layer.
         what: What it is, as the subject of a sentence, for the refusal.
         hint: What to do for pruning and training.
+        ends: The activation that each result comes from, "linear" for none; nothing where that is not known.
     """
     untouched = env.tensorflow().autograph.experimental.do_not_convert(compute)
 
@@ -51,6 +53,7 @@ def layer_of(compute: Any, *, name: str, what: str, hint: str) -> Any:
         """Computes what it was given."""
 
         holds_whole = True
+        ends_in = tuple(ends)
 
         def call(self, inputs: Any) -> Any:
             return untouched(inputs)

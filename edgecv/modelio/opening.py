@@ -26,6 +26,7 @@ class Opening:
         input_size: Height and width for the open dimensions of image inputs; goes before the contract.
         architecture: Builds the network of a file that holds weights only.
         custom_objects: A Python file that is run, and whose classes and functions the model may name.
+        signature: Which function of a SavedModel without layers is meant, where it serves several.
     """
 
     unsafe: bool = False
@@ -33,6 +34,7 @@ class Opening:
     input_size: tuple[int, int] | None = None
     architecture: Callable[[], Any] | None = None
     custom_objects: Path | None = None
+    signature: str | None = None
 
     def shape(self, name: str, shape: Sequence[int | None], *, names: Sequence[str], where: str) -> tuple[int, ...]:
         """Return the shape of an input without the batch, its open dimensions filled.

@@ -22,6 +22,7 @@ OUTSIDE = frozenset({
     "SaveDataset", "WriteFile", "WriteGraphSummary",
 })  # fmt: skip
 """Operations that reach beyond tensors, whether tensorflow marks them as such or not."""
+NONE_SERVED = "export the model with model.export(FOLDER), or tf.saved_model.save(..., signatures=FUNCTION)"
 HINT = "save the model as .keras, which holds its layers"
 
 
@@ -43,7 +44,7 @@ def read(source: Path, opening: Opening) -> Any:
     tf = env.tensorflow()
     if not opening.unsafe:
         _refuse(_operations(source) & OUTSIDE, source)
-    function = _signature(tf.saved_model.load(str(source)), source)
+    function = _signature(tf.saved_model.load(str(source)), source, opening.signature)
     graph = constant_graph(function)
     if not opening.unsafe:
         _refuse({node.op for node in graph.node if _is_stateful(node.op)}, source)
@@ -88,13 +89,16 @@ def _is_stateful(op: str) -> bool:
     return op in OUTSIDE or (known is not None and known.is_stateful and op != "Placeholder")
 
 
-def _signature(loaded: Any, source: Path) -> Any:
+def _signature(loaded: Any, source: Path, wanted: str | None) -> Any:
+    """Return the function that is asked for, else the served or the only one."""
     signatures = dict(getattr(loaded, "signatures", {}))
-    function = signatures.get(SERVED) or (next(iter(signatures.values())) if len(signatures) == 1 else None)
+    only = next(iter(signatures.values())) if len(signatures) == 1 else None
+    function = signatures.get(wanted) if wanted else signatures.get(SERVED) or only
     if function is None:
+        known = ", ".join(sorted(signatures))
         raise UnsupportedModelError(
-            f"{source} has no signature '{SERVED}': it has {', '.join(signatures) or 'none'}",
-            hint="export the model with model.export(FOLDER), or tf.saved_model.save(..., signatures=FUNCTION)",
+            f"{source} has no signature '{wanted or SERVED}': it has {known or 'none'}",
+            hint=f"choose one: --signature {sorted(signatures)[0]}" if signatures else NONE_SERVED,
         )
     function._kept_alive = loaded  # It refers to its variables weakly.
     return function
@@ -127,6 +131,19 @@ def _without_cast(graph: Any, placeholder: str, what: str) -> None:
             node.attr["T"].type = float32
 
 
+ENDS = {"Relu": "relu", "Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh"}
+"""The activations that operations are."""
+
+
+def _ends_in(graph: Any, tensor: str) -> str:
+    """Return the activation that a tensor comes from, looking through what only names or reshapes it."""
+    nodes = {node.name: node for node in graph.node}
+    node = nodes.get(tensor.split(":")[0])
+    while node is not None and node.op in ("Identity", "Reshape", "Squeeze") and node.input:
+        node = nodes.get(node.input[0].split(":")[0])
+    return ENDS.get(node.op, "linear") if node is not None else "linear"
+
+
 def _model(source: Path, graph: Any, taken: Mapping[str, Any], given: Mapping[str, str], opening: Opening) -> Any:
     """Return the model of a graph: `taken` are its placeholders and `given` its tensors, by their names outside."""
     tf, keras = env.tensorflow(), env.keras()
@@ -150,6 +167,7 @@ def _model(source: Path, graph: Any, taken: Mapping[str, Any], given: Mapping[st
         name="served",
         what=f"{source}, a SavedModel without layers,",
         hint=HINT,
+        ends=[_ends_in(graph, name) for name in given.values()],
     )
     made = keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]), name=scope_name(source.name))
     pixels = [tensor.dtype.name == forms.PIXELS for tensor in taken.values()]

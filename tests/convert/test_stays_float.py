@@ -47,7 +47,7 @@ def function(name: str, *arguments: Any) -> Any:
 
 KINDS = {
     "elu": Kind(lambda: layers().ELU(name="mid"), (), ("ELU",)),
-    "groups": Kind(lambda: layers().GroupNormalization(2, name="mid"), (), ("SQUARE", "RSQRT")),
+    "groups": Kind(lambda: layers().GroupNormalization(2, name="mid"), (), ("SQUARED_DIFFERENCE", "RSQRT")),
     "layer_norm": Kind(
         lambda: layers().LayerNormalization(scale=False, center=False, name="mid"), (), ("SQUARED_DIFFERENCE", "RSQRT")
     ),

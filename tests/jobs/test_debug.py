@@ -83,11 +83,17 @@ def test_samples_are_taken_from_every_class(model):
     assert [tensor.shape for tensor in chosen.inputs[0]] == [(1, 8, 8, 1)]
 
 
-@pytest.mark.parametrize("arguments", ["keras and int8", "float alone"])
-def test_files_that_do_not_go_together(arguments, model, pair):
-    chosen = (model, pair[1]) if arguments == "keras and int8" else (pair[0],)
-    with pytest.raises(ConfigError, match="needs its int8 file beside it"):
-        debug(*chosen, data="digits")
+def test_a_keras_model_stands_alone(model, pair):
+    with pytest.raises(ConfigError, match="stands alone"):
+        debug(model, pair[1], data="digits")
+
+
+def test_a_float_file_may_stand_alone(pair):
+    """It is imported, and both files are made of that."""
+    found = debug(pair[0], data="digits", samples=8)
+    assert found.int8_file == f"int8 of {pair[0]}"
+    assert {layer.layer for layer in found.layers} >= {"conv"}
+    assert all(layer.sqnr_db is None or layer.sqnr_db > 10 for layer in found.layers)
 
 
 def test_the_range_of_an_int16_layer_is_that_of_its_type(model, pair, tmp_path):

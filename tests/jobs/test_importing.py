@@ -184,16 +184,6 @@ def test_what_edgecv_wrote_comes_back_with_its_contract(files: tuple[Path, Path]
     assert "has a contract" in edgecv("import", onnx, "--preset", "unit", "--out", tmp_path / "d.keras").err
 
 
-def test_commands_that_need_layers_name_the_way(classifier: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.keras"
-    for arguments in (("prune", classifier, "--sparsity", "0.5", "--data", "digits"), ("train", "--from", classifier)):
-        done = edgecv(*arguments, "--out", out)
-        assert done.code == 2
-        assert "edgecv import" in done.err
-    quantised = edgecv("quantize", classifier, "--method", "qat", "--data", "digits", "--out", tmp_path / "q.tflite")
-    assert "edgecv import" in quantised.err
-
-
 def test_a_float_tflite_comes_back_as_layers(files: tuple[Path, Path], tmp_path: Path) -> None:
     keras, tflite, back = tmp_path / "net.keras", tmp_path / "net.tflite", tmp_path / "back.keras"
     assert edgecv("import", *files, "--out", keras).code == 0

@@ -25,11 +25,11 @@ MIXERS = frozenset({"Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Dense", "S
 """Layers whose every output depends on every input channel: the ends and starts of components."""
 
 CHANNELWISE = frozenset({
-    "ActivityRegularization", "AveragePooling1D", "AveragePooling2D", "ChannelScale", "Cropping1D", "Cropping2D",
-    "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "HardSigmoid", "HardSwish", "LeakyReLU", "MaxPooling1D",
-    "MaxPooling2D", "PReLU", "ReLU", "SpatialDropout1D", "SpatialDropout2D", "TanhGelu", "ThresholdedReLU",
-    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
+    "ActivityRegularization", "AveragePooling1D", "AveragePooling2D", "BilinearResize", "ChannelScale", "Cropping1D",
+    "Cropping2D", "Dropout", "ELU", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "HardSigmoid", "HardSwish", "LeakyReLU",
+    "MaxPooling1D", "MaxPooling2D", "PReLU", "ReLU", "SpatialDropout1D", "SpatialDropout2D", "TanhGelu",
+    "ThresholdedReLU", "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 })  # fmt: skip
 JOINS = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
 POINTWISE = frozenset({

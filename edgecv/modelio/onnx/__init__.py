@@ -50,6 +50,7 @@ def import_onnx(
     path: Path,
     *,
     input_size: tuple[int, int] | None = None,
+    likely_size: tuple[int, int] | None = None,
     allow_difference: float = TOLERANCE,
     seed: int = 0,
 ) -> ImportedOnnx:
@@ -57,7 +58,8 @@ def import_onnx(
 
     Args:
         path: The file; weights beside it are read too.
-        input_size: Height and width where the file leaves them open.
+        input_size: Height and width where the file leaves them open; refused where it does not.
+        likely_size: Those of the contract, taken where the file leaves them open and `input_size` is None.
         allow_difference: Of an output's range, beyond which the network is refused.
         seed: Of the random inputs.
 
@@ -68,7 +70,7 @@ def import_onnx(
     """
     with _sound(path):
         proto = read_proto(path)
-        fix_sizes(proto, input_size, path)
+        fix_sizes(proto, input_size or likely_size, path, needed=input_size is not None)
         open_branches(proto, path)
         net, fed = plain_net(proto, path), drawn(proto, seed)
         expected = observe(proto, net, path, fed)
@@ -117,7 +119,7 @@ def require_close(differences: tuple[Difference, ...], path: Path, allowed: floa
     raise UnsupportedModelError(
         f"{path}: output '{worst.output}' of the import differs from {reference} by {worst.relative:.2g} of its "
         f"range, expected at most {allowed:g}",
-        hint=f"--allow-difference {worst.relative * 1.5:.1g} imports it all the same",
+        hint=f"edgecv import {path} --allow-difference {worst.relative * 1.5:.1g} makes a .keras of it all the same",
     )
 
 

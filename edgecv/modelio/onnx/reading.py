@@ -13,6 +13,7 @@ from edgecv.core import files
 from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.modelio.onnx.net import Array, Net, Node
+from edgecv.modelio.originals import float_original
 
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 STANDARD = ("", "ai.onnx")
@@ -56,44 +57,26 @@ def _refuse_quantised(model: Any, path: Path) -> None:
     found = [node for node in nodes if node.op_type in QUANTISED or node.op_type.startswith("QLinear")]
     if not found:
         return
-    original = _float_original(path)
+    original = float_original(path)
     raise UnsupportedModelError(
-        f"{path} is quantised: {len(found)} nodes such as {found[0].op_type} '{found[0].name}'; float networks are "
-        "imported",
-        hint=f"edgecv import {original or 'the float .onnx that it was made from'}",
+        f"{path} is quantised: {len(found)} nodes such as {found[0].op_type} '{found[0].name}'; expected "
+        "a float network",
+        hint=f"give the float file that it was made from{f': {original}' if original else ''}",
     )
-
-
-def _float_original(path: Path) -> Path | None:
-    """Return the file beside a quantised one that has its name without "int8", "quant" and the like."""
-    words = path.stem.replace("-", "_").replace(".", "_").split("_")
-    kept = [word for word in words if word.lower() not in _QUANTISED_WORDS]
-    if len(kept) == len(words):
-        return None
-    wanted = "_".join(kept).lower()
-    for one in sorted(path.parent.glob("*.onnx")):
-        stem = one.stem.replace("-", "_").replace(".", "_").lower()
-        if one != path and stem in (wanted, f"{wanted}_float", f"{wanted}_float32", f"{wanted}_fp32"):
-            return one
-    return None
-
-
-_QUANTISED_WORDS = frozenset(
-    {"int8", "uint8", "quant", "quantized", "quantised", "qdq", "ptq", "qat", "static", "dynamic"}
-)
 
 
 def _unreadable(path: Path, why: str) -> UnsupportedModelError:
     return UnsupportedModelError(f"{path} cannot be read: {why}", hint="give an .onnx file as an exporter wrote it")
 
 
-def fix_sizes(model: Any, size: tuple[int, int] | None, path: Path) -> None:
+def fix_sizes(model: Any, size: tuple[int, int] | None, path: Path, *, needed: bool = True) -> None:
     """Set the batch to 1 and open sizes to those given, in place.
 
     Args:
         model: A ModelProto.
         size: Height and width of images whose size is open.
         path: For messages.
+        needed: Whether a size that is given must be used.
 
     Raises:
         ConfigError: A size is open and none is given, or one is given that the file contradicts.
@@ -104,7 +87,7 @@ def fix_sizes(model: Any, size: tuple[int, int] | None, path: Path) -> None:
     if not fed:
         raise _unreadable(path, "its graph takes no input")
     filled = [_fix(value, size, path) for value in fed]
-    if size is not None and not any(filled):
+    if size is not None and needed and not any(filled):
         raise ConfigError(
             f"{path}: every size of its inputs is fixed, and --input-size says {size[0]}x{size[1]}",
             hint="leave --input-size out, or export the network with that size",

@@ -42,7 +42,7 @@ def test_a_quantised_file_names_its_original(tmp_path: Path) -> None:
     q.ends(q.node("DequantizeLinear", q.node("QuantizeLinear", "x", q.hold(0.1), zero), q.hold(0.1), zero))
     found = _refusal(q.written(tmp_path / "net_int8.onnx"))
     assert "QuantizeLinear" in found.message
-    assert found.hint == f"edgecv import {tmp_path / 'net.onnx'}"
+    assert found.hint == f"give the float file that it was made from: {tmp_path / 'net.onnx'}"
     assert "made from" in _refusal(q.written(tmp_path / "other.onnx")).hint
 
 

@@ -1,13 +1,14 @@
 """Resize in all modes: an upsampling of keras where one does the same, else rows and columns taken or mixed.
 
-Nearest values are taken by their numbers. Other modes are a matrix product along the height and one along the width,
-without moving an axis.
+Nearest values are taken by their numbers. Linear ones at the places of `BilinearResize` are one operator. Other modes
+are a matrix product along the height and one along the width, without moving an axis.
 
 Source: Resize in ONNX's Operators.md, whose formulas these are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,10 @@ def resize(b: Building, node: Node) -> Value:
     if mode == "nearest":
         return Value(_nearest(b, node, x, ways, before[2:], after[2:]), CHANNELS_LAST)
     weights = _linear if mode == "linear" else _cubic
+    coordinates = _coordinates(ways, before[2:], after[2:]) if mode == "linear" else None
+    if coordinates is not None:
+        return Value(_bilinear(b, node, x, coordinates, before[2:], after[2:]), CHANNELS_LAST)
     rows, columns = (weights(at, size, node) for at, size in zip(ways, before[2:], strict=True))
-    factors = _factors(before[2:], after[2:])
-    if factors and mode == "linear" and _is_half_pixel(ways, before[2:], after[2:]):
-        made = b.layer(node, env.keras().layers.UpSampling2D, x, factors, interpolation="bilinear")
-        return Value(made, CHANNELS_LAST)
     return Value(_mixed(b, node, x, rows, columns), CHANNELS_LAST)
 
 
@@ -75,9 +75,32 @@ def _factors(before: Any, after: Any) -> tuple[int, int] | None:
     return after[0] // before[0], after[1] // before[1]
 
 
-def _is_half_pixel(ways: list[Array], before: Any, after: Any) -> bool:
-    wanted = [(np.arange(new) + 0.5) * old / new - 0.5 for old, new in zip(before, after, strict=True)]
-    return all(np.allclose(one, other) for one, other in zip(ways, wanted, strict=True))
+def _coordinates(ways: list[Array], before: Any, after: Any) -> str | None:
+    """Return which of the forms that runtimes have an operator for puts values there; None: none does."""
+    if 1 in (*before, *after):
+        return None  # where corners are one, runtimes differ
+    for name, places in FORMS.items():
+        wanted = [places(np.arange(new), old, new) for old, new in zip(before, after, strict=True)]
+        if all(np.allclose(one, other) for one, other in zip(ways, wanted, strict=True)):
+            return name
+    return None
+
+
+FORMS: dict[str, Callable[[Array, int, int], Array]] = {
+    "half_pixel": lambda at, old, new: (at + 0.5) * old / new - 0.5,
+    "align_corners": lambda at, old, new: at * (old - 1) / (new - 1),
+    "asymmetric": lambda at, old, new: at * old / new,
+}
+"""Where new values lie among the old ones: see `BilinearResize`."""
+
+
+def _bilinear(b: Building, node: Node, x: Any, coordinates: str, before: Any, after: Any) -> Any:
+    from edgecv.modelio.layers import BilinearResize
+
+    factors = _factors(before, after)
+    if factors and coordinates == "half_pixel":
+        return b.layer(node, env.keras().layers.UpSampling2D, x, factors, interpolation="bilinear")
+    return b.layer(node, BilinearResize, x, after, coordinates=coordinates)
 
 
 def _nearest(b: Building, node: Node, x: Any, ways: list[Array], before: Any, after: Any) -> Any:
