@@ -15,6 +15,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
+from edgecv.tasks.mediapipe import MediapipeHead, unread
 from edgecv.tasks.protocol import Division
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Metric
@@ -155,6 +156,9 @@ class BaseTask:
             f"head '{head.name}' is for {self.name}, of which no task reads a map",
             hint="a fully convolutional network is made of classifiers of probabilities or logits",
         )
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        raise unread(head, f"it has no task for {self.name}")
 
     def _check_count(self, labels: Tuple[str, ...]) -> None:
         if len(labels) < self.least_labels:

@@ -19,6 +19,7 @@ from edgecv.tasks.contradiction import Contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -304,6 +305,19 @@ class Task(Protocol):
 
     def check_teacher(self, head: Head, teacher: Head) -> None:
         """Raise ConfigError unless a head can follow a teacher's, of the same labels and input, output by output."""
+        ...
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        """Return how MediaPipe reads the head.
+
+        Args:
+            head: Of this task.
+            shapes: Of its outputs in a file, with the batch.
+            size: (height, width) of the model's input.
+
+        Raises:
+            UnsupportedModelError: It does not read it as edgecv does; the message says why.
+        """
         ...
 
     def training(self, head: Head) -> TrainingTask:

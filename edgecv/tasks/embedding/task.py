@@ -19,6 +19,7 @@ from edgecv.tasks.embedding.pairs import SAME, Measure, Pairs, distances, pairs_
 from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_side
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.protocol import Division
 from edgecv.tasks.roc import reverses, weighted_auc
@@ -102,6 +103,15 @@ class EmbeddingTask(BaseTask):
                 f"{_told(shapes)}",
                 hint="flatten or pool the maps in the network, and do not add an activation that squashes",
             )
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        settings: EmbeddingSettings = self.settings(head)
+        limits = []
+        if settings.normalise:
+            limits.append("vectors have length 1 only where the app sets l2_normalize")
+        if settings.distance == "euclidean" and not settings.normalise:
+            limits.append("it compares by the cosine alone: an app computes the euclidean distance itself")
+        return MediapipeHead("image_embedder", (ReadOutput(head.name),), limits=tuple(limits))
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Embedding:
         settings: EmbeddingSettings = self.settings(head)

@@ -13,6 +13,7 @@ from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.layers import dense
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
 from edgecv.tasks.protocol import Division
@@ -63,6 +64,15 @@ class MultilabelTask(BaseTask):
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         self.settings(head)
         check_units(head, shapes[0], self.widths(head))
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        if head.activation not in ("probabilities", "logits"):
+            raise unread(head, f"it shows scores, and these are {head.activation}")
+        if head.activation == "logits" and not head.labels:
+            raise unread(head, "the calibration that makes probabilities of logits has a line for each label, and it "
+                               "has none")  # fmt: skip
+        read = ReadOutput(head.name, labels="axis" if head.labels else "", sigmoid=head.activation == "logits")
+        return MediapipeHead("image_classifier", (read,), head.labels)
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
         values = scores(outputs[0].reshape(-1), head.activation, independent=True)
