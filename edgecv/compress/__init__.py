@@ -2,6 +2,7 @@
 
 from edgecv.compress.final_activation import PLACES, AtLogits, at_logits
 from edgecv.compress.folding import fold_linear
+from edgecv.compress.for_mediapipe import ForMediapipe, for_mediapipe
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
 from edgecv.compress.ptq import PtqModel, PtqRecipe, prepare
 from edgecv.compress.qat import QatModel, QatRecipe, default_qat_recipe, quantize_aware
@@ -11,6 +12,7 @@ from edgecv.modelio.layer_names import source_layer_name
 __all__ = [
     "PLACES",
     "AtLogits",
+    "ForMediapipe",
     "PruneRecipe",
     "Pruned",
     "PtqModel",
@@ -22,6 +24,7 @@ __all__ = [
     "default_prune_recipe",
     "default_qat_recipe",
     "fold_linear",
+    "for_mediapipe",
     "measure",
     "prepare",
     "prune",

@@ -15,7 +15,7 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
-from edgecv.tasks.mediapipe import MediapipeHead, unread
+from edgecv.tasks.mediapipe import Joining, MediapipeHead, unread
 from edgecv.tasks.protocol import Division
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Metric
@@ -159,6 +159,9 @@ class BaseTask:
 
     def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
         raise unread(head, f"it has no task for {self.name}")
+
+    def joining(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
+        return None
 
     def _check_count(self, labels: Tuple[str, ...]) -> None:
         if len(labels) < self.least_labels:

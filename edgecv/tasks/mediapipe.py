@@ -79,6 +79,29 @@ class MediapipeHead:
     limits: Tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Joining:
+    """How the outputs of a network become the two that an object detector reads: boxes, and scores of classes.
+
+    Attributes:
+        boxes: Names of the maps (h, w, anchors x 4) of boxes, scale after scale.
+        scores: Likewise of scores, (h, w, anchors x values).
+        values: Scores of an anchor.
+        swapped: Whether x comes before y, and width before height, and both change places.
+        softmax: Whether scores become probabilities by the softmax.
+        skipped: Scores of each anchor that are left out, from the first on: that of the background.
+        head: How the two are read.
+    """
+
+    boxes: Tuple[str, ...]
+    scores: Tuple[str, ...]
+    values: int
+    swapped: bool
+    softmax: bool
+    skipped: int
+    head: Head
+
+
 def unread(head: Head, why: str, *, hint: str = "") -> UnsupportedModelError:
     """Return the error that says why MediaPipe cannot read a head as edgecv does."""
     return UnsupportedModelError(f"MediaPipe cannot read head '{head.name}' ({head.task}): {why}", hint=hint)

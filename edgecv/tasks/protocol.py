@@ -19,7 +19,7 @@ from edgecv.tasks.contradiction import Contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
-from edgecv.tasks.mediapipe import MediapipeHead
+from edgecv.tasks.mediapipe import Joining, MediapipeHead
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -318,6 +318,10 @@ class Task(Protocol):
         Raises:
             UnsupportedModelError: It does not read it as edgecv does; the message says why.
         """
+        ...
+
+    def joining(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
+        """Return how outputs of a network, of `shapes` with the batch, become what MediaPipe reads; None: as is."""
         ...
 
     def training(self, head: Head) -> TrainingTask:

@@ -2,5 +2,6 @@
 
 from edgecv.convert.mediapipe.attaching import attach, without_metadata
 from edgecv.convert.mediapipe.describing import Described, describe
+from edgecv.convert.mediapipe.telling import CHOICES, Mediapipe, asked, told
 
-__all__ = ["Described", "attach", "describe", "without_metadata"]
+__all__ = ["CHOICES", "Described", "Mediapipe", "asked", "attach", "describe", "told", "without_metadata"]

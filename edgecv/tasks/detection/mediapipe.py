@@ -6,7 +6,8 @@ an SSD, which it decodes itself with anchors out of the metadata: y, x, height, 
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from dataclasses import replace
+from typing import List, Optional, Sequence, Tuple
 
 from edgecv.tasks.detection.settings import DetectionSettings
 from edgecv.tasks.mediapipe import (
@@ -15,6 +16,7 @@ from edgecv.tasks.mediapipe import (
     LOCATION,
     SCORE,
     Decoding,
+    Joining,
     Kind,
     MediapipeHead,
     ReadOutput,
@@ -91,6 +93,36 @@ def _raw(
     limits = ("each anchor tells its best class alone, and boxes of all classes are suppressed together, unless the "
               "app asks for multiclass NMS",)  # fmt: skip
     return MediapipeHead(KIND, outputs, head.labels, decoding=decoding, limits=limits + _limits(settings))
+
+
+def joining(head: Head, settings: DetectionSettings, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
+    """Return how the outputs of a network become what MediaPipe decodes; None where that is not a matter of order.
+
+    Args:
+        head: Of the task.
+        settings: Of the head.
+        shapes: Of the network's outputs of it, with the batch: maps of each scale, boxes before scores.
+    """
+    scales = len(settings.anchors)
+    if settings.decoder != "ssd" or len(shapes) != 2 * scales or {len(shape) for shape in shapes} != {4}:
+        return None
+    softmax = head.activation == "logits" and settings.classes == "softmax"
+    sigmoid = head.activation == "logits" and not softmax
+    changed = {**head.settings, "box": "cycxhw", "background": False}
+    return Joining(
+        boxes=head.outputs[0::2],
+        scores=head.outputs[1::2],
+        values=int(shapes[1][3]) // len(settings.anchors[0]),
+        swapped=settings.box != "cycxhw",
+        softmax=softmax,
+        skipped=int(settings.background),
+        head=replace(
+            head,
+            activation="logits" if sigmoid else "probabilities",
+            outputs=(LOCATION, SCORE),
+            settings=changed,
+        ),
+    )
 
 
 def fixed_anchors(settings: DetectionSettings, size: Tuple[int, ...]) -> Tuple[Tuple[float, float, float, float], ...]:
