@@ -11,6 +11,7 @@ from edgecv.cli import options as opt
 from edgecv.cli import render_answer, settings, verdicts
 from edgecv.cli import render_files as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.core.errors import ConfigError, unknown_name
 
 File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file, or a bundle of them, `.edgecv`.")]
 MinMapped = Annotated[
@@ -70,6 +71,18 @@ def inspect(
 def verify(
     file: File,
     spec: opt.Spec = None,
+    as_: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            help="mediapipe: compare with MediaPipe Tasks, in the environment of `make mediapipe`. Example: "
+            "--as mediapipe --data scenes",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="With --as: images; default: the training data, else golden inputs."),
+    ] = None,
     device: opt.Device = "local",
     devices: opt.Devices = None,
     engine: opt.Engine = None,
@@ -82,18 +95,35 @@ def verify(
 
     It looks at one file, on this host or a device; `edgecv check` compares the figures of a report with gates. A file
     of another tool, which holds none, is held against its --spec: does it fit, and answer finite numbers, twice the
-    same?
+    same? With --as mediapipe, the file's TFLite Metadata is held against its contract: MediaPipe Tasks and edgecv's
+    runtime are asked about the same images.
 
     Example: `edgecv verify int8.tflite`
+
+    Example: `edgecv verify android.tflite --as mediapipe`
     """
     from edgecv.jobs import verify as verification
 
+    if as_ is None and data is not None:
+        raise ConfigError("--data is for --as mediapipe", hint="golden vectors bring their inputs along")
+    if as_ is not None:
+        return _verify_as(as_, file, spec=spec, data=data, json_=json_)
     result = verification.verify(
         file, spec=spec, device=device, devices=devices, reporter=ConsoleReporter(),
         options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     verdicts.require_passed(result)
+
+
+def _verify_as(name: str, file: Path, *, spec: Path | None, data: str | None, json_: bool) -> None:
+    from edgecv.jobs import mediapipe_verify
+
+    if name != "mediapipe":
+        raise unknown_name("runtime to verify with", name, ("mediapipe",))
+    found = mediapipe_verify.verify_as_mediapipe(file, spec=spec, data=data, reporter=ConsoleReporter())
+    emit_json(found) if json_ else render.mediapipe(found)
+    verdicts.require_passed(found)
 
 
 def predict(

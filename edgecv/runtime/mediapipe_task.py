@@ -63,7 +63,8 @@ class MediapipeTask:
             Of a classifier, for each head `scores_0`, …: float32 (classes,) in the model's order, NaN where none is
             told. Of an embedder `vector`: float32 (d,). Of a segmenter `categories`: uint8 (H, W), and `confidences`:
             float32 (H, W, channels). Of a detector `boxes`: float32 (n, 4), x1, y1, x2, y2 in pixels of the image,
-            `scores`: float32 (n,), and `classes`: int64 (n,), the index of the label.
+            `scores`: float32 (n,), `names`: str (n,), "" of a file without labels, and `classes`: int64 (n,), -1 where
+            MediaPipe tells the name only.
         """
         picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         asked = {"image_classifier": "classify", "image_embedder": "embed", "image_segmenter": "segment"}
@@ -110,13 +111,14 @@ def _detected(result: Any) -> Answer:
         "boxes": np.array([row[0] for row in rows], np.float32).reshape(-1, 4),
         "scores": np.array([row[1] for row in rows], np.float32),
         "classes": np.array([row[2] for row in rows], np.int64),
+        "names": np.array([row[3] for row in rows], np.str_),
     }
 
 
-def _row(one: Any) -> Tuple[Tuple[float, float, float, float], float, int]:
+def _row(one: Any) -> Tuple[Tuple[float, float, float, float], float, int, str]:
     box, best = one.bounding_box, one.categories[0]
     corners = (box.origin_x, box.origin_y, box.origin_x + box.width, box.origin_y + box.height)
-    return corners, float(best.score), int(best.index)
+    return corners, float(best.score), -1 if best.index is None else int(best.index), best.category_name or ""
 
 
 _ANSWERS: Mapping[str, Any] = {

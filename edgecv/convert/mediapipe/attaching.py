@@ -25,6 +25,11 @@ def attach(data: bytes, described: Described) -> bytes:
     return with_files(flatbuffer.pack(model), described.files)
 
 
+def has_metadata(data: bytes) -> bool:
+    """Say whether a .tflite has TFLite Metadata. Raises UnsupportedModelError for no .tflite."""
+    return any(entry.name == KEY.encode() for entry in flatbuffer.unpack(data).metadata or ())
+
+
 def without_metadata(data: bytes) -> bytes:
     """Return a .tflite without TFLite Metadata and the files behind it. Raises UnsupportedModelError for no .tflite."""
     model = flatbuffer.unpack(data)

@@ -33,12 +33,14 @@ class Described:
         metadata: What goes into the buffer TFLITE_METADATA.
         files: What goes behind the file, by name.
         limits: What MediaPipe does otherwise than edgecv's runtime with such a file, a sentence each.
+        heads: How it reads each head of the contract.
     """
 
     kind: str
     metadata: bytes
     files: Mapping[str, bytes] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    heads: tuple[MediapipeHead, ...] = ()
 
 
 def describe(spec: ModelSpec, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]) -> Described:
@@ -78,7 +80,13 @@ def describe(spec: ModelSpec, inputs: Sequence[TensorInfo], outputs: Sequence[Te
         custom=_custom(first),
     )
     told = (*limits, *(limit for head, _ in heads for limit in head.limits))
-    return Described(kind=first.kind, metadata=metadata, files=files, limits=tuple(dict.fromkeys(told)))
+    return Described(
+        kind=first.kind,
+        metadata=metadata,
+        files=files,
+        limits=tuple(dict.fromkeys(told)),
+        heads=tuple(head for head, _ in heads),
+    )
 
 
 def _check_types(outputs: Sequence[TensorInfo]) -> None:
@@ -108,7 +116,8 @@ def _output(read: ReadOutput, head: MediapipeHead, suffix: str, files: dict[str,
         named.append(schema.associated_file(name, kind))
     if read.sigmoid:
         name = f"{CALIBRATION}{suffix}.txt"
-        files[name] = _lines((SIGMOID,) * len(head.labels))
+        # Without a line's end at the last: MediaPipe counts what stands behind it as one more.
+        files[name] = "\n".join((SIGMOID,) * len(head.labels)).encode()
         named.append(schema.associated_file(name, schema.SCORE_CALIBRATION))
         units.append(schema.calibration())
     if read.threshold is not None:

@@ -90,9 +90,12 @@ def _raw(
     centre, sides = (1.0 / variance for variance in settings.variances)
     decoding = Decoding(anchors, int(shapes[1][2]), (centre, centre, sides, sides), sigmoid)
     outputs = (ReadOutput(LOCATION, boxes=(0, 1, 2, 3)), ReadOutput(SCORE, labels="axis", threshold=settings.score))
-    limits = ("each anchor tells its best class alone, and boxes of all classes are suppressed together, unless the "
-              "app asks for multiclass NMS",)  # fmt: skip
-    return MediapipeHead(KIND, outputs, head.labels, decoding=decoding, limits=limits + _limits(settings))
+    limits = (
+        "each anchor tells its best class alone",
+        "of boxes that overlap at all, whatever their class, the best one stays: it takes no other overlap from apps",
+        *_limits(settings),
+    )
+    return MediapipeHead(KIND, outputs, head.labels, decoding=decoding, limits=limits)
 
 
 def joining(head: Head, settings: DetectionSettings, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
@@ -139,4 +142,4 @@ def fixed_anchors(settings: DetectionSettings, size: Tuple[int, ...]) -> Tuple[T
 
 def _limits(settings: DetectionSettings) -> Tuple[str, ...]:
     own = ("scores of single labels are not told apart: one threshold holds for all",) if settings.label_scores else ()
-    return (*own, f"an app sets {settings.most} results at most and an overlap of {settings.iou:g} itself")
+    return (*own, f"an app asks for {settings.most} results at most itself")
