@@ -99,8 +99,6 @@ def verify(
     runtime are asked about the same images.
 
     Example: `edgecv verify int8.tflite`
-
-    Example: `edgecv verify android.tflite --as mediapipe`
     """
     from edgecv.jobs import verify as verification
 
