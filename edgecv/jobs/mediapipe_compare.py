@@ -17,8 +17,8 @@ from edgecv.values.specs import ModelSpec
 Array = np.ndarray[Any, Any]
 Answer = Mapping[str, Array]
 
-CORNER_PIXELS = 1.5
-"""Between corners of one box: MediaPipe rounds them to whole pixels."""
+CORNER_PIXELS = 2.5
+"""Between corners of one box: MediaPipe cuts places and sides down to whole pixels."""
 SCORE = 0.02
 """Between scores of one box."""
 WHAT = {
@@ -113,16 +113,24 @@ def _detected(asked: Asked, prediction: Any, answer: Answer, size: tuple[int, in
     theirs = boxes.clip(answer["boxes"], size)
     free = list(range(len(theirs)))
     worst = 0.0
-    count = max(len(own), len(theirs))
+    count = max(len(own.xyxy), len(theirs))
     for box, score, class_id in zip(own.xyxy, own.confidence, own.class_id, strict=True):
         label = labels[class_id] if labels else int(class_id)
         differences = {index: abs(float(answer["scores"][index]) - float(score)) for index in free
-                       if said[index] == label and np.abs(box - theirs[index]).max() <= CORNER_PIXELS}  # fmt: skip
+                       if said[index] == label and _is_same_box(box, theirs[index])}  # fmt: skip
         best = min(differences, key=lambda index: differences[index], default=None)
         if best is not None and differences[best] <= SCORE:
             worst = max(worst, differences[best])
             free.remove(best)
     return Apart(worst, len(theirs) - len(free), count)
+
+
+def _is_same_box(own: Array, theirs: Array) -> bool:
+    """Say whether two boxes are one; of one that begins at the border, MediaPipe's far corner may lie too far out."""
+    difference = np.asarray(theirs, np.float64) - own
+    moved = own[:2] <= 0
+    far = np.where(moved, np.minimum(difference[2:], 0.0), difference[2:])
+    return bool(np.abs(np.concatenate([difference[:2], far])).max() <= CORNER_PIXELS)
 
 
 def _largest(own: Array, theirs: Array) -> float:

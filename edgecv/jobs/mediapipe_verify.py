@@ -30,9 +30,10 @@ from edgecv.jobs import models
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime.image import fitted_image
+from edgecv.tasks.mediapipe import OVERLAP
 from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import unpack_array
-from edgecv.values.specs import Head
+from edgecv.values.specs import Head, InputSpec
 
 Array = np.ndarray[Any, Any]
 
@@ -43,6 +44,8 @@ FLOAT, INTEGER = 0.002, 0.02
 """How far answers to one image of the input's size may be apart: of files of floats, and of others, whose kernels may
 round a step the other way from one version to the next."""
 FLOATS = ("float32", "float16", "dynamic")
+FINE = 640
+"""Pixels that the shorter side of an image has at least about, where boxes of whole pixels are compared."""
 LEAST_SAME = 0.95
 """Of detections: scores that are alike may change places."""
 PASSED_ON = ("score", "most", "normalise")
@@ -124,9 +127,9 @@ def verify_as_mediapipe(
             reporter.warn(f"MediaPipe: {limit}")
         with _mediapipe(file, described.kind, predictor.spec.head, python) as (child, engine):
             pair = _Pair(predictor=predictor, child=child, described=described)
-            small = [fitted_image(image, predictor.spec.input) for image in chosen]
+            small = [_fitted(image, predictor.spec.input, described.kind) for image in chosen]
             fitted = _summed(described.kind, [pair.apart(image) for image in small])
-            other = any(image.shape[:2] != one.shape[:2] for image, one in zip(chosen, small, strict=True))
+            other = any(image.shape[:2] != tuple(predictor.spec.input_shape[:2]) for image in chosen)
             as_is = _summed(described.kind, [pair.apart(image) for image in chosen]) if other else None
     if described.kind == "object_detector" and fitted.same is None:
         reporter.warn(f"neither of the two found anything in {source}: --data with objects in it tells more")
@@ -172,8 +175,8 @@ class _Pair:
             spec=self.predictor.spec,
         )
         raw = self.described.heads[0].decoding is not None
-        # As MediaPipe suppresses: whatever the class, and at any overlap.
-        own = self.predictor.predict(image, **({"nms": "agnostic", "iou": 0.0} if raw else {}))
+        # As MediaPipe suppresses, whatever the class, so that decoding is what is compared.
+        own = self.predictor.predict(image, **({"nms": "agnostic", "iou": OVERLAP} if raw else {}))
         theirs = self.child.call("answer", _rgb(image))
         return comparing.compared(asked, own, theirs, (image.shape[0], image.shape[1]))
 
@@ -214,6 +217,19 @@ def _images(opened: ModelFile, spec: Any, data: str | None, split: str, reporter
         return [unpack_array(one.inputs[0]) for one in manifest.golden], "the file's golden inputs"
     made = samples.check_samples(None, spec, seed=0)[:MOST]
     return [np.asarray(sample[0]) for sample in made], "noise: --data gives it images"
+
+
+def _fitted(image: Array, only: InputSpec, kind: str) -> Array:
+    """Return an image that both bring to the input's size alike: of that size, or every pixel an odd number of times.
+
+    A detector tells whole pixels, so it gets the larger one: both resize it to the pixels that were repeated.
+    """
+    small = fitted_image(image, only)
+    assert only.preprocessing is not None
+    if kind != "object_detector" or only.preprocessing.resize == "pad":
+        return small
+    times = FINE // min(only.shape[:2]) // 2 * 2 + 1
+    return small.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _rgb(image: Array) -> Array:

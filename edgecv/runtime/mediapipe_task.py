@@ -42,7 +42,7 @@ class MediapipeTask:
         options = getattr(vision, f"{name}Options")(base_options=base, **_options(kind, settings))
         try:
             self._task = getattr(vision, name).create_from_options(options)
-        except (RuntimeError, ValueError, NotImplementedError) as error:
+        except (RuntimeError, ValueError, NotImplementedError, OSError) as error:
             raise UnsupportedModelError(
                 f"{path}: MediaPipe's {name} refuses it: {error}",
                 hint="make its metadata anew: edgecv convert FILE.tflite --metadata mediapipe --out NEW.tflite",

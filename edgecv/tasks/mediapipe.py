@@ -20,6 +20,9 @@ LabelsOn = Literal["", "axis", "value"]
 
 LOCATION, CATEGORY, SCORE, COUNT = "location", "category", "score", "number of detections"
 """Names of a detector's outputs, by which MediaPipe finds them."""
+OVERLAP = 0.3
+"""Above which the less confident of two raw boxes goes, whatever their classes, unless an app in C++ says otherwise.
+Source: mediapipe/tasks/cc/vision/object_detector/proto/object_detector_options.proto."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from edgecv.tasks.mediapipe import (
     CATEGORY,
     COUNT,
     LOCATION,
+    OVERLAP,
     SCORE,
     Decoding,
     Joining,
@@ -92,7 +93,8 @@ def _raw(
     outputs = (ReadOutput(LOCATION, boxes=(0, 1, 2, 3)), ReadOutput(SCORE, labels="axis", threshold=settings.score))
     limits = (
         "each anchor tells its best class alone",
-        "of boxes that overlap at all, whatever their class, the best one stays: it takes no other overlap from apps",
+        f"it suppresses boxes of all classes together, above an overlap of {OVERLAP:g}: here that is {settings.iou:g}, "
+        f"and nms '{settings.nms}'",
         *_limits(settings),
     )
     return MediapipeHead(KIND, outputs, head.labels, decoding=decoding, limits=limits)
@@ -142,4 +144,5 @@ def fixed_anchors(settings: DetectionSettings, size: Tuple[int, ...]) -> Tuple[T
 
 def _limits(settings: DetectionSettings) -> Tuple[str, ...]:
     own = ("scores of single labels are not told apart: one threshold holds for all",) if settings.label_scores else ()
-    return (*own, f"an app asks for {settings.most} results at most itself")
+    outside = "a box that begins outside the image is moved to its border, and keeps its size"
+    return (*own, outside, f"an app asks for {settings.most} results at most itself")
