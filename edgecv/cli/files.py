@@ -49,6 +49,15 @@ def inspect(
     min_mapped: MinMapped = None,
     compile_: Compile = False,
     out: CompileTo = None,
+    snippet: Annotated[
+        str | None,
+        typer.Option(
+            "--snippet",
+            help="Print code that feeds the file and reads its answers instead: kotlin, swift, javascript or python. "
+            "Example: --snippet kotlin",
+        ),
+    ] = None,
+    spec: opt.Spec = None,
     all_: opt.All = False,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -56,7 +65,11 @@ def inspect(
     """Show which operators a target runs, why not the others, and what would map more.
 
     Example: `edgecv inspect int8.tflite --target edgetpu --min-mapped 95%`
+
+    Example: `edgecv inspect int8.tflite --snippet kotlin`
     """
+    if snippet is not None:
+        return _snippet(file, snippet, spec=spec, json_=json_)
     from edgecv.jobs.inspect import inspect_file
     from edgecv.targets import parse_minimum
 
@@ -66,6 +79,13 @@ def inspect(
     )
     emit_json(inspection) if json_ else render.inspection(inspection, everything=all_)
     verdicts.require_mapped(inspection, least)
+
+
+def _snippet(file: Path, language: str, *, spec: Path | None, json_: bool) -> None:
+    from edgecv.jobs.snippets import snippet
+
+    code = snippet(file, language, spec=spec)
+    emit_json({"file": str(file), "language": language, "code": code}) if json_ else typer.echo(code, nl=False)
 
 
 def verify(

@@ -16,7 +16,7 @@ from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.mediapipe import Joining, MediapipeHead, unread
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Metric
 from edgecv.values.specs import Head
@@ -53,6 +53,7 @@ class BaseTask:
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
     figure_help: Mapping[str, str] = MappingProxyType({})
+    form: Form = "numbers"
     call_settings: Tuple[str, ...] = ()
     unjudged: Tuple[str, ...] = ()
     Settings: type = NoSettings

@@ -30,6 +30,10 @@ Division = Literal["classes", "identities", "patterns", "nothing"]
 """What truths keep in proportion when a data set is divided. Classes are as frequent in every split, and each must be
 there to train on; of many identities each goes to one split whole; rare patterns of labels are pooled."""
 
+Form = Literal["scores", "independent scores", "vector", "mask", "boxes", "numbers"]
+"""What outputs are to somebody who reads them without edgecv: scores of labels of which one holds or each for itself, a
+vector to compare, scores of every pixel, boxes with scores, or numbers in the labels' units."""
+
 
 class Prediction(Protocol):
     """What a model says of one sample; what it is called with depends on the task."""
@@ -73,6 +77,11 @@ class Task(Protocol):
     @property
     def named(self) -> Tuple[str, str]:
         """What a label names, and several: ("class", "classes")."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """What its outputs are to somebody who reads them without edgecv."""
         ...
 
     @property

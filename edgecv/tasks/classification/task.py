@@ -22,7 +22,7 @@ from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import CERTAIN, LIKELY, Recognised
 from edgecv.tasks.roc import auc, reverses
 from edgecv.tasks.values import check_whole
@@ -88,6 +88,7 @@ class ClassificationTask(BaseTask):
     """
 
     name = "classification"
+    form: Form = "scores"
     metric = Metric("top1")
     reads = ("classification",)
     least_labels = 2

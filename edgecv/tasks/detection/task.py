@@ -30,7 +30,7 @@ from edgecv.tasks.detection.settings import (
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.mediapipe import Joining, MediapipeHead
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -54,6 +54,7 @@ class DetectionTask(BaseTask):
     """Objects of an image with box, class and confidence. See `edgecv.tasks.protocol.Task` and `DetectionSettings`."""
 
     name = "detection"
+    form: Form = "boxes"
     metric = Metric("ap")
     reads = ("detection",)
     labelled = True

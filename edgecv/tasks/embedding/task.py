@@ -21,7 +21,7 @@ from edgecv.tasks.frame import Frame
 from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput
 from edgecv.tasks.paired import paired_drop
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.roc import reverses, weighted_auc
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores
@@ -87,6 +87,7 @@ class EmbeddingTask(BaseTask):
     """
 
     name = "embedding"
+    form: Form = "vector"
     metric = Metric("auc")
     reads: Tuple[str, ...] = ("embedding", "classification")
     labelled = False

@@ -16,7 +16,7 @@ from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
@@ -55,6 +55,7 @@ class MultilabelTask(BaseTask):
     """Any number of labels. A truth is float32 (labels,) of 0 and 1."""
 
     name = "multilabel"
+    form: Form = "independent scores"
     metric = Metric("exact_match")
     reads = ("multilabel",)
     named: Tuple[str, str] = ("label", "labels")

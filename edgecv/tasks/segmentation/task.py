@@ -16,6 +16,7 @@ from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
 from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
+from edgecv.tasks.protocol import Form
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.segmentation import boundaries, metrics, pictures, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation
@@ -71,6 +72,7 @@ class SegmentationTask(BaseTask):
     """
 
     name = "segmentation"
+    form: Form = "mask"
     metric = Metric("miou")
     reads: Tuple[str, ...] = ("segmentation",)
     labelled = True
