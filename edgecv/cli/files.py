@@ -70,6 +70,8 @@ def inspect(
     """
     if snippet is not None:
         return _snippet(file, snippet, spec=spec, json_=json_)
+    if spec is not None:
+        raise ConfigError("--spec is for --snippet here", hint="operators are judged without a contract")
     from edgecv.jobs.inspect import inspect_file
     from edgecv.targets import parse_minimum
 

@@ -94,7 +94,7 @@ def _check_types(outputs: Sequence[TensorInfo]) -> None:
     if types not in (["float32"], ["uint8"]):
         raise no(
             f"it reads outputs that are all float32 or all uint8, and these are {', '.join(types)}",
-            hint="--io uint8 or --io float32",
+            hint="--io uint8 or --io float32" if "int8" in types else "",
         )
 
 

@@ -218,7 +218,7 @@ _SCORES = """
 """
 DECODE = {
     "scores": _SCORES.format(
-        spread="\n        if (scores.size == 1) scores = floatArrayOf(1f - scores[0], scores[0]) // of the second of two"
+        spread="\n        if (scores.size == 1) scores = floatArrayOf(1f - scores[0], scores[0]) // of the second"
     ),
     "independent scores": _SCORES.format(spread=""),
     "vector": """

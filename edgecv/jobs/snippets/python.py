@@ -53,7 +53,8 @@ MEDIAPIPE = {
         use='print([(one.category_name, one.score) for one in result.classifications[0].categories])',
     ),
     "image_embedder": _TASK.format(
-        name="ImageEmbedder", more=", l2_normalize=$normalise", verb="embed", use="print(result.embeddings[0].embedding)"
+        name="ImageEmbedder", more=", l2_normalize=$normalise", verb="embed",
+        use="print(result.embeddings[0].embedding)",
     ),
     "image_segmenter": _TASK.format(
         name="ImageSegmenter", more=", output_category_mask=True", verb="segment",

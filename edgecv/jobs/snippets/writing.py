@@ -52,7 +52,7 @@ def _words(facts: Facts, module: ModuleType) -> dict[str, str]:
     """Return what stands for each name of a template."""
     pre, given = facts.preprocessing, facts.input
     channels = 1 if pre.color == "gray" else 3
-    literal = module.LIST
+    literal, activation = module.LIST, module.ACTIVATION[_function(facts)].strip("\n")
     return {
         "file": facts.name, "stem": facts.name.removesuffix(".tflite"), "height": str(facts.height),
         "width": str(facts.width), "channels": str(channels), "resize": pre.resize,
@@ -63,10 +63,9 @@ def _words(facts: Facts, module: ModuleType) -> dict[str, str]:
         "std": literal([module.number(value) for value in pre.std]),
         "input_type": given.dtype, "input_scale": module.number(given.scale or 1.0),
         "input_zero": str(given.zero_point or 0), "labels": _labels(facts, module),
-        "outputs": module.outputs(facts),
-        "activation": Template(module.ACTIVATION[_function(facts)].strip("\n")).substitute(), "score": module.number(facts.score),
-        "most": str(facts.most), "offset": str(facts.offset), "normalise": module.BOOLEAN[facts.normalise], "places": str(facts.places[0]),
-        "count": str(facts.count),
+        "outputs": module.outputs(facts), "activation": Template(activation).substitute(),
+        "score": module.number(facts.score), "most": str(facts.most), "offset": str(facts.offset),
+        "normalise": module.BOOLEAN[facts.normalise],
     }  # fmt: skip
 
 
