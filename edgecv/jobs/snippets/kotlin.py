@@ -193,13 +193,14 @@ $decode
     }
 }
 
-fun main(model: File, bitmap: Bitmap) = Interpreter(model).use { println(Model.answer(it, bitmap)) }
+fun show(model: File, bitmap: Bitmap) = Interpreter(model).use { println(Model.answer(it, bitmap)) }
 """
 
 _SOFTMAX = """
         val largest = values.maxOf {{ {sign}it }}
         val grown = values.map {{ exp({sign}it - largest) }}
-        return FloatArray(values.size) {{ grown[it] / grown.sum() }}
+        val sum = grown.sum()
+        return FloatArray(values.size) {{ grown[it] / sum }}
 """
 ACTIVATION = {
     "none": "        return values",

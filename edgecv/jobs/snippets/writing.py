@@ -34,18 +34,18 @@ def snippet(file: Path, language: str, *, spec: Path | None = None) -> str:
     words = _words(facts, module)
     parts = [Template(module.HEADER).substitute(words)]
     if facts.task:
-        parts.append(_comment(module, "With MediaPipe Tasks", facts.limits))
+        parts.append(_comment(module, "File 1: with MediaPipe Tasks", facts.limits))
         parts.append(Template(module.MEDIAPIPE[facts.task]).substitute(words))
-    parts.append(_comment(module, "With LiteRT, by edgecv's contract", ()))
+    parts.append(_comment(module, "File 2: with LiteRT, by edgecv's contract" if facts.task else "With LiteRT", ()))
     decode = Template(module.DECODE[_decoder(facts)].strip("\n")).substitute(words)
     parts.append(Template(module.LITERT).substitute(words, decode=decode))
-    return "\n".join(part.strip("\n") for part in parts) + "\n"
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 def _comment(module: ModuleType, title: str, limits: tuple[str, ...]) -> str:
     mark = module.COMMENT
     lines = [f"{mark} --- {title} ---", *(f"{mark} It differs from the contract: {limit}." for limit in limits)]
-    return "\n" + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def _words(facts: Facts, module: ModuleType) -> dict[str, str]:
