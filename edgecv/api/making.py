@@ -250,7 +250,8 @@ def quantize(
         force: Replace what exists.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, equalise, correct_bias,
-            adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
+            adaround, strict_int8, exact_scale, io_dtype, softmax, metadata, format,
+            epochs, seed.
 
     Returns:
         What was made; of the ladder, all that was tried.
@@ -354,7 +355,8 @@ def export(
         target: What to choose a file for; of several the most important first.
         force: Replace a finished export; what is unchanged is kept.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.export.ExportPlan`: device, bench, budget_seconds, max_trials, seed.
+        options: Further fields of `edgecv.jobs.export.ExportPlan`: device, bench, budget_seconds, max_trials,
+            metadata, seed.
 
     Returns:
         The verdict in a sentence, the path of the winner, all files with their figures, and the report's path. A target

@@ -2,7 +2,7 @@
 
 from edgecv.compress.final_activation import PLACES, AtLogits, at_logits
 from edgecv.compress.folding import fold_linear
-from edgecv.compress.for_mediapipe import ForMediapipe, for_mediapipe
+from edgecv.compress.for_mediapipe import FRONT, ForMediapipe, for_mediapipe
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
 from edgecv.compress.ptq import PtqModel, PtqRecipe, prepare
 from edgecv.compress.qat import QatModel, QatRecipe, default_qat_recipe, quantize_aware
@@ -10,6 +10,7 @@ from edgecv.compress.sparsity import Sparsity, measure
 from edgecv.modelio.layer_names import source_layer_name
 
 __all__ = [
+    "FRONT",
     "PLACES",
     "AtLogits",
     "ForMediapipe",

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 pytest.importorskip("tf_keras", reason="tf_keras is not installed")
 
-from edgecv.compress import for_mediapipe
+from edgecv.compress import FRONT, for_mediapipe
 from edgecv.convert import convert
 from edgecv.convert.mediapipe import has_metadata
 from edgecv.core.errors import ConfigError, UnsupportedModelError
@@ -55,9 +55,8 @@ def ssd(activation: str | None = None) -> Any:
     found = []
     for index, (maps, anchors) in enumerate(((x, 2), (y, 1))):
         found.append(layers.Conv2D(4 * anchors, 3, padding="same", activation=activation, name=f"boxes_{index}")(maps))
-        found.append(
-            layers.Conv2D(4 * anchors, 3, padding="same", kernel_initializer=wide, name=f"scores_{index}")(maps)
-        )
+        scores = layers.Conv2D(4 * anchors, 3, padding="same", kernel_initializer=wide, name=f"scores_{index}")
+        found.append(scores(maps))
     return env.keras().Model(image, found)
 
 

@@ -1,4 +1,4 @@
-"""The code in docs/android.md is what `edgecv inspect FILE --snippet` writes, and what MediaPipe cannot do is all told."""
+"""The code in docs/android.md is what `edgecv inspect FILE --snippet` writes; MediaPipe's limits are all told."""
 
 from __future__ import annotations
 
