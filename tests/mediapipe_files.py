@@ -59,6 +59,16 @@ def vector(*, softmax: bool, units: int = 4) -> bytes:
     return net(tensors, ops, ["y"])
 
 
+def integers() -> bytes:
+    """Scores of uint8 pixels that are -1..1 but for half a step: a mean over places, and a softmax."""
+    x = T((1, SIDE, SIDE, 3), "uint8", 1 / 127.5, zero_point=128)
+    tensors = {"x": x, "axes": constant([1, 2]), "m": T((1, 3), "uint8", 1 / 127.5, zero_point=128),
+               "y": T((1, 3), "uint8", 1 / 256, zero_point=0)}  # fmt: skip
+    ops = [N("MEAN", ["x", "axes"], ["m"], options("ReducerOptions")),
+           N("SOFTMAX", ["m"], ["y"], options("SoftmaxOptions", beta=8.0))]  # fmt: skip
+    return build(Net(tensors, ops, outputs=["y"]))
+
+
 def mask(channels: int = 3) -> bytes:
     """Logits of a mask at half the input's size."""
     made, op = conv("x", "y", channels, 3, stride=2)

@@ -127,6 +127,9 @@ def verify(
     if as_ is None and data is not None:
         raise ConfigError("--data is for --as mediapipe", hint="golden vectors bring their inputs along")
     if as_ is not None:
+        asked = opt.run_options(engine, accelerator, precision, allow_partial)
+        if device != "local" or asked != opt.run_options(None, "cpu", None, False):
+            raise ConfigError("--as runs on this host's CPU", hint="leave --device, --engine and the like out")
         return _verify_as(as_, file, spec=spec, data=data, json_=json_)
     result = verification.verify(
         file, spec=spec, device=device, devices=devices, reporter=ConsoleReporter(),

@@ -104,7 +104,7 @@ def mediapipe(result: Any) -> None:
     emit(f"{result.path}: {verdict}, as {task} in {result.engine}, {result.n} images: {result.images}")
     emit(f"  of images of the input's size: {_apart(result.fitted)}, allowed {result.allowed:g}")
     if result.as_is is not None:
-        emit(f"  of images as they are, resized by each in its own way: {_apart(result.as_is)}")
+        emit(f"  of images as they are, which each feeds in its own way: {_apart(result.as_is)}")
 
 
 def _apart(found: Any) -> str:

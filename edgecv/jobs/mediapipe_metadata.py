@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecv.convert.converted import converted_tflite
 from edgecv.convert.mediapipe import Mediapipe, attach, describe, told, without_metadata
-from edgecv.core.errors import ConfigError
+from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.core.files import atomic_path, check_output, read_bytes, sha256
 from edgecv.core.shown import Shown
 from edgecv.jobs import models
@@ -46,6 +46,8 @@ def rewritten(file: Path, metadata: str, *, out: Path, spec: Path | None = None,
         ConfigError: There is no contract, or `out` cannot be written.
         UnsupportedModelError: The file is damaged, or MediaPipe cannot take it.
     """
+    if metadata not in ("mediapipe", "none"):
+        raise unknown_name("kind of metadata of a .tflite", metadata, ("mediapipe", "none"))
     if out.suffix != ".tflite":
         raise ConfigError(f"--out {out} is no .tflite", hint="metadata is for .tflite files")
     check_output(out, force=force)

@@ -1,7 +1,8 @@
 """`edgecv verify FILE --as mediapipe`: a file in MediaPipe Tasks beside the same file in edgecv's runtime.
 
 Twice: of images that have the input's size already, where both must agree, and of the images as they are, where
-MediaPipe resizes in its own way. The first judges the metadata; the second tells what an app will see.
+MediaPipe feeds them in its own way. The first judges the metadata; the second tells what an app will see. What MediaPipe
+cannot be told otherwise, pixels as they are in a uint8 input, does not count against the metadata, but in the second.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime.image import fitted_image
 from edgecv.tasks.mediapipe import OVERLAP
 from edgecv.tasks.registry import task_of
-from edgecv.values.manifest import unpack_array
-from edgecv.values.specs import Head, InputSpec
+from edgecv.values.kind import Kind
+from edgecv.values.manifest import TensorInfo, unpack_array
+from edgecv.values.specs import Head, InputSpec, ModelSpec
 
 Array = np.ndarray[Any, Any]
 
@@ -78,10 +80,11 @@ class MediapipeVerification(Shown):
         task: Its task that reads the file: "image_classifier", …
         n: Images that both were asked about, and `images`, where these come from.
         fitted: Of images that have the input's size: what judges.
-        as_is: Of the images as they are, which MediaPipe resizes in its own way; None where all have the input's size.
+        as_is: Of the images as they are, which MediaPipe feeds in its own way; None where that is the contract's.
         allowed: How far apart `fitted` may be.
         failure: The sentence for the user when it did not pass.
         limits: What MediaPipe does otherwise than edgecv's runtime.
+        kind: How the figures came about.
     """
 
     path: str
@@ -95,6 +98,7 @@ class MediapipeVerification(Shown):
     passed: bool
     failure: str
     limits: tuple[str, ...]
+    kind: Kind = "measured"
 
 
 def verify_as_mediapipe(
@@ -128,9 +132,11 @@ def verify_as_mediapipe(
         with _mediapipe(file, described.kind, predictor.spec.head, python) as (child, engine):
             pair = _Pair(predictor=predictor, child=child, described=described)
             small = [_fitted(image, predictor.spec.input, described.kind) for image in chosen]
+            contract, predictor.spec = predictor.spec, _as_pixels(predictor.spec, ends.inputs[0])
             fitted = _summed(described.kind, [pair.apart(image) for image in small])
+            changed, predictor.spec = predictor.spec != contract, contract
             other = any(image.shape[:2] != tuple(predictor.spec.input_shape[:2]) for image in chosen)
-            as_is = _summed(described.kind, [pair.apart(image) for image in chosen]) if other else None
+            as_is = _summed(described.kind, [pair.apart(image) for image in chosen]) if other or changed else None
     if described.kind == "object_detector" and fitted.same is None:
         reporter.warn(f"neither of the two found anything in {source}: --data with objects in it tells more")
     allowed = FLOAT if opened.manifest is not None and opened.manifest.scheme in FLOATS else INTEGER
@@ -230,6 +236,19 @@ def _fitted(image: Array, only: InputSpec, kind: str) -> Array:
         return small
     times = FINE // min(only.shape[:2]) // 2 * 2 + 1
     return small.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _as_pixels(spec: ModelSpec, info: TensorInfo) -> ModelSpec:
+    """Return a contract by which a uint8 input holds pixels as they are, as MediaPipe fills it; others as they are."""
+    only = spec.input
+    if info.dtype != "uint8" or info.scale is None or only.preprocessing is None:
+        return spec
+    mean, std = float(info.zero_point or 0), 1 / info.scale
+    own = only.preprocessing
+    if np.allclose((own.mean, own.std), ((mean,) * 3, (std,) * 3), atol=1e-3):
+        return spec
+    changed = replace(only, preprocessing=replace(own, mean=(mean,) * 3, std=(std,) * 3))
+    return replace(spec, inputs=(changed,))
 
 
 def _rgb(image: Array) -> Array:

@@ -13,13 +13,27 @@ from edgecv.jobs import mediapipe_compare as comparing
 from edgecv.jobs import mediapipe_metadata, mediapipe_verify
 from edgecv.jobs.run import run
 from edgecv.jobs.verify import verify
-from tests.mediapipe_files import CONTRACTS, SIDE, SYMMETRIC, file_of, spec_of
+from tests.mediapipe_files import CONTRACTS, SIDE, SYMMETRIC, file_of, integers, spec_of
 from tests.reporters import Told
 
 TASKS = {
     "classifier": "image_classifier", "multilabel": "image_classifier", "embedder": "image_embedder",
     "segmenter": "image_segmenter", "raw detector": "object_detector", "detector": "object_detector",
 }  # fmt: skip
+
+
+LIE = """name = "tiny"
+[[inputs]]
+name = "image"
+shape = [8, 8, 3]
+preprocessing = {color = "rgb", mean = [0.0, 0.0, 0.0], std = [255.0, 255.0, 255.0]}
+[[heads]]
+name = "out"
+task = "classification"
+activation = "probabilities"
+outputs = ["y"]
+labels = ["ape", "bee", "cat", "dog"]
+"""
 
 
 @pytest.fixture
@@ -69,16 +83,24 @@ def test_what_it_resizes_itself_is_told_apart(tmp_path, python):
     assert found.as_is.value > 10 * max(found.fitted.value, 1e-7)
 
 
+def test_pixels_of_a_uint8_input_do_not_count_against_the_metadata(tmp_path, python):
+    """The contract says -1..1, whose halves of a step the runtime rounds; MediaPipe writes pixels as they are."""
+    plain, file, spec = tmp_path / "plain.tflite", tmp_path / "with.tflite", tmp_path / "spec.toml"
+    plain.write_bytes(integers())
+    spec.write_text(LIE.replace("0.0", "127.5").replace("255.0", "127.5").replace(', "dog"', ""))
+    mediapipe_metadata.rewritten(plain, "mediapipe", out=file, spec=spec)
+    found = mediapipe_verify.verify_as_mediapipe(file, spec=spec, data=data_of(tmp_path, SIDE), split="all")
+    assert found.passed
+    assert found.fitted.value == 0.0
+    assert found.as_is is not None  # of the same images, by the contract
+    assert any("pixels go in as they are" in limit for limit in found.limits)
+
+
 def test_a_wrong_normalisation_fails(tmp_path, python):
     """The same network, whose contract says another scale than its metadata."""
     file = written(tmp_path, "classifier")
     lie = tmp_path / "lie.toml"
-    lie.write_text(
-        'name = "tiny"\n[[inputs]]\nname = "image"\nshape = [8, 8, 3]\n'
-        'preprocessing = {color = "rgb", mean = [0.0, 0.0, 0.0], std = [255.0, 255.0, 255.0]}\n'
-        '[[heads]]\nname = "out"\ntask = "classification"\nactivation = "probabilities"\noutputs = ["y"]\n'
-        'labels = ["ape", "bee", "cat", "dog"]\n'
-    )
+    lie.write_text(LIE)
     found = mediapipe_verify.verify_as_mediapipe(file, spec=lie, data=data_of(tmp_path, SIDE), split="all")
     assert not found.passed
     assert "MediaPipe answers otherwise" in found.failure
