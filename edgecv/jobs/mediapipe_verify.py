@@ -1,8 +1,8 @@
 """`edgecv verify FILE --as mediapipe`: a file in MediaPipe Tasks beside the same file in edgecv's runtime.
 
 Twice: of images that have the input's size already, where both must agree, and of the images as they are, where
-MediaPipe feeds them in its own way. The first judges the metadata; the second tells what an app will see. That MediaPipe
-writes pixels as they are into a uint8 input counts in the second alone.
+MediaPipe feeds them in its own way. The first judges the metadata; the second tells what an app will see. That
+MediaPipe writes pixels as they are into a uint8 input counts in the second alone.
 """
 
 from __future__ import annotations
