@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from edgecv.runtime import load, read_manifest
 from edgecv.runtime.container import check_tflite, sniff
 from tests.mediapipe_files import SIDE, file_of, spec_of
 
+ROOT = Path(__file__).parents[3]
 ROOM = 1 << 10
 """Bytes that metadata of a handful of labels may take."""
 
@@ -80,3 +84,24 @@ def test_what_is_no_archive_has_no_files(tail):
 
 def test_a_file_without_files_stays_as_it_is():
     assert with_files(b"abc", {}) == b"abc"
+
+
+def test_old_interpreters_read_it(tmp_path):
+    python = os.environ.get("EDGECV_TFLITE_RUNTIME_PYTHON")
+    if not python:
+        pytest.skip("EDGECV_TFLITE_RUNTIME_PYTHON names no Python with tflite-runtime (make tflite-runtime)")
+    path = tmp_path / "with.tflite"
+    path.write_bytes(attached()[1])
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    np.save(tmp_path / "image.npy", image)
+    program = (
+        "import sys; from edgecv.runtime import load\n"
+        "with load(sys.argv[1]) as held: print(*held.predict(sys.argv[2]).scores, sep=',')"
+    )
+    done = subprocess.run(
+        [python, "-c", program, str(path), str(tmp_path / "image.npy")],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    with load(path) as held:
+        wanted = held.predict(image).scores
+    np.testing.assert_allclose([float(one) for one in done.stdout.split(",")], wanted, atol=1e-6)
