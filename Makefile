@@ -11,8 +11,11 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 # An interpreter for old devices needs an old numpy, so it lives in an environment of its own; see `make tflite-runtime`.
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
+# MediaPipe brings an OpenCV of its own, so it has its own environment; see `make mediapipe`.
+MEDIAPIPE_VENV ?= $(VENV)-mediapipe
+export EDGECV_MEDIAPIPE_PYTHON ?= $(abspath $(wildcard $(MEDIAPIPE_VENV)/bin/python))
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime ethos-u search sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -55,6 +58,11 @@ tflite-runtime: $(VENV)/bin/python ## an environment with tflite-runtime, so tha
 	@test -f $(DEVICE_VENV)/.installed || { rm -rf $(DEVICE_VENV) && "$(PYTHON)" -m venv $(DEVICE_VENV) \
 	  && $(DEVICE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/tflite-runtime.txt \
 	  && touch $(DEVICE_VENV)/.installed; }
+
+mediapipe: $(VENV)/bin/python ## an environment with MediaPipe Tasks, for `edgecv verify --as mediapipe` and its tests
+	@test -f $(MEDIAPIPE_VENV)/.installed || { rm -rf $(MEDIAPIPE_VENV) && "$(PYTHON)" -m venv $(MEDIAPIPE_VENV) \
+	  && $(MEDIAPIPE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/mediapipe.txt \
+	  && touch $(MEDIAPIPE_VENV)/.installed; }
 
 ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by the real compiler
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ethos-u.txt

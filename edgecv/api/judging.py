@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edgecv.api.model import Model, ModelLike, load_model
 from edgecv.api.showing import reporter
@@ -19,6 +19,7 @@ from edgecv.jobs import verify as verification
 from edgecv.jobs import view as viewing
 from edgecv.jobs.check import Outcome
 from edgecv.jobs.debug import Debugged
+from edgecv.jobs.mediapipe_verify import MediapipeVerification, verify_as_mediapipe
 from edgecv.jobs.report import MadeReport
 from edgecv.jobs.verify import Verification
 from edgecv.jobs.view import View
@@ -71,8 +72,10 @@ def verify(
     device: str = "local",
     devices: str | Path | None = None,
     options: RunOptions = DEFAULTS,
+    as_: Literal["mediapipe"] | None = None,
+    data: str | None = None,
     quiet: bool = False,
-) -> Verification:
+) -> Verification | MediapipeVerification:
     """Replay the golden vectors stored in a file; `passed` says whether it answers as when it was made.
 
     Args:
@@ -81,11 +84,15 @@ def verify(
         device: Where to run it; `devices` is a TOML file of devices.
         devices: As `evaluate`.
         options: With what the file is run.
+        as_: "mediapipe" compares with MediaPipe Tasks instead, on this host.
+        data: Images for that; None: what the model was trained on, else the file's golden inputs.
         quiet: Say nothing on stderr.
 
     Raises:
-        EdgecvError: As `edgecv.jobs.verify.verify`.
+        EdgecvError: As `edgecv.jobs.verify.verify` and `edgecv.jobs.mediapipe_verify.verify_as_mediapipe`.
     """
+    if as_ is not None:
+        return verify_as_mediapipe(Path(file), spec=_path(spec), data=data, reporter=reporter(quiet))
     return verification.verify(
         Path(file), spec=_path(spec), options=options, device=device, devices=_path(devices), reporter=reporter(quiet)
     )

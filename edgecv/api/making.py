@@ -11,7 +11,7 @@ from edgecv.api.showing import reporter
 from edgecv.core.files import check_output
 from edgecv.jobs import build as building
 from edgecv.jobs import compress as compression
-from edgecv.jobs import contract, importing, ladder, loss, models
+from edgecv.jobs import contract, importing, ladder, loss, mediapipe_metadata, models
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import export as exporting
 from edgecv.jobs import prune as pruning
@@ -24,6 +24,7 @@ from edgecv.jobs.convert import MadeArtifact
 from edgecv.jobs.export import Exported
 from edgecv.jobs.importing import ImportedModel
 from edgecv.jobs.ladder import Climb
+from edgecv.jobs.mediapipe_metadata import Rewritten
 from edgecv.jobs.models import SavedModel
 from edgecv.jobs.optimize import job as searching
 from edgecv.jobs.optimize import verdict
@@ -250,7 +251,7 @@ def quantize(
         force: Replace what exists.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.convert.Plan`: calibration, keep_float, int16, int8, equalise,
-            correct_bias, adaround, strict_int8, exact_scale, io_dtype, softmax, format, epochs, seed.
+            correct_bias, adaround, strict_int8, exact_scale, io_dtype, softmax, metadata, format, epochs, seed.
 
     Returns:
         What was made; of the ladder, all that was tried.
@@ -285,11 +286,11 @@ def convert(
     force: bool = False,
     quiet: bool = False,
     **options: Any,
-) -> MadeArtifact:
-    """Convert a model into a checked TFLite or ONNX file.
+) -> MadeArtifact | Rewritten:
+    """Convert a model into a checked TFLite or ONNX file; or a `.tflite` into one with other TFLite Metadata.
 
     Args:
-        model: As `load_model` takes it.
+        model: As `load_model` takes it; or a `.tflite`, for which `metadata="mediapipe"` or `"none"` is given.
         out: The `.tflite` or `.onnx` to write.
         scheme: "float32", "float16", "dynamic", "int8", …
         target: What the file must run on; of several the most important first.
@@ -301,6 +302,8 @@ def convert(
     Raises:
         EdgecvError: As `edgecv.jobs.convert.make`.
     """
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".tflite" and "metadata" in options:
+        return mediapipe_metadata.rewritten(Path(model), options["metadata"], out=Path(out), force=force)
     first, *others = [target] if isinstance(target, str) else target
     plan = artifacts.Plan(scheme=scheme, target=first, further_targets=tuple(others), data=data, **options)
     return artifacts.make(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
@@ -326,7 +329,9 @@ def save(
     """
     where, source = Path(out), load_model(model).source
     if where.suffix != ".keras":
-        return convert(model, out=out, data=data, force=force, quiet=quiet)
+        made = convert(model, out=out, data=data, force=force, quiet=quiet)
+        assert isinstance(made, MadeArtifact)  # no metadata was asked for
+        return made
     check_output(where, force=force)
     loaded = contract.opened(source, data, reporter=reporter(quiet))
     save_keras(loaded.model, where, models.as_written(loaded), force=force)
@@ -354,7 +359,8 @@ def export(
         target: What to choose a file for; of several the most important first.
         force: Replace a finished export; what is unchanged is kept.
         quiet: Say nothing on stderr.
-        options: Further fields of `edgecv.jobs.export.ExportPlan`: device, bench, budget_seconds, max_trials, seed.
+        options: Further fields of `edgecv.jobs.export.ExportPlan`: device, bench, budget_seconds, max_trials,
+            metadata, seed.
 
     Returns:
         The verdict in a sentence, the path of the winner, all files with their figures, and the report's path. A target

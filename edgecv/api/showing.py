@@ -36,6 +36,8 @@ def register() -> None:
     from edgecv.jobs.export import Exported
     from edgecv.jobs.importing import ImportedModel
     from edgecv.jobs.ladder.values import Climb
+    from edgecv.jobs.mediapipe_metadata import Rewritten
+    from edgecv.jobs.mediapipe_verify import MediapipeVerification
     from edgecv.jobs.models import SavedModel
     from edgecv.jobs.report import MadeReport
     from edgecv.jobs.reshape import Reshaped
@@ -65,5 +67,7 @@ def register() -> None:
     show_by(Debugged, render_assess.debugged)
     show_by(Inspection, render_files.inspection)
     show_by(Verification, render_files.golden)
+    show_by(MediapipeVerification, render_files.mediapipe)
+    show_by(Rewritten, render_compress.rewritten)
     show_by(Stylised, render_style.stylised)
     show_by(Report, render_bench.report)

@@ -150,6 +150,7 @@ def quantize(
     target: opt.Targets = None,
     io: IoType = None,
     softmax: Softmax = "file",
+    metadata: opt.Metadata = "auto",
     epochs: opt.Epochs = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
@@ -177,7 +178,7 @@ def quantize(
         calibration=calibration, epochs=epochs, seed=seed, keep_float=tuple(keep_float or ()), int16=tuple(int16 or ()),
         int8=None if int8 is None else () if int8 == [NO_LAYER] else tuple(int8),
         equalise=equalise, correct_bias=correct_bias, adaround=adaround, strict_int8=strict_int8,
-        exact_scale=exact_scale,
+        exact_scale=exact_scale, metadata=metadata,
     )  # fmt: skip
     if max_drop is None or plan.names_a_way:
         for name, value in (("--budget-seconds", budget_seconds), ("--max-trials", max_trials)):
@@ -224,6 +225,7 @@ def convert(
     calibration: Calibration = "minmax",
     io: IoType = None,
     softmax: Softmax = "file",
+    metadata: opt.Metadata = "auto",
     strict_int8: StrictInt8 = False,
     sparse: Annotated[
         bool,
@@ -236,18 +238,31 @@ def convert(
 ) -> None:
     """Convert a keras model into a checked TFLite or ONNX file; a detector of two stages into a bundle, `.edgecv`.
 
+    A .tflite that exists gets or loses TFLite Metadata by --metadata mediapipe or none, and nothing else changes.
+
     Example: `edgecv convert lenet5.keras --target cpu --out float32.tflite`
+
+    Example: `edgecv convert lenet5.keras --metadata mediapipe --out android.tflite`
 
     Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
     """
     from edgecv.jobs import convert as artifacts
 
+    if model.suffix == ".tflite" and metadata != "auto":
+        return _rewrite(model, metadata, out, spec=opening.spec, force=force, json_=json_)
     source = opening.source(model)
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
-        calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8,
+        calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8, metadata=metadata,
     )  # fmt: skip
     _make(source, plan, out, force=force, json_=json_)
+
+
+def _rewrite(model: Path, metadata: str, out: Path, *, spec: Path | None, force: bool, json_: bool) -> None:
+    from edgecv.jobs import mediapipe_metadata
+
+    found = mediapipe_metadata.rewritten(model, metadata, out=out, spec=spec, force=force)
+    emit_json(found) if json_ else render.rewritten(found)
 
 
 def _targets(named: list[str] | None) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def export(
     plan: Plan = "quick",
     budget_seconds: BudgetSeconds = None,
     max_trials: MaxTrials = None,
+    metadata: opt.Metadata = "auto",
     seed: opt.Seed = 0,
     force: opt.Force = False,
     opening: Opening = AS_IT_IS,
@@ -63,7 +64,7 @@ def export(
     source = opening.source(model)
     asked = job.ExportPlan(
         data=data, max_drop=max_drop, targets=tuple(target or ("cpu",)), device=device, bench=plan,
-        budget_seconds=budget_seconds, max_trials=max_trials, seed=seed,
+        budget_seconds=budget_seconds, max_trials=max_trials, metadata=metadata, seed=seed,
     )  # fmt: skip
     done = job.export(source, asked, out=out, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render_export.exported(done)

@@ -11,6 +11,7 @@ from edgecv.cli import options as opt
 from edgecv.cli import render_answer, settings, verdicts
 from edgecv.cli import render_files as render
 from edgecv.cli.console import ConsoleReporter, emit_json
+from edgecv.core.errors import ConfigError, unknown_name
 
 File = Annotated[Path, typer.Argument(help="A `.tflite` or `.onnx` file, or a bundle of them, `.edgecv`.")]
 MinMapped = Annotated[
@@ -48,6 +49,15 @@ def inspect(
     min_mapped: MinMapped = None,
     compile_: Compile = False,
     out: CompileTo = None,
+    snippet: Annotated[
+        str | None,
+        typer.Option(
+            "--snippet",
+            help="Print code that feeds the file and reads its answers instead: kotlin, swift, javascript or python. "
+            "Example: --snippet kotlin",
+        ),
+    ] = None,
+    spec: opt.Spec = None,
     all_: opt.All = False,
     force: opt.Force = False,
     json_: opt.Json = False,
@@ -55,7 +65,13 @@ def inspect(
     """Show which operators a target runs, why not the others, and what would map more.
 
     Example: `edgecv inspect int8.tflite --target edgetpu --min-mapped 95%`
+
+    Example: `edgecv inspect int8.tflite --snippet kotlin`
     """
+    if snippet is not None:
+        return _snippet(file, snippet, spec=spec, json_=json_)
+    if spec is not None:
+        raise ConfigError("--spec is for --snippet here", hint="operators are judged without a contract")
     from edgecv.jobs.inspect import inspect_file
     from edgecv.targets import parse_minimum
 
@@ -67,9 +83,28 @@ def inspect(
     verdicts.require_mapped(inspection, least)
 
 
+def _snippet(file: Path, language: str, *, spec: Path | None, json_: bool) -> None:
+    from edgecv.jobs.snippets import snippet
+
+    code = snippet(file, language, spec=spec)
+    emit_json({"file": str(file), "language": language, "code": code}) if json_ else typer.echo(code, nl=False)
+
+
 def verify(
     file: File,
     spec: opt.Spec = None,
+    as_: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            help="mediapipe: compare with MediaPipe Tasks, in the environment of `make mediapipe`. Example: "
+            "--as mediapipe --data scenes",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="With --as: images; default: the training data, else golden inputs."),
+    ] = None,
     device: opt.Device = "local",
     devices: opt.Devices = None,
     engine: opt.Engine = None,
@@ -82,18 +117,36 @@ def verify(
 
     It looks at one file, on this host or a device; `edgecv check` compares the figures of a report with gates. A file
     of another tool, which holds none, is held against its --spec: does it fit, and answer finite numbers, twice the
-    same?
+    same? With --as mediapipe, the file's TFLite Metadata is held against its contract: MediaPipe Tasks and edgecv's
+    runtime are asked about the same images.
 
     Example: `edgecv verify int8.tflite`
     """
     from edgecv.jobs import verify as verification
 
+    if as_ is None and data is not None:
+        raise ConfigError("--data is for --as mediapipe", hint="golden vectors bring their inputs along")
+    if as_ is not None:
+        asked = opt.run_options(engine, accelerator, precision, allow_partial)
+        if device != "local" or asked != opt.run_options(None, "cpu", None, False):
+            raise ConfigError("--as runs on this host's CPU", hint="leave --device, --engine and the like out")
+        return _verify_as(as_, file, spec=spec, data=data, json_=json_)
     result = verification.verify(
         file, spec=spec, device=device, devices=devices, reporter=ConsoleReporter(),
         options=opt.run_options(engine, accelerator, precision, allow_partial),
     )  # fmt: skip
     emit_json(result) if json_ else render.golden(result)
     verdicts.require_passed(result)
+
+
+def _verify_as(name: str, file: Path, *, spec: Path | None, data: str | None, json_: bool) -> None:
+    from edgecv.jobs import mediapipe_verify
+
+    if name != "mediapipe":
+        raise unknown_name("runtime to verify with", name, ("mediapipe",))
+    found = mediapipe_verify.verify_as_mediapipe(file, spec=spec, data=data, reporter=ConsoleReporter())
+    emit_json(found) if json_ else render.mediapipe(found)
+    verdicts.require_passed(found)
 
 
 def predict(

@@ -85,6 +85,14 @@ Signature = Annotated[
         rich_help_panel=panels.FOREIGN,
     ),
 ]
+Metadata = Annotated[
+    str,
+    typer.Option(
+        "--metadata",
+        help="TFLite Metadata, by which MediaPipe reads a .tflite: auto, where it takes the file as it is; mediapipe: "
+        "make one that it takes; none. Example: --metadata mediapipe",
+    ),
+]
 Target = Annotated[
     str,
     typer.Option(

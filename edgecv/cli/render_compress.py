@@ -96,6 +96,8 @@ def artifact(made: Any) -> None:
         render_kept.kept(made.kept)
     if made.sparse is not None:
         render_kept.sparse(made.sparse)
+    if made.mediapipe is not None:
+        _mediapipe(made.mediapipe)
     _verdicts(made.verdicts)
     for head in made.loss.heads if made.loss else ():
         name = f"{head.head}: {head.metric}" if len(made.loss.heads) > 1 else head.metric
@@ -103,6 +105,24 @@ def artifact(made: Any) -> None:
         _before_after(name, head.before, head.after, (head.drop, head.drop_ci95), head.unit, where, head.verdict)
         if head.ties:
             emit(f"  several labels have the best score on {head.ties} samples (in float: {head.ties_before})")
+
+
+def rewritten(done: Any) -> None:
+    emit(f"{done.path}: {size_text(done.size_bytes)}, {done.added_bytes:+,} bytes")
+    if done.mediapipe is not None:
+        _mediapipe(done.mediapipe)
+    else:
+        emit("  no TFLite Metadata")
+
+
+def _mediapipe(found: Any) -> None:
+    if not found.kind:
+        emit(f"  no TFLite Metadata: {found.reason}")
+        return
+    labels = f", {found.labels} labels" if found.labels else ""
+    emit(f"  TFLite Metadata: MediaPipe's {found.kind.replace('_', ' ')} reads it{labels}")
+    for limit in found.limits:
+        emit(f"    it differs: {limit}")
 
 
 def _before_after(

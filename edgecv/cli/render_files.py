@@ -98,6 +98,20 @@ def golden(result: Any) -> None:
         emit(f"  on {result.device}, {result.kind}; {_agreement(result.agreement)}")
 
 
+def mediapipe(result: Any) -> None:
+    verdict = "passed" if result.passed else "FAILED"
+    task = result.task.replace("_", " ")
+    emit(f"{result.path}: {verdict}, as {task} in {result.engine}, {result.n} images: {result.images}")
+    emit(f"  of images of the input's size: {_apart(result.fitted)}, allowed {result.allowed:g}")
+    if result.as_is is not None:
+        emit(f"  of images as they are, which each feeds in its own way: {_apart(result.as_is)}")
+
+
+def _apart(found: Any) -> str:
+    same = "" if found.same is None else f"; {found.same_what}: {found.same:.1%}"
+    return f"{found.what} {found.value:.2g}{same}"
+
+
 def _agreement(found: Any) -> str:
     if found.host_engine is None:
         return f"not compared with this host: {found.cause}"

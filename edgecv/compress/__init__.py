@@ -2,6 +2,7 @@
 
 from edgecv.compress.final_activation import PLACES, AtLogits, at_logits
 from edgecv.compress.folding import fold_linear
+from edgecv.compress.for_mediapipe import FRONT, ForMediapipe, for_mediapipe
 from edgecv.compress.prune import Pruned, PruneRecipe, default_prune_recipe, prune
 from edgecv.compress.ptq import PtqModel, PtqRecipe, prepare
 from edgecv.compress.qat import QatModel, QatRecipe, default_qat_recipe, quantize_aware
@@ -9,8 +10,10 @@ from edgecv.compress.sparsity import Sparsity, measure
 from edgecv.modelio.layer_names import source_layer_name
 
 __all__ = [
+    "FRONT",
     "PLACES",
     "AtLogits",
+    "ForMediapipe",
     "PruneRecipe",
     "Pruned",
     "PtqModel",
@@ -22,6 +25,7 @@ __all__ = [
     "default_prune_recipe",
     "default_qat_recipe",
     "fold_linear",
+    "for_mediapipe",
     "measure",
     "prepare",
     "prune",

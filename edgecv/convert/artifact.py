@@ -16,6 +16,7 @@ from edgecv.convert.check.stays_float import StaysFloat, words
 from edgecv.convert.converted import Converted
 from edgecv.convert.embed import embed_onnx, embed_tflite
 from edgecv.convert.layers import layer_map
+from edgecv.convert.mediapipe import Mediapipe, asked, attach
 from edgecv.convert.request import Request
 from edgecv.core import codec, files
 from edgecv.core.errors import ConversionError, DeviceError, UnsupportedModelError
@@ -51,6 +52,7 @@ class Artifact:
         check: How its answers compare with the source model's.
         stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
         exact: Layers whose weights got a step of which all of them are whole multiples.
+        mediapipe: Whether it has TFLite Metadata, and if not, why; None when none was asked for.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Artifact:
     check: structure.Check
     stays_float: StaysFloat | None = None
     exact: tuple[str, ...] = ()
+    mediapipe: Mediapipe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,10 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything one conversion works from; `exact` are the layers whose weights it made exact."""
+    """Everything one conversion works from.
+
+    `exact` are the layers whose weights it made exact; `metadata` is "auto", "mediapipe" or "none".
+    """
 
     source: LoadedModel
     spec: ModelSpec
@@ -90,6 +96,7 @@ class Job:
     reporter: Reporter
     preparation: Preparation | None = None
     exact: tuple[str, ...] = ()
+    metadata: str = "none"
 
 
 def write(built: Converted, job: Job, out: Path) -> Artifact:
@@ -97,14 +104,20 @@ def write(built: Converted, job: Job, out: Path) -> Artifact:
 
     Raises:
         ConversionError: A check failed; nothing is written.
+        UnsupportedModelError: Metadata was asked for, and MediaPipe cannot take the file; nothing is written.
         ConfigError: `out` cannot be written.
     """
-    request = job.request
-    embed = embed_tflite if request.format == "tflite" else embed_onnx
+    tflite = job.request.format == "tflite"
+    described, told = asked(job.metadata if tflite else "none", job.spec, built.inputs, built.outputs)
+
+    def whole(manifest: Manifest) -> bytes:
+        data = embed_tflite(built.data, manifest) if tflite else embed_onnx(built.data, manifest)
+        return data if described is None else attach(data, described)
+
     with files.atomic_path(out) as partial:
-        partial.write_bytes(embed(built.data, _manifest(built, job)))
+        partial.write_bytes(whole(_manifest(built, job)))
         manifest, check = _checked(partial, built, job)
-        partial.write_bytes(embed(built.data, manifest))
+        partial.write_bytes(whole(manifest))
     job.reporter.info(f"wrote {out}: {out.stat().st_size} bytes")
     return Artifact(
         path=out,
@@ -114,6 +127,7 @@ def write(built: Converted, job: Job, out: Path) -> Artifact:
         check=check,
         stays_float=built.stays_float,
         exact=job.exact,
+        mediapipe=told,
     )
 
 

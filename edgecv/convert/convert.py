@@ -17,7 +17,7 @@ from edgecv.convert.converted import Converted, converted_tflite
 from edgecv.convert.freeze import Frozen, freeze, static_inputs
 from edgecv.convert.layers import layer_map, op_layers
 from edgecv.convert.onnx import converter as onnx
-from edgecv.convert.request import check_calibration, check_request
+from edgecv.convert.request import check_calibration, check_metadata, check_request
 from edgecv.convert.tflite import converter as tflite
 from edgecv.convert.tflite import mixed as static
 from edgecv.convert.tflite import ranges
@@ -67,6 +67,7 @@ def convert(
     strict_int8: bool = False,
     exact_scale: bool = False,
     preparation: Preparation | None = None,
+    metadata: str = "none",
     seed: int = 0,
     force: bool = False,
     reporter: Reporter = QUIET,
@@ -96,6 +97,8 @@ def convert(
         exact_scale: Refuse a file of integers that rounds a weight. Weights that have exact integers get them anyway,
             as those of filters do: see `edgecv.convert.tflite.exact_scale`.
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
+        metadata: TFLite Metadata beside the manifest, by which MediaPipe takes a .tflite: "none", "auto" (where it
+            takes the file as it is; `Artifact.mediapipe` says why not) or "mediapipe" (else nothing is written).
         seed: Of the samples.
         force: Replace an existing file.
         reporter: Gets progress, and the warning about the target.
@@ -111,9 +114,10 @@ def convert(
         exact_scale=exact_scale,
     )  # fmt: skip
     check_calibration(request, calibration, dataset is not None)
+    check_metadata(metadata, format)
     job = Job(
         source=source, spec=_contract(source, spec), request=request, recipe=calibration, dataset=dataset, seed=seed,
-        reporter=reporter, preparation=preparation,
+        reporter=reporter, preparation=preparation, metadata=metadata,
     )  # fmt: skip
     destination = files.check_output(_suffixed(out, format), force=force)
     return write(*_build(job), destination)

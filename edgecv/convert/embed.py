@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgecv.convert.tflite import flatbuffer
+from edgecv.convert.tflite.associated_files import files_of, with_files
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
 from edgecv.values.manifest import KEY, Manifest, to_json
@@ -26,11 +27,12 @@ def embed_tflite(data: bytes, manifest: Manifest) -> bytes:
         UnsupportedModelError: `data` is not a TFLite file.
     """
     model = flatbuffer.unpack(data)
-    _set_metadata(model, KEY, to_json(manifest).encode())
-    return flatbuffer.pack(model)
+    set_metadata(model, KEY, to_json(manifest).encode())
+    return with_files(flatbuffer.pack(model), files_of(data))
 
 
-def _set_metadata(model: Any, name: str, content: bytes) -> None:
+def set_metadata(model: Any, name: str, content: bytes) -> None:
+    """Store bytes as the metadata of a name in an unpacked model; older ones are replaced."""
     generated = flatbuffer.schema()
     model.metadata = list(model.metadata or ())
     entry = next((m for m in model.metadata if m.name == name.encode()), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from edgecv.convert.check.structure import STATIC
+from edgecv.convert.mediapipe import CHOICES
 from edgecv.convert.onnx import converter as onnx
 from edgecv.convert.tflite import converter as tflite
 from edgecv.core.errors import ConfigError, unknown_name
@@ -169,6 +170,14 @@ def _io_dtype(format: str, scheme: str, io_dtype: str | None) -> str:
     if chosen not in IO_DTYPES[format]:
         raise unknown_name(f"io dtype of {scheme} {format}", chosen, IO_DTYPES[format])
     return chosen
+
+
+def check_metadata(metadata: str, format: str) -> None:
+    """Raise ConfigError for a kind of metadata that does not exist, or that the format does not have."""
+    if metadata not in CHOICES:
+        raise unknown_name("kind of metadata", metadata, CHOICES)
+    if metadata == "mediapipe" and format != "tflite":
+        raise ConfigError(f"MediaPipe takes .tflite files, not {format}", hint="use --format tflite")
 
 
 def check_calibration(request: Request, recipe: CalibrationRecipe | None, has_dataset: bool) -> None:

@@ -26,7 +26,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Dict, Optional, Tuple, Type
+from typing import IO, Any, Dict, Iterator, Optional, Tuple, Type
 
 from edgecv.core import children, errors
 from edgecv.core.errors import ConfigError, CrashError, EdgecvError, UnsupportedModelError
@@ -69,6 +69,19 @@ def limits() -> Limits:
     )
 
 
+@contextlib.contextmanager
+def foreign_environment() -> Iterator[Dict[str, str]]:
+    """Yield an environment in which another Python imports edgecv, and nothing else of what stands beside edgecv here.
+
+    Packages of this Python would not load there: they are built for this version, or for another numpy.
+    """
+    home = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory(prefix="edgecv-") as folder:
+        os.symlink(home, os.path.join(folder, home.name), target_is_directory=True)
+        # The last keeps a stray module in the working folder from shadowing imports, from Python 3.11 on.
+        yield {**os.environ, "PYTHONPATH": folder, "PYTHONSAFEPATH": "1"}
+
+
 def child_environment() -> Dict[str, str]:
     """Return our environment with the folder that holds edgecv first on the path: a checkout need not be installed."""
     home = str(Path(__file__).resolve().parent.parent.parent)
@@ -84,30 +97,46 @@ class Apart:
         arguments: Of the factory; anything that pickles.
         about: The file that it is about, for messages.
         allowed: Limits; None: those of `limits`.
+        python: Another Python to run it with, of an environment of its own; None: this one.
 
     Raises:
+        ConfigError: There is no such Python.
         CrashError: Making it ends the child, takes longer or more memory than allowed.
         UnsupportedModelError: The child's native code refuses the file.
         EdgecvError: What the factory raises, of the same type.
     """
 
-    def __init__(self, factory: str, *arguments: Any, about: Any, allowed: Optional[Limits] = None) -> None:
+    def __init__(
+        self,
+        factory: str,
+        *arguments: Any,
+        about: Any,
+        allowed: Optional[Limits] = None,
+        python: Optional[str] = None,
+    ) -> None:
         self._allowed = limits() if allowed is None else allowed
         self._about = str(about)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         # -P keeps a stray module in the working folder from shadowing the child's imports.
-        isolated = ("-P",) if sys.version_info >= (3, 11) else ()
-        command = (sys.executable, *isolated, "-m", "edgecv.core.apart_child", str(self._allowed.memory_bytes))
-        # A session of its own: Ctrl-C reaches this process alone, which then ends its children.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=child_environment(),
-            start_new_session=True,
-            bufsize=0,
-        )
+        isolated = ("-P",) if sys.version_info >= (3, 11) and python is None else ()
+        self._held = contextlib.ExitStack()
+        environment = child_environment() if python is None else self._held.enter_context(foreign_environment())
+        command = (python or sys.executable, *isolated, "-m", "edgecv.core.apart_child")
+        try:
+            # A session of its own: Ctrl-C reaches this process alone, which then ends its children.
+            self._process = subprocess.Popen(
+                (*command, str(self._allowed.memory_bytes)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=environment,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            self._held.close()
+            self._stderr.close()
+            raise ConfigError(f"{command[0]} cannot be started: {error.strerror}", hint="check its path") from error
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         try:
@@ -146,6 +175,7 @@ class Apart:
         """End the child. Safe to call twice."""
         children.end(self._process, seconds=_CLOSE_S, at_once=at_once)
         self._stderr.close()
+        self._held.close()
 
     def _ask(self, request: Tuple[str, str, Tuple[Any, ...]], seconds: float) -> Any:
         if self._process.poll() is not None and self._stderr.closed:

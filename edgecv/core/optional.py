@@ -31,7 +31,7 @@ EXTRAS: Dict[str, str] = {
     "jsonschema": "dev",
 }
 
-PACKAGES: Dict[str, str] = {"PIL": "pillow"}
+PACKAGES: Dict[str, str] = {"PIL": "pillow", "mediapipe": "mediapipe"}
 """Import name -> package, of those that need no extra."""
 
 BUILT_FOR_NUMPY_1 = frozenset({"tflite_runtime"})

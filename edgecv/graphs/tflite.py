@@ -26,7 +26,7 @@ _IDENTIFIER = b"TFL3"
 _BITS = {"complex64": 64, "complex128": 128, "bfloat16": 16, "int4": 4, "uint4": 4, "int2": 2, "bool": 8}
 _NO_SIZE = ("string", "resource", "variant")
 # What generated accessors raise on offsets and lengths that make no sense.
-_CORRUPT = (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError)
+CORRUPT = (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, MemoryError)
 
 
 def read_tflite(source: files.PathLike | bytes) -> Graph:
@@ -48,7 +48,7 @@ def read_tflite(source: files.PathLike | bytes) -> Graph:
         )
     try:
         return _Reader(data, where).graph()
-    except _CORRUPT as error:
+    except CORRUPT as error:
         raise UnsupportedModelError(
             f"{where} is truncated or corrupt: its {len(data)} bytes do not hold a whole TFLite model",
             hint="copy or download the file again, or convert it anew",

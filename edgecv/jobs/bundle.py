@@ -43,6 +43,9 @@ def bundled(
         ConfigError, ConversionError: As `edgecv.convert.convert`, for one of the networks.
     """
     parts = parts_of(loaded.model, loaded.require_spec())
+    if plan.metadata == "mediapipe":
+        raise ConfigError("MediaPipe takes no bundles", hint="leave --metadata out")
+    plan = replace(plan, metadata="none")
     made: dict[str, Artifact] = {}
     with tempfile.TemporaryDirectory(prefix="edgecv-") as folder:
         for role, (model, spec) in parts.items():

@@ -15,6 +15,7 @@ from edgecv.convert.check import samples
 from edgecv.convert.check.kernels import Kernels, computed_by
 from edgecv.convert.check.stays_float import StaysFloat
 from edgecv.convert.check.structure import STATIC
+from edgecv.convert.mediapipe import CHOICES, Mediapipe
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
@@ -64,6 +65,8 @@ class Plan:
         data: For calibration and training; None takes the training data when it is a bundled set.
         calibration: Recipe name or TOML path.
         epochs: Of quantisation-aware training; None takes the default recipe.
+        metadata: TFLite Metadata for MediaPipe: "auto" writes it where MediaPipe takes the file as it is, "mediapipe"
+            changes the model's ends until it does, or fails, "none" writes none.
     """
 
     scheme: str
@@ -86,6 +89,7 @@ class Plan:
     exact_scale: bool = False
     further_targets: tuple[str, ...] = ()
     softmax: str = "file"
+    metadata: str = "auto"
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -129,6 +133,7 @@ class MadeArtifact(Shown):
         stays_float: What a file of integers computes in float; None when nothing, and for float schemes.
         exact: Layers whose weights are whole multiples of a step that was chosen for them: filters.
         verdicts: What each target does with the file's operators, predicted.
+        mediapipe: Whether MediaPipe can read the file by its metadata, and if not, why; None when it has none.
     """
 
     path: str
@@ -150,6 +155,7 @@ class MadeArtifact(Shown):
     stays_float: StaysFloat | None = None
     verdicts: tuple[TargetVerdict, ...] = ()
     exact: tuple[str, ...] = ()
+    mediapipe: Mediapipe | None = None
 
 
 def make(
@@ -223,11 +229,16 @@ def _bundle(source: models.Source, plan: Plan, out: Path, *, force: bool, report
 
 
 def ending(loaded: LoadedModel, plan: Plan, *, reporter: Reporter = QUIET) -> LoadedModel:
-    """Return the model that a plan's files are made from: at its logits, where the runtime computes the softmax.
+    """Return the model that a plan's files are made from: as MediaPipe takes it, or at its logits, where that is asked.
 
     Raises:
-        ConfigError, UnsupportedModelError: As `compress.at_logits`.
+        ConfigError, UnsupportedModelError: As `compress.at_logits` and `compress.for_mediapipe`.
     """
+    if plan.metadata == "mediapipe":
+        fitted = compress.for_mediapipe(loaded)
+        for change in fitted.changes:
+            reporter.info(f"for MediaPipe: {change}")
+        loaded = fitted.loaded
     if plan.softmax != "runtime":
         return loaded
     found = compress.at_logits(loaded)
@@ -287,7 +298,7 @@ def built(
         method=cast(Method, plan.method if static else "none"),
         out=out,
         target=plan.targets,
-        io_dtype=plan.io_dtype if static else None,
+        io_dtype=_io_dtype(plan) if static else None,
         calibration=profiles.calibration(plan.calibration) if static else None,
         dataset=dataset,
         keep_float=plan.keep_float,
@@ -296,10 +307,16 @@ def built(
         sparse=plan.sparse,
         strict_int8=plan.strict_int8,
         exact_scale=plan.exact_scale,
+        metadata=plan.metadata,
         seed=plan.seed,
         force=force,
         reporter=reporter,
     )
+
+
+def _io_dtype(plan: Plan) -> str | None:
+    """Return the type of an integer file's ends: float where MediaPipe is to feed it, which takes no int8."""
+    return "float32" if plan.metadata == "mediapipe" and plan.io_dtype is None else plan.io_dtype
 
 
 def takes_steps(plan: Plan) -> bool:
@@ -351,6 +368,8 @@ def check_plan(plan: Plan) -> None:
         )
     if plan.softmax not in compress.PLACES:
         raise unknown_name("place of the softmax", plan.softmax, compress.PLACES)
+    if plan.metadata not in CHOICES:
+        raise unknown_name("kind of metadata", plan.metadata, CHOICES)
     for name in plan.targets:
         profiles.target(name)
     profiles.calibration(plan.calibration)
@@ -393,4 +412,5 @@ def _made(artifact: Artifact, steps: tuple[str, ...]) -> MadeArtifact:
         kernels=computed_by(artifact.path) if manifest.scheme in UNCOMMON else None,
         stays_float=artifact.stays_float,
         exact=artifact.exact,
+        mediapipe=artifact.mediapipe,
     )

@@ -44,6 +44,7 @@ class ExportPlan:
         budget_seconds: Of each target's ladder: no step is begun after so long; None: no limit.
         max_trials: Of each target's ladder: steps at most; None: no limit.
         seed: Of every random choice.
+        metadata: TFLite Metadata of the files: see `edgecv.jobs.convert.Plan`.
     """
 
     data: str | None = None
@@ -54,6 +55,7 @@ class ExportPlan:
     budget_seconds: float | None = None
     max_trials: int | None = None
     seed: int = 0
+    metadata: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +194,8 @@ def _float(
     """Make a float file; None, with a warning, when a scheme other than float32 cannot be had."""
     first, *others = targets
     asked = artifacts.Plan(
-        scheme=scheme, target=first, further_targets=tuple(others), data=plan.data, seed=plan.seed
+        scheme=scheme, target=first, further_targets=tuple(others), data=plan.data, seed=plan.seed,
+        metadata=plan.metadata,
     )  # fmt: skip
     file = out / f"{_stem(model.path)}-{scheme}.tflite"
     try:
@@ -216,7 +219,7 @@ def _climbed(
     """Climb the ladder to an int8 file; of an earlier run when nothing changed."""
     asked = ladder.LadderPlan(
         max_drop=plan.max_drop,
-        plan=artifacts.Plan(scheme="int8", target=target, data=plan.data, seed=plan.seed),
+        plan=artifacts.Plan(scheme="int8", target=target, data=plan.data, seed=plan.seed, metadata=plan.metadata),
         budget_seconds=plan.budget_seconds,
         max_trials=plan.max_trials,
     )

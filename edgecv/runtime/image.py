@@ -215,6 +215,20 @@ def load_image(source: Any) -> Array:
     return _squeeze(check_image(source))
 
 
+def fitted_image(image: Array, only: InputSpec) -> Array:
+    """Return an image as an input's network sees it before colours and scale: uint8 (H, W) or (H, W, 3) of its size.
+
+    Interpolated pixels are rounded. An image that has the size already comes back as it is.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3), RGB.
+        only: The contract of an image input.
+    """
+    assert only.preprocessing is not None
+    fitted = _fit(np.asarray(check_image(image), np.float32)[None], only.preprocessing, only.shape[0], only.shape[1])[0]
+    return _squeeze(np.clip(np.rint(fitted), 0, 255).astype(np.uint8))
+
+
 def fitted_pixels(image: Array, settings: Preprocessing, height: int, width: int) -> Optional[Array]:
     """Return an image (H, W, C) brought to an input's size as uint8, where that takes no interpolation; else None."""
     if settings.resize == "center_crop":

@@ -15,7 +15,8 @@ from edgecv.core.errors import ConfigError, DataError
 from edgecv.tasks.contradiction import Contradiction, contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.mediapipe import Joining, MediapipeHead, unread
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Metric
 from edgecv.values.specs import Head
@@ -52,6 +53,7 @@ class BaseTask:
     divided_by: Division = "nothing"
     truth_settings: Tuple[str, ...] = ()
     figure_help: Mapping[str, str] = MappingProxyType({})
+    form: Form = "numbers"
     call_settings: Tuple[str, ...] = ()
     unjudged: Tuple[str, ...] = ()
     Settings: type = NoSettings
@@ -155,6 +157,12 @@ class BaseTask:
             f"head '{head.name}' is for {self.name}, of which no task reads a map",
             hint="a fully convolutional network is made of classifiers of probabilities or logits",
         )
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        raise unread(head, f"it has no task for {self.name}")
+
+    def joining(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
+        return None
 
     def _check_count(self, labels: Tuple[str, ...]) -> None:
         if len(labels) < self.least_labels:

@@ -19,6 +19,7 @@ from edgecv.tasks.contradiction import Contradiction
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import Joining, MediapipeHead
 from edgecv.tasks.recognised import Recognised, RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -28,6 +29,10 @@ Array = NDArray[Any]
 Division = Literal["classes", "identities", "patterns", "nothing"]
 """What truths keep in proportion when a data set is divided. Classes are as frequent in every split, and each must be
 there to train on; of many identities each goes to one split whole; rare patterns of labels are pooled."""
+
+Form = Literal["scores", "independent scores", "vector", "mask", "boxes", "numbers"]
+"""What outputs are to somebody who reads them without edgecv: scores of labels of which one holds or each for itself, a
+vector to compare, scores of every pixel, boxes with scores, or numbers in the labels' units."""
 
 
 class Prediction(Protocol):
@@ -72,6 +77,11 @@ class Task(Protocol):
     @property
     def named(self) -> Tuple[str, str]:
         """What a label names, and several: ("class", "classes")."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """What its outputs are to somebody who reads them without edgecv."""
         ...
 
     @property
@@ -304,6 +314,23 @@ class Task(Protocol):
 
     def check_teacher(self, head: Head, teacher: Head) -> None:
         """Raise ConfigError unless a head can follow a teacher's, of the same labels and input, output by output."""
+        ...
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        """Return how MediaPipe reads the head.
+
+        Args:
+            head: Of this task.
+            shapes: Of its outputs in a file, with the batch.
+            size: (height, width) of the model's input.
+
+        Raises:
+            UnsupportedModelError: It does not read it as edgecv does; the message says why.
+        """
+        ...
+
+    def joining(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
+        """Return how outputs of a network, of `shapes` with the batch, become what MediaPipe reads; None: as is."""
         ...
 
     def training(self, head: Head) -> TrainingTask:

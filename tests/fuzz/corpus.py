@@ -11,13 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecv.convert.converted import converted_tflite
 from edgecv.convert.embed import embed_tflite
+from edgecv.convert.mediapipe import attach, describe
 from edgecv.values import bundle as bundles
 from edgecv.values.manifest import Golden, Manifest, Provenance, pack_array, pack_output, to_json
 from edgecv.values.profiles import data_folder
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.fuzz import flat, others, raw
 from tests.graphs.tiny import N, Net, T, build, constant, lenet, options
+from tests.mediapipe_files import file_of, spec_of
 from tests.modelio.darknet.networks import V2, V3
 from tests.modelio.onnx import exported
 from tests.runtime.cascade import made as cascade
@@ -48,7 +51,7 @@ class Kind:
 def corpus(*, keras: bool = True) -> Mapping[str, Kind]:
     """Return every kind by name; without `keras`, those that need no tensorflow."""
     found = {
-        "tflite": Kind(".tflite", flat.damaged_tflite, 40, tflite_files()),
+        "tflite": Kind(".tflite", flat.damaged_tflite, 40, (*tflite_files(), _with_metadata())),
         "onnx": Kind(".onnx", others.damaged_onnx, 15, (onnx_model(tiny_manifest("onnx", "float32")), _onnx_cnn())),
         "manifest": Kind(".json", _json, 6, (to_json(_manifest("int8", 9)).encode(),)),
         "spec": Kind(".toml", _toml, 5, _texts("benchmarks/specs/*.toml")),
@@ -130,6 +133,12 @@ def tflite_files() -> tuple[bytes, ...]:
         embed_tflite(build(_float(lenet())), replace(whole, scheme="float32")),
         build(_many_operators()),
     )
+
+
+def _with_metadata() -> bytes:
+    data = file_of("classifier")
+    ends = converted_tflite(data)
+    return attach(data, describe(spec_of("classifier"), ends.inputs, ends.outputs))
 
 
 def _float(net: Net) -> Net:

@@ -193,6 +193,8 @@ def _audit(path: Path, sample: list[np.ndarray]) -> None:
 
 
 def _model(path: Path) -> None:
+    from edgecv.convert.mediapipe import has_metadata
+    from edgecv.convert.tflite.associated_files import files_of
     from edgecv.core.progress import QUIET
     from edgecv.graphs import constant
     from edgecv.jobs.delegates import warn_wrong
@@ -206,6 +208,9 @@ def _model(path: Path) -> None:
     read_manifest(path)
     if format == "tflite":
         check_tflite(path)
+        files_of(path.read_bytes())
+        with contextlib.suppress(EdgecvError):
+            has_metadata(path.read_bytes())
     opened = model_file(path)
     graph = opened.graph
     assert len(opened.layers) == len(graph.ops)

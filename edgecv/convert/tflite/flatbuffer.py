@@ -17,6 +17,7 @@ import numpy as np
 
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
+from edgecv.graphs.tflite import CORRUPT
 
 ALIGNMENT = 16
 IDENTIFIER = b"TFL3"
@@ -49,12 +50,18 @@ def unpack(data: bytes) -> Any:
     """Return the file as a generated ModelT.
 
     Raises:
-        UnsupportedModelError: It is not a TFLite file.
+        UnsupportedModelError: It is not a TFLite file, or it is truncated or corrupt.
     """
     if data[4:8] != IDENTIFIER:
         raise UnsupportedModelError("not a TFLite file: its identifier is missing", hint="give a .tflite file")
     generated = schema()
-    return generated.ModelT.InitFromObj(generated.Model.GetRootAs(data, 0))
+    try:
+        return generated.ModelT.InitFromObj(generated.Model.GetRootAs(data, 0))
+    except CORRUPT as error:
+        raise UnsupportedModelError(
+            f"a TFLite model is truncated or corrupt: its {len(data)} bytes do not hold all of it",
+            hint="copy or download the file again, or convert it anew",
+        ) from error
 
 
 def pack(model: Any) -> bytes:

@@ -19,9 +19,10 @@ from edgecv.tasks.description import Description, counted
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.layers import dense
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import CERTAIN, LIKELY, Recognised
 from edgecv.tasks.roc import auc, reverses
 from edgecv.tasks.values import check_whole
@@ -87,6 +88,7 @@ class ClassificationTask(BaseTask):
     """
 
     name = "classification"
+    form: Form = "scores"
     metric = Metric("top1")
     reads = ("classification",)
     least_labels = 2
@@ -115,6 +117,26 @@ class ClassificationTask(BaseTask):
             raise UnsupportedModelError(
                 f"head '{head.name}' has a threshold and {units} classes", hint="a threshold is of two classes"
             )
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        if head.activation != "probabilities":
+            raise unread(
+                head,
+                f"it shows the scores of a file as they are, and this one gives {head.activation}",
+                hint="--softmax file has the file compute the probabilities",
+            )
+        settings: ClassificationSettings = self.settings(head)
+        one = int(np.prod(shapes[0], dtype=np.int64)) == 1
+        limits = []
+        if one:
+            limits.append(
+                f"one score is told, that of '{head.labels[1] if head.labels else 1}': the other is 1 - score"
+            )
+        if settings.threshold is not None:
+            limits.append(f"the best score is the answer, whatever the threshold of {settings.threshold:g} says")
+        labels = head.labels[1:] if one else head.labels
+        read = (ReadOutput(head.name, labels="axis" if labels else ""),)
+        return MediapipeHead("image_classifier", read, labels, limits=tuple(limits))
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Classification:
         values = _of_classes(outputs[0].reshape(1, -1), head.activation)[0]

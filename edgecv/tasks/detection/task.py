@@ -18,6 +18,7 @@ from edgecv.tasks.description import Description
 from edgecv.tasks.detection import average_precision, decoders, figures, matching, recognising, regions
 from edgecv.tasks.detection import outputs as outputs_of
 from edgecv.tasks.detection.anchors import kmeans
+from edgecv.tasks.detection.mediapipe import joining, read_by_mediapipe
 from edgecv.tasks.detection.nms import suppress
 from edgecv.tasks.detection.settings import (
     ANCHORED,
@@ -28,7 +29,8 @@ from edgecv.tasks.detection.settings import (
 )
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.mediapipe import Joining, MediapipeHead
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import RecognisedHead, Seen
 from edgecv.values.scores import Drop, Metric, Scores
 from edgecv.values.specs import Head
@@ -52,6 +54,7 @@ class DetectionTask(BaseTask):
     """Objects of an image with box, class and confidence. See `edgecv.tasks.protocol.Task` and `DetectionSettings`."""
 
     name = "detection"
+    form: Form = "boxes"
     metric = Metric("ap")
     reads = ("detection",)
     labelled = True
@@ -342,6 +345,14 @@ class DetectionTask(BaseTask):
                 if fitted
                 else "take a larger network of the same kind, such as the same architecture with a larger --width",
             )
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        """Return how MediaPipe's object detector reads the head. Raises UnsupportedModelError where it does not."""
+        return read_by_mediapipe(head, self.settings(head), shapes, size)
+
+    def joining(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> Optional[Joining]:
+        """Return how the maps of an SSD become boxes and scores; None for other heads."""
+        return joining(head, self.settings(head), shapes)
 
     def training(self, head: Head) -> TrainingTask:
         """Return what training needs. Raises ConfigError for a decoder or an activation without a loss."""

@@ -19,8 +19,9 @@ from edgecv.tasks.embedding.pairs import SAME, Measure, Pairs, distances, pairs_
 from edgecv.tasks.embedding.prediction import Embedding, Verification, side_by_side
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput
 from edgecv.tasks.paired import paired_drop
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.roc import reverses, weighted_auc
 from edgecv.tasks.values import check_whole
 from edgecv.values.scores import Drop, Metric, Scores
@@ -96,6 +97,7 @@ class EmbeddingTask(BaseTask):
     """
 
     name = "embedding"
+    form: Form = "vector"
     metric = Metric("auc")
     reads: Tuple[str, ...] = ("embedding", "classification")
     labelled = False
@@ -112,6 +114,15 @@ class EmbeddingTask(BaseTask):
                 f"{_told(shapes)}",
                 hint="flatten or pool the maps in the network, and do not add an activation that squashes",
             )
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        settings: EmbeddingSettings = self.settings(head)
+        limits = []
+        if settings.normalise:
+            limits.append("vectors have length 1 only where the app sets l2_normalize")
+        if settings.distance == "euclidean" and not settings.normalise:
+            limits.append("it compares by the cosine alone: an app computes the euclidean distance itself")
+        return MediapipeHead("image_embedder", (ReadOutput(head.name),), limits=tuple(limits))
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Embedding:
         settings: EmbeddingSettings = self.settings(head)

@@ -13,9 +13,10 @@ from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame
 from edgecv.tasks.layers import dense
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
 from edgecv.tasks.paired import paired_drop
 from edgecv.tasks.prediction import Labelled, Ranked, check_units, names, ranked, scores
-from edgecv.tasks.protocol import Division
+from edgecv.tasks.protocol import Division, Form
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.values import check_row, check_width
 from edgecv.values.scores import Drop, Metric, Scores
@@ -54,6 +55,7 @@ class MultilabelTask(BaseTask):
     """Any number of labels. A truth is float32 (labels,) of 0 and 1."""
 
     name = "multilabel"
+    form: Form = "independent scores"
     metric = Metric("exact_match")
     reads = ("multilabel",)
     named: Tuple[str, str] = ("label", "labels")
@@ -63,6 +65,15 @@ class MultilabelTask(BaseTask):
     def check(self, head: Head, shapes: Sequence[Tuple[int, ...]]) -> None:
         self.settings(head)
         check_units(head, shapes[0], self.widths(head))
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        if head.activation not in ("probabilities", "logits"):
+            raise unread(head, f"it shows scores, and these are {head.activation}")
+        if head.activation == "logits" and not head.labels:
+            raise unread(head, "the calibration that makes probabilities of logits has a line for each label, and it "
+                               "has none")  # fmt: skip
+        read = ReadOutput(head.name, labels="axis" if head.labels else "", sigmoid=head.activation == "logits")
+        return MediapipeHead("image_classifier", (read,), head.labels)
 
     def decode(self, outputs: Sequence[Array], head: Head, frame: Optional[Frame] = None) -> Multilabel:
         values = scores(outputs[0].reshape(-1), head.activation, independent=True)

@@ -15,6 +15,8 @@ from edgecv.tasks.bootstrap import bootstrap_drop
 from edgecv.tasks.description import Description
 from edgecv.tasks.frame import Frame, Piece
 from edgecv.tasks.learning import TrainingTask
+from edgecv.tasks.mediapipe import MediapipeHead, ReadOutput, unread
+from edgecv.tasks.protocol import Form
 from edgecv.tasks.recognised import CERTAIN, Recognised
 from edgecv.tasks.segmentation import boundaries, metrics, pictures, synthetic
 from edgecv.tasks.segmentation.prediction import Segmentation
@@ -70,6 +72,7 @@ class SegmentationTask(BaseTask):
     """
 
     name = "segmentation"
+    form: Form = "mask"
     metric = Metric("miou")
     reads: Tuple[str, ...] = ("segmentation",)
     labelled = True
@@ -97,6 +100,25 @@ class SegmentationTask(BaseTask):
         classes = len(head.labels) or values.shape[2]
         labels = head.labels or tuple(str(index) for index in range(classes))
         return Segmentation(mask.astype(np.uint8 if classes <= 256 else np.int32), labels)
+
+    def mediapipe(self, head: Head, shapes: Sequence[Tuple[int, ...]], size: Tuple[int, ...]) -> MediapipeHead:
+        if head.activation == "linear":
+            raise unread(
+                head,
+                "it takes the scores of every class, and this file gives the indices of the best",
+                hint="convert it without the argmax in the graph",
+            )
+        if self.settings(head).covers:
+            raise unread(head, "it takes a mask of the whole input, and this one covers a box of it")
+        channels = shapes[0][3]
+        labels, limits = head.labels, ["the category mask is interpolated from corner to corner"]
+        if channels == 1:
+            labels = head.labels[1:]
+            limits.append(f"in the category mask, 0 is '{head.labels[1] if head.labels else 1}' and 255 the rest")
+        logits = "sigmoid" if channels == 1 else "softmax"
+        read = (ReadOutput(head.name, labels="axis" if labels else ""),)
+        activation = logits if head.activation == "logits" else "none"
+        return MediapipeHead("image_segmenter", read, labels, activation=activation, limits=tuple(limits))
 
     def recognise(self, shape: Tuple[int, ...], ends_in: str) -> Optional[Recognised]:
         if len(shape) != 3 or ends_in not in ("softmax", "sigmoid"):
