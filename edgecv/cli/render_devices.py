@@ -24,3 +24,9 @@ def doctor(seen: Any) -> None:
     rows = [(d.device, c.name, c.status if c.status != "failed" else "FAILED", c.detail, c.fix)
             for d in seen for c in d.checks]  # fmt: skip
     emit_table("", ("device", "check", "", "what was seen", "what helps"), rows)
+
+
+def served(found: Any) -> None:
+    emit(f"open in a browser: {found.link}")
+    if found.fingerprint:
+        emit(f"certificate SHA-256: {found.fingerprint}")
