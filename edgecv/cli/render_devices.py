@@ -17,7 +17,8 @@ def listed(rows: Any) -> None:
 def ready(found: Any) -> None:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(found.packages.items()))
     done = "set up" if found.changed else "is set up already"
-    emit(f"{found.device} {done}: Python {found.python}, {packages} ({found.place})")
+    python = "" if found.python == "none" else f"Python {found.python}, "
+    emit(f"{found.device} {done}: {python}{packages} ({found.place})")
 
 
 def doctor(seen: Any) -> None:

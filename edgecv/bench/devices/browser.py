@@ -16,6 +16,7 @@ from typing import Any
 
 from edgecv.bench.browsers import client
 from edgecv.bench.browsers.control import Standing
+from edgecv.bench.devices.base import THIS_HOST
 from edgecv.bench.devices.browser_tensors import Places, places
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DeviceError, EdgecvError, unknown_name
@@ -23,8 +24,6 @@ from edgecv.runtime.engines.gpu_program import TELLTALE, probe_model
 from edgecv.values.kind import Kind
 from edgecv.web import packages
 
-THIS_HOST = "this host"
-"""The lane of devices that share this host's processor; see edgecv.bench.batch."""
 _MISSING = "a browser tells pages nothing of it"
 _STATE = ("temperatures_c", "governor", "frequency_mhz", "throttled", "energy_uj", "power_mw")
 
@@ -156,6 +155,8 @@ class BrowserChannel:
                 self._places = places(self._file, answer["inputs"], answer["outputs"])
             except EdgecvError as error:
                 return json.dumps(_error(error))
+            # Every figure names its interpreter: with the browser in it, none can be taken for another one's.
+            answer["engine"] = f"{answer['engine']} in {self._device.facts()['browser']}"
             answer["inputs"] = codec.encode(self._places.inputs)
             answer["outputs"] = codec.encode(self._places.outputs)
         elif self._places is not None:
