@@ -13,6 +13,7 @@ from edgecv.web import packages
 
 
 def install(folder: Path, **versions: str) -> None:
+    """Write the descriptions of all packages, and nothing of what is in them."""
     for name, version in {**packages.pinned(), **versions}.items():
         described = folder / "node_modules" / name / "package.json"
         described.parent.mkdir(parents=True, exist_ok=True)

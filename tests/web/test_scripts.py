@@ -13,14 +13,19 @@ from tests.web.test_packages import install
 INDEX = f"before\n{scripts._IMPORT}\n{scripts._UINT8}after\n"
 
 
-@pytest.fixture
-def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(packages.FOLDER_VARIABLE, str(tmp_path))
-    install(tmp_path)
-    core = tmp_path / "node_modules" / packages.LITERT
+def install_files(folder: Path) -> None:
+    """Play what `make web` installs, with as little in it as edgecv looks at."""
+    install(folder)
+    core = folder / "node_modules" / packages.LITERT
     for name in ("dist/index.js", "wasm/x.wasm"):
         (core / name).parent.mkdir(parents=True, exist_ok=True)
         (core / name).write_text(INDEX)
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(packages.FOLDER_VARIABLE, str(tmp_path))
+    install_files(tmp_path)
     return tmp_path
 
 

@@ -252,10 +252,10 @@ class Hub:
 
     def _known(self, tab: str, page: str) -> _Tab:
         found = self._tabs.get(tab)
-        if found is None:
-            raise Stale(taken=False)
-        if found.page != page:
+        if found is not None and found.page != page:
             raise Stale(taken=True)
+        if found is None or found.left:
+            raise Stale(taken=False)
         return found
 
     def _tell(self, tab: _Tab, session: str, kind: str, line: str = "") -> None:

@@ -7,6 +7,7 @@ sessionStorage.setItem('edgecv-tab', tab);
 const page = random();  // another one after each reload: what ran before it is gone
 const sessions = new Map();
 const RETRY_MS = 1000;
+const ADAPTER_MS = 15000;
 
 // ---- what this browser is
 
@@ -52,7 +53,10 @@ function called() {
 
 async function adapter() {
   try {
-    const found = navigator.gpu && await navigator.gpu.requestAdapter({powerPreference: 'high-performance'});
+    // A driver that hangs must not keep the page from connecting.
+    const found = navigator.gpu && await Promise.race([
+      navigator.gpu.requestAdapter({powerPreference: 'high-performance'}),
+      new Promise((done) => setTimeout(done, ADAPTER_MS, null))]);
     if (!found) return {kind: 'none', adapter: null};
     const {vendor, architecture, device, description, isFallbackAdapter} = found.info;
     const name = description || [vendor, architecture, device].filter(Boolean).join(' ') || 'unnamed';

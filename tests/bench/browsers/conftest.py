@@ -29,12 +29,12 @@ class Tab:
     """A browser process with one tab. `name` is the device's."""
 
     def __init__(self, command: list[str], server: BrowserServer) -> None:
-        before = {one.name for one in server.hub.connected()}
+        before = set(server.hub._tabs)
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         deadline = time.monotonic() + START_S
-        while not (new := [one for one in server.hub.connected() if one.name not in before]):
+        while not (new := [tab for key, tab in server.hub._tabs.items() if key not in before]):
             assert self.process.poll() is None, f"{command[0]} ended with status {self.process.returncode}"
             assert time.monotonic() < deadline, f"{command[0]} did not open the link within {START_S:g} s"
             time.sleep(0.1)
@@ -70,11 +70,12 @@ def scripts() -> None:
         pytest.skip("npm's packages are not installed: make web")
 
 
-@pytest.fixture
-def server(scripts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BrowserServer]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with BrowserServer() as made:
-        yield made
+@pytest.fixture(scope="module")
+def server(scripts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserServer]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with BrowserServer() as made:
+            yield made
 
 
 @pytest.fixture(scope="session")
