@@ -25,6 +25,7 @@ from edgecv.values.kind import Kind
 from edgecv.web import packages
 
 _MISSING = "a browser tells pages nothing of it"
+# The figures of edgecv.bench.states, which imports devices.
 _STATE = ("temperatures_c", "governor", "frequency_mhz", "throttled", "energy_uj", "power_mw")
 
 

@@ -12,8 +12,6 @@
 
 const PROTOCOL = 1;
 const BLOCK_TICKS = 100;
-const STABLE_BLOCKS = 5;
-const STABLE_GAIN = 0.02;
 const ARRAYS = {
   float32: Float32Array, float64: Float64Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array,
   uint16: Uint16Array, int32: Int32Array, uint32: Uint32Array, bool: Uint8Array,
@@ -240,10 +238,16 @@ async function block(run, iterations) {
   return performance.now() - start;
 }
 
-function isStable(blocks) {
-  const width = Math.min(STABLE_BLOCKS, Math.floor(blocks.length / 2));
-  if (width < 2) return false;
-  return Math.min(...blocks.slice(-width)) >= (1 - STABLE_GAIN) * Math.min(...blocks.slice(-2 * width, -width));
+// Browsers run WebAssembly from quickly compiled code first and replace the functions that matter in the background, for
+// seconds on a busy machine. So a warm-up is longer than a native one, and compares stretches that are far apart.
+const TIERING_MS = 2000;
+const MOST_WARMUP_MS = 10000;
+const STRETCH_MS = 500;
+const STABLE_GAIN = 0.02;
+
+function isStable(stretches) {
+  if (stretches.length < 3) return false;
+  return Math.min(...stretches.slice(-2)) >= (1 - STABLE_GAIN) * Math.min(...stretches.slice(0, -2));
 }
 
 // ---- the agent
@@ -319,19 +323,24 @@ const COMMANDS = {
       if (ms >= 20 * agent.step || performance.now() - start > (request.max_ms ?? 1000)) break;
       iterations *= 2;
     }
-    const blocks = [each];
+    const least = Math.max(request.min_ms ?? 50, TIERING_MS), most = Math.max(request.max_ms ?? 1000, MOST_WARMUP_MS);
+    const stretches = [];  // the fastest inference of each
+    let blocks = 1;
     for (;;) {
-      const elapsed = performance.now() - start;
-      const stable = isStable(blocks);
-      if ((stable && elapsed >= (request.min_ms ?? 50)) || elapsed >= (request.max_ms ?? 1000)) {
-        agent.iterationMs = Math.min(...blocks.slice(-STABLE_BLOCKS));
-        return {
-          first_ms: first, iteration_ns: agent.iterationMs * 1e6, blocks: blocks.length, stable, elapsed_ms: elapsed,
-        };
+      const begun = performance.now();
+      let fastest = Infinity;
+      do {
+        iterations = Math.max(1, each > 0 ? Math.ceil(blockMs / each) : 2 * iterations);
+        each = await block(run, iterations) / iterations;
+        fastest = Math.min(fastest, each);
+        blocks++;
+      } while (performance.now() - begun < STRETCH_MS);
+      stretches.push(fastest);
+      const elapsed = performance.now() - start, stable = isStable(stretches);
+      if ((stable && elapsed >= least) || elapsed >= most) {
+        agent.iterationMs = Math.min(...stretches.slice(-2));
+        return {first_ms: first, iteration_ns: agent.iterationMs * 1e6, blocks, stable, elapsed_ms: elapsed};
       }
-      const fastest = Math.min(...blocks.slice(-STABLE_BLOCKS));
-      iterations = Math.max(1, fastest > 0 ? Math.ceil(blockMs / fastest) : 2 * iterations);
-      blocks.push(await block(run, iterations) / iterations);
     }
   },
 

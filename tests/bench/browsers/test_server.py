@@ -25,6 +25,7 @@ from edgecv.bench.browsers.server import BrowserServer
 from edgecv.bench.devices.doctor import examine
 from edgecv.bench.devices.specs import find
 from edgecv.bench.link import AgentLink
+from edgecv.bench.states import FIGURES, read_state
 from edgecv.core.errors import ConfigError, DeviceError, MissingDependencyError
 from edgecv.jobs import devices as jobs
 from edgecv.web import packages
@@ -48,9 +49,10 @@ def server(folders: Path) -> Iterator[BrowserServer]:
         yield made
 
 
-def get(
-    link: str, path: str, body: bytes | None = None, context: ssl.SSLContext | None = None
-) -> tuple[int, bytes, Any]:
+Got = tuple[int, bytes, Any]
+
+
+def get(link: str, path: str, body: bytes | None = None, context: ssl.SSLContext | None = None) -> Got:
     """Ask for exactly this path: nothing on the way resolves dots."""
     at = urllib.parse.urlsplit(link)
     kind = http.client.HTTPSConnection if at.scheme == "https" else http.client.HTTPConnection
@@ -83,7 +85,8 @@ def test_without_the_token_every_address_is_forbidden(server, path):
     "path",
     [
         "../../../../etc/passwd", "litert/../../../../etc/passwd", "models/../../../etc/passwd", "models//etc/passwd",
-        "%2e%2e/%2e%2e/etc/passwd", "litert/%2e%2e/index.js", "..\\..\\etc\\passwd", "/etc/passwd", "page.js/../page.js",
+        "%2e%2e/%2e%2e/etc/passwd", "litert/%2e%2e/index.js", "..\\..\\etc\\passwd", "/etc/passwd",
+        "page.js/../page.js",
         "litert/index.js%00", "models/" + "0" * 64 + ".tflite", "node_modules/x",
     ],
 )  # fmt: skip
@@ -184,13 +187,15 @@ class Page(threading.Thread):
         self.link, self.over, self.asked = link, threading.Event(), list[dict[str, Any]]()
         self.name_there = json.loads(self.post("attach", {"facts": FACTS})[1])["name"]
 
-    def post(self, what: str, said: dict[str, Any]) -> tuple[int, bytes, Any]:
+    def post(self, what: str, said: dict[str, Any]) -> Got:
         return get(self.link, f"/{token(self.link)}/{what}", json.dumps({"tab": "t", "page": "p", **said}).encode())
 
     def run(self) -> None:
         after, answered = 0, 0
         while not self.over.is_set():
-            text = get(self.link, f"/{token(self.link)}/next?tab=t&page=p&after={after}")[1]
+            status, text, _ = get(self.link, f"/{token(self.link)}/next?tab=t&page=p&after={after}")
+            if status != 200:
+                return
             for message in json.loads(text)["messages"]:
                 after = message["number"]
                 if message["kind"] == "line":
@@ -256,18 +261,8 @@ def test_a_browser_is_a_device_whose_tensors_are_the_files(page, two_inputs):
 
 
 def test_what_a_browser_cannot_tell_is_said(page):
-    from edgecv.bench.states import read_state
-
     with AgentLink(open_device("browser").start(), "x") as link:
-        state = read_state(link)
-        assert set(state.missing) == {
-            "temperatures_c",
-            "governor",
-            "frequency_mhz",
-            "throttled",
-            "energy_uj",
-            "power_mw",
-        }
+        assert set(read_state(link).missing) == set(FIGURES)
         with pytest.raises(ConfigError, match="no profiler"):
             link.ask("profiling", 5, command="profile", path="x")
 
