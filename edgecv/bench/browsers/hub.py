@@ -13,11 +13,11 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecv.core.errors import DeviceError, unknown_name
+from edgecv.core.errors import DeviceError
 
 ABSENT_S = 20.0
 """After so long without asking for messages a page is taken for gone: closed, or a phone that sleeps."""
@@ -197,7 +197,6 @@ class Hub:
 
         Raises:
             DeviceError: None is there, several are and none was named, or another command uses it.
-            ConfigError: None has this name, and others are there.
         """
         with self._changed:
             self._sweep()
@@ -298,26 +297,31 @@ class Hub:
 
     def _named(self, name: str) -> _Tab:
         there = {tab.name: tab for tab in self._tabs.values() if self._why_gone(tab) is None}
-        if not there:
-            which = f"the browser '{name}'" if name else "no browser"
-            raise DeviceError(
-                f"{which} is {'not ' if name else ''}connected", hint="open the link that the server shows"
-            )
-        if name:
-            if name not in there:
-                raise unknown_name("browser", name, there)
-            return there[name]
-        if len(there) > 1:
-            names = ", ".join(f"browser:{one}" for one in sorted(there))
-            raise DeviceError(
-                f"{len(there)} browsers are connected, and none was named", hint=f"--device one of: {names}"
-            )
-        return next(iter(there.values()))
+        return there[chosen(name, there)]
 
     def _free_name(self, name: str, tab: str) -> str:
         taken = {one.name for one in self._tabs.values() if one.id != tab and self._why_gone(one) is None}
         candidates = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
         return next(one for one in candidates if one not in taken)
+
+
+def chosen(name: str, there: Iterable[str]) -> str:
+    """Return which browser a name means: the one that has it, or with "" the only one.
+
+    Raises:
+        DeviceError: None is there; it is not among them; or several are, and none was named.
+    """
+    names = sorted(there)
+    listed = ", ".join(f"browser:{one}" for one in names)
+    if name and name not in names:
+        # A phone that went away comes back: no mistake in the command, so that launches are tried again.
+        others = f"; connected: {listed}" if names else ""
+        raise DeviceError(f"the browser '{name}' is not connected", hint=f"open the server's link in it{others}")
+    if not names:
+        raise DeviceError("no browser is connected", hint="open the link that the server shows")
+    if not name and len(names) > 1:
+        raise DeviceError(f"{len(names)} browsers are connected, and none was named", hint=f"--device one of: {listed}")
+    return name or names[0]
 
 
 def called(facts: Mapping[str, Any]) -> str:

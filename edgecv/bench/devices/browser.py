@@ -19,7 +19,7 @@ from edgecv.bench.browsers.control import Standing
 from edgecv.bench.devices.base import THIS_HOST
 from edgecv.bench.devices.browser_tensors import Places, places
 from edgecv.core import codec
-from edgecv.core.errors import ConfigError, DeviceError, EdgecvError, unknown_name
+from edgecv.core.errors import ConfigError, DeviceError, EdgecvError
 from edgecv.runtime.engines.gpu_program import TELLTALE, probe_model
 from edgecv.values.kind import Kind
 from edgecv.web import packages
@@ -75,18 +75,7 @@ class BrowserDevice:
 
     def _found(self) -> Mapping[str, Any]:
         there = {str(one["name"]): one for one in client.connected(client.running())}
-        if not there:
-            raise DeviceError(f"{self.name}: no browser is connected", hint=f"open {client.running().link}")
-        if not self._browser and len(there) == 1:
-            return next(iter(there.values()))
-        if not self._browser:
-            names = ", ".join(f"browser:{one}" for one in sorted(there))
-            raise DeviceError(
-                f"{len(there)} browsers are connected, and none was named", hint=f"--device one of: {names}"
-            )
-        if self._browser not in there:
-            raise unknown_name("browser", self._browser, there)
-        return there[self._browser]
+        return there[chosen(self._browser, there)]
 
 
 class BrowserChannel:

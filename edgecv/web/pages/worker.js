@@ -323,7 +323,11 @@ const COMMANDS = {
       if (ms >= 20 * agent.step || performance.now() - start > (request.max_ms ?? 1000)) break;
       iterations *= 2;
     }
-    const least = Math.max(request.min_ms ?? 50, TIERING_MS), most = Math.max(request.max_ms ?? 1000, MOST_WARMUP_MS);
+    // A plan that allows less than one stretch wants no steady figures: tests of everything else.
+    const hasty = (request.max_ms ?? 1000) < STRETCH_MS;
+    const least = Math.max(request.min_ms ?? 50, hasty ? 0 : TIERING_MS);
+    const most = hasty ? request.max_ms : Math.max(request.max_ms ?? 1000, MOST_WARMUP_MS);
+    const stretch = hasty ? most / 4 : STRETCH_MS;
     const stretches = [];  // the fastest inference of each
     let blocks = 1;
     for (;;) {
@@ -334,7 +338,7 @@ const COMMANDS = {
         each = await block(run, iterations) / iterations;
         fastest = Math.min(fastest, each);
         blocks++;
-      } while (performance.now() - begun < STRETCH_MS);
+      } while (performance.now() - begun < stretch);
       stretches.push(fastest);
       const elapsed = performance.now() - start, stable = isStable(stretches);
       if ((stable && elapsed >= least) || elapsed >= most) {

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +21,8 @@ from edgecv.bench.browsers.server import BrowserServer
 from edgecv.web import packages
 
 START_S = 120.0
-CHROMIUM = ("--headless", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-extensions")
+CHROMIUM = ("--headless", "--no-sandbox", "--no-first-run", "--disable-gpu", "--disable-extensions",
+            "--remote-debugging-port=0")  # fmt: skip
 # A software adapter for WebGPU, which Debian's chromium brings.
 SWIFTSHADER = (
     "--headless", "--no-sandbox", "--no-first-run", "--disable-extensions", "--enable-unsafe-webgpu",
@@ -26,9 +31,10 @@ SWIFTSHADER = (
 
 
 class Tab:
-    """A browser process with one tab. `name` is the device's."""
+    """A browser process with one tab. `name` is the device's, `id` the hub's."""
 
-    def __init__(self, command: list[str], server: BrowserServer) -> None:
+    def __init__(self, command: list[str], server: BrowserServer, folder: Path) -> None:
+        self.folder = folder
         before = set(server.hub._tabs)
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -38,8 +44,33 @@ class Tab:
             assert self.process.poll() is None, f"{command[0]} ended with status {self.process.returncode}"
             assert time.monotonic() < deadline, f"{command[0]} did not open the link within {START_S:g} s"
             time.sleep(0.1)
-        self.name = f"browser:{new[0].name}"
-        self.facts = new[0].facts
+        self.id, self.name, self.facts = new[0].id, f"browser:{new[0].name}", new[0].facts
+
+    def reload(self) -> None:
+        """Load the page again, as a user does. Chromium only: its DevTools protocol has a command for it."""
+        at = urllib.parse.urlsplit(self._target()["webSocketDebuggerUrl"])
+        frame = json.dumps({"id": 1, "method": "Page.reload"}).encode()
+        with socket.create_connection((at.hostname, at.port), timeout=10) as link:
+            link.sendall(
+                f"GET {at.path} HTTP/1.1\r\nHost: {at.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+            )
+            assert b" 101 " in link.recv(4096)
+            # One short text frame, masked by zeros. Source: RFC 6455, section 5.2.
+            link.sendall(bytes([0x81, 0x80 | len(frame), 0, 0, 0, 0]) + frame)
+            assert link.recv(4096)
+
+    def close(self) -> None:
+        """Close the tab, as a user does. Chromium only."""
+        with urllib.request.urlopen(f"{self._devtools()}/json/close/{self._target()['id']}") as answer:
+            assert answer.status == 200
+
+    def _devtools(self) -> str:
+        return f"http://127.0.0.1:{(self.folder / 'DevToolsActivePort').read_text().split()[0]}"
+
+    def _target(self) -> dict[str, str]:
+        with urllib.request.urlopen(f"{self._devtools()}/json/list") as answer:
+            return next(one for one in json.load(answer) if one["type"] == "page")
 
     def kill(self) -> None:
         """End the browser and its children at once, as a crash does: its page says nothing."""
@@ -57,7 +88,7 @@ def opened(which: str, server: BrowserServer, folder: Path, flags: tuple[str, ..
     folder.mkdir(parents=True, exist_ok=True)
     options = (*flags, f"--user-data-dir={folder}") if which == "chromium" else (
         "--headless", "--no-remote", "--profile", str(folder))  # fmt: skip
-    tab = Tab([program, *options, server.link], server)
+    tab = Tab([program, *options, server.link], server, folder)
     try:
         yield tab
     finally:

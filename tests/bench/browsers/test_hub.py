@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from edgecv.bench.browsers.hub import ABSENT_S, Hub, Stale, called
-from edgecv.core.errors import ConfigError, DeviceError
+from edgecv.core.errors import DeviceError
 
 FACTS = {"browser": "Firefox", "os": "Linux", "version": "140.0"}
 OWNER, OTHER = 11, 22
@@ -158,9 +158,9 @@ def test_a_browser_is_named_or_the_only_one(hub):
     with pytest.raises(DeviceError, match="2 browsers are connected") as caught:
         hub.open("", OWNER)
     assert "browser:firefox-android, browser:firefox-linux" in caught.value.hint
-    with pytest.raises(ConfigError, match="unknown browser 'firefox-lunix'") as wrong:
+    with pytest.raises(DeviceError, match="'firefox-lunix' is not connected") as wrong:
         hub.open("firefox-lunix", OWNER)
-    assert "firefox-linux" in wrong.value.hint
+    assert "connected: browser:firefox-android, browser:firefox-linux" in wrong.value.hint
     assert hub.open("firefox-android", OWNER)
 
 
