@@ -16,6 +16,7 @@ from typing import Any
 
 from edgecv.bench.browsers import client
 from edgecv.bench.browsers.control import Standing
+from edgecv.bench.browsers.hub import chosen
 from edgecv.bench.devices.base import THIS_HOST
 from edgecv.bench.devices.browser_tensors import Places, places
 from edgecv.core import codec
