@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from edgecv.bench.browsers import client
 from edgecv.bench.browsers.control import Standing
@@ -50,7 +51,9 @@ class BrowserDevice:
         """A browser of this host takes time from all else that runs here; another one's is its machine's."""
         try:
             address = str(self._found()["address"])
-            return THIS_HOST if ipaddress.ip_address(address).is_loopback else address
+            # By the network's address too: the link has this host's own.
+            own = urlsplit(client.running().link).hostname == address
+            return THIS_HOST if own or ipaddress.ip_address(address).is_loopback else address
         except (EdgecvError, ValueError):
             return self.name
 
