@@ -15,7 +15,10 @@ export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/p
 MEDIAPIPE_VENV ?= $(VENV)-mediapipe
 export EDGECV_MEDIAPIPE_PYTHON ?= $(abspath $(wildcard $(MEDIAPIPE_VENV)/bin/python))
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search sshd adb qemu arm clean
+# Browsers run npm's packages, which lie beside the environment; `edgecv.web.packages` finds them there.
+export EDGECV_WEB ?= $(abspath $(VENV)-web)
+
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search web browsers sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -70,6 +73,18 @@ ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by
 
 search: $(VENV)/.toolchain ## Optuna and dask.distributed, so that searches are tested with both
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/search.txt
+
+web: ## LiteRT.js and onnxruntime-web from npm, so that browsers are devices: into .venv-web, or EDGECV_WEB=
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; }
+	@cmp -s edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/.installed" || { mkdir -p "$(EDGECV_WEB)" \
+	  && cp edgecv/web/npm/package.json edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/" \
+	  && npm ci --prefix "$(EDGECV_WEB)" --ignore-scripts --no-audit --no-fund --silent \
+	  && cp edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/.installed"; }
+	@echo "browser scripts: $(EDGECV_WEB)"
+
+browsers: ## Debian's Chromium and Firefox, so that the tests run models in both
+	@{ command -v chromium && command -v firefox-esr; } >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium firefox-esr; }
 
 docs: $(VENV)/.dev ## the documentation as a site, in site/: links are checked, search works without a network
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt

@@ -17,7 +17,7 @@ from typing import Any
 from edgecv.bench import loop, summary
 from edgecv.bench.cases import BenchCase
 from edgecv.bench.devices import LocalDevice
-from edgecv.bench.devices.base import Channel, Device
+from edgecv.bench.devices.base import THIS_HOST, Channel, Device
 from edgecv.bench.link import AgentLink
 from edgecv.bench.loop import Pair, Setting
 from edgecv.bench.records import CaseResult, Measurement
@@ -25,7 +25,6 @@ from edgecv.core.errors import DeviceError, EdgecvError
 from edgecv.core.progress import Advance
 from edgecv.values.latency import DeviceFailure
 
-THIS_HOST = "this host"
 GONE = "not tried: the device does not answer any more"
 
 

@@ -30,6 +30,7 @@ class Run:
         cpu_ms: CPU milliseconds of the process per inference of each block.
         switches: Involuntary context switches in each block; None where the system cannot say.
         counts: Inferences of each block, and `starts_s`, when it began; of sustained runs only.
+        adapter: What the accelerator calls its device; None on the CPU.
         readings: The device's state: before and after, and of sustained runs in between.
     """
 
@@ -48,6 +49,7 @@ class Run:
     counts: tuple[int, ...] = ()
     starts_s: tuple[float, ...] = ()
     readings: tuple[Reading, ...] = ()
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

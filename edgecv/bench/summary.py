@@ -114,5 +114,6 @@ def _latency(
         ratio_ci95=interval,
         peak_rss_bytes=max(peaks, default=None),
         warnings=warnings,
+        adapter=runs[0].adapter,
         conditions=conditions(runs),
     )

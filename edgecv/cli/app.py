@@ -107,8 +107,11 @@ styles.command("transfer", cls=Announced)(style.transfer)
 styles.command("train", cls=Announced)(style.train)
 app.add_typer(styles, name="style")
 app.command("targets")(files.targets)
-device = typer.Typer(no_args_is_help=True, help="The devices that files run on: this host, boards, phones, emulators.")
+device = typer.Typer(
+    no_args_is_help=True, help="The devices that files run on: this host, boards, phones, browsers, emulators."
+)
 device.command("list")(devices.device_list)
 device.command("setup", cls=Announced)(devices.device_setup)
 device.command("doctor", cls=Announced)(devices.device_doctor)
+device.command("serve", cls=Announced)(devices.device_serve)
 app.add_typer(device, name="device")

@@ -57,3 +57,26 @@ def device_doctor(
     seen = jobs.doctor(name, devices=devices)
     emit_json(seen) if json_ else render.doctor(seen)
     jobs.require_healthy(seen)
+
+
+def device_serve(
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Browsers: the only kind of device that is served.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on: 0.0.0.0 lets phones of this network in, by https.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    json_: opt.Json = False,
+) -> None:
+    """Let browsers be devices: print a link; each tab that opens it is `--device browser:NAME`. Ctrl-C ends it.
+
+    Example: `edgecv device serve --browser`
+    """
+    from edgecv.core.errors import ConfigError
+    from edgecv.jobs import browsers
+
+    if not browser:
+        raise ConfigError("device serve: nothing to serve was named", hint="edgecv device serve --browser")
+    announce = emit_json if json_ else render.served
+    browsers.serve(announce, host=host, port=port, reporter=ConsoleReporter())

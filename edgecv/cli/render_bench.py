@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecv.cli.console import emit, emit_table
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_OPS = 20
 MOST_NAMES = 3
 FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+IN_BROWSERS = ("wasm", "webgpu")
+"""Accelerators of browsers, whose figures share no table with native ones."""
+BROWSERS = "in browsers"
 SPARE = ("load ms", "first ms", "p99 ms", "p90 ms", "engine", "kind", "95 % interval")
 """Columns that a narrow screen leaves out, the first one first."""
 
@@ -23,13 +26,15 @@ SPARE = ("load ms", "first ms", "p99 ms", "p90 ms", "engine", "kind", "95 % inte
 def report(result: Report) -> None:
     _baseline(result)
     several = bool(result.devices)
-    rows = [(a.name, *_latency(latency, several)) for a, latency in _pairs(result)]
-    header = (
-        "file",
-        *(("device",) if several else ()),
-        *("engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind"),
-    )
-    emit_table("", header, rows, right=tuple(range(2 + several, 9 + several)), spare=SPARE)
+    pairs = list(_pairs(result))
+    browsers = [pair for pair in pairs if pair[1].accelerator in IN_BROWSERS]
+    native = [pair for pair in pairs if pair not in browsers]
+    if native or not browsers:
+        _table("", native, several)
+    if browsers:
+        _table(BROWSERS if native else "", browsers, several)
+    for line in _clocks(result):
+        emit(line)
     for artifact, latency in _pairs(result):
         where = f"{artifact.name} on {latency.device}" if several else artifact.name
         _details(where, latency)
@@ -40,6 +45,25 @@ def report(result: Report) -> None:
     for failure in result.failures:
         tried = f" (tried {failure.attempts} times)" if failure.attempts > 1 else ""
         emit(f"{failure.artifact} on {failure.device}: NOT MEASURED{tried}: {failure.message}")
+
+
+def _table(title: str, pairs: Sequence[tuple[ArtifactResult, Latency]], several: bool) -> None:
+    rows = [(a.name, *_latency(latency, several)) for a, latency in pairs]
+    header = (
+        "file",
+        *(("device",) if several else ()),
+        *("engine", "load ms", "first ms", "p50 ms", "p90 ms", "p99 ms", "ratio", "95 % interval", "kind"),
+    )
+    emit_table(title, header, rows, right=tuple(range(2 + several, 9 + several)), spare=SPARE)
+
+
+def _clocks(result: Report) -> Iterator[str]:
+    """Say of each browser what its times were read from: a page's clock is coarser than any other one here."""
+    for device, facts in result.devices.items():
+        if isinstance(facts, Mapping) and "browser" in facts:
+            isolated = "isolated" if facts.get("isolated") else "not isolated"
+            clock = f"its clock steps {facts.get('clock_resolution_us')} us, which blocks of inferences average out"
+            yield f"{device}: {facts['browser']} on {facts.get('os')}, {isolated}; {clock}"
 
 
 def _baseline(result: Report) -> None:

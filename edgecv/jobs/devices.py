@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecv.bench.devices import Declared, declared, find, opened
-from edgecv.bench.devices.doctor import Check, Diagnosis, examine
+from edgecv.bench.devices.check import Check
+from edgecv.bench.devices.doctor import Diagnosis, examine
 from edgecv.bench.devices.emulated import read_stamp
 from edgecv.bench.devices.setup import Ready, set_up
 from edgecv.core.errors import DeviceError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.values.kind import Kind
+from edgecv.web import packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def setup(name: str, *, devices: Path | None = None, force: bool = False, report
 
 
 def doctor(name: str | None = None, *, devices: Path | None = None) -> tuple[Diagnosis, ...]:
-    """Look at one device, or at all; among all, emulated ones that nobody has set up do not count as ill.
+    """Look at one device, or at all; among all, those that nobody has set up do not count as ill.
 
     Raises:
         ConfigError: It is not declared, or a declaration is wrong.
@@ -67,6 +69,10 @@ def doctor(name: str | None = None, *, devices: Path | None = None) -> tuple[Dia
 
 
 def _excused(found: Declared, seen: Diagnosis) -> Diagnosis:
+    if seen.how == "browser" and found.source == "edgecv" and not packages.available():
+        fix = f"{packages.MAKE}, then edgecv device serve --browser"
+        only = Check(name="scripts", status="skipped", detail="not installed", fix=fix)
+        return replace(seen, healthy=True, checks=(only,))
     if seen.how != "emulated" or read_stamp(found.name) is not None:
         return seen
     fix = f"make arm, or edgecv device setup {found.name}"

@@ -148,6 +148,7 @@ def settled_file(
     input_shape: tuple[int, ...] | None = None,
     way: str = "float32",
     format: str = "tflite",
+    labels: int | None = None,
     reporter: Reporter = QUIET,
 ) -> Path:
     """Make one file of one network as `cells` does, and keep it: for measuring what targets do with it.
@@ -158,13 +159,15 @@ def settled_file(
         input_shape: None takes the smallest one.
         way: "float32", "float16", "dynamic" or "int8-ptq".
         format: Of `FORMATS`.
+        labels: At most so many for a classifier, None for all of its own; see `cells`.
         reporter: Takes progress.
 
     Raises:
         ConfigError: Unknown names.
         ConversionError: It does not convert.
     """
-    model, spec = zoo.build(name, variant=variant, input_shape=input_shape or zoo.get(name).small_shape)
+    shape = input_shape or zoo.get(name).small_shape
+    model, spec = zoo.build(name, variant=variant, input_shape=shape, **_few_labels(name, variant, labels))
     data = synthetic(spec)
     _settle(model, spec, data)
     source = _Source(model=model, spec=spec, data=data, folder=folder)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from edgecv.web import packages
 from tests.cli.conftest import edgecv
+from tests.web.test_scripts import install_files
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +31,7 @@ def test_list(tmp_path):
     assert [(d["name"], d["how"], d["kind"]) for d in listed] == [
         ("arm64", "emulated", "simulated"),
         ("armv7", "emulated", "simulated"),
+        ("browser", "browser", "measured"),
         ("local", "local", "measured"),
         ("pi4", "ssh", "measured"),
     ]
@@ -78,3 +86,44 @@ def test_devices_take_no_keras_models(made):
     result = edgecv("evaluate", made.keras, "--device", "arm64")
     assert result.code == 2
     assert "devices run .tflite and .onnx files" in result.err
+
+
+def test_serving_browsers_prints_a_link_and_ends_cleanly(tmp_path, monkeypatch):
+    install_files(tmp_path / "web")
+    monkeypatch.setenv(packages.FOLDER_VARIABLE, str(tmp_path / "web"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "edgecv.cli.main", "device", "serve", "--browser", "--json"]
+    served = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert served.stdout is not None
+        document = "".join(iter(lambda: served.stdout.readline(), "}\n")) + "}"
+        link = json.loads(document)["link"]
+        assert link.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(link) as answer:
+            assert b"edgecv device" in answer.read()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(link.rsplit("/", 2)[0] + "/")
+        # Commands find it, and say what is missing: nobody has opened the link.
+        result = edgecv("device", "doctor", "browser")
+        assert "no browser is connected" in result.out
+        result = edgecv("device", "serve", "--browser")
+        assert result.code == 2
+        assert f"runs already (process {served.pid})" in result.err
+    finally:
+        served.send_signal(signal.SIGTERM)
+        _, err = served.communicate(timeout=60)
+    assert served.returncode == 0, err
+    assert "ended: tabs can be closed" in err
+    assert not list((tmp_path / "temporary").iterdir())
+    assert not list((tmp_path / "cache" / "edgecv" / "browsers").glob("server.json"))
+
+
+def test_serving_needs_a_kind_and_the_scripts(tmp_path, monkeypatch):
+    result = edgecv("device", "serve")
+    assert result.code == 2
+    assert "edgecv device serve --browser" in result.err
+    monkeypatch.setenv(packages.FOLDER_VARIABLE, str(tmp_path / "nothing"))
+    result = edgecv("device", "serve", "--browser")
+    assert result.code == 2
+    assert "make web" in result.err

@@ -32,6 +32,11 @@ def test_the_data_folders_and_the_report_template_travel(wheel: Path) -> None:
     for name in (
         "_data/targets/edgetpu.toml",
         "_data/targets/devices/arm64.toml",
+        "_data/targets/devices/browser.toml",
+        "web/npm/package-lock.json",
+        "web/pages/agent.html",
+        "web/pages/page.js",
+        "web/pages/worker.js",
         "_data/calibration/minmax.toml",
         "report/report.schema.json",
         "py.typed",

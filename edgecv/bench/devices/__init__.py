@@ -6,11 +6,13 @@ from pathlib import Path
 
 from edgecv.bench.devices import adb, ssh
 from edgecv.bench.devices.base import Channel, Device
+from edgecv.bench.devices.browser import BrowserDevice
 from edgecv.bench.devices.emulated import EmulatedDevice
 from edgecv.bench.devices.fake import FakeDevice
 from edgecv.bench.devices.local import LocalDevice
 from edgecv.bench.devices.specs import (
     AdbSpec,
+    BrowserSpec,
     Declared,
     EmulatedSpec,
     FakeSpec,
@@ -44,6 +46,8 @@ def opened(found: Declared) -> Device:
         return EmulatedDevice(found.name, spec)
     if isinstance(spec, FakeSpec):
         return FakeDevice(models=spec.models, seed=spec.seed, name=found.name)
+    if isinstance(spec, BrowserSpec):
+        return BrowserDevice(found.name, spec.browser)
     return LocalDevice(name=found.name)
 
 

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from edgecv.values.kind import Kind
 
+THIS_HOST = "this host"
+"""The `lane` of devices that share this host's processor: they measure in turn, see edgecv.bench.batch."""
+
 
 class Channel(Protocol):
     """A running agent process: lines in, lines out. Held as a context manager's resource; `close` ends it."""

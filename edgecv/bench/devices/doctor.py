@@ -8,18 +8,20 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from edgecv.bench.devices import emulated, payload, processors
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
 from edgecv.bench.devices.base import Device
+from edgecv.bench.devices.browser import BrowserDevice
+from edgecv.bench.devices.browser_checks import browser_checks
+from edgecv.bench.devices.check import Check
 from edgecv.bench.devices.setup import DESCRIBE, RUN_SCRIPT, described, one_line
 from edgecv.bench.devices.shell import RemoteDevice
 from edgecv.bench.devices.specs import Declared, EmulatedSpec, SshSpec
 from edgecv.bench.devices.wheels import OLDEST
 from edgecv.core.errors import DeviceError, EdgecvError
 
-Status = Literal["ok", "warning", "failed", "skipped"]
 INTERPRETERS = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
 
 NEEDED_MB = 300
@@ -45,22 +47,6 @@ PROBE = (
     'echo "thermal $t $(cat "$z/type" 2>/dev/null)"; done; '
     'command -v vcgencmd >/dev/null 2>&1 && echo "throttled $(vcgencmd get_throttled 2>/dev/null)"; true'
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: "connection", "python", …
-        detail: What was seen.
-        fix: What to do; "" when it is fine.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +82,8 @@ def _checks(found: Declared, device: Device, clock: Callable[[], float]) -> Iter
         yield from _emulated(found.name, found.spec, device)
     elif isinstance(device, RemoteDevice):
         yield from _remote(found, device, clock)
+    elif isinstance(device, BrowserDevice):
+        yield from browser_checks(device)
     elif found.spec.kind == "fake":
         yield Check(name="agent", status="skipped", detail="a fake device has nothing that could be wrong")
     else:

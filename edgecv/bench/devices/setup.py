@@ -12,12 +12,14 @@ from pathlib import Path
 
 from edgecv.bench.devices import debian, emulated, payload, portable, processors, wheels
 from edgecv.bench.devices.base import Device
+from edgecv.bench.devices.browser import BrowserDevice
 from edgecv.bench.devices.shell import RemoteDevice
 from edgecv.bench.devices.specs import Declared, EmulatedSpec
 from edgecv.bench.devices.wheels import Download, PythonThere, Wheels
 from edgecv.core import files
 from edgecv.core.errors import DeviceError
 from edgecv.core.progress import QUIET, Reporter
+from edgecv.web import packages
 
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(13, 8, -1)))
 
@@ -66,7 +68,7 @@ class Ready:
 
     Attributes:
         changed: Whether anything was made or sent for it.
-        python: Its version of Python.
+        python: Its version of Python; "none" of a browser.
         packages: Interpreters and numpy there, by name.
         place: Where its files are.
     """
@@ -98,10 +100,15 @@ def set_up(
 
     Raises:
         DeviceError: It cannot be reached, or nothing runs on it; what is missing is named.
-        MissingDependencyError: pip cannot download what it needs.
+        MissingDependencyError: pip cannot download what it needs, or the scripts of browsers are not installed.
     """
     if isinstance(found.spec, EmulatedSpec):
         return _emulated(found.name, found.spec, device, force=force, reporter=reporter, download=download)
+    if isinstance(device, BrowserDevice):
+        # Nothing is made on it: a page brings all that it runs.
+        versions = packages.versions()
+        return Ready(device=found.name, kind=device.kind, changed=False, python="none", packages=versions,
+                     place=str(packages.folder()))  # fmt: skip
     if not isinstance(device, RemoteDevice):
         return _ready(device, changed=False, place="this host")
     changed = device.makes_environment and _remote(device, force=force, reporter=reporter, download=download)

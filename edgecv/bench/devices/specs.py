@@ -114,14 +114,30 @@ class FakeSpec:
     seed: int = 0
 
 
-DeviceSpec = LocalSpec | EmulatedSpec | SshSpec | AdbSpec | FakeSpec
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserSpec:
+    """A browser that has opened the link of `edgecv device serve --browser`.
+
+    Attributes:
+        browser: The name that its page shows; empty takes the only one that is connected.
+    """
+
+    kind: Literal["browser"]
+    title: str = ""
+    browser: str = ""
+
+
+DeviceSpec = LocalSpec | EmulatedSpec | SshSpec | AdbSpec | FakeSpec | BrowserSpec
 SPECS: dict[str, type[Any]] = {
     "local": LocalSpec,
     "emulated": EmulatedSpec,
     "ssh": SshSpec,
     "adb": AdbSpec,
     "fake": FakeSpec,
+    "browser": BrowserSpec,
 }
+BROWSER = "browser:"
+"""Begins the name of a browser that needs no declaration: "browser:firefox-linux"."""
 _PATHS = ("identity", "config", "benchmark_model")
 
 
@@ -176,12 +192,15 @@ def declared(chosen: Path | None = None) -> dict[str, Declared]:
 
 
 def find(name: str, chosen: Path | None = None) -> Declared:
-    """Return one device.
+    """Return one device: a declared one, or `browser:NAME`.
 
     Raises:
         ConfigError: None has this name, or a declaration is wrong.
     """
     known = declared(chosen)
+    if name.startswith(BROWSER) and _NAME.match(name.removeprefix(BROWSER)):
+        spec = BrowserSpec(kind="browser", browser=name.removeprefix(BROWSER))
+        return Declared(name=name, spec=spec, source="edgecv")
     if name not in known:
         raise unknown_name("device", name, known)
     return known[name]

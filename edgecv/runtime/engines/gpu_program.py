@@ -14,7 +14,7 @@ from edgecv.runtime.engines.litert_c import CProgram
 Array = NDArray[Any]
 
 # The first integer that float16 lacks: it becomes 2048 or 2050 wherever a value is stored or computed in 16 bits.
-_TELLTALE = 2049.0
+TELLTALE = 2049.0
 # A .tflite with one operator, ABS, on float32 (1, 4).
 _ABS = (
     "GAAAAFRGTDMAAA4AGAAUABAADAAIAAQADgAAABQAAAAgAAAAKAAAAOQAAAADAAAAAQAAAAgAAAAEAAQABAAAAAQAAAB0aW55AAAAAAEAAAAQAAAADAAU"
@@ -132,9 +132,9 @@ def found_precision(module: Any, precision: str) -> str:
 
 
 def _precision_of(program: Program) -> str:
-    program.write(0, np.full((1, 4), _TELLTALE, np.float32))
+    program.write(0, np.full((1, 4), TELLTALE, np.float32))
     program.run()
-    return "float32" if bool(np.all(program.read(0, 4, np.float32) == _TELLTALE)) else "float16"
+    return "float32" if bool(np.all(program.read(0, 4, np.float32) == TELLTALE)) else "float16"
 
 
 def probe_model() -> bytes:

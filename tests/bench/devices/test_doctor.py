@@ -168,7 +168,7 @@ def test_emulated_devices_that_nobody_set_up_do_not_count_as_ill(monkeypatch, tm
     monkeypatch.delenv("EDGECV_DEVICES", raising=False)
     monkeypatch.chdir(tmp_path)
     found = {diagnosis.device: diagnosis for diagnosis in jobs.doctor()}
-    assert set(found) == {"local", "arm64", "armv7"}
+    assert set(found) == {"local", "arm64", "armv7", "browser"}
     assert found["arm64"].healthy
     assert found["arm64"].checks[0].status == "skipped"
     assert not jobs.doctor("arm64")[0].healthy

@@ -49,18 +49,19 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_shipped_devices(lab):
     found = declared()
-    assert set(found) == {"local", "arm64", "armv7"}
+    assert set(found) == {"local", "arm64", "armv7", "browser"}
     assert {name: device.kind for name, device in found.items()} == {
         "local": "measured",
         "arm64": "simulated",
         "armv7": "simulated",
+        "browser": "measured",
     }
     assert isinstance(open_device("local"), LocalDevice)
     assert isinstance(open_device("arm64"), EmulatedDevice)
 
 
 def test_the_users_devices_come_on_top(lab):
-    assert set(declared(lab)) == {"local", "arm64", "armv7", "pi4", "phone", "paper"}
+    assert set(declared(lab)) == {"local", "arm64", "armv7", "browser", "pi4", "phone", "paper"}
     pi4 = find("pi4", lab)
     assert pi4.source == str(lab)
     assert pi4.spec.identity == str(lab.parent / "keys" / "pi")
@@ -136,4 +137,4 @@ def test_the_devices_of_the_documentation_are_right(lab):
     document = Path(__file__).parents[3] / "docs" / "devices.md"
     blocks = re.findall(r"```toml\n(.*?)```", document.read_text(), flags=re.DOTALL)
     lab.write_text("\n".join(blocks))
-    assert set(declared(lab)) - {"local", "arm64", "armv7"} == {"pi4", "phone", "arm64-a53", "paper"}
+    assert set(declared(lab)) - {"local", "arm64", "armv7", "browser"} == {"pi4", "phone", "arm64-a53", "paper"}
