@@ -71,6 +71,7 @@ data = typer.Typer(
 data.command("show", cls=Announced)(models.data_show)
 app.add_typer(data, name="data")
 app.command("spec", cls=Announced)(contract.spec)
+app.command("lint")(contract.lint)
 app.command("import", cls=Announced)(importing.import_)
 app.command("train", cls=Announced)(models.train)
 app.command("split", cls=Announced)(models.split)

@@ -23,6 +23,7 @@ from edgecv.modelio.opening import input_size
 from edgecv.runtime.container import read_manifest
 from edgecv.values.manifest import Manifest
 from edgecv.values.presets import PRESETS
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec
 from edgecv.zoo.profiling import profile
 
@@ -255,7 +256,7 @@ def _without(asked: Asked, why: str, reporter: Reporter) -> None:
 def _own_spec(asked: Asked) -> ModelSpec | None:
     """Return the contract that the user gives or that edgecv wrote into the file."""
     if asked.spec is not None:
-        return models.read_spec(asked.spec)
+        return read_spec(asked.spec)
     embedded = read_manifest(asked.source)
     return None if embedded is None else embedded.spec
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from edgecv import data
-from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.files import remove_partials, sha256
 from edgecv.core.progress import Reporter
@@ -21,8 +20,7 @@ from edgecv.modelio import LoadedModel, load_keras, save_keras
 from edgecv.modelio.opening import Opening, input_size
 from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
-from edgecv.values.profiles import read_toml
-from edgecv.values.specs import ModelSpec, upgraded
+from edgecv.values.spec_file import read_spec
 
 BUNDLED = ("digits", "scenes", "scenes:one", "scenes:noisy")
 """Data sets that every installation has, so that a model trained on one needs no --data."""
@@ -93,11 +91,6 @@ def load(source: Source) -> LoadedModel:
     build = builder(source.architecture, spec=spec, input_size=size) if source.architecture else None
     opening = Opening(input_size=size, architecture=build, custom_objects=source.custom_objects)
     return load_keras(source.path, unsafe=source.unsafe, spec=spec, opening=opening)
-
-
-def read_spec(path: Path) -> ModelSpec:
-    """Read a ModelSpec from TOML, of today's form or of schema 1. Raises ConfigError for a wrong key or value."""
-    return codec.decode(ModelSpec, upgraded(read_toml(path, what="spec")), where=str(path))
 
 
 def require_manifest(source: LoadedModel) -> Manifest:
