@@ -12,7 +12,7 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime ethos-u search sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime ethos-u search ci-schemas sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by
 
 search: $(VENV)/.toolchain ## Optuna and dask.distributed, so that searches are tested with both
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/search.txt
+
+ci-schemas: $(VENV)/.dev ## the published schemas of GitHub's and GitLab's files, which action.yml and docs/ci.md are held to
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ci-schemas.txt
 
 docs: $(VENV)/.dev ## the documentation as a site, in site/: links are checked, search works without a network
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt
