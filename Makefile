@@ -12,7 +12,10 @@ TENSORFLOW := $(shell sed -n 's/^tensorflow_cpu==//p' requirements/toolchain.txt
 DEVICE_VENV ?= $(VENV)-tflite-runtime
 export EDGECV_TFLITE_RUNTIME_PYTHON ?= $(abspath $(wildcard $(DEVICE_VENV)/bin/python))
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime ethos-u search ci-schemas sshd adb qemu arm clean
+# Browsers run npm's packages, which lie beside the environment; `edgecv.web.packages` finds them there.
+export EDGECV_WEB ?= $(abspath $(VENV)-web)
+
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime ethos-u search ci-schemas web browsers sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -63,8 +66,22 @@ ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by
 search: $(VENV)/.toolchain ## Optuna and dask.distributed, so that searches are tested with both
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/search.txt
 
+<<<<<<< HEAD
 ci-schemas: $(VENV)/.dev ## the published schemas of GitHub's and GitLab's files, which action.yml and docs/ci.md are held to
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ci-schemas.txt
+=======
+web: ## LiteRT.js and onnxruntime-web from npm, so that browsers are devices: into .venv-web, or EDGECV_WEB=
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; }
+	@cmp -s edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/.installed" || { mkdir -p "$(EDGECV_WEB)" \
+	  && cp edgecv/web/npm/package.json edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/" \
+	  && npm ci --prefix "$(EDGECV_WEB)" --ignore-scripts --no-audit --no-fund --silent \
+	  && cp edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/.installed"; }
+	@echo "browser scripts: $(EDGECV_WEB)"
+
+browsers: ## Debian's Chromium and Firefox, so that the tests run models in both
+	@{ command -v chromium && command -v firefox-esr; } >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium firefox-esr; }
+>>>>>>> browser
 
 docs: $(VENV)/.dev ## the documentation as a site, in site/: links are checked, search works without a network
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "edgecv"
 # A module may import from its own part and from the parts before it; see docs/architecture.md.
 PARTS = (
-    "core values tasks graphs calibration runtime modelio data zoo train compress convert targets "
+    "core values tasks web graphs calibration runtime modelio data zoo train compress convert targets "
     "evaluate diagnose bench gates report jobs cli api"
 ).split()
 # What an installation on a device loads: numpy, one interpreter and these.

@@ -1,0 +1,1 @@
+"""What edgecv runs in a browser: its interpreters, which `make web` installs, and edgecv's own pages."""
