@@ -66,10 +66,9 @@ ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by
 search: $(VENV)/.toolchain ## Optuna and dask.distributed, so that searches are tested with both
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/search.txt
 
-<<<<<<< HEAD
 ci-schemas: $(VENV)/.dev ## the published schemas of GitHub's and GitLab's files, which action.yml and docs/ci.md are held to
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ci-schemas.txt
-=======
+
 web: ## LiteRT.js and onnxruntime-web from npm, so that browsers are devices: into .venv-web, or EDGECV_WEB=
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; }
 	@cmp -s edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/.installed" || { mkdir -p "$(EDGECV_WEB)" \
@@ -81,7 +80,6 @@ web: ## LiteRT.js and onnxruntime-web from npm, so that browsers are devices: in
 browsers: ## Debian's Chromium and Firefox, so that the tests run models in both
 	@{ command -v chromium && command -v firefox-esr; } >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium firefox-esr; }
->>>>>>> browser
 
 docs: $(VENV)/.dev ## the documentation as a site, in site/: links are checked, search works without a network
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt
