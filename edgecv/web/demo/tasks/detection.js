@@ -15,11 +15,12 @@ export function decode(outputs, head, frame) {
   const [height, width] = frame.size;
   const across = (x) => clip((x - frame.left) / frame.across, 0, width);
   const down = (y) => clip((y - frame.top) / frame.down, 0, height);
+  const upright = ([x1, y1, x2, y2]) => [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)];
   const detections = kept
     .filter((one) => one.confidence >= (floors[one.class_id] ?? settings.score))
     .map(({ box, confidence, class_id }) => ({
       label: head.labels[class_id] ?? String(class_id), class_id, confidence,
-      xyxy: [across(box[0]), down(box[1]), across(box[2]), down(box[3])],
+      xyxy: upright([across(box[0]), down(box[1]), across(box[2]), down(box[3])]),
     }));
   return { detections };
 }
