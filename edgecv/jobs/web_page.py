@@ -11,6 +11,7 @@ from edgecv.core.files import check_output, sha256, write_bytes
 from edgecv.core.shown import Shown
 from edgecv.modelio.model_file import model_file
 from edgecv.targets import edgetpu
+from edgecv.values.manifest import Manifest
 from edgecv.values.specs import ModelSpec
 from edgecv.web import demo_page, packages, scripts
 
@@ -36,8 +37,8 @@ def check(out: Path, *, force: bool) -> None:
     """Raise before any work where no page can be written: the folder holds one, or LiteRT.js is not installed."""
     if out.is_file():
         raise ConfigError(f"{out} is a file", hint="name a folder for the page")
+    packages.versions()
     check_output(out / "index.html", force=force)
-    packages.package(packages.LITERT)
 
 
 def write(file: Path, *, out: Path, spec: ModelSpec | None = None, judged: str = "", force: bool = False) -> WebPage:
@@ -81,22 +82,19 @@ def _shipped(file: Path, spec: ModelSpec | None, judged: str) -> demo_page.Shipp
             f"{file} is compiled for an Edge TPU, which browsers do not have", hint="pass the file it was compiled from"
         )
     with runtime.load(file, spec=spec, apart=True) as predictor:
-        manifest = predictor.manifest
-        made_as = (
-            "float or integers as another tool made it"
-            if manifest is None
-            else _made_as(manifest.scheme, manifest.method)
-        )
+        given = predictor.inputs[predictor.bound_inputs[0]]
         return demo_page.Shipped(
             path=file,
             sha256=sha256(file),
-            made_as=made_as,
+            made_as=_made_as(predictor.manifest, given.dtype),
             spec=predictor.spec,
-            input=predictor.inputs[predictor.bound_inputs[0]],
+            input=given,
             outputs=tuple(predictor.outputs[place] for place in predictor.bound_outputs[0]),
             judged=judged,
         )
 
 
-def _made_as(scheme: str, method: str) -> str:
-    return scheme if method == "none" else f"{scheme} {method}"
+def _made_as(manifest: Manifest | None, dtype: str) -> str:
+    if manifest is None:
+        return f"of another tool, {dtype} input"
+    return manifest.scheme if manifest.method == "none" else f"{manifest.scheme} {manifest.method}"

@@ -207,7 +207,7 @@ def test_a_person_sees_the_answer_the_file_and_the_time(pages: dict[str, tuple[P
     with runtime.load(file) as predictor:
         assert seen["summary"].startswith(predictor.predict(folder / "picture.png").label)
     assert seen["rows"] == 3
-    for fact in ("classification.tflite", "LiteRT.js", "median of 1", "a <test>"):
+    for fact in ("classification.tflite", "LiteRT.js", "median of 10", "a <test>"):
         assert fact in seen["facts"]
     assert seen["wide"] <= 390
     assert set(seen["loaded"]) == {seen["here"]}

@@ -64,6 +64,7 @@ async function answer() {
     state.found = found;
     paint();
     at("timing").textContent = `model ${told(ms.model)}, preparing the picture ${told(ms.prepare)}, reading the answer ${told(ms.read)}`;
+    if (!state.stream) await state.model.measure();
     tellFacts();
   } catch (error) {
     at("answer").hidden = true;

@@ -203,8 +203,8 @@ function overlap(a, b) {
   return union > 0 ? shared / union : 0;
 }
 
-// What a person may move: the least confidence. Boxes below that of the file are never shown.
-export const controls = (head) => [{ name: "confidence", key: "score", least: 0.01, most: 0.99, step: 0.01, value: head.settings.score }];
+// What a person may move.
+export const controls = (head) => [{ name: "least confidence", key: "score", least: 0.01, most: 0.99, step: 0.01, value: head.settings.score }];
 
 export function show(answer, { context, scale, list, summary }) {
   const line = Math.max(2, Math.round(scale * 2));
