@@ -138,7 +138,7 @@ def _litert_record(event: Any) -> Optional[Record]:
 
 def _onnxruntime(path: str, threads: int, seed: int, limit: _Limit) -> Runs:
     runtime = require("onnxruntime", why="to profile .onnx files")
-    from edgecv.runtime.engines.onnx import OnnxSession
+    from edgecv.runtime.engines.onnx import OnnxSession, exact_sums
 
     plain = OnnxSession(path, threads, ["CPUExecutionProvider"])
     feed = {info.name: seeded_input(info.shape, info.dtype, seed) for info in plain.inputs}
@@ -147,6 +147,7 @@ def _onnxruntime(path: str, threads: int, seed: int, limit: _Limit) -> Runs:
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
+        exact_sums(options)
         options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "run")
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         done = 0
