@@ -13,7 +13,6 @@ from edgecv.core.shown import Shown
 from edgecv.tasks.registry import task_of
 from edgecv.values.profiles import read_toml
 from edgecv.values.spec_file import spec_of
-from edgecv.values.specs import Head
 
 Kind = Literal["contract", "gates", "other"]
 
@@ -78,7 +77,9 @@ def lint(files: Sequence[Path], *, skip_others: bool = False) -> Lint:
             _check(file, kind, document)
         except ConfigError as error:
             read.setdefault(str(file), "other")
-            findings.append(Finding(file=str(file), message=error.message, hint=error.hint))
+            # What a value says of itself does not know of the file.
+            message = error.message if str(file) in error.message else f"{file}: {error.message}"
+            findings.append(Finding(file=str(file), message=message, hint=error.hint))
     return Lint(read=read, left=tuple(left), findings=tuple(findings))
 
 
@@ -94,17 +95,9 @@ def _check(file: Path, kind: Kind, document: Mapping[str, Any]) -> None:
         gates.load(file)
     elif kind == "contract":
         for head in spec_of(document, where=str(file)).heads:
-            _check_head(file, head)
+            task_of(head).settings(head)
     else:
         raise ConfigError(
             f"{file} is neither a contract nor a gates file",
             hint="a contract has [[inputs]] and [[heads]], gates have [[gate]]; --skip-others leaves other files alone",
         )
-
-
-def _check_head(file: Path, head: Head) -> None:
-    """Raise ConfigError when there is no such task, or it does not know the head's settings."""
-    try:
-        task_of(head).settings(head)
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error.message}", hint=error.hint) from error

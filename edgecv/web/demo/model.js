@@ -12,7 +12,7 @@ export class Model {
   static async open(progress = () => {}) {
     const contract = await (await found("contract.json")).json();
     const task = await import(`./tasks/${contract.head.task}.js`);
-    const bytes = await downloaded(contract.file.path, progress);
+    const bytes = await downloaded(encodeURIComponent(contract.file.path), progress);
     await loadLiteRt("./litert/wasm/");
     const compiled = await loadAndCompile(bytes, { accelerator: "wasm" });
     return new Model(contract, task, compiled);
