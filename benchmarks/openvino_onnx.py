@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def timed(run: Any, times: int) -> float:
 def measured(path: Path, launches: int, rounds: int) -> dict[str, Any]:
     """Return medians, and OpenVINO's time over ONNX Runtime's with its interval, over launches."""
     command = [sys.executable, __file__, str(path), "--launch", str(rounds)]
+    load = os.getloadavg()[0]
     found = [
         json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(launches)
     ]
@@ -130,7 +132,8 @@ def measured(path: Path, launches: int, rounds: int) -> dict[str, Any]:
         for name in ("onnxruntime", "openvino")
     }
     ci95 = [None if bound is None else round(bound, 3) for bound in (ratio.low, ratio.high)]
-    return {"p50_ms": medians, "ratio": round(ratio.value, 3), "ci95": ci95, "launches": launches, "rounds": rounds}
+    facts = {"launches": launches, "rounds": rounds, "load_average": [round(load, 1), round(os.getloadavg()[0], 1)]}
+    return {"p50_ms": medians, "ratio": round(ratio.value, 3), "ci95": ci95, **facts}
 
 
 def main() -> None:
@@ -140,6 +143,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--launches", type=int, default=5, help="an interval needs three")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--untimed", action="store_true", help="agreement and types alone")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--launch", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -147,19 +151,19 @@ def main() -> None:
         print(json.dumps(launch(arguments.files[0], arguments.launch)))
         return
     known = json.loads(arguments.out.read_text())["files"] if arguments.out and arguments.out.exists() else {}
+    host = {"processor": processor(), "openvino": openvino.__version__, "onnxruntime": onnxruntime.__version__}
     for path in arguments.files:
         known[path.name] = {
             "size_bytes": path.stat().st_size,
             "inputs": "images" if arguments.images else "noise",
             "agreement": agreement(path, inputs_of(path, arguments.images, arguments.samples)),
             "openvino_runs": precisions(path),
-            "latency": measured(path, arguments.launches, arguments.rounds),
+            "latency": None if arguments.untimed else measured(path, arguments.launches, arguments.rounds),
         }
         print(path.name, json.dumps(known[path.name]))
-    host = {"processor": processor(), "openvino": openvino.__version__, "onnxruntime": onnxruntime.__version__}
-    if arguments.out:
-        document = {"host": {**host, "threads": 1}, "files": dict(sorted(known.items()))}
-        arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        if arguments.out:
+            document = {"host": {**host, "threads": 1}, "files": dict(sorted(known.items()))}
+            arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def processor() -> str:
