@@ -18,7 +18,7 @@ export EDGECV_MEDIAPIPE_PYTHON ?= $(abspath $(wildcard $(MEDIAPIPE_VENV)/bin/pyt
 # Browsers run npm's packages, which lie beside the environment; `edgecv.web.packages` finds them there.
 export EDGECV_WEB ?= $(abspath $(VENV)-web)
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search web browsers sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search ci-schemas web browsers sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ ethos-u: $(VENV)/.toolchain ## Arm's Vela, so that Ethos-U targets are judged by
 
 search: $(VENV)/.toolchain ## Optuna and dask.distributed, so that searches are tested with both
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/search.txt
+
+ci-schemas: $(VENV)/.dev ## the published schemas of GitHub's and GitLab's files, which action.yml and docs/ci.md are held to
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/ci-schemas.txt
 
 web: ## LiteRT.js and onnxruntime-web from npm, so that browsers are devices: into .venv-web, or EDGECV_WEB=
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends npm; }

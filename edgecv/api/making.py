@@ -345,6 +345,7 @@ def export(
     data: str | None = None,
     max_drop: float = exporting.MAX_DROP,
     target: str | Sequence[str] = "cpu",
+    web: str | Path | None = None,
     force: bool = False,
     quiet: bool = False,
     **options: Any,
@@ -357,6 +358,7 @@ def export(
         data: A data set: calibrates, chooses and judges, on a split each; None: what the model was trained on.
         max_drop: Largest loss allowed, in percentage points or the error's unit.
         target: What to choose a file for; of several the most important first.
+        web: Folder for a page that runs the first target's file in a browser.
         force: Replace a finished export; what is unchanged is kept.
         quiet: Say nothing on stderr.
         options: Further fields of `edgecv.jobs.export.ExportPlan`: device, bench, budget_seconds, max_trials,
@@ -371,7 +373,10 @@ def export(
     """
     targets = (target,) if isinstance(target, str) else tuple(target)
     plan = exporting.ExportPlan(data=data, max_drop=max_drop, targets=targets, **options)
-    return exporting.export(load_model(model).source, plan, out=Path(out), force=force, reporter=reporter(quiet))
+    page = Path(web) if web is not None else None
+    return exporting.export(
+        load_model(model).source, plan, out=Path(out), web=page, force=force, reporter=reporter(quiet)
+    )
 
 
 def compress(

@@ -169,6 +169,12 @@ def check(
     gates: Annotated[Path, typer.Argument(help="A TOML file of gates; with --record, where to write one.")],
     junit: Annotated[Path | None, typer.Option("--junit", help="Write a JUnit XML file for CI.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a Markdown summary.")] = None,
+    comment: Annotated[
+        Path | None, typer.Option("--comment", help="Write the text of a comment on the change: see docs/ci.md.")
+    ] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="In a GitHub job: also its summary, outputs and annotations.")
+    ] = False,
     record: Annotated[
         Path | None, typer.Option("--record", help="A report.json: write gates from its figures instead of checking.")
     ] = None,
@@ -187,6 +193,8 @@ def check(
     if record is not None:
         written = gate.record(gates, record, force=force)
         return emit_json({"recorded": str(written)}) if json_ else render.recorded(written)
-    outcome = gate.run(gates, junit=junit, markdown=markdown)
+    outcome = gate.run(gates, junit=junit, markdown=markdown, comment=comment, github=github)
+    for line in outcome.annotations:
+        typer.echo(line, err=True)
     emit_json(outcome) if json_ else render.gates(outcome, everything=all_)
     verdicts.require_passed(outcome)

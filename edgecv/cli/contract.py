@@ -1,4 +1,4 @@
-"""The command that finds the contract of a foreign model out."""
+"""The commands about contracts: finding one out, and checking those that were written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgecv.cli import options as opt
+from edgecv.cli import verdicts
 from edgecv.cli.console import emit, emit_json, emit_table
 from edgecv.cli.opening import AS_IT_IS, Opening, opens
 from edgecv.values.presets import PRESETS
@@ -57,6 +58,36 @@ def spec(
         emit(describe.toml_of(found).rstrip("\n"))
     else:
         typer.echo(f"wrote {out}")
+
+
+def lint(
+    files: Annotated[list[Path], typer.Argument(help="TOML files: contracts of models, and gates.")],
+    skip_others: Annotated[
+        bool, typer.Option("--skip-others", help="Leave TOML files that are something else alone.")
+    ] = False,
+    json_: opt.Json = False,
+) -> None:
+    """Read contracts and gates as strictly as the commands that use them, in a second and without the model.
+
+    The hook for pre-commit runs it: see docs/ci.md.
+
+    Example: `edgecv lint lenet5.toml`
+    """
+    from edgecv.jobs import lint as job
+
+    found = job.lint(files, skip_others=skip_others)
+    emit_json(found) if json_ else _linted(found)
+    verdicts.require_passed(found)
+
+
+def _linted(found: Any) -> None:
+    for one in found.findings:
+        emit(f"WRONG {one.message}")
+        if one.hint:
+            emit(f"  next: {one.hint}")
+    right = len(found.read) - len(found.findings)
+    others = f", {len(found.left)} left alone" if found.left else ""
+    emit(f"{right} of {len(found.read)} right{others}")
 
 
 def _trials(found: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +47,10 @@ def export(
     max_trials: MaxTrials = None,
     metadata: opt.Metadata = "auto",
     seed: opt.Seed = 0,
+    web: Annotated[
+        Path | None,
+        typer.Option("--web", help="Also write a page that runs the first target's file in a browser: a folder."),
+    ] = None,
     force: opt.Force = False,
     opening: Opening = AS_IT_IS,
     json_: opt.Json = False,
@@ -66,6 +71,24 @@ def export(
         data=data, max_drop=max_drop, targets=tuple(target or ("cpu",)), device=device, bench=plan,
         budget_seconds=budget_seconds, max_trials=max_trials, metadata=metadata, seed=seed,
     )  # fmt: skip
-    done = job.export(source, asked, out=out, force=force, reporter=ConsoleReporter())
+    done = job.export(source, asked, out=out, web=web, force=force, reporter=ConsoleReporter())
     emit_json(done) if json_ else render_export.exported(done)
     job.require_winners(done)
+
+
+def web(
+    file: Annotated[Path, typer.Argument(help="A `.tflite` file.")],
+    out: opt.Out,
+    spec: opt.Spec = None,
+    force: opt.Force = False,
+    json_: opt.Json = False,
+) -> None:
+    """Write a page that runs a file in the browser, with a picture or the camera, from any static host.
+
+    Example: `edgecv web int8.tflite --out page`
+    """
+    from edgecv.jobs import web_page
+    from edgecv.values.spec_file import read_spec
+
+    made = web_page.write(file, out=out, spec=read_spec(spec) if spec else None, force=force)
+    emit_json(made) if json_ else render_export.page(made)

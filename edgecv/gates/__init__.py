@@ -4,10 +4,11 @@ Both directions count: a figure that got worse fails, and so does a gain that no
 broken test as a real improvement.
 """
 
-from edgecv.gates.checking import GateReport, GateResult, Status, check
+from edgecv.gates.checking import GateReport, GateResult, Status, check, named_report, report_path
 from edgecv.gates.format import Bound, FigureBound, Gate, Gates, RatioBound, load
+from edgecv.gates.github import workflow_commands
 from edgecv.gates.record import Tolerances, record
-from edgecv.gates.render import to_junit, to_markdown
+from edgecv.gates.render import marker, to_comment, to_junit, to_markdown
 
 __all__ = [
     "Bound",
@@ -21,7 +22,12 @@ __all__ = [
     "Tolerances",
     "check",
     "load",
+    "marker",
+    "named_report",
     "record",
+    "report_path",
+    "to_comment",
     "to_junit",
     "to_markdown",
+    "workflow_commands",
 ]

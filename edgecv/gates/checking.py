@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from edgecv.core.errors import ConfigError, nearest
 from edgecv.core.files import PathLike
 from edgecv.gates.format import Bound, FigureBound, Gate, RatioBound, figure_bounds, load
+from edgecv.gates.places import entry_lines, figure_line
 from edgecv.values.inspection import MappingSummary
 from edgecv.values.latency import Latency
 from edgecv.values.report import ArtifactResult, HeadResult, Report, explanation, read_report
@@ -28,6 +29,7 @@ class GateResult:
         artifact: Name in the report, or the gate's pattern when nothing matches it.
         figure: "metric", "size_bytes", "mapped_ops.edgetpu", "latency_ratio[0] on local", … or "artifact".
         where: Gates file and entry.
+        line: Of the figure in the gates file, counted from 1; None where it cannot be told.
         status: "regression" is worse than the tolerance allows and "gain" better; "explained" is a gain whose gate
             says why; "missing" is an artifact, and "unknown" a figure, that the report lacks.
         message: What was expected and what was found, as one sentence.
@@ -49,6 +51,7 @@ class GateResult:
     high: float | None = None
     value: float | None = None
     interval: tuple[float, float] | None = None
+    line: int | None = None
     passed: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,23 +113,35 @@ def check(path: PathLike, *, report: Report | None = None) -> GateReport:
     source = Path(path)
     gates = load(source)
     if report is None:
-        report = _read_named(source, gates.report)
+        report = named_report(source)
+    text = source.read_text(encoding="utf-8")
+    lines, entries = text.splitlines(), entry_lines(text, len(gates.gate))
     results: list[GateResult] = []
     gated: set[str] = set()
     for i, gate in enumerate(gates.gate):
         matched = _matching(gate.artifact, report)
         gated.update(artifact.name for artifact in matched)
-        results.extend(_check_gate(gate, matched, report, f"{source}: gate[{i}]"))
+        for result in _check_gate(gate, matched, report, f"{source}: gate[{i}]"):
+            line = figure_line(lines, entries[i], result.figure) if entries else None
+            results.append(replace(result, line=line))
     ungated = tuple(a.name for a in report.artifacts if a.name not in gated)
     return GateReport(gates=str(source), results=tuple(results), ungated=ungated)
 
 
-def _read_named(source: Path, named: str | None) -> Report:
+def report_path(path: PathLike) -> Path:
+    """Return the report.json that a gates file names. Raises ConfigError when it names none, or is wrong."""
+    source = Path(path)
+    named = load(source).report
     if named is None:
         raise ConfigError(
             f"{source} names no report", hint='add report = "PATH/report.json", relative to the gates file'
         )
-    return read_report(source.parent / named)
+    return source.parent / named
+
+
+def named_report(path: PathLike) -> Report:
+    """Return the report that a gates file names. Raises ConfigError when the file or the report is missing or wrong."""
+    return read_report(report_path(path))
 
 
 def _matching(pattern: str, report: Report) -> list[ArtifactResult]:

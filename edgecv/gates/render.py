@@ -1,4 +1,4 @@
-"""A gate report as JUnit XML, for CI, and as Markdown, for people."""
+"""A gate report as JUnit XML, for CI, and as Markdown, for people: a page, and the text of a comment."""
 
 from __future__ import annotations
 
@@ -40,17 +40,57 @@ def _xml(text: str) -> str:
 
 def to_markdown(gate_report: GateReport) -> str:
     """Return Markdown: the verdict, a table of all checks, then each failure with its next step."""
+    lines = [_verdict(gate_report), "", *_table(gate_report)]
+    if gate_report.failures:
+        lines += ["", "### Failures", "", *map(_failure, gate_report.failures)]
+    return "\n".join([*lines, *_ungated(gate_report)]) + "\n"
+
+
+LARGEST_COMMENT = 65_000
+"""Bytes. GitHub refuses a comment of more than 65,536 characters."""
+FEW_FAILURES = 20
+
+
+def marker(gate_report: GateReport) -> str:
+    """Return the first line of a comment: unseen, and the same each time, so that a comment is found and replaced."""
+    # "--" would end the comment's HTML.
+    return f"<!-- edgecv check: {' '.join(gate_report.gates.split()).replace('--', '- -')} -->"
+
+
+def to_comment(gate_report: GateReport, *, link: str = "") -> str:
+    """Return the text of a comment on a change: what failed first, the table folded, never longer than a host takes.
+
+    Args:
+        gate_report: What was checked.
+        link: Address of the job that checked it; empty for none.
+    """
+    word = "passed" if gate_report.passed else "failed"
+    head = [marker(gate_report), f"### edgecv: gates {word}", "", _verdict(gate_report), ""]
+    foot = [*_ungated(gate_report), *(["", f"[The job that measured this]({link})"] if link else [])]
+    failures = list(map(_failure, gate_report.failures))
+    folded = ["", "<details><summary>All checks</summary>", "", *_table(gate_report), "", "</details>"]
+    few = [*failures[:FEW_FAILURES], f"- and {len(failures) - FEW_FAILURES} more: the job's summary has all"]
+    bodies = ([*failures, *folded, *foot], [*failures, *foot], [*few, *foot])
+    texts = ["\n".join([*head, *body]) + "\n" for body in bodies]
+    shortest = "\n".join([*head[:-1], "", "The job's summary has what failed."]) + "\n"
+    return next((text for text in texts if len(text.encode()) <= LARGEST_COMMENT), shortest)
+
+
+def _verdict(gate_report: GateReport) -> str:
     n, failed = len(gate_report.results), len(gate_report.failures)
     word = "Passed" if gate_report.passed else "Failed"
-    verdict = f"**{word}**: {n - failed} of {n} checks of {_md(gate_report.gates)} hold."
-    lines = [verdict, "", "| status | artifact | figure | expected | got |", "|---|---|---|---|---|"]
-    lines += [_row(result) for result in gate_report.results]
-    if gate_report.failures:
-        lines += ["", "### Failures", ""]
-        lines += [_failure(result) for result in gate_report.failures]
-    if gate_report.ungated:
-        lines += ["", f"No gate speaks of: {', '.join(map(_md, gate_report.ungated))}."]
-    return "\n".join(lines) + "\n"
+    return f"**{word}**: {n - failed} of {n} checks of {_md(gate_report.gates)} hold."
+
+
+def _table(gate_report: GateReport) -> list[str]:
+    lines = ["| status | artifact | figure | expected | got |", "|---|---|---|---|---|"]
+    return [*lines, *map(_row, gate_report.results)]
+
+
+def _ungated(gate_report: GateReport) -> list[str]:
+    if not gate_report.ungated:
+        return []
+    return ["", f"No gate speaks of: {', '.join(map(_md, gate_report.ungated))}."]
 
 
 def _row(result: GateResult) -> str:

@@ -18,6 +18,7 @@ from edgecv.jobs.contract import described
 from edgecv.modelio import LoadedModel, load_keras, save_keras
 from edgecv.modelio.model_file import model_file
 from edgecv.modelio.opening import Opening
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec
 
 _ENGINE_OF = {"tflite": "litert", "onnx": "onnxruntime"}
@@ -106,7 +107,7 @@ def open_baseline(
 def contract(spec: Path | None, files: Sequence[Path]) -> ModelSpec | None:
     """Return the contract that a user gives, else that of the first file that has one; None when there is none."""
     if spec is not None:
-        return models.read_spec(spec)
+        return read_spec(spec)
     manifests = (model_file(file).manifest for file in files)
     return next((manifest.spec for manifest in manifests if manifest is not None), None)
 

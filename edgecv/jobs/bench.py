@@ -12,7 +12,7 @@ from edgecv.bench import BaselineEngine, BenchCase, BenchPlan, Comparison, Devic
 from edgecv.core import errors
 from edgecv.core.errors import ConfigError, EdgecvError
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.jobs import delegates, meaning, models, starting
+from edgecv.jobs import delegates, meaning, starting
 from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.bench_report import LOCAL, Profiles, bench_report
 from edgecv.jobs.report import distinct, file_name
@@ -20,6 +20,7 @@ from edgecv.modelio.model_file import model_file
 from edgecv.targets import vulkan
 from edgecv.values.latency import DeviceFailure
 from edgecv.values.report import Report
+from edgecv.values.spec_file import read_spec
 
 EACH_CPU = "the baseline is the float model on each device's own CPU"
 
@@ -93,7 +94,7 @@ def bench_files(
     plan = _plan(request)
     devices = [bench.open_device(device, request.devices_file) for device in _different(request.devices)]
     cases = [_case(file, request) for file in distinct(files)]
-    spec = models.read_spec(request.spec) if request.spec else None
+    spec = read_spec(request.spec) if request.spec else None
     for file in files:
         delegates.warn_wrong(file, request.accelerator, reporter)
         opened = model_file(file)

@@ -20,6 +20,7 @@ from edgecv.runtime.call_settings import with_settings
 from edgecv.targets import vulkan
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.run_options import DEFAULTS, RunOptions
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec
 
 
@@ -60,7 +61,7 @@ def open_predictor(file: Path | ModelFile, request: EvaluationRequest, *, report
             )
         source = replace(request.source or models.Source(path=opened.path), path=opened.path, spec=request.spec)
         return KerasPredictor(contract.opened(source, request.data, reporter=reporter))
-    spec = models.read_spec(request.spec) if request.spec else None
+    spec = read_spec(request.spec) if request.spec else None
     if request.device != "local":
         device = open_device(request.device, request.devices)
         return open_on_device(opened.path, device, options=request.options, spec=spec)

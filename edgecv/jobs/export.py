@@ -15,7 +15,7 @@ from edgecv.core.errors import ConfigError, ConversionError, GateFailure
 from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
-from edgecv.jobs import contract, ladder, models
+from edgecv.jobs import contract, ladder, models, web_page
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import report as measure
 from edgecv.jobs.journal import Journal, read_record, write_record
@@ -86,6 +86,7 @@ class Exported(Shown):
         artifacts: All files that were made, with their figures, as in report.json.
         climbs: What the ladder tried for each target that has integers.
         report: Path of report.json; report.html and report.md stand beside it.
+        page: The page that runs the winner in a browser; None when none was asked for, or nothing is to be shipped.
     """
 
     verdict: str
@@ -94,14 +95,22 @@ class Exported(Shown):
     artifacts: tuple[ArtifactResult, ...]
     climbs: tuple[Climb, ...]
     report: str
+    page: web_page.WebPage | None = None
 
 
 def export(
-    source: models.Source, plan: ExportPlan, *, out: Path, force: bool = False, reporter: Reporter = QUIET
+    source: models.Source,
+    plan: ExportPlan,
+    *,
+    out: Path,
+    web: Path | None = None,
+    force: bool = False,
+    reporter: Reporter = QUIET,
 ) -> Exported:
     """Make the candidates, judge and time them, and write them with a report into a folder.
 
     A killed run goes on: what is finished in `out`, made from the same model, data, settings and tools, is kept.
+    `web` is a folder for a page that runs the first target's file in a browser.
 
     Raises:
         ConfigError: The plan is wrong, the model's contract is open, or `out` holds a report and not `force`.
@@ -110,6 +119,8 @@ def export(
         DeviceError: A device failed; what was timed is kept.
     """
     _check(plan, out, force)
+    if web is not None:
+        web_page.check(web, force=force)
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal(out / ".journal.json", reporter)
     model = _described(source, plan, out, reporter)
@@ -133,6 +144,7 @@ def export(
         artifacts=made.report.artifacts,
         climbs=tuple(climbs),
         report=str(made.paths.json),
+        page=_page(made.report, shipped[0], web, force) if web is not None else None,
     )
 
 
@@ -144,6 +156,16 @@ def require_winners(done: Exported) -> None:
             f"no file may be shipped for {', '.join(without)}",
             hint="allow a larger --max-drop, or see the report for what each file loses and where it runs",
         )
+
+
+def _page(report: Report, shipped: Shipped, out: Path, force: bool) -> web_page.WebPage | None:
+    """Write a page with the file to ship, and what was measured of it."""
+    if shipped.file is None:
+        return None
+    artifact = next(one for one in report.artifacts if one.name == shipped.decided.artifact)
+    where = report.dataset
+    samples = f" on {where.n} samples of {where.name} ({where.split})" if where is not None else ""
+    return web_page.write(Path(shipped.file), out=out, judged=sentences.reached(artifact) + samples, force=force)
 
 
 def _check(plan: ExportPlan, out: Path, force: bool) -> None:

@@ -22,6 +22,7 @@ from edgecv.modelio.onnx import TOLERANCE
 from edgecv.modelio.opening import input_size
 from edgecv.values.manifest import Manifest
 from edgecv.values.presets import PRESETS
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec
 from edgecv.zoo.profiling import profile
 
@@ -236,7 +237,7 @@ def _without(asked: Asked, why: str, reporter: Reporter) -> None:
 def _own_spec(known: GraphModel, asked: Asked) -> ModelSpec | None:
     """Return the contract that the user gives or that edgecv wrote into the file."""
     if asked.spec is not None:
-        return models.read_spec(asked.spec)
+        return read_spec(asked.spec)
     return None if known.embedded is None else known.embedded.spec
 
 

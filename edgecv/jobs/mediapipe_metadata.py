@@ -10,9 +10,9 @@ from edgecv.convert.mediapipe import Mediapipe, attach, describe, told, without_
 from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.core.files import atomic_path, check_output, read_bytes, sha256
 from edgecv.core.shown import Shown
-from edgecv.jobs import models
 from edgecv.modelio.model_file import model_file
 from edgecv.runtime.container import check_tflite
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec
 
 
@@ -71,7 +71,7 @@ def rewritten(file: Path, metadata: str, *, out: Path, spec: Path | None = None,
 def _contract(file: Path, spec: Path | None) -> ModelSpec:
     manifest = model_file(file).manifest
     if spec is not None:
-        return models.read_spec(spec)
+        return read_spec(spec)
     if manifest is None:
         raise ConfigError(
             f"{file} carries no manifest, so nothing says how it is fed and read",

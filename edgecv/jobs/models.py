@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from edgecv import data
-from edgecv.core import codec
 from edgecv.core.errors import ConfigError, DataError
 from edgecv.core.files import remove_partials, sha256
 from edgecv.core.progress import QUIET, Reporter
@@ -22,8 +21,7 @@ from edgecv.modelio import LoadedModel, contents, load_keras, save_keras
 from edgecv.modelio.opening import Opening, input_size
 from edgecv.tasks.registry import task_of
 from edgecv.values.manifest import Manifest
-from edgecv.values.profiles import read_toml
-from edgecv.values.specs import ModelSpec, upgraded
+from edgecv.values.spec_file import read_spec
 
 BUNDLED = ("characters", "digits", "scenes", "scenes:one", "scenes:noisy")
 """Data sets that every installation has, so that a model trained on one needs no --data."""
@@ -102,11 +100,6 @@ def load(source: Source, *, reporter: Reporter = QUIET) -> LoadedModel:
     if contents.graph_format(source.path):
         return graph_models.loaded(source.path, opening, reporter=reporter)
     return load_keras(source.path, unsafe=source.unsafe, spec=spec, opening=opening)
-
-
-def read_spec(path: Path) -> ModelSpec:
-    """Read a ModelSpec from TOML, of today's form or of schema 1. Raises ConfigError for a wrong key or value."""
-    return codec.decode(ModelSpec, upgraded(read_toml(path, what="spec")), where=str(path))
 
 
 def require_manifest(source: LoadedModel) -> Manifest:

@@ -30,6 +30,7 @@ from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.report import view_page
 from edgecv.runtime import preprocess_sample
 from edgecv.runtime.reading import loaded_sample
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec
 
 Array = np.ndarray[Any, Any]
@@ -175,7 +176,7 @@ def _opened(path: Path, plan: ViewPlan, reporter: Reporter) -> Iterator[_Model]:
         raise UnsupportedModelError(
             f"{path} is a {file.format}: its layers cannot be looked into", hint="give a .keras, .tflite or .onnx"
         )
-    spec = models.read_spec(source.spec) if source.spec else None
+    spec = read_spec(source.spec) if source.spec else None
     with open_artifact(path, spec=spec, apart=True) as predictor:
         yield _Model(file=file, predictor=predictor, loaded=None)
 

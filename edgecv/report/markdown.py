@@ -27,6 +27,13 @@ def render(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def digest(report: Report) -> str:
+    """Return the parts that a reader in a hurry wants: the verdict, the files and the warnings, without pictures."""
+    lines = [_text(show.baseline_sentence(report)), "", *_verdicts(report), *_table(tables.overview(report)), ""]
+    lines += ["Warnings:", "", *_warnings(report)] if report.warnings else []
+    return "\n".join(lines) + "\n"
+
+
 def _verdicts(report: Report) -> Iterator[str]:
     if not report.verdicts:
         return

@@ -76,6 +76,11 @@ def _kept(artifact: ArtifactResult) -> Iterator[str]:
         )
 
 
+def reached(artifact: ArtifactResult) -> str:
+    """Return what an artifact's heads reach, and what they lose against the float model, in a sentence."""
+    return ", ".join(_kept(artifact))
+
+
 def nothing_fits(target: str, runnable: int) -> str:
     """Say why nothing is to be shipped."""
     if not runnable:

@@ -138,17 +138,21 @@ def _litert_record(event: Any) -> Optional[Record]:
 
 def _onnxruntime(path: str, threads: int, seed: int, limit: _Limit) -> Runs:
     runtime = require("onnxruntime", why="to profile .onnx files")
-    from edgecv.runtime.engines.onnx import OnnxSession
+    from edgecv.runtime.engines.onnx import CPU, OnnxSession, exact_session
 
     plain = OnnxSession(path, threads, ["CPUExecutionProvider"])
     feed = {info.name: seeded_input(info.shape, info.dtype, seed) for info in plain.inputs}
     plain.close()
     with tempfile.TemporaryDirectory(prefix="edgecv-profile-") as folder:
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / "run")
-        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+        def options() -> Any:
+            made = runtime.SessionOptions()
+            made.intra_op_num_threads, made.inter_op_num_threads = threads, 1
+            made.log_severity_level = 3
+            made.enable_profiling, made.profile_file_prefix = True, str(Path(folder) / "run")
+            return made
+
+        session = exact_session(path, options, [CPU]) or runtime.InferenceSession(path, options(), providers=[CPU])
         done = 0
         while not limit.reached(done):
             session.run(None, feed)

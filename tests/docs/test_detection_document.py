@@ -17,11 +17,11 @@ from PIL import Image
 from edgecv import zoo
 from edgecv.cli.main import main
 from edgecv.data import open_dataset
-from edgecv.jobs.models import read_spec
 from edgecv.tasks.detection import DetectionSettings
 from edgecv.tasks.detection.figures import ORDER, PER_LABEL
 from edgecv.tasks.detection.settings import Decoder
 from edgecv.tasks.registry import task_of
+from edgecv.values.spec_file import read_spec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "detection.md").read_text()
 

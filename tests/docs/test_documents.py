@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgecv.cli.main import main
-from edgecv.jobs.models import read_spec
 from edgecv.tasks.registry import task_of
+from edgecv.values.spec_file import read_spec
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])

@@ -235,7 +235,7 @@ def _manifest(path: Path) -> None:
 
 
 def _spec(path: Path) -> None:
-    from edgecv.jobs.models import read_spec
+    from edgecv.values.spec_file import read_spec
 
     read_spec(path)
 

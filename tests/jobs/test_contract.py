@@ -6,6 +6,7 @@ from edgecv.core.errors import ConfigError
 from edgecv.jobs import contract, describe, models, sense
 from edgecv.modelio import env, load_keras
 from edgecv.values.presets import preset
+from edgecv.values.spec_file import read_spec
 from tests.reporters import Told
 
 keras = env.keras()
@@ -91,7 +92,7 @@ def test_what_is_written_is_read_again_and_the_picture_is_what_the_model_sees(si
 
     out, sheet = tmp_path / "flowers.toml", tmp_path / "seen.png"
     found = describe.describe(models.Source(path=signed), uri=f"folder:{flowers}", out=out, sheet=sheet)
-    assert models.read_spec(out) == found.spec
+    assert read_spec(out) == found.spec
     assert Image.open(sheet).size[0] > 400
     with pytest.raises(ConfigError, match="exists"):
         describe.describe(models.Source(path=signed), out=out)

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from edgecv.core.errors import ConfigError, GateFailure
+from edgecv.core.errors import ConfigError, GateFailure, MissingDependencyError
 from edgecv.jobs import export as job
 from edgecv.jobs import models
 from edgecv.jobs.evaluate import open_artifact
 from edgecv.modelio import env
+from edgecv.web import packages
 from tests.cli.conftest import edgecv
 
 TRIALS = 2
@@ -94,12 +95,29 @@ def test_a_second_run_keeps_what_was_made(foreign: Path, exported: dict) -> None
     int8 = foreign / "out" / "mine-int8.tflite"
     content = int8.read_bytes()
     int8.write_bytes(content[:-1])
-    again = edgecv(*line, "--force")
+    page = ["--web", foreign / "page"] if packages.available() else []  # make web brings what it needs
+    again = edgecv(*line, "--force", *page)
     assert again.code == 0, again.err
+    if page:
+        assert f"page: {foreign / 'page' / 'index.html'}" in again.out
+        contract = json.loads((foreign / "page" / "contract.json").read_text())
+        assert contract["file"]["path"] == Path(exported["winner"]).name
+        assert contract["judged"].startswith("top1 ")
     assert again.out.count("\nship ") + again.out.startswith("ship ") == 1
     assert int8.read_bytes() == content
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed == {"mine-int8.tflite"}
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(packages.FOLDER_VARIABLE, str(tmp_path / "none"))
+    asked = models.Source(path=tmp_path / "absent.keras")
+    with pytest.raises(MissingDependencyError, match="not installed"):
+        job.export(asked, job.ExportPlan(), out=tmp_path / "out", web=tmp_path / "page")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "page").exists()
 
 
 @pytest.mark.parametrize(

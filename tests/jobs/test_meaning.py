@@ -14,6 +14,7 @@ from edgecv.jobs import bench, convert, evaluate, meaning, models
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.values.evaluation import Evaluation, HeadEvaluation
 from edgecv.values.scores import Metric
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import Head, ModelSpec, Preprocessing, one_input
 from tests.reporters import Told
 
@@ -301,4 +302,4 @@ def test_rounding_to_8_bits_is_no_contradiction():
 
 def test_a_toml_is_what_it_says(tmp_path):
     for scale in SCALES:
-        assert codec.encode(models.read_spec(toml(tmp_path, spec_of(scale)))) == codec.encode(spec_of(scale))
+        assert codec.encode(read_spec(toml(tmp_path, spec_of(scale)))) == codec.encode(spec_of(scale))

@@ -45,6 +45,8 @@ def test_the_data_folders_and_the_report_template_travel(wheel: Path) -> None:
         "jobs/demos/left/half-int8.toml",
         "zoo/profiles.json",
         "zoo/readiness.json",
+        "web/demo/index.html",
+        "web/demo/tasks/detection.js",
     ):
         assert f"edgecv/{name}" in names
 

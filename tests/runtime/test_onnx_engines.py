@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError, DeviceError, PartialAccelerationError
@@ -21,6 +22,33 @@ def test_the_real_package_names_every_node_and_its_provider(files):
     assert nodes is not None
     assert [node.op for node in nodes] == ["Flatten", "Gemm", "Softmax"]
     assert {node.provider for node in nodes} == {CPU}
+
+
+def test_int8_products_are_summed_exactly(tmp_path):
+    """A pair of 255 * 127 is more than 16 bits hold, which x86 without VNNI adds such pairs in."""
+    onnx = pytest.importorskip("onnx")
+    helper, of = onnx.helper, onnx.numpy_helper.from_array
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "s", "weight_zero"], ["weights"]),
+        helper.make_node("MatMul", ["d", "weights"], ["sum"]),
+        helper.make_node("QuantizeLinear", ["sum", "step", "zero"], ["qs"]),
+        helper.make_node("DequantizeLinear", ["qs", "step", "zero"], ["y"]),
+    ]
+    constants = [
+        of(np.float32(1), "s"), of(np.uint8(0), "zero"), of(np.int8(0), "weight_zero"), of(np.float32(10000), "step"),
+        of(np.full((64, 8), 127, np.int8), "w"),
+    ]  # fmt: skip
+    float32 = onnx.TensorProto.FLOAT
+    given, found = (helper.make_tensor_value_info(name, float32, [1, n]) for name, n in (("x", 64), ("y", 8)))
+    graph = helper.make_graph(nodes, "sums", [given], [found], constants)
+    path = tmp_path / "sums.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    session = engine.open_inference(str(path), 1, [CPU])
+    (sums,) = session.run(None, {"x": np.full((1, 64), 255, np.float32)})
+    assert sums.tolist() == [[2070000.0] * 8]  # 64 * 255 * 127 = 2,072,640, in steps of 10,000
 
 
 def test_without_cuda_it_is_an_error_and_never_the_cpu(files):

@@ -20,6 +20,7 @@ from typing import Any
 from edgecv.convert.converted import Converted
 from edgecv.convert.onnx.names import canonicalize
 from edgecv.convert.onnx.operators import nearest_by_present_rules, teach, with_whole_sizes, without_negative_pads
+from edgecv.convert.onnx.own_zero_points import with_own_zero_points
 from edgecv.convert.onnx.unsigned import with_unsigned_activations
 from edgecv.convert.quiet import conversion
 from edgecv.convert.tflite.explicit_shapes import with_explicit_shapes
@@ -105,6 +106,7 @@ def _dynamic(proto: Any) -> Any:
 
 def _int8(proto: Any) -> Any:
     with_unsigned_activations(proto)
+    with_own_zero_points(proto)
     return proto
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from edgecv.convert.mediapipe import describe, has_metadata
 from edgecv.core.errors import ConfigError, UnsupportedModelError
 from edgecv.core.files import read_bytes
-from edgecv.jobs import models
 from edgecv.modelio.model_file import model_file
 from edgecv.tasks.protocol import Form
 from edgecv.tasks.registry import task_of
 from edgecv.values.binding import bind_outputs
 from edgecv.values.manifest import TensorInfo
+from edgecv.values.spec_file import read_spec
 from edgecv.values.specs import ModelSpec, Preprocessing
 
 MOST_LABELS = 100
@@ -71,7 +71,7 @@ def facts_of(file: Path, spec: Path | None = None) -> Facts:
     opened = model_file(file)
     if opened.format != "tflite":
         raise ConfigError(f"code is written for .tflite files, and {file} is none", hint="convert it to .tflite")
-    contract = models.read_spec(spec) if spec is not None else opened.required_manifest.spec
+    contract = read_spec(spec) if spec is not None else opened.required_manifest.spec
     only = contract.input
     if len(contract.inputs) != 1 or only.preprocessing is None:
         raise ConfigError(f"code is written for models of one image, and {file} takes {len(contract.inputs)} inputs")
