@@ -23,7 +23,7 @@ def check_output(path: PathLike, *, force: bool) -> Path:
     Raises:
         ConfigError: It exists and `force` is false, or its folder cannot be created or written.
     """
-    out = Path(path)
+    out = named(path)
     with _os_errors(out):
         if out.exists() and not force:
             raise ConfigError(f"{out} already exists", hint="choose another --out, or pass --force to replace it")
@@ -32,6 +32,14 @@ def check_output(path: PathLike, *, force: bool) -> Path:
         # A real write: os.access() says yes to root on a read-only mount.
         probe.write_bytes(b"")
         probe.unlink()
+    return out
+
+
+def named(path: PathLike) -> Path:
+    """Return `path` as a Path. Raises ConfigError when it names no file: it is empty, the current folder or the root."""
+    out = Path(path)
+    if not out.name:
+        raise ConfigError(f"--out names no file, got {str(path) or 'nothing'!r}", hint="give --out a name")
     return out
 
 
@@ -45,7 +53,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     Raises:
         ConfigError: The folder is missing or read-only, or the disk is full.
     """
-    out = Path(path)
+    out = named(path)
     with _os_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         remove_partials(out)
@@ -185,7 +193,10 @@ def _os_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in reasons:
+        if error.errno == errno.ENOENT and Path(str(error.filename)).parent == out.parent:
+            reason, hint = "its folder takes no files", "choose another --out"  # of a kernel, such as /proc
+        elif error.errno in reasons:
+            reason, hint = reasons[error.errno]
+        else:
             raise
-        reason, hint = reasons[error.errno]
         raise ConfigError(f"cannot write {out}: {reason}", hint=hint) from error

@@ -112,6 +112,20 @@ def test_a_name_that_no_file_can_have_is_explained(tmp_path: Path) -> None:
         files.write_bytes(tmp_path / "folder", b"one")
 
 
+@pytest.mark.parametrize("empty", ["", ".", "/"])
+def test_a_path_without_a_name_is_explained(empty: str) -> None:
+    with pytest.raises(ConfigError, match="names no file"):
+        files.check_output(empty, force=True)
+    with pytest.raises(ConfigError, match="names no file"):
+        files.write_text(empty, "x")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+def test_a_folder_that_takes_no_files_is_explained() -> None:
+    with pytest.raises(ConfigError, match="takes no files"):
+        files.check_output("/proc/edgecv.keras", force=False)
+
+
 def test_a_read_only_folder_is_explained(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir()
