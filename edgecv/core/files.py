@@ -36,7 +36,7 @@ def check_output(path: PathLike, *, force: bool) -> Path:
 
 
 def named(path: PathLike) -> Path:
-    """Return `path` as a Path. Raises ConfigError when it names no file: it is empty, the current folder or the root."""
+    """Return `path` as a Path. Raises ConfigError when it names no file: it is empty, the current folder, the root."""
     out = Path(path)
     if not out.name:
         raise ConfigError(f"--out names no file, got {str(path) or 'nothing'!r}", hint="give --out a name")
