@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecv.core.errors import ConfigError
-from edgecv.data.dataset import Dataset, Image, Images, Indices, Split
+from edgecv.data.dataset import Dataset, Image, Images, Indices, Split, is_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,20 @@ class ChosenImages:
         return self.whole.digest(int(self.index[index]))
 
 
-def with_more_identities(dataset: Dataset, more: Dataset) -> Dataset:
+def with_more_identities(dataset: Dataset, more: Dataset, kinds: Sequence[str]) -> Dataset:
     """Return a data set whose training split also has that of another one; its identities are others, all of them.
 
     Validation and test stay as they are.
 
+    Args:
+        dataset: Is judged on.
+        more: Is learned from alone.
+        kinds: Of truth that say who is who, the likeliest first: what the task reads.
+
     Raises:
         ConfigError: One of the two does not say who is who, or has several inputs.
     """
-    columns = [_column(one) for one in (dataset, more)]
+    columns = [_column(one, kinds) for one in (dataset, more)]
     own, further = dataset.split("train"), more.split("train")
     if own.more_inputs or further.more_inputs:
         raise ConfigError("further identities are for data of single images", hint="leave --also out")
@@ -84,10 +89,11 @@ def with_more_identities(dataset: Dataset, more: Dataset) -> Dataset:
     )  # fmt: skip
 
 
-def _column(dataset: Dataset) -> int:
-    """Return which target says who is who: an identity, or a class."""
-    kinds: Sequence[str] = [target.task for target in dataset.targets]
-    for kind in ("embedding", "classification"):
-        if kind in kinds:
-            return kinds.index(kind)
+def _column(dataset: Dataset, kinds: Sequence[str]) -> int:
+    """Return which target says who is who, by whole numbers."""
+    columns = dataset.split("train").targets
+    known = [target.task if is_classes(columns[place]) else "" for place, target in enumerate(dataset.targets)]
+    for kind in kinds:
+        if kind in known:
+            return known.index(kind)
     raise ConfigError(f"{dataset.name} does not say who is who", hint="take characters, identities:PATH or folder:PATH")

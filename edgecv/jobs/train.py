@@ -30,6 +30,7 @@ from edgecv.modelio.boundary import output_names
 from edgecv.modelio.opaque import require_layers
 from edgecv.runtime.reading import frame_for
 from edgecv.tasks.detection.regions import proposing, second_stage
+from edgecv.tasks.protocol import Task
 from edgecv.tasks.registry import task_of
 from edgecv.train.regions import train_two_stages
 from edgecv.values.binding import bind_outputs
@@ -90,7 +91,7 @@ def train(plan: TrainPlan, *, out: Path, force: bool = False, reporter: Reporter
     check_output(out, force=force)
     dataset = data.open_divided(plan.data)
     if plan.also is not None:
-        dataset = data.with_more_identities(dataset, data.open_divided(plan.also))
+        dataset = data.with_more_identities(dataset, data.open_divided(plan.also), _comparing(plan).reads)
     model, spec, recipe, parents = untrained(plan, dataset, reporter)
     teacher = load(Source(path=plan.teacher)) if plan.teacher else None
     if teacher is not None:
@@ -159,6 +160,17 @@ def untrained(
     left = [layer.name for layer in model.layers if layer.weights and layer.name not in taken]
     reporter.info(f"{len(taken)} layers start from {plan.backbone}; new: {', '.join(left) or 'none'}")
     return model, spec, recipe if recipe.stages else training.backbone_recipe(recipe, taken), ancestry(donor)
+
+
+def _comparing(plan: TrainPlan) -> Task:
+    """Return the task of an architecture whose identities may be others than those that it is used on."""
+    entry = zoo.get(str(plan.name)) if plan.name else None
+    heads = () if entry is None else entry.variant(plan.variant).heads or entry.heads
+    if entry is None or len(heads) != 1 or task_of(heads[0]).labelled or len(entry.variant(plan.variant).inputs) > 1:
+        raise ConfigError(
+            f"--also is for architectures that give one vector, {plan.name or '--from'} does not", hint="leave it out"
+        )
+    return task_of(heads[0])
 
 
 def _check_no_architecture_options(plan: TrainPlan) -> None:

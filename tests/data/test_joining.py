@@ -8,6 +8,9 @@ import pytest
 from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset, Split, Target, open_divided, with_more_identities
 from edgecv.data.sources import ArrayImages
+from edgecv.jobs import train as training_job
+
+KINDS = ("embedding", "classification")
 
 
 def made(name, identities, *, task="embedding", value=0):
@@ -21,7 +24,7 @@ def made(name, identities, *, task="embedding", value=0):
 
 
 def test_identities_follow_those_of_the_data():
-    both = with_more_identities(made("a", [0, 0, 1]), made("b", [0, 1, 1, 2], value=100))
+    both = with_more_identities(made("a", [0, 0, 1]), made("b", [0, 1, 1, 2], value=100), KINDS)
     train = both.split("train")
     assert train.targets[0].tolist() == [0, 0, 1, 2, 3, 3, 4]
     assert [int(train.image(index)[0, 0]) for index in range(7)] == [0, 1, 2, 100, 101, 102, 103]
@@ -35,7 +38,7 @@ def test_identities_follow_those_of_the_data():
 
 
 def test_classes_are_identities_too():
-    both = with_more_identities(open_divided("digits"), open_divided("characters"))
+    both = with_more_identities(open_divided("digits"), open_divided("characters"), KINDS)
     assert len(both.split("train")) == len(open_divided("digits").split("train")) + 36_000
     assert [(target.name, target.task) for target in both.targets] == [("output", "classification")]
 
@@ -44,11 +47,18 @@ def test_classes_are_identities_too():
 def test_who_is_who_has_to_be_known(order):
     pair = [made("a", [0, 1]), made("b", [0, 1], task="regression")]
     with pytest.raises(ConfigError, match="b does not say who is who"):
-        with_more_identities(*pair[:: -1 if order else 1])
+        with_more_identities(*pair[:: -1 if order else 1], KINDS)
 
 
 def test_pairs_are_refused():
     train = made("a", [0, 1]).split("train")
     paired = replace(made("a", [0, 1]), splits={"train": train.with_inputs(train.images, train.images)})
     with pytest.raises(ConfigError, match="single images"):
-        with_more_identities(paired, made("b", [0, 1]))
+        with_more_identities(paired, made("b", [0, 1]), KINDS)
+
+
+@pytest.mark.parametrize(("name", "variant"), [("lenet5", "canonical"), ("siamese_mnist", "pair")])
+def test_only_what_gives_a_vector_learns_from_others(tmp_path, name, variant):
+    plan = training_job.TrainPlan(name=name, variant=variant, data="digits", also="characters")
+    with pytest.raises(ConfigError, match="--also is for architectures that give one vector"):
+        training_job.train(plan, out=tmp_path / "m.keras")

@@ -9,7 +9,9 @@ from edgecv.tasks.registry import TASKS
 PACKAGE = Path(__file__).parents[2] / "edgecv"
 # A task may name itself; so may networks made for one, and readers, which say what a data set's truths are, or what the
 # last layer of a format that was made for one task gives.
-READERS = "coco columns digits folder identities keras_sets masks npz objects pairs pictures scenes tfds voc yolo"
+READERS = (
+    "characters coco columns digits folder identities keras_sets masks npz objects pairs pictures scenes tfds voc yolo"
+)
 FREE = ("tasks/", "zoo/families/", "modelio/darknet/heads.py", *(f"data/{reader}.py" for reader in READERS.split()))
 
 OTHER_WORDS = {
