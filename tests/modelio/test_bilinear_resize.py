@@ -87,6 +87,19 @@ def test_an_imported_decoder_resizes_by_one_operator(network: Path, tmp_path: Pa
     assert back.max_abs_diff < 1e-4
 
 
+def test_a_single_value_spreads_by_an_upsampling(tmp_path: Path) -> None:
+    """As behind the pooled branch of DeepLab."""
+    g = Branches({"image": (1, 3, 8, 8)})
+    x = g.node("GlobalAveragePool", g.node("Conv", "image", g.random(4, 3, 3, 3)))
+    for form in ("pytorch_half_pixel", "align_corners"):
+        sizes = g.hold((1, 4, 6, 6))
+        g.ends(g.node("Resize", x, "", "", sizes, mode="linear", coordinate_transformation_mode=form))
+    model = models.load(models.Source(path=g.written(tmp_path / "net.onnx"))).model
+    kinds = Counter(type(one).__name__ for one in model.layers)
+    assert kinds["UpSampling2D"] == 1
+    assert kinds["BilinearResize"] == 0
+
+
 def test_training_with_quantisation_and_slimming_know_it(network: Path) -> None:
     model = models.load(models.Source(path=network)).model
     assert annotated(model)[1] == ()
