@@ -19,9 +19,9 @@ import numpy as np
 from edgecv.data.dataset import Array, Dataset, Image, Indices, Split, Target
 
 SIZE = 28
-SIGNS = {"train": 3000, "validation": 100, "test": 200}
+SIGNS = {"train": 6000, "validation": 100, "test": 200}
 """Identities of each split; no sign is in two."""
-HANDS = {"train": 12, "validation": 6, "test": 6}
+HANDS = {"train": 8, "validation": 6, "test": 6}
 """Images of each identity."""
 POINTS = 30
 """That the line of a stroke is drawn through; a stroke of many bends has twice as many."""
@@ -35,7 +35,7 @@ Sign = tuple[Array, ...]
 
 
 def open_characters(seed: int) -> Dataset:
-    """Return 3,000 signs in 12 hands to train on, 100 and 200 others in 6 hands to validate and to test.
+    """Return 6,000 signs in 8 hands to train on, 100 and 200 others in 6 hands to validate and to test.
 
     Args:
         seed: Another seed gives other signs.
@@ -106,7 +106,7 @@ def drawn(strokes: Sequence[Array], hands: int, rng: Random) -> Array:
     """Return a sign in so many hands, uint8 (hands, 28, 28)."""
     lines = []
     for points in strokes:
-        moved = points + rng.normal(0, 0.10, (hands, *points.shape)) + rng.normal(0, 0.08, (hands, 1, 2))
+        moved = points + rng.normal(0, 0.15, (hands, *points.shape)) + rng.normal(0, 0.12, (hands, 1, 2))
         lines.append(spline(moved, POINTS if len(points) < 7 else 2 * POINTS))
     line = np.einsum("hij,hpj->hpi", _leaning(hands, rng), np.concatenate(lines, axis=1))
     low, high = line.min(axis=1, keepdims=True), line.max(axis=1, keepdims=True)
@@ -166,7 +166,7 @@ def _curve(start: Array, rng: Random) -> Array:
 
 def _leaning(hands: int, rng: Random) -> Array:
     """Return a matrix (hands, 2, 2) for each hand: it turns, leans, and is wide or narrow."""
-    turn, lean, wide = rng.normal(0, 0.12, hands), rng.normal(0, 0.25, hands), np.exp(rng.normal(0, 0.18, hands))
+    turn, lean, wide = rng.normal(0, 0.17, hands), rng.normal(0, 0.35, hands), np.exp(rng.normal(0, 0.25, hands))
     rows = [np.cos(turn) * wide, lean - np.sin(turn)], [np.sin(turn), np.cos(turn) / wide]
     return np.moveaxis(np.array(rows), -1, 0)
 

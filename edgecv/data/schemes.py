@@ -63,7 +63,7 @@ for _name, _scheme in {
     ),
     "characters": Scheme(
         form="characters",
-        title="3,300 made-up signs in 6 or 12 hands, 28x28, drawn: identities",
+        title="6,300 made-up signs in 6 or 8 hands, 28x28, drawn: identities",
         takes_path=False,
         open=lambda _, s: open_characters(s),
     ),

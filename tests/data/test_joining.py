@@ -39,7 +39,7 @@ def test_identities_follow_those_of_the_data():
 
 def test_classes_are_identities_too():
     both = with_more_identities(open_divided("digits"), open_divided("characters"), KINDS)
-    assert len(both.split("train")) == len(open_divided("digits").split("train")) + 36_000
+    assert len(both.split("train")) == len(open_divided("digits").split("train")) + 48_000
     assert [(target.name, target.task) for target in both.targets] == [("output", "classification")]
 
 

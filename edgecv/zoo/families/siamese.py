@@ -96,7 +96,7 @@ BATCH = (
         name="embedding",
         task="embedding",
         activation="linear",
-        settings={"normalise": True, "loss": "supervised_contrastive", "balance": 16.0},
+        settings={"normalise": True, "loss": "supervised_contrastive", "balance": 48.0},
     ),
 )
 DISTANCE = (Head(name="distance", task="verification", activation="distances"),)
