@@ -186,8 +186,6 @@ def train(
     """Train an architecture, or a new head on a trained model; a killed run goes on when started again.
 
     Example: `edgecv train lenet5 --data digits --out trained.keras`
-
-    Example: `edgecv train siamese_mnist --variant edge --data identities:people --also characters --out e.keras`
     """
     from edgecv.jobs import train as training_job
 
