@@ -24,6 +24,9 @@ from edgecv.values.run_options import RunOptions
 from tests.bench.browsers.conftest import SWIFTSHADER, opened
 from tests.reporters import Told
 
+# A browser takes a minute beside other work: `make test-slow`.
+pytestmark = pytest.mark.slow
+
 SHORT = BenchPlan(min_launches=3, max_launches=3, launch_seconds=0.05, min_rounds=3, max_rounds=5, warmup_ms=5.0,
                   max_warmup_ms=100.0)  # fmt: skip
 FLOAT = 1e-4
@@ -55,7 +58,6 @@ def test_lenet5_is_verified_evaluated_and_timed(tab, zoo_files, tmp_path):
     _times(files, tab.name, tmp_path)
 
 
-@pytest.mark.slow
 def test_mobilenet_v2_answers_as_this_host(tab, zoo_files):
     _answers_as_this_host(zoo_files("mobilenet_v2"), tab.name)
 
@@ -217,7 +219,6 @@ def test_a_reload_in_the_middle_ends_a_launch_which_is_tried_again_and_the_page_
         assert all("blocks" in result["told"] for result in there.results)
 
 
-@pytest.mark.slow
 def test_two_browsers_work_at_once_by_name(server, zoo_files, tmp_path):
     with opened("chromium", server, tmp_path / "c") as one, opened("firefox", server, tmp_path / "f") as other:
         assert one.name != other.name
@@ -255,7 +256,6 @@ def test_webgpu_on_a_software_adapter_answers_and_is_called_simulated(server, zo
         assert timed.latency.adapter
 
 
-@pytest.mark.slow
 def test_a_report_keeps_browsers_apart_from_native_figures(chromium, zoo_files, capsys):
     from edgecv.cli import render_bench
 

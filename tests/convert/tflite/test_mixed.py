@@ -121,7 +121,7 @@ def test_a_kernel_that_is_missing_for_int16_stays_float(spec, dataset, tmp_path)
 
 @pytest.fixture(scope="module")
 def int4_made(source, inputs, dataset, tmp_path_factory):
-    done = prepare(source.model, inputs, PtqRecipe(adaround=True, bits=4, iterations=60))
+    done = prepare(source.model, inputs, PtqRecipe(adaround=True, bits=4, int8=(), iterations=60))
     preparation = Preparation(reference=source.model, integers=done.integers, facts={"steps": ["adaround"]})
     folder = tmp_path_factory.mktemp("int4")
     prepared = replace(source, model=done.model)
