@@ -29,13 +29,18 @@ def test_the_examples_work_in_order(tmp_path, monkeypatch):
                 main(shlex.split(line)[2:])
             assert not stop.value.code, line
             shown.append(out.getvalue())
-    assert len(shown) == 8
-    assert json.loads(shown[2])["sizes"] == {"all": 300}
-    assert "age: regression, 1 value\n" in shown[3]
-    assert "years" in shown[3]
-    assert "glasses " in shown[3]
+    assert len(shown) == 9
+    assert json.loads(shown[3])["sizes"] == {"all": 300}
+    assert "age: regression, 1 value\n" in shown[4]
+    assert "years" in shown[4]
+    assert "glasses " in shown[4]
     assert all(len(line) <= 80 for text in shown if not text.startswith("{") for line in text.splitlines())
-    assert {path.name for path in tmp_path.glob("*.png")} == {"scenes.png", "streets.png", "cells.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "characters.png",
+        "scenes.png",
+        "streets.png",
+        "cells.png",
+    }
 
 
 def test_every_address_is_there():
