@@ -22,6 +22,8 @@ from edgecv.runtime.engines.native_log import captured
 def _prepare() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Its default on CPUs with AVX-512; without it, others have no convolutions of channels_first.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def tensorflow() -> Any:
