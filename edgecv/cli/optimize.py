@@ -73,7 +73,7 @@ Cluster = Annotated[
     typer.Option("--cluster", help="A dask scheduler that runs the trials: tcp://scheduler:8786.",
                  rich_help_panel=panels.SEARCH),
 ]  # fmt: skip
-Devices = Annotated[
+TimedOn = Annotated[
     list[str] | None,
     typer.Option(
         "--device",
@@ -119,7 +119,7 @@ def optimize(
     cluster: Cluster = None,
     serve: Serve = None,
     target: opt.Target = "cpu",
-    device: Devices = None,
+    device: TimedOn = None,
     one_each: OneEach = False,
     devices: opt.Devices = None,
     seed: opt.Seed = 0,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgecv.core.errors import ConfigError
-from edgecv.data.dataset import Dataset, Image, Images, Indices, Split, is_classes
+from edgecv.data.dataset import Dataset, Image, Images, Split, is_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,6 @@ class ChainedImages:
         part, place = self._found(index)
         return part[place]
 
-    def take(self, index: Indices) -> ChosenImages:
-        """Return the images at `index`."""
-        return ChosenImages(self, index)
-
     def digest(self, index: int) -> bytes:
         part, place = self._found(index)
         return part.digest(place)
@@ -38,27 +34,6 @@ class ChainedImages:
                 return part, index
             index -= len(part)
         raise IndexError(index)
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenImages:
-    """Some images of a source, in an order of their own."""
-
-    whole: Images
-    index: Indices
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, index: int) -> Image:
-        return self.whole[int(self.index[index])]
-
-    def take(self, index: Indices) -> ChosenImages:
-        """Return the images at `index`."""
-        return ChosenImages(self.whole, self.index[index])
-
-    def digest(self, index: int) -> bytes:
-        return self.whole.digest(int(self.index[index]))
 
 
 def with_more_identities(dataset: Dataset, more: Dataset, kinds: Sequence[str]) -> Dataset:

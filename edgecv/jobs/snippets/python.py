@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
 from edgecv.jobs.snippets.facts import Facts
+from edgecv.jobs.snippets.literals import LIST as LIST  # `writing` asks each language for them
+from edgecv.jobs.snippets.literals import number as number
+from edgecv.jobs.snippets.literals import text as text
 
 COMMENT = "#"
 BOOLEAN = {True: "True", False: "False"}
 LABELS_FILE = 'open("labels.txt", encoding="utf-8").read().splitlines()'
-
-
-def LIST(items: Sequence[str]) -> str:
-    return f"[{', '.join(items)}]"
-
-
-def number(value: float) -> str:
-    return repr(float(value))
-
-
-def text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def outputs(facts: Facts) -> str:

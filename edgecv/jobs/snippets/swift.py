@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
 from edgecv.jobs.snippets.facts import Facts
+from edgecv.jobs.snippets.literals import LIST as LIST  # `writing` asks each language for them
+from edgecv.jobs.snippets.literals import number as number
+from edgecv.jobs.snippets.literals import text as text
 
 COMMENT = "//"
 BOOLEAN = {True: "true", False: "false"}
@@ -13,18 +13,6 @@ LABELS_FILE = (
     'try! String(contentsOfFile: Bundle.main.path(forResource: "labels", ofType: "txt")!, encoding: .utf8)'
     '.split(separator: "\\n").map(String.init)'
 )
-
-
-def LIST(items: Sequence[str]) -> str:
-    return f"[{', '.join(items)}]"
-
-
-def number(value: float) -> str:
-    return repr(float(value))
-
-
-def text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def outputs(facts: Facts) -> str:
