@@ -22,8 +22,6 @@ from edgecv.runtime.engines.native_log import captured
 def _prepare() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Its default on CPUs with AVX-512; without it, others have no convolutions of channels_first.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def tensorflow() -> Any:
@@ -74,6 +72,18 @@ def tfmot() -> Any:
     """Return the tensorflow_model_optimization module. Raises MissingDependencyError when it is not installed."""
     tensorflow()
     return require("tensorflow_model_optimization", why="to prune and to train with quantisation")
+
+
+def infer(model: Any, inputs: Any) -> Any:
+    """Return a tf_keras or Keras 3 model's answers in inference, also where it has convolutions with channels first.
+
+    Without oneDNN, which is off on CPUs without AVX-512, TensorFlow has no such kernels; its compiler has them all.
+    """
+    tf = tensorflow()
+    try:
+        return model(inputs, training=False)
+    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+        return tf.function(lambda given: model(given, training=False), jit_compile=True)(inputs)
 
 
 @contextlib.contextmanager

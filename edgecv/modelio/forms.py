@@ -201,5 +201,5 @@ def check_alike(
 def _tf_call(model: Any, batch: Sequence[Array]) -> list[Any]:
     tf = env.tensorflow()
     tensors = [tf.constant(array) for array in batch]
-    outputs = tf.nest.flatten(model(tensors if len(tensors) > 1 else tensors[0], training=False))
+    outputs = tf.nest.flatten(env.infer(model, tensors if len(tensors) > 1 else tensors[0]))
     return [tf.cast(value, tf.float64).numpy() for value in outputs]

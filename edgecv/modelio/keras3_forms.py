@@ -191,5 +191,5 @@ def _is_symbolic(value: Any) -> bool:
 
 def _call(model: Any, batch: Sequence[Any]) -> list[Any]:
     tree = env.keras3().tree
-    answers = model(tree.pack_sequence_as(input_structure(model), list(batch)), training=False)
+    answers = env.infer(model, tree.pack_sequence_as(input_structure(model), list(batch)))
     return [np.asarray(env.keras3().ops.cast(value, "float32")) for value in tree.flatten(answers)]

@@ -162,7 +162,7 @@ def _inside(where: str, name: str) -> str:
 def _check_same(original: Any, model: Any, source: Path) -> None:
     """Check both on random inputs, in inference. Raises UnsupportedModelError beyond 1e-4 of the largest output."""
     batch, expected = _finite_answers(original, source)
-    got = _arrays(model(batch if len(batch) > 1 else batch[0], training=False))
+    got = _arrays(env.infer(model, batch if len(batch) > 1 else batch[0]))
     for index, (a, b) in enumerate(zip(expected, got, strict=True)):
         difference = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(a))), 1e-6))
         # Written so that NaN fails.
@@ -180,7 +180,7 @@ def _finite_answers(original: Any, source: Path) -> tuple[list[Any], list[Any]]:
     structure = keras3_forms.input_structure(original)
     for draw in (np.random.default_rng(0).standard_normal, np.random.default_rng(0).random):
         batch = [draw((2, *_static(tensor, source))).astype(np.float32) for tensor in original.inputs]
-        answers = original(tree.pack_sequence_as(structure, batch), training=False)
+        answers = env.infer(original, tree.pack_sequence_as(structure, batch))
         expected = [np.asarray(value) for value in tree.flatten(answers)]
         if all(np.isfinite(value).all() for value in expected):
             break

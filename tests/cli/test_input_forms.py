@@ -75,7 +75,7 @@ def weights(folder):
 def channels_first(folder):
     model = network(keras3, (3, 16, 16), first=True)
     model.save(folder / "first.h5")
-    return "first.h5", lambda x: model(np.moveaxis(x, -1, 1)), []
+    return "first.h5", lambda x: env.infer(model, np.moveaxis(x, -1, 1)), []
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,8 @@ def randomised(model):
 
 
 def answers(model, *images):
-    """Compiled for tf_keras, which has no convolution with channels first on processors."""
+    """Compiled: without oneDNN, TensorFlow's own convolutions with channels first do not run on processors."""
     tf = env.tensorflow()
-    if not isinstance(model, tf_keras.Model):
-        return [np.asarray(v) for v in tf.nest.flatten(model(list(images) if len(images) > 1 else images[0]))]
     call = tf.function(lambda *t: model(list(t) if len(t) > 1 else t[0], training=False), jit_compile=True)
     return [np.asarray(value) for value in tf.nest.flatten(call(*images))]
 
