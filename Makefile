@@ -1,6 +1,8 @@
 # `make demo` and `make test` need Python 3.11 (or newer) and make; everything else lands in .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+# A process of the tests takes about 3 GB.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); if [ $$n -lt 2 ]; then echo 2; elif [ $$n -gt 6 ]; then echo 6; else echo $$n; fi)
 DEMO ?= demo$(if $(TASK),-$(TASK))$(if $(NETWORK),-$(NETWORK))
 BIN := $(VENV)/bin
 # A host with an NVIDIA GPU gets the CUDA build of tensorflow; every other host the CPU build at half the size.
@@ -26,14 +28,14 @@ help: ## show this list
 demo: $(VENV)/.toolchain ## a CNN on real digits through the whole flow, to demo/report.html; TASK=segmentation, NETWORK=lenet5
 	$(BIN)/edgecv demo $(if $(TASK),--task $(TASK)) $(if $(NETWORK),--network $(NETWORK)) --out $(DEMO)
 
-test: $(VENV)/.dev lint ## lint, types and every fast test, in two processes (about 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not flow and not matrix and not soak"
+test: $(VENV)/.dev lint ## lint, types and every fast test (about 10 minutes on 2 cores); WORKERS= processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not flow and not matrix and not soak"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not flow" --timeout=3000
 
 test-flows: $(VENV)/.dev ## the demo, killed and started again, and the documents' commands in order (about 10 minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m flow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m flow
 
 test-matrix: $(VENV)/.dev ## every network of the zoo to every scheme and format, at small input sizes (about two hours)
 	$(BIN)/python -m pytest -m matrix

@@ -11,8 +11,7 @@ from edgecv.bench.devices.fake import FakeDevice, FakeModel
 
 # Few short rounds: the coverage at issue is that of launches.
 QUICK = replace(plan("quick"), min_rounds=8, max_rounds=8)
-
-
+SLOW = pytest.mark.slow
 N = 150
 
 
@@ -27,7 +26,7 @@ def intervals(case_of, ratio: float, noise: dict[str, float], n: int, chosen: Be
     return found
 
 
-@pytest.mark.parametrize("launch_sigma", [0.005, 0.015, 0.03])
+@pytest.mark.parametrize("launch_sigma", [pytest.param(0.005, marks=SLOW), 0.015, pytest.param(0.03, marks=SLOW)])
 def test_the_true_ratio_lies_in_the_interval(case_of, launch_sigma):
     noise = {"launch_sigma": launch_sigma, "block_sigma": 0.03, "interruption_share": 0.1}
     found = intervals(case_of, 1.3, noise, N, QUICK)

@@ -132,6 +132,7 @@ def test_sustained_shows_windows_and_what_is_not_known(made: Made) -> None:
     assert "did you mean 'sustained'" in wrong.err
 
 
+@pytest.mark.slow
 def test_profile_shows_operators_with_layers(made: Made) -> None:
     result = edgecv("bench", made.float32, "--profile", "--json", *QUICK)
     assert result.code == 0, result.err

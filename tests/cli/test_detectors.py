@@ -120,6 +120,7 @@ def ap(file: Path, spec: Path, data: Path) -> float:
     return float(json.loads(result.out)["value"])
 
 
+@pytest.mark.slow
 def test_columns_and_an_objectness_are_read_as_the_contract_says(tmp_path: Path, rows: SimpleNamespace) -> None:
     """The same boxes as columns, as shares of the input, and with half of the confidence in an objectness."""
     forms = {

@@ -53,6 +53,7 @@ def test_a_sparse_file_is_smaller_and_says_what_runs_sparse(
     assert not (tmp_path / "no.tflite").exists()
 
 
+@pytest.mark.slow
 def test_training_with_quantisation_keeps_zeros_and_clusters(both: Path, tmp_path: Path) -> None:
     out = tmp_path / "qat.tflite"
     done = edgecv("quantize", both, "--method", "qat", "--epochs", 1, "-o", out, "--json")

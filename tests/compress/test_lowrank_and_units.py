@@ -76,6 +76,7 @@ def test_a_share_of_the_parameters_is_reached_and_an_impossible_one_refused() ->
         low_rank(energy=0.5, share=0.5)
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_the_accuracy(digits: Dataset) -> None:
     parent = train(model(), SPEC, digits, RECIPE)
     done = factorise(parent.model, SPEC, digits, low_rank(energy=0.8, epochs=4, learning_rate=5e-3))

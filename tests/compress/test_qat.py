@@ -70,6 +70,7 @@ def test_the_zoo_converts_to_integers_after_qat(name: str, tmp_path: Path) -> No
     assert set(made.manifest.layer_map) - {""} <= {layer.name for layer in net.layers}
 
 
+@pytest.mark.slow
 def test_layers_that_tfmot_does_not_know_are_named_and_completed_by_calibration(tmp_path: Path) -> None:
     data = open_dataset("digits")
     net, spec = zoo.build("lenet5", variant="book", labels=data.labels, seed=0)

@@ -14,8 +14,8 @@ from edgecv.graphs import read_onnx, read_tflite
 from tests.fuzz import examiner, fuzz, raw
 from tests.fuzz.corpus import corpus
 
-FILES = 150
-SEED = 20
+FILES = 100
+SEED = 29
 
 
 def test_nothing_but_errors_of_edgecv_comes_of_damaged_files() -> None:

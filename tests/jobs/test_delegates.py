@@ -87,6 +87,7 @@ def test_evaluate_names_the_refused_layer_and_exits_3(alexnet, renderer):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_allowed_in_part_evaluate_says_so(alexnet, renderer):
     arguments = ("evaluate", alexnet, "--data", "digits", "--json")

@@ -142,6 +142,7 @@ def test_a_report_lists_and_holds_its_pictures(folder: Path, tmp_path: Path) -> 
     assert int8.exhibits[0].path in made.paths.markdown.read_text()
 
 
+@pytest.mark.slow
 def test_two_reports_have_the_same_pictures(folder: Path, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "two"):

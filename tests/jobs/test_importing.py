@@ -184,6 +184,7 @@ def test_what_edgecv_wrote_comes_back_with_its_contract(files: tuple[Path, Path]
     assert "has a contract" in edgecv("import", onnx, "--preset", "unit", "--out", tmp_path / "d.keras").err
 
 
+@pytest.mark.slow
 def test_a_float_tflite_comes_back_as_layers(files: tuple[Path, Path], tmp_path: Path) -> None:
     keras, tflite, back = tmp_path / "net.keras", tmp_path / "net.tflite", tmp_path / "back.keras"
     assert edgecv("import", *files, "--out", keras).code == 0

@@ -53,6 +53,7 @@ def test_a_file_that_answers_for_every_window_converts_and_predicts(tmp_path: Pa
     assert answer.labels == tuple("0123456789")
 
 
+@pytest.mark.slow
 def test_what_pads_is_said_with_how_much_it_differs(tmp_path: Path) -> None:
     class Heard:
         bar, info = QUIET.bar, QUIET.info

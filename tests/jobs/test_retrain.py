@@ -34,6 +34,7 @@ def test_a_trained_model_says_what_it_is(loaded: LoadedModel) -> None:
     assert retrain.architecture_of(manifest) == {"name": "resnet8", "variant": "canonical", "width": 0.5}
 
 
+@pytest.mark.slow
 def test_narrower_with_the_model_as_teacher(resnet8: Path, loaded: LoadedModel, tmp_path: Path) -> None:
     plan = retrain.RetrainPlan(width=0.25, epochs=1)
     assert retrain.plan_for(loaded, plan).teacher == resnet8

@@ -165,6 +165,7 @@ def test_one_way_at_a_time(dense: models.Source) -> None:
         pruning.prune(dense, pruning.PrunePlan(pattern="half"), out=dense.path.with_name("none.keras"))
 
 
+@pytest.mark.slow
 def test_clusters_and_patterns_compress(dense: models.Source) -> None:
     few = pruning.prune(dense, pruning.PrunePlan(clusters=16, epochs=1), out=dense.path.with_name("few.keras"))
     blocks = pruning.prune(dense, pruning.PrunePlan(pattern="2:4", epochs=1), out=dense.path.with_name("b.keras"))

@@ -37,6 +37,7 @@ def saved(folder: Path, variant: str = "centred", zeros: float = 0.8) -> models.
     return models.Source(path=save_keras(model, folder / "m.keras", manifest))
 
 
+@pytest.mark.slow
 def test_the_centred_mobilenet_has_sparse_kernels_throughout(tmp_path: Path) -> None:
     source, out = saved(tmp_path), tmp_path / "m.tflite"
     made = artifacts.make(source, artifacts.Plan(scheme="float32", sparse=True), out=out)

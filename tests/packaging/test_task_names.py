@@ -1,6 +1,7 @@
 """No stage holds the name of a task, of a kind of truth or of a metric: each asks the task of the head or target."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,12 +44,16 @@ def named(source: str, known: frozenset[str]) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def everywhere() -> Iterator[tuple[str, int, str]]:
+@functools.cache
+def everywhere() -> tuple[tuple[str, int, str], ...]:
     known = names()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).as_posix()
-        if not place.startswith(FREE):
-            yield from ((place, line, text) for line, text in named(path.read_text(encoding="utf-8"), known))
+    sources = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+    return tuple(
+        (place, line, text)
+        for place, path in sources.items()
+        if not place.startswith(FREE)
+        for line, text in named(path.read_text(encoding="utf-8"), known)
+    )
 
 
 def test_only_tasks_readers_and_network_families_name_a_task():

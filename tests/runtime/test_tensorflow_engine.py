@@ -70,6 +70,7 @@ def test_without_a_gpu_it_is_an_error_and_never_the_cpu(graph):
         open_session(graph, engine="tensorflow", accelerator="gpu")
 
 
+@pytest.mark.slow
 def test_the_graph_is_bound_to_the_gpu_and_never_runs_elsewhere(graph):
     found = run(graph, "gpu", "claim")
     assert found["error"] == "DeviceError", found

@@ -26,7 +26,7 @@ def coverage():
     ("network", "way", "precision", "whole"),
     [
         ("lenet5", "float32", "float16", True),
-        ("resnet8", "float32", "float32", True),
+        pytest.param("resnet8", "float32", "float32", True, marks=pytest.mark.slow),
         pytest.param("se_resnet20", "float32", "float16", True, marks=pytest.mark.slow),
         pytest.param("mobilenet_v2", "int8-ptq", "float32", True, marks=pytest.mark.slow),
         pytest.param("alexnet", "float32", "float32", False, marks=pytest.mark.slow),

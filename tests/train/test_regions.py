@@ -115,6 +115,7 @@ def test_a_detector_that_searches_learns_too():
     assert trained(proposals=False)[0].best_value > 0.6
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_alike(whole, tmp_path):
     state = tmp_path / "state"
     trained(state=state)

@@ -104,6 +104,7 @@ def test_every_size_is_trained_and_the_full_one_judged(scenes: Dataset) -> None:
     assert seen == {32, 64}
 
 
+@pytest.mark.slow
 def test_the_full_size_alone_is_what_training_was(scenes: Dataset) -> None:
     plain, sized = (
         train(detector(), spec(BOXES), scenes, replace(SIZED, sizes=sizes, epochs=2)) for sizes in ((), (1.0,))

@@ -137,6 +137,7 @@ def test_entries_are_frozen():
         zoo.get("lenet5").name = "x"
 
 
+@pytest.mark.slow
 def test_names_do_not_tell_what_was_built_before():
     keras = env.keras()
     first, _ = zoo.build("mlp_multitask")

@@ -23,6 +23,7 @@ def case(path: Path, name: str = "gemm") -> BenchCase:
     return BenchCase(name=name, path=str(path))
 
 
+@pytest.mark.slow
 def test_a_bench_over_adb(phone, phone_file, onnx_file):
     device = open_device("phone", phone_file)
     base, found = bench([case(onnx_file)], baseline=case(onnx_file, "base"), device=device, plan=TINY)

@@ -67,6 +67,7 @@ def test_what_is_known_of_its_python():
     assert (python.version, python.machine, python.glibc, python.numpy) == ((3, 11), "armv7l", (2, 36), "1.24.2")
 
 
+@pytest.mark.slow
 def test_a_phone_gets_a_python(debian, phone, phone_file, fake_wheels, monkeypatch):
     phone_file.write_text("\n".join(x for x in phone_file.read_text().splitlines() if not x.startswith("python")))
     found = find("phone", phone_file)

@@ -258,6 +258,7 @@ def test_causes(said, cause):
     assert cause in diagnose(said)[0]
 
 
+@pytest.mark.slow
 def test_setup_makes_an_environment_without_a_network(board, sshd, tmp_path, monkeypatch, fake_wheels):
     from edgecv.bench.devices import find, opened, setup
     from edgecv.bench.devices.setup import set_up

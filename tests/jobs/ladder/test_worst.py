@@ -48,6 +48,7 @@ def rank(broken, digits):
     return worst.ranked(*broken, PLAN, digits, needed=0.25, reporter=QUIET)
 
 
+@pytest.mark.slow
 def test_the_metric_finds_the_layer_that_noise_does_not(broken, digits, monkeypatch):
     found = rank(broken, digits)
     assert (found.layers[0], found.by) == ("second", "task metric")

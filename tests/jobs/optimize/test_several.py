@@ -86,6 +86,7 @@ def test_one_file_for_all(given: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_for_each_makes_what_they_share_once(given: Path) -> None:
     found = job.optimize_each(models.Source(path=given / "lenet5.keras"), plan(given), out=given / "each")
     assert list(found.outcomes) == ["swift", "slow"]

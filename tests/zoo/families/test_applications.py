@@ -57,6 +57,7 @@ def test_stages_of_xception():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_efficientnet_lite_has_no_gates_and_takes_weights_from_a_file(tmp_path):
     model, _ = outline("efficientnet_b0", variant="lite", input_shape=(32, 32, 3))
     kinds = {type(layer).__name__ for layer in model.layers}

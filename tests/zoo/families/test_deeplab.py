@@ -28,6 +28,7 @@ def test_parameters_by_arithmetic():
     assert GOLDEN["deeplab_mnv2", "canonical"][1] == GOLDEN["deeplab_mnv2", "edge"][1] == backbone + head
 
 
+@pytest.mark.slow
 def test_the_map_stays_at_a_sixteenth_and_its_field_grows():
     for variant, last in (("canonical", 16), ("edge", 16), ("upsampled", 256)):
         model, _ = outline("deeplab_mnv2", variant=variant)
@@ -67,6 +68,7 @@ def test_width_and_sizes():
         outline("deeplab_mnv2", input_shape=(100, 128, 3))
 
 
+@pytest.mark.slow
 def test_backbone_takes_the_weights_that_are_given(tmp_path):
     keras = env.keras()
     path = tmp_path / "backbone.weights.h5"

@@ -42,6 +42,7 @@ def test_stages():
     assert shapes(outline("facenet_mnv2")[0])["out_relu"] == (5, 5, 1280)
 
 
+@pytest.mark.slow
 def test_a_residual_keeps_its_input():
     """One public network adds the scaled branches to themselves, and so loses what went in."""
     model, _ = zoo.build("facenet", input_shape=zoo.get("facenet").small_shape)
