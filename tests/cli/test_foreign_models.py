@@ -36,7 +36,6 @@ def foreign(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_conversion_in_a_fresh_process_says_nothing_of_tensorflow(foreign):
     """AutoGraph's warnings would print the whole environment."""
     line = ["cli.py", "convert", foreign / "m.keras", "--spec", foreign / "spec.toml", "--out", foreign / "m.tflite"]

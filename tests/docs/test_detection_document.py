@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -15,19 +14,16 @@ import pytest
 from PIL import Image
 
 from edgecv import zoo
-from edgecv.cli.main import main
 from edgecv.data import open_dataset
 from edgecv.tasks.detection import DetectionSettings
 from edgecv.tasks.detection.figures import ORDER, PER_LABEL
 from edgecv.tasks.detection.settings import Decoder
 from edgecv.tasks.registry import task_of
 from edgecv.values.spec_file import read_spec
+from tests.docs.pages import blocks, commands, typed
 
-PAGE = (Path(__file__).parents[2] / "docs" / "detection.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+PATH = Path(__file__).parents[2] / "docs" / "detection.md"
+PAGE = PATH.read_text()
 
 
 def first_columns(title: str) -> list[str]:
@@ -44,17 +40,12 @@ def test_the_commands_and_the_python_work_in_order(tmp_path: Path, monkeypatch: 
     pixels = scenes.image(0)
     images = np.random.default_rng(0).integers(0, 256, (12, 48, 48, 3), np.uint8)
     given = {"Path": Path, "Image": Image, "images": images, "pixels": pixels}
-    folder, answer = blocks("python")
+    folder, answer = blocks(PATH, "python")
     exec(compile(folder, "detection.md", "exec"), given)
-    lines = [line[2:] for block in blocks("console") for line in block.splitlines()]
+    lines = commands(PATH)
     assert len(lines) >= 8
     for line in lines:
-        program, *arguments = shlex.split(line)
-        assert program == "edgecv"
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert not stop.value.code, f"{line}\n{err.getvalue()}"
+        typed(line)
     Image.fromarray(pixels.squeeze()).save("photo.jpg")
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(answer, "detection.md", "exec"), given)
@@ -94,7 +85,7 @@ def test_the_networks_of_the_table_are_in_the_zoo() -> None:
 
 
 def test_its_spec_is_one_of_a_detector_that_decodes_itself(tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+    (text,) = blocks(PATH, "toml")
     (tmp_path / "spec.toml").write_text(text)
     spec = read_spec(tmp_path / "spec.toml")
     task_of(spec.head).check(spec.head, [(1, 4 + len(spec.head.labels), 8400)])

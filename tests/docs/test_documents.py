@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,28 +14,20 @@ import pytest
 from edgecv.cli.main import main
 from edgecv.tasks.registry import task_of
 from edgecv.values.spec_file import read_spec
+from tests.docs.pages import blocks, commands, typed
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/README.md")])
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), flags=re.DOTALL)
 
 
 @pytest.mark.flow
 @pytest.mark.timeout(900)
 def test_the_readmes_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [line[2:] for block in blocks(ROOT / "README.md", "console") for line in block.splitlines() if line]
+    lines = commands(ROOT / "README.md")
     assert len(lines) >= 10
     for line in lines:
-        program, *arguments = shlex.split(line)
-        assert program == "edgecv"
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert not stop.value.code, f"{line}\n{err.getvalue()}"
+        typed(line)
     assert (tmp_path / "gates.xml").exists()
     _run_python(ROOT / "README.md", tmp_path)
     _run_python(ROOT / "docs" / "artifacts.md", tmp_path)

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from edgecv.cli.main import main
+from tests.docs.pages import commands, typed
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "ptq.md").read_text()
-
-
-def run(line: str) -> None:
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-        main(shlex.split(line)[1:])
-    assert not stop.value.code, f"{line}\n{err.getvalue()}"
+PAGE = ROOT / "docs" / "ptq.md"
+TEXT = PAGE.read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_commands_work_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```console\n(.*?)```", TEXT, flags=re.DOTALL)
-    lines = [line[2:] for block in blocks for line in block.splitlines()]
+    lines = commands(PAGE)
     assert len(lines) >= 5
-    run("edgecv train lenet5 --epochs 3 --out lenet5.keras")
-    for line in lines:
-        run(line)
+    for line in ("edgecv train lenet5 --epochs 3 --out lenet5.keras", *lines):
+        typed(line)
     assert len(list(tmp_path.glob("*.tflite"))) == len(lines)
 
 

@@ -7,7 +7,6 @@ import importlib.util
 import io
 import json
 import re
-import shlex
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import pytest
 from PIL import Image
 
 from edgecv.cli.app import app
-from edgecv.cli.main import main
 from edgecv.tasks.imaging import ImagingSettings
+from tests.docs.pages import typed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "style.md").read_text()
 
@@ -32,10 +31,7 @@ def test_the_commands_and_the_python_work_in_order(tmp_path: Path, monkeypatch: 
                 exec(compile(text, "style.md", "exec"), given)
             continue
         for line in text.splitlines():
-            out, err = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-                main(shlex.split(line)[2:])
-            assert not stop.value.code, f"{line}\n{err.getvalue()}"
+            typed(line.removeprefix("$ "))
     assert Image.open("styled.png").size == Image.open("photo.png").size
     assert len(list(Path("previews").iterdir())) == 2
 

@@ -10,21 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import blocks, commands
+
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TUTORIAL.read_text(), flags=re.DOTALL)
 
 
 @pytest.mark.flow
 @pytest.mark.timeout(900)
 def test_it_works_in_order(tmp_path: Path) -> None:
-    (tmp_path / "make.py").write_text(blocks("python")[0])
+    (tmp_path / "make.py").write_text(blocks(TUTORIAL, "python")[0])
     lines = [[sys.executable, "make.py"]]
-    for line in "".join(blocks("console")).splitlines():
-        program, *arguments = shlex.split(line.removeprefix("$ "))
+    for line in commands(TUTORIAL):
+        program, *arguments = shlex.split(line)
         assert program == "edgecv"
         lines.append([sys.executable, "-m", "edgecv", *arguments])
     assert len(lines) == 8

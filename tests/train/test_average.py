@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,9 @@ from edgecv.train.average import Average
 from edgecv.train.loop import Hooks
 from edgecv.train.recipes import recipe_facts
 from edgecv.train.training import run_stage
+from tests.train.killing import killed_and_whole
 from tests.train.small import RECIPE, SPEC, Listener, dataset, model
-from tests.train.test_training import ROOT, same
+from tests.train.test_training import same
 
 EMA = replace(RECIPE, ema=0.9)
 KILLED = """
@@ -33,6 +31,7 @@ from pathlib import Path
 from dataclasses import replace
 from edgecv.data import open_divided
 from edgecv.train import train
+from tests.train.killing import killed_and_whole
 from tests.train.small import RECIPE, SPEC
 from tests.train.test_average import normed
 folder = Path(sys.argv[1])
@@ -112,19 +111,7 @@ def test_the_average_is_what_is_judged_and_the_weights_train_on(digits: Dataset)
 def test_a_killed_run_resumes_with_its_average(tmp_path: Path) -> None:
     dataset(tmp_path)
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    run = subprocess.Popen([*command, "killed.npz"], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "state").exists() and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    assert (tmp_path / "state").exists()
-    assert not (tmp_path / "killed.npz").exists(), "the run ended before it could be killed"
-    subprocess.run([*command, "resumed.npz"], check=True, cwd=ROOT)
-    (tmp_path / "state").unlink()
-    subprocess.run([*command, "whole.npz"], check=True, cwd=ROOT)
-    with np.load(tmp_path / "resumed.npz") as resumed, np.load(tmp_path / "whole.npz") as whole:
-        assert same([resumed[name] for name in resumed.files], [whole[name] for name in whole.files])
+    assert same(*killed_and_whole(command, tmp_path))
 
 
 def test_resume_files_from_before_still_fit(digits: Dataset, tmp_path: Path) -> None:

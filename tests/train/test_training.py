@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +13,8 @@ from edgecv.core.errors import ConfigError
 from edgecv.data import Dataset
 from edgecv.train import TrainRecipe, default_recipe, train
 from edgecv.train.recipes import learning_rate_at
+from tests.train.killing import killed_and_whole
 from tests.train.small import RECIPE, SPEC, Listener, dataset, model
-
-ROOT = Path(__file__).parents[2]
 
 TRAIN = """
 import sys, numpy as np
@@ -26,6 +22,7 @@ from pathlib import Path
 from dataclasses import replace
 from edgecv.data import open_divided
 from edgecv.train import train
+from tests.train.killing import killed_and_whole
 from tests.train.small import RECIPE, SPEC, model
 folder = Path(sys.argv[1])
 data = open_divided(f"npz:{folder / 'small.npz'}")
@@ -76,19 +73,7 @@ def test_patience_stops_early(digits: Dataset) -> None:
 def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     dataset(tmp_path)
     command = [sys.executable, "-c", TRAIN, str(tmp_path), "40"]
-    run = subprocess.Popen([*command, "killed.npz"], cwd=ROOT)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "state").exists() and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    assert (tmp_path / "state").exists()
-    assert not (tmp_path / "killed.npz").exists(), "the run ended before it could be killed"
-    subprocess.run([*command, "resumed.npz"], check=True, cwd=ROOT)
-    (tmp_path / "state").unlink()
-    subprocess.run([*command, "whole.npz"], check=True, cwd=ROOT)
-    with np.load(tmp_path / "resumed.npz") as resumed, np.load(tmp_path / "whole.npz") as whole:
-        assert same([resumed[name] for name in resumed.files], [whole[name] for name in whole.files])
+    assert same(*killed_and_whole(command, tmp_path))
 
 
 def test_a_finished_state_is_taken_up_without_training_again(digits: Dataset, tmp_path: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import tempfile
 from pathlib import Path
 
 from edgecv.bench.devices.adb_benchmark import BenchmarkModelDevice
+from edgecv.bench.devices.client import run_client
 from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, cause_of, words
 from edgecv.bench.devices.specs import AdbSpec
 from edgecv.core.errors import DeviceError
@@ -126,28 +125,10 @@ class AdbShell:
         return DeviceError(f"{self.where}: {cause}{f'; adb said: {last}' if last else ''}", hint=fix)
 
     def _call(self, command: tuple[str, ...], timeout_s: float) -> Done:
-        # Into files: the server that the client may start would hold a pipe's other end.
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    timeout=timeout_s,
-                    start_new_session=True,
-                )
-            except FileNotFoundError as error:
-                raise missing_client(self._program) from error
-            except subprocess.TimeoutExpired as error:
-                raise DeviceError(
-                    f"{self.where}: no answer within {timeout_s:g} s", hint="is the device asleep? Plug it in again"
-                ) from error
-            texts = []
-            for stream in (out, err):
-                stream.seek(0)
-                texts.append(stream.read().decode("utf-8", errors="replace"))
-        return Done(status=done.returncode, out=texts[0], err=texts[1].strip())
+        slow = "is the device asleep? Plug it in again"
+        return run_client(
+            command, where=self.where, timeout_s=timeout_s, missing=missing_client(self._program), slow=slow
+        )
 
 
 def missing_client(program: str = "adb") -> DeviceError:

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import tempfile
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from edgecv.bench.devices.client import run_client
 from edgecv.bench.devices.shell import SEND_TIMEOUT_S, SHORT_TIMEOUT_S, Done, RemoteDevice, after_begin, cause_of, words
 from edgecv.bench.devices.specs import SshSpec
 from edgecv.core.errors import DeviceError
@@ -87,30 +89,18 @@ class SshShell:
         return DeviceError(f"{self.where}: {cause}{words_of_ssh}", hint=fix)
 
     def _run(self, command: tuple[str, ...], stdin: IO[bytes] | None, timeout_s: float) -> Done:
-        # stderr into a file: a connection kept open in the background would hold a pipe's other end.
-        with tempfile.TemporaryFile() as stderr:
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=stdin or subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    timeout=timeout_s,
-                    start_new_session=True,
-                )
-            except FileNotFoundError as error:
-                raise missing_client(self._program) from error
-            except subprocess.TimeoutExpired as error:
-                raise DeviceError(
-                    f"{self.where}: no answer within {timeout_s:g} s",
-                    hint="is the device overloaded, or the link slow?",
-                ) from error
-            stderr.seek(0)
-            said = stderr.read().decode("utf-8", errors="replace").strip()
-        if done.returncode == CONNECTION_STATUS:
-            raise self.explain(done.returncode, said) or AssertionError
-        out = after_begin(done.stdout.decode("utf-8", errors="replace"))
-        return Done(status=done.returncode, out=out, err=said)
+        slow = "is the device overloaded, or the link slow?"
+        done = run_client(
+            command,
+            where=self.where,
+            timeout_s=timeout_s,
+            missing=missing_client(self._program),
+            slow=slow,
+            stdin=stdin,
+        )
+        if done.status == CONNECTION_STATUS:
+            raise self.explain(done.status, done.err) or AssertionError
+        return replace(done, out=after_begin(done.out))
 
     def _client(self) -> tuple[str, ...]:
         spec = self._spec

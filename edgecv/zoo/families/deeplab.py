@@ -17,7 +17,6 @@ import functools
 from typing import Any
 
 from edgecv.modelio import env
-from edgecv.values.specs import Head
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels
@@ -106,15 +105,7 @@ ENTRIES = (
         title="DeepLabv3 on MobileNetV2, stride 16, image pooling",
         input_shape=(256, 256, 3),
         small_shape=(32, 32, 3),
-        heads=(
-            Head(
-                name="mask",
-                task="segmentation",
-                activation="logits",
-                labels=labels.VOC_MASKS,
-                settings={"ignore_index": 255},
-            ),
-        ),
+        heads=labels.mask_head(labels.VOC_MASKS, void=labels.VOC_VOID),
         variants={
             "canonical": _variant("map and mean joined; logits at 1/16, which the runtime enlarges"),
             "edge": _variant("map and mean added, the same function; logits at 1/16", joint="add"),

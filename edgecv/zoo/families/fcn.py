@@ -13,7 +13,6 @@ import math
 from typing import Any
 
 from edgecv.modelio import env
-from edgecv.values.specs import Head
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import inputs, labels, vgg
@@ -66,15 +65,7 @@ def _entry(stride: int, title: str) -> ZooEntry:
         title=f"fully convolutional VGG16, {title}",
         input_shape=(224, 224, 3),
         small_shape=(32, 32, 3),
-        heads=(
-            Head(
-                name="mask",
-                task="segmentation",
-                activation="logits",
-                labels=labels.VOC_MASKS,
-                settings={"ignore_index": 255},
-            ),
-        ),
+        heads=labels.mask_head(labels.VOC_MASKS, void=labels.VOC_VOID),
         variants={
             "canonical": Variant(
                 title=f"4,096 channels, {stride} times larger in one step", build=plain, preprocessing=inputs.CAFFE

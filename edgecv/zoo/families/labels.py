@@ -1,4 +1,4 @@
-"""Class names that several families share."""
+"""Class names, and the heads with them, that several families share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ VOC = (
 )  # fmt: skip
 """The 20 classes of PASCAL VOC, in the usual order."""
 VOC_MASKS = ("background", *VOC)
-"""What the pixels of PASCAL VOC's masks are, by their values; 255 is void."""
+"""What the pixels of PASCAL VOC's masks are, by their values."""
+VOC_VOID = 255
 COCO = (
     "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
@@ -48,3 +49,9 @@ def numbered(count: int, *, stem: str = "class") -> tuple[str, ...]:
 def classifier_head(labels: tuple[str, ...]) -> tuple[Head, ...]:
     """Return the one head of a softmax classifier."""
     return (Head(name="output", task="classification", activation="probabilities", labels=labels),)
+
+
+def mask_head(labels: tuple[str, ...], *, void: int | None = None) -> tuple[Head, ...]:
+    """Return the one head of a network that gives logits per pixel; `void` is the value of pixels that do not count."""
+    settings = {} if void is None else {"ignore_index": void}
+    return (Head(name="mask", task="segmentation", activation="logits", labels=labels, settings=settings),)

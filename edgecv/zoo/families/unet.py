@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgecv.modelio import env
-from edgecv.values.specs import Head
 from edgecv.zoo import blocks
 from edgecv.zoo.entry import Build, Variant, ZooEntry
-from edgecv.zoo.families import inputs
+from edgecv.zoo.families import inputs, labels
 from edgecv.zoo.families import notes as remarks
-from edgecv.zoo.families.segmentation import TRIMAP, enlarged
+from edgecv.zoo.families.unet_small import TRIMAP, enlarged
 
 CHANNELS = (64, 128, 256, 512)
 BOTTOM = 1024
@@ -78,10 +77,6 @@ def covered(shape: tuple[int, ...], names: tuple[str, ...] = ()) -> Mapping[str,
     return {"covers": [float(MARGIN), float(MARGIN), float(shape[1] - MARGIN), float(shape[0] - MARGIN)]}
 
 
-def _head(names: tuple[str, ...]) -> tuple[Head, ...]:
-    return (Head(name="mask", task="segmentation", activation="logits", labels=names),)
-
-
 MEMORY = "maps at the input's full size need much memory: halve the width or the input, or take unet_small"
 _SOURCE = "Ronneberger, Fischer, Brox, U-Net, MICCAI 2015"
 _CPU = "XNNPACK's int8 kernel of transposed convolutions is slow on x86: take unet_same's edge variant"
@@ -92,7 +87,7 @@ ENTRIES = (
         title="U-Net without padding: 388x388 of 572x572 grey pixels",
         input_shape=(572, 572, 1),
         small_shape=(188, 188, 1),
-        heads=_head(CELLS),
+        heads=labels.mask_head(CELLS),
         variants={
             "canonical": Variant(
                 title="as published",
@@ -114,7 +109,7 @@ ENTRIES = (
         title="U-Net with padding: a mask of the input's size",
         input_shape=(256, 256, 3),
         small_shape=(16, 16, 3),
-        heads=_head(TRIMAP),
+        heads=labels.mask_head(TRIMAP),
         variants={
             "canonical": Variant(
                 title="up by 2x2 transposed convolutions of stride 2",

@@ -1,7 +1,6 @@
-"""Networks that give a class to every pixel.
+"""A small U-Net: padded convolutions and dropout, two steps down, in the size of 128x128 photographs.
 
-Source: Ronneberger, Fischer, Brox 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation"; the small
-one, with padded convolutions and dropout, in the size of 128x128 photographs.
+Source: Ronneberger, Fischer, Brox 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation".
 """
 
 from __future__ import annotations
