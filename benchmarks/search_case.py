@@ -31,21 +31,22 @@ from edgecv.jobs import models
 from edgecv.jobs.optimize import job
 from edgecv.jobs.optimize.candidates import Candidate, candidate
 from edgecv.jobs.optimize.site import Site
-from edgecv.jobs.optimize.workbench import TEST, Workbench
+from edgecv.jobs.optimize.workbench import Workbench
+from edgecv.jobs.trials.judge import TEST
 from edgecv.runtime.host import host_facts
 
 
 def row(name: str, one: Candidate, bench: Workbench) -> dict[str, Any]:
     """Return the figures of a candidate's own file, of this run."""
     file = bench.file(one)
-    before, after, drop = bench.judged(file, TEST)
+    found = bench.judge_on(TEST).judged(file, name=name)
     cost = bench.final_cost(one, file)
     low, high = cost.ratio_ci95 or (float("nan"), float("nan"))
     return {
         "file": name, "recipe": one.label, "faster": 1 / cost.ratio, "faster_ci95": [1 / high, 1 / low],
         "bytes": file.stat().st_size, "smaller": bench.float_file.stat().st_size / file.stat().st_size,
-        "float": before.value, "value": after.value, "n": after.n, "drop_points": drop.value,
-        "drop_points_ci95": list(drop.ci95), "kind": cost.kind,
+        "float": found.before, "value": found.value, "n": found.n, "drop_points": found.drop.value,
+        "drop_points_ci95": list(found.drop.ci95), "kind": cost.kind,
     }  # fmt: skip
 
 

@@ -19,13 +19,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from edgecv.jobs.optimize.cluster import Cluster
-from edgecv.jobs.optimize.driver import Limits, Search
+from edgecv.jobs.optimize import cluster
+from edgecv.jobs.optimize.driver import Search
 from edgecv.jobs.optimize.engine import Ask, Study, reasons
-from edgecv.jobs.optimize.records import Records
+from edgecv.jobs.optimize.records import SearchRecords
 from edgecv.jobs.optimize.rules import Facts, enumerated
 from edgecv.jobs.optimize.space import space
-from tests.jobs.optimize import clusters, made_up, slept
+from edgecv.jobs.trials.asking import Limits
+from tests.jobs.optimize import made_up, slept
+from tests.jobs.trials import clusters
 
 SPACE = space(
     {
@@ -50,11 +52,11 @@ def seconds(workers: int, trials: int, sleep: float) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ |= {"EDGECV_TEST_LOG": str(folder / "log"), "EDGECV_TEST_SLEEP": str(sleep)}
-        records = Records(folder / "records", made_up.key)
+        records = SearchRecords(folder / "records", made_up.key)
         workers_of = ["train=1"] * workers + ["device:local=4"]
         with (
             clusters.running(folder, workers_of) as running,
-            Cluster(running.address, records, None, devices=("local",), work=slept.WORK) as executor,
+            cluster.executor(running.address, records, None, devices=("local",), work=slept.WORK) as executor,
         ):
             candidates = enumerated(SPACE, Facts())[0]
             search = Search(candidates, made_up.SOUGHT, executor, sampler=in_order, limits=Limits(trials=trials))

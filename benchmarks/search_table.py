@@ -27,10 +27,10 @@ from edgecv.jobs import models
 from edgecv.jobs.optimize import defaults, rules
 from edgecv.jobs.optimize import space as spaces
 from edgecv.jobs.optimize.candidates import Candidate
-from edgecv.jobs.optimize.local import Local, performing
 from edgecv.jobs.optimize.records import Kind, Task
 from edgecv.jobs.optimize.site import Site
 from edgecv.jobs.optimize.workbench import Workbench
+from edgecv.jobs.trials.executor import Local
 from edgecv.runtime.host import host_facts
 
 HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ def main() -> None:
     groups = list(dict.fromkeys(group(one) for one in candidates))
     part, parts = (int(text) for text in given.part.split("/"))
     own = [one for one in candidates if groups.index(group(one)) % parts == part - 1]
-    executor = Local(performing(bench), bench.records)
+    executor = Local(bench.perform, bench.records)
 
     def done(kind: Kind, one: Candidate) -> Any:
         executor.start(Task(kind=kind, candidate=one))

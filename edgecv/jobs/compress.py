@@ -26,17 +26,14 @@ from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import atomic_path, check_output, sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
-from edgecv.evaluate import KerasPredictor, assess, drop_between
 from edgecv.jobs import compress_recipe as compression_recipe
 from edgecv.jobs import contract, models, sense
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs.compress_recipe import METHODS, CompressionRecipe, Request, check, request_of, within
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.journal import Journal, read_record, write_record
+from edgecv.jobs.trials.judge import VALIDATION, Judge
 from edgecv.values.scores import Drop, Verdict
-
-SPLIT = "validation"
-"""What steps are judged on: the test split stays unseen until a report is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +158,8 @@ class Session:
         self._journal = Journal(self._folder / "journal.json", reporter)
         self._done: list[StepReport] = []
         self._finished = False
-        self._before = self._judged(KerasPredictor(loaded), source.path)
+        self._judge = Judge(loaded, self._data, reporter=reporter)
+        self._before = self._judge.baseline
 
     def __enter__(self) -> Session:
         return self
@@ -183,7 +181,7 @@ class Session:
         self._reporter.info(f"step {index + 1} of {len(self._recipe.steps)}: {step.method}")
         out, before = self._place(index), self._current()
         record = out.with_suffix(".json")
-        splits = {name: self._data.split(name).sha256 for name in ("train", SPLIT)}
+        splits = {name: self._data.split(name).sha256 for name in ("train", VALIDATION)}
         settings = {"method": step.method, "request": plain(request), "data": splits}
         if record.exists() and not _stands(record, out):
             record.unlink()
@@ -204,7 +202,7 @@ class Session:
             path=str(self._out),
             finished=self._finished,
             metric=self._before.metric.name,
-            split=SPLIT,
+            split=VALIDATION,
             n=self._before.n,
             before=self._before.value,
             size_bytes=sum(path.stat().st_size for path in _contents(self._source.path)),
@@ -213,7 +211,7 @@ class Session:
             max_drop=budget,
             verdict=last.against(budget) if last is not None and budget is not None else None,
             needed=last.samples_to_show(budget, self._before.n) if last is not None and budget is not None else None,
-            seen=models.has_seen(self._manifest, self._data, SPLIT),
+            seen=models.has_seen(self._manifest, self._data, VALIDATION),
         )
 
     def finalize(self) -> CompressionReport:
@@ -254,23 +252,16 @@ class Session:
     def _take(self, method: str, request: Request, before: models.Source, out: Path, record: Path) -> None:
         began = time.monotonic()
         result = METHODS[method].run(before, request, out, self._reporter)
-        found = self._evaluated(out)
-        drop = self._before.metric.told(drop_between(self._before, found))
+        with open_predictor(out, EvaluationRequest(source=self._own(out))) as predictor:
+            found = self._judge.held(predictor, name=out.name)
         report = StepReport(
             method=method, settings=plain(request), path=str(out), sha256=sha256(out),
-            size_bytes=out.stat().st_size, value=found.value, drop=drop.value,
-            drop_ci95=drop.ci95,
+            size_bytes=out.stat().st_size, value=found.value, drop=found.drop.value,
+            drop_ci95=found.drop.ci95,
             gained_bytes=sum(path.stat().st_size for path in _contents(before.path)) - out.stat().st_size,
             seconds=time.monotonic() - began, result=plain(result),
         )  # fmt: skip
         write_record(record, report)
-
-    def _evaluated(self, file: Path) -> Any:
-        with open_predictor(file, EvaluationRequest(source=self._own(file))) as predictor:
-            return self._judged(predictor, file)
-
-    def _judged(self, predictor: Any, file: Path) -> Any:
-        return assess(predictor, self._data, SPLIT, name=file.name, reporter=self._reporter)
 
 
 def require_passed(report: CompressionReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from edgecv.core.files import atomic_path, check_output
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs import contract, loss, models, sense
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs.ladder.rungs import LAST, rungs
-from edgecv.jobs.ladder.steps import Steps
-from edgecv.jobs.ladder.values import Climb, LadderPlan, Trial, better
+from edgecv.jobs.ladder.rungs import LAST, at_most, rungs
+from edgecv.jobs.ladder.steps import Rung, Steps
+from edgecv.jobs.ladder.values import Climb, LadderPlan, Trial, lost_least
+from edgecv.jobs.trials.asking import Limits, asked, rest
+from edgecv.jobs.trials.executor import Done, Local
 from edgecv.jobs.verdicts import verdicts
+from edgecv.values.evaluation import Evaluation
 from edgecv.values.scores import Drop
 
 
@@ -94,32 +98,56 @@ def _check(request: LadderPlan, out: Path) -> None:
 def _up(ladder: Steps, out: Path) -> Climb:
     """Take steps while there are any; keep the best file at `out`."""
     trials: list[Trial] = []
-    best: Trial | None = None
-    stopped = "top"
-    left = rungs(ladder, trials)
-    while not (trials and trials[-1].step == LAST):
+    left, request = rungs(ladder, trials), ladder.request
+    limits = Limits(trials=request.max_trials, seconds=request.budget_seconds)
+    whole = at_most(request.plan, len(ladder.loaded.model.layers))
+    base = ladder.judge.baseline  # data that cannot judge are found before any file is made
+
+    def ask() -> Rung | str:
+        best = lost_least(trials)
+        if best is not None and best.drop is not None and best.drop <= request.max_drop:
+            return "passed"
+        if trials and trials[-1].step == LAST:
+            return "top"
         # Before the next step is known: choosing its layers can take minutes.
-        over = ladder.over_budget(trials)
-        if over:
-            stopped = over
-            break
-        rung = next(left)
-        trial = ladder.measured(rung, best)
-        trials.append(trial)
-        ladder.tell(trial)
-        if trial.drop is not None and (best is None or better(trial, best)):
-            best = trial
-            _put(ladder.file(trial.step), out)
-        if best is not None and best.drop is not None and best.drop <= ladder.request.max_drop:
-            stopped = "passed"
-            break
-    base = ladder.baseline
+        spent = ladder.ranking_seconds + sum(trial.seconds for trial in trials)
+        return limits.over(trials=len(trials), seconds=spent) or next(left)
+
+    with ladder.reporter.bar("climb", whole) as advance:
+
+        def tell(done: Done[Rung, Trial]) -> Sequence[Rung]:
+            trials.append(_beside(done.result, lost_least(trials)))
+            _say(trials[-1], ladder)
+            if trials[-1] is lost_least(trials):
+                _put(ladder.file(trials[-1].step), out)
+            advance(1, note=rest(max(0, whole - len(trials)), [trial.seconds for trial in trials]))
+            return ()
+
+        stopped = asked(Local(ladder.make, ladder.records), ask, tell)
+    return _come_to(request, base, tuple(trials), stopped, out)
+
+
+def _beside(trial: Trial, best: Trial | None) -> Trial:
+    """Return a trial with what it gained over the best one before."""
+    if best is None or best.drop is None or trial.drop is None:
+        return trial
+    return replace(trial, gained=best.drop - trial.drop)
+
+
+def _say(trial: Trial, ladder: Steps) -> None:
+    if trial.drop is None:
+        ladder.reporter.warn(f"{trial.step}: {trial.failure}")
+    else:
+        ladder.reporter.info(f"{trial.step}: loses {trial.drop:+.2f} {ladder.judge.unit}")
+
+
+def _come_to(request: LadderPlan, base: Evaluation, trials: tuple[Trial, ...], stopped: str, out: Path) -> Climb:
+    best, allowed = lost_least(trials), request.max_drop
     shown = Drop(value=best.drop, ci95=best.drop_ci95) if best and best.drop is not None and best.drop_ci95 else None
-    allowed = ladder.request.max_drop
     return Climb(
         path=str(out), chosen=best.step if best else "", passed=stopped == "passed", stopped=stopped,
-        max_drop=allowed, unit=ladder.unit, metric=base.metric.name, baseline=base.value,
-        dataset=base.dataset, split=base.split, n=base.n, trials=tuple(trials),
+        max_drop=allowed, unit=base.metric.drop_unit, metric=base.metric.name, baseline=base.value,
+        dataset=base.dataset, split=base.split, n=base.n, trials=trials,
         verdict=shown.against(allowed) if shown else "failed",
         needed=shown.samples_to_show(allowed, base.n) if shown else None,
     )  # fmt: skip

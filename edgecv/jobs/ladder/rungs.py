@@ -9,7 +9,7 @@ from typing import Any
 from edgecv.core.errors import EdgecvError
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs.ladder.steps import FIRST, Rung, Steps, reason
-from edgecv.jobs.ladder.values import Trial, better
+from edgecv.jobs.ladder.values import Trial, lost_least
 from edgecv.values import profiles
 
 LAST = "qat"
@@ -21,6 +21,12 @@ SEARCHED = ("moving_average", "percentile", "mse")
 """Recipes of calibration that are tried after the default one, unless the user names a recipe."""
 
 
+def at_most(plan: artifacts.Plan, layers: int) -> int:
+    """Return how many steps there are at most, for a model of so many layers."""
+    searched = len(SEARCHED) if plan.calibration == PLAIN_RANGES else 0
+    return 5 + searched + 2 * len(list(_doubling(_most_kept(layers))))
+
+
 def rungs(ladder: Steps, trials: list[Trial]) -> Iterator[Rung]:
     """Yield the steps from cheap to dear; each starts from what helped before."""
     plain = ladder.request.plan
@@ -30,30 +36,21 @@ def rungs(ladder: Steps, trials: list[Trial]) -> Iterator[Rung]:
         ranged |= {f"ranges {name}": replace(plain, calibration=name) for name in SEARCHED}
         for step in list(ranged)[1:]:
             yield Rung(step=step, plan=ranged[step])
-    start = _best(trials)
+    start = lost_least(trials) or trials[0]
     plain = ranged[start.step]
     yield Rung(step="+equalise", plan=replace(plain, equalise=True))
-    base = replace(plain, equalise=better(trials[-1], start))
+    base = replace(plain, equalise=lost_least(trials) is trials[-1])
     yield Rung(step="+bias correction", plan=replace(base, correct_bias=True))
     yield Rung(step="+adaround", plan=replace(base, adaround=True))
     yield from _mixed(ladder, trials, base)
     yield Rung(step=LAST, plan=replace(plain, method="qat"))
 
 
-def _best(trials: list[Trial]) -> Trial:
-    """Return the trial that lost least, the first of equal ones."""
-    best = trials[0]
-    for trial in trials[1:]:
-        best = trial if better(trial, best) else best
-    return best
-
-
 def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator[Rung]:
-    made = [trial for trial in trials if trial.drop is not None]
-    if not made:
+    best = lost_least(trials)
+    if best is None:
         yield _refused("mixed", base, "no step before made a file whose layers could be ranked")
         return
-    best = min(made, key=lambda trial: trial.drop or 0.0)
     plan = replace(
         base,
         equalise="equalise" in best.steps,
@@ -65,7 +62,7 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
     except EdgecvError as error:
         yield _refused("mixed", plan, f"the layers cannot be ranked: {reason(error)}")
         return
-    most = max(1, int(len(found.layers) * MOST_KEPT))
+    most = _most_kept(len(found.layers))
     # int16 keeps the file small and integer; a target without kernels for it has float, or nothing.
     lacking = [name for name in plan.targets if "int16x8" not in profiles.target(name).schemes]
     wide = () if lacking else found.wide
@@ -77,6 +74,10 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
         for count in _doubling(min(most, len(layers))):
             named: dict[str, Any] = {field: tuple(sorted(layers[:count]))}
             yield Rung(step=f"{name} {count}", plan=replace(plan, **named), ranked=found)
+
+
+def _most_kept(layers: int) -> int:
+    return max(1, int(layers * MOST_KEPT))
 
 
 def _refused(step: str, plan: artifacts.Plan, why: str) -> Rung:

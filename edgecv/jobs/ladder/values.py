@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgecv.core.shown import Shown
@@ -101,6 +102,6 @@ class Climb(Shown):
     verdicts: tuple[TargetVerdict, ...] = ()
 
 
-def better(trial: Trial, other: Trial) -> bool:
-    """Say whether a trial loses less than another one."""
-    return trial.drop is not None and (other.drop is None or trial.drop < other.drop)
+def lost_least(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial that loses least, the first of equal ones; None where no file could be made."""
+    return min((trial for trial in trials if trial.drop is not None), key=lambda trial: trial.drop or 0.0, default=None)

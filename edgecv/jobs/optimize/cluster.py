@@ -1,34 +1,30 @@
-"""Doing the tasks of a search on several machines, through dask.distributed.
+"""Doing the tasks of a search on several machines: what workers get, do and send back.
 
 Files are made on workers that have the resource "train", and timed on workers that own a device: "device:pi5", say, of
 which a worker declares one, so that a board never has two timings at once. Files travel by their content, from worker
-to worker. What a worker that dies was doing is done again on another one; everything else stands.
+to worker.
 """
 
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from edgecv.core import optional
-from edgecv.core.errors import ConfigError, DataError, DeviceError, EdgecvError
+from edgecv.core.errors import ConfigError, DataError, EdgecvError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs.optimize import several
 from edgecv.jobs.optimize.candidates import Candidate
-from edgecv.jobs.optimize.driver import Done
-from edgecv.jobs.optimize.records import Blob, Records, Task, blob, put
+from edgecv.jobs.optimize.driver import Result
+from edgecv.jobs.optimize.records import SearchRecords, Task
 from edgecv.jobs.optimize.site import Site
 from edgecv.jobs.optimize.workbench import Workbench
+from edgecv.jobs.trials.cluster import TRAIN, Cluster, Submit, Way
+from edgecv.jobs.trials.records import Blob, blob, put
 from edgecv.values.search import Cost, Finding, Level
-
-TRAIN = "train"
-RETRIES = 2
-CONNECT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +155,11 @@ def _owned(device: str) -> str:
     return f"device:{device}"
 
 
-class Cluster:
-    """An executor over a dask scheduler; a context manager.
+def executor(
+    address: str, records: SearchRecords, given: Parcel | None, *, devices: Sequence[str], work: Work = WORK,
+    reporter: Reporter = QUIET,
+) -> Cluster[Task, Result]:  # fmt: skip
+    """Return what does the tasks of a search on a cluster; a context manager.
 
     Args:
         address: "tcp://scheduler:8786".
@@ -170,121 +169,38 @@ class Cluster:
         work: What workers are called with.
         reporter: Told of workers.
     """
+    way: Way[Task, Result] = Way(
+        resources=(TRAIN, *map(_owned, devices)),
+        given=given,
+        begin=functools.partial(_begin, work, tuple(devices), records),
+        came=functools.partial(_came, records),
+        label=lambda task: f"{task.kind} of {task.candidate.label}",
+    )
+    return Cluster(address, way, records, reporter)
 
-    def __init__(
-        self, address: str, records: Records, given: Parcel | None, *, devices: Sequence[str], work: Work = WORK,
-        reporter: Reporter = QUIET,
-    ) -> None:  # fmt: skip
-        self._address, self._records, self._given, self._work = address, records, given, work
-        self._devices, self._reporter = tuple(devices), reporter
-        self._known: deque[Done] = deque()
-        self._tasks: dict[str, Task] = {}
 
-    def __enter__(self) -> Cluster:
-        distributed = optional.require("distributed", why="for --cluster")
-        try:
-            self._client = distributed.Client(self._address, timeout=CONNECT_S)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ConfigError(
-                f"no dask scheduler answers at {self._address}: {error}", hint="start one: dask scheduler --port 8786"
-            ) from error
-        self._done = distributed.as_completed()
-        self._trainers = self._declared()
-        self._parcel = self._client.scatter(self._given, hash=False)
-        self._reporter.info(f"{self._address}: {self._trainers} workers train")
-        return self
+def _begin(work: Work, devices: tuple[str, ...], records: SearchRecords, task: Task, given: Any, submit: Submit) -> Any:
+    """Submit what a task takes, and return the future of what it comes to."""
+    one = task.candidate
+    if task.kind == "accuracy":
+        return submit(work.accuracy, given, one, task.level, resource=TRAIN)
+    final = task.kind == "final"
+    file = _trained(records, one) if final else submit(work.shape, given, one, resource=TRAIN)
+    costs = [submit(work.timed, given, one, file, final, name, resource=_owned(name)) for name in devices]
+    return costs[0] if len(costs) == 1 else submit(several.together, devices, costs)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._client.cancel(list(self._done.futures), force=True)
-        self._client.close()
 
-    @property
-    def slots(self) -> int:
-        """One per unit of the resource "train", and one more, so that no worker waits for us."""
-        return self._trainers + 1
+def _trained(records: SearchRecords, one: Candidate) -> Blob | str:
+    found = records.known(Task(kind="accuracy", candidate=one))
+    file = records.received(found.sha256) if isinstance(found, Finding) else None
+    return "its file is not here" if file is None else blob(file)
 
-    def _declared(self) -> int:
-        """Return how many tasks of training run at once.
 
-        Raises:
-            ConfigError: No worker trains, or none owns the device.
-        """
-        total: dict[str, float] = {}
-        for worker in self._client.scheduler_info(n_workers=-1)["workers"].values():
-            for name, amount in worker["resources"].items():
-                total[name] = total.get(name, 0.0) + amount
-        for name in (TRAIN, *map(_owned, self._devices)):
-            if not total.get(name):
-                raise ConfigError(
-                    f"no worker at {self._address} has the resource '{name}'",
-                    hint=f"dask worker {self._address} --nthreads 1 --resources '{name}=1'",
-                )
-        return int(total[TRAIN])
-
-    def known(self, task: Task) -> Cost | Finding | None:
-        """Return what came of a task in an earlier run; None for nothing."""
-        return self._records.known(task)
-
-    def start(self, task: Task) -> None:
-        """Submit a task, unless its result is known."""
-        known = self._records.known(task)
-        if known is not None:
-            self._known.append(Done(task=task, result=known, made=False))
-            return
-        one = task.candidate
-        if task.kind == "accuracy":
-            future = self._submit(self._work.accuracy, TRAIN, one, task.level)
-        elif task.kind == "shape":
-            future = self._timed(one, self._submit(self._work.shape, TRAIN, one), False)
-        else:
-            future = self._timed(one, self._trained(one), True)
-        self._tasks[future.key] = task
-        self._done.add(future)
-
-    def finished(self) -> Done:
-        """Wait for the next result; files are kept here under their content's name.
-
-        Raises:
-            DeviceError: A task failed on every worker that tried it.
-        """
-        if self._known:
-            return self._known.popleft()
-        future = next(self._done)
-        task = self._tasks.pop(future.key)
-        found = self._result(future, task)
-        if isinstance(found, tuple):
-            found, file = found
-            if file is not None:
-                self._records.keep(file)
-        self._records.remember(task, found)
-        return Done(task=task, result=found)
-
-    def _result(self, future: Any, task: Task) -> Any:
-        try:
-            return future.result()
-        except EdgecvError:
-            raise
-        except Exception as error:
-            raise DeviceError(
-                f"{task.kind} of {task.candidate.label} failed on the cluster: {type(error).__name__}: {error}",
-                hint="see the workers' logs; the same command goes on",
-            ) from error
-
-    def _submit(self, function: Callable[..., Any], resource: str, *arguments: Any) -> Any:
-        return self._client.submit(
-            function, self._parcel, *arguments, resources={resource: 1}, retries=RETRIES, pure=False
-        )
-
-    def _timed(self, one: Candidate, file: Any, trained: bool) -> Any:
-        """Submit the timings of a file, one for each device, and what they come to together."""
-        costs = [
-            self._submit(self._work.timed, _owned(name), one, file, trained, name) for name in self._devices
-        ]  # fmt: skip
-        if len(costs) == 1:
-            return costs[0]
-        return self._client.submit(several.together, self._devices, costs, pure=False)
-
-    def _trained(self, one: Candidate) -> Blob | str:
-        found = self._records.known(Task(kind="accuracy", candidate=one))
-        file = self._records.received(found.sha256) if isinstance(found, Finding) else None
-        return "its file is not here" if file is None else blob(file)
+def _came(records: SearchRecords, task: Task, found: Any) -> Result:
+    """Keep the file that came with a result here, under its content's name; return the result."""
+    if not isinstance(found, tuple):
+        return found  # type: ignore[no-any-return]
+    result, file = found
+    if file is not None:
+        records.keep(file)
+    return result  # type: ignore[no-any-return]

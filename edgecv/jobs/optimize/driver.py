@@ -3,65 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.jobs.optimize import engine
 from edgecv.jobs.optimize.candidates import AS_IT_IS, Candidate
 from edgecv.jobs.optimize.engine import Ask, Study
 from edgecv.jobs.optimize.records import Task
+from edgecv.jobs.trials.asking import DEVICE_BUDGET, Limits, asked, rest
+from edgecv.jobs.trials.executor import Done, Executor
 from edgecv.values.search import Cost, Finding, Objective
 
-DEVICE_BUDGET = "device time budget"
 Sampler = Callable[..., Ask | str]
 """From a study, and what is under way, to what to look at next: `engine.ask`, or one of Optuna's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What came of a task.
-
-    Attributes:
-        made: Whether it was made now; False for what an earlier run left.
-    """
-
-    task: Task
-    result: Cost | Finding
-    made: bool = True
-
-
-class Executor(Protocol):
-    """Does tasks: here, one after the other, or on several machines at once."""
-
-    @property
-    def slots(self) -> int:
-        """How many tasks it takes at once."""
-
-    def known(self, task: Task) -> Cost | Finding | None:
-        """Return what came of a task in an earlier run; None for nothing."""
-
-    def start(self, task: Task) -> None:
-        """Begin a task, or put it in a row."""
-
-    def finished(self) -> Done:
-        """Wait for a task that was begun, and return what came of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """When to begin nothing more.
-
-    Attributes:
-        trials: Accuracies that are asked for, those of earlier runs included; None: no limit.
-        seconds: Likewise of time.
-        device_seconds: Likewise of time on the devices.
-    """
-
-    trials: int | None = None
-    seconds: float | None = None
-    device_seconds: float | None = None
+Result = Cost | Finding
+"""Of a task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +54,7 @@ class Search:
         self,
         candidates: tuple[Candidate, ...],
         objective: Objective,
-        executor: Executor,
+        executor: Executor[Task, Result],
         *,
         first: Iterable[Candidate] = (),
         coarse: frozenset[str] = frozenset(),
@@ -134,22 +91,23 @@ class Search:
         for one in self.study.candidates:
             shapes.setdefault(one.shape, one)
         with self._reporter.bar("time shapes", len(shapes)) as advance:
-            for done in self._all([Task(kind="shape", candidate=one) for one in shapes.values()]):
+            left = (Task(kind="shape", candidate=one) for one in shapes.values())
+
+            def tell(done: Done[Task, Result]) -> Sequence[Task]:
                 assert isinstance(done.result, Cost)
                 self._price(done.task.candidate.shape, done.result)
                 advance(1, note=_priced(done.task.candidate, done.result))
+                return ()
+
+            asked(self._executor, lambda: self._over(trials=0, seconds=0.0) or next(left, "done"), tell)
         spent = Cost(ratio=None, ratio_ci95=None, size_bytes=None, failure=f"not timed: {DEVICE_BUDGET}")
-        for left in shapes.keys() - {one.shape for one in self.study.candidates if one.id in self.study.costs}:
-            self._price(left, spent)
+        for shape in shapes.keys() - {one.shape for one in self.study.candidates if one.id in self.study.costs}:
+            self._price(shape, spent)
 
     def _price(self, shape: str, cost: Cost) -> None:
         same = [one.id for one in self.study.candidates if one.shape == shape]
         self.study = replace(self.study, costs={**self.study.costs, **dict.fromkeys(same, cost)})
         self._timed_s += cost.seconds
-
-    def _timed_enough(self) -> bool:
-        most = self._limits.device_seconds
-        return most is not None and self._timed_s >= most
 
     def _recall(self) -> None:
         """Take in every accuracy that an earlier run left, whatever the order in which it came."""
@@ -173,66 +131,49 @@ class Search:
             self.study = replace(self.study, costs={**self.study.costs, one.id: cost})
             self._timed_s += cost.seconds
 
-    def _all(self, tasks: list[Task]) -> Iterable[Done]:
-        """Do tasks, as many at once as there are slots, until the devices' time is spent."""
-        waiting, busy = tasks[::-1], 0
-        while waiting or busy:
-            while waiting and busy < self._executor.slots and not self._timed_enough():
-                self._executor.start(waiting.pop())
-                busy += 1
-            if not busy:
-                return
-            yield self._executor.finished()
-            busy -= 1
-
     def _look(self) -> str:
         """Ask for accuracies, and for the cost of each file that was trained."""
         pending: list[Ask] = []
-        busy, stopped = len(self._left), ""
-        for task in self._left:
-            self._executor.start(task)
+
+        def ask() -> Task | str:
+            step = self._next(pending)
+            if isinstance(step, str):
+                return step
+            pending.append(step)
+            return Task(kind="accuracy", candidate=step.candidate, level=step.level)
+
         with self._reporter.bar("look at accuracies", len(self.study.candidates)) as advance:
-            while True:
-                while not stopped and busy < self._executor.slots:
-                    step = self._next(pending)
-                    if isinstance(step, str):
-                        # Something under way may still change what is worth a look.
-                        stopped = step if step.endswith("budget") or not busy else ""
-                        break
-                    self._executor.start(Task(kind="accuracy", candidate=step.candidate, level=step.level))
-                    pending.append(step)
-                    busy += 1
-                if not busy:
-                    return stopped
-                busy += self._tell(self._executor.finished(), pending)
+
+            def tell(done: Done[Task, Result]) -> Sequence[Task]:
+                further = self._tell(done, pending)
                 advance(1, note=self._note())
                 self._seen(self.study)
+                return further
 
-    def _tell(self, done: Done, pending: list[Ask]) -> int:
-        """Take in what came of a task; return by how many the tasks under way change."""
+            return asked(self._executor, ask, tell, first=self._left)
+
+    def _tell(self, done: Done[Task, Result], pending: list[Ask]) -> Sequence[Task]:
+        """Take in what came of a task; return what follows from it."""
         one = done.task.candidate
         if isinstance(done.result, Cost):
             self._timed_s += done.result.seconds
             if not done.result.failure:
                 self.study = replace(self.study, costs={**self.study.costs, one.id: done.result})
-            return -1
+            return ()
         pending[:] = [ask for ask in pending if ask.candidate.id != one.id]
         self._made += done.made
         self.study = self.study.told(done.result)
         self._reporter.info(_told(one, done.result))
-        if done.result.level == "full" and not done.result.failure:
-            self._executor.start(Task(kind="final", candidate=one))
-            return 0
-        return -1
+        final = done.result.level == "full" and not done.result.failure
+        return (Task(kind="final", candidate=one),) if final else ()
+
+    def _over(self, *, trials: int, seconds: float) -> str:
+        return self._limits.over(trials=trials, seconds=seconds, device_seconds=self._timed_s)
 
     def _next(self, pending: list[Ask]) -> Ask | str:
-        if self._limits.trials is not None and self._asked(pending) >= self._limits.trials:
-            return "trial budget"
-        spent = self._clock() - self._began + self._earlier
-        if self._limits.seconds is not None and spent >= self._limits.seconds:
-            return "time budget"
-        if self._timed_enough():
-            return DEVICE_BUDGET
+        over = self._over(trials=self._asked(pending), seconds=self._clock() - self._began + self._earlier)
+        if over:
+            return over
         while self._first:
             ask = self._first.pop(0)
             if self.study.finding(ask.candidate.id, ask.level) is None and not self.study.objective.refuses(
@@ -251,21 +192,12 @@ class Search:
         left = len(self.study.candidates) - len(engine.reasons(self.study))
         if self._limits.trials is not None:
             left = min(left, max(0, self._limits.trials - self._asked([])))
-        rest = f"{left} left at most, {_minutes(left * self._pace())}"
+        still = rest(left, [found.seconds for found in self.study.findings])
         if best is None:
-            return f"none passes yet; {rest}"
+            return f"none passes yet; {still}"
         cost = self.study.costs[best.id]
         told = f", {cost.ratio:.3g} of the time" if cost.ratio else ""
-        return f"best so far: {best.label}{told}; {rest}"
-
-    def _pace(self) -> float:
-        """Return the seconds that a candidate took on average."""
-        seconds = [found.seconds for found in self.study.findings]
-        return sum(seconds) / len(seconds) if seconds else 0.0
-
-
-def _minutes(seconds: float) -> str:
-    return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+        return f"best so far: {best.label}{told}; {still}"
 
 
 def _priced(one: Candidate, cost: Cost) -> str:

@@ -14,14 +14,17 @@ from edgecv.jobs import loss, models, sense
 from edgecv.jobs.optimize import cluster, defaults, engine, optuna_study, rules, writing
 from edgecv.jobs.optimize import space as spaces
 from edgecv.jobs.optimize.candidates import AS_IT_IS, Candidate, candidate
-from edgecv.jobs.optimize.driver import Executor, Limits, Sampler, Search
-from edgecv.jobs.optimize.local import Local, performing
+from edgecv.jobs.optimize.driver import Result, Sampler, Search
 from edgecv.jobs.optimize.objective import objective
+from edgecv.jobs.optimize.records import Task
 from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.serving import served
 from edgecv.jobs.optimize.site import Site
 from edgecv.jobs.optimize.space import Space
-from edgecv.jobs.optimize.workbench import VALIDATION, Workbench
+from edgecv.jobs.optimize.workbench import Workbench
+from edgecv.jobs.trials.asking import Limits
+from edgecv.jobs.trials.executor import Executor, Local
+from edgecv.jobs.trials.judge import VALIDATION
 from edgecv.values.search import Objective, Outcome, Outcomes
 
 WORK = "study"
@@ -163,11 +166,13 @@ def _site(source: models.Source, plan: OptimizePlan) -> Site:
     )  # fmt: skip
 
 
-def _executor(work: Workbench, plan: OptimizePlan, reporter: Reporter) -> contextlib.AbstractContextManager[Executor]:
+def _executor(
+    work: Workbench, plan: OptimizePlan, reporter: Reporter
+) -> contextlib.AbstractContextManager[Executor[Task, Result]]:
     if plan.cluster is None:
-        return contextlib.nullcontext(Local(performing(work), work.records))
+        return contextlib.nullcontext(Local(work.perform, work.records))
     given = cluster.parcel(work)
-    return cluster.Cluster(plan.cluster, work.records, given, devices=work.site.timing, reporter=reporter)
+    return cluster.executor(plan.cluster, work.records, given, devices=work.site.timing, reporter=reporter)
 
 
 def _sampler(

@@ -9,39 +9,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import edgecv.bench as bench
 from edgecv.bench import BenchCase, BenchPlan, ResultsFile
 from edgecv.core import codec
 from edgecv.core.errors import EdgecvError, UnsupportedModelError
 from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, About, Reporter, Unseen
-from edgecv.data import Dataset, fitted
-from edgecv.data.dataset import Split
-from edgecv.evaluate import KerasPredictor, drop_between, evaluate
+from edgecv.data import Dataset
 from edgecv.jobs import contract, models
 from edgecv.jobs import convert as artifacts
-from edgecv.jobs.evaluate import open_artifact
 from edgecv.jobs.journal import content_key
 from edgecv.jobs.optimize import several, steps, untrained
 from edgecv.jobs.optimize.candidates import Built, Candidate, content, recipe_of
-from edgecv.jobs.optimize.records import Records, Task
+from edgecv.jobs.optimize.records import SearchRecords, Task
 from edgecv.jobs.optimize.site import Site
+from edgecv.jobs.trials.judge import VALIDATION, Judge
 from edgecv.modelio import LoadedModel
 from edgecv.runtime.host import host_facts
 from edgecv.targets import inspect
-from edgecv.tasks.registry import task_of
-from edgecv.values.evaluation import Evaluation, HeadEvaluation
-from edgecv.values.scores import Drop
+from edgecv.values.evaluation import Evaluation
 from edgecv.values.search import Cost, Finding, Level
 
-VALIDATION, TEST = "validation", "test"
 LEVELS: tuple[Level, Level] = ("coarse", "full")
 FEW_EPOCHS = 4
 """Training below it is so short that a first look saves nothing."""
-SUBSET_SEED = 20
-"""Of the samples of a first look, the same ones for all candidates."""
 
 
 class Workbench:
@@ -68,23 +59,23 @@ class Workbench:
         return models.open_data(self.site.data, models.require_manifest(self.loaded))
 
     @cached_property
-    def _fitted(self) -> Dataset:
-        return fitted(self.dataset, self.loaded.require_spec())
-
-    @cached_property
     def splits(self) -> dict[str, str]:
         """Hash of each split that a search uses."""
         return {name: self.dataset.split(name).sha256 for name in ("train", VALIDATION)}
 
+    def judge_on(self, split: str) -> Judge:
+        """Return what holds files against the float model on a split."""
+        return Judge(self.loaded, self.dataset, split, Unseen(self._reporter))
+
     @cached_property
+    def judge(self) -> Judge:
+        """What candidates are held against."""
+        return self.judge_on(VALIDATION)
+
+    @property
     def baseline(self) -> Evaluation:
         """The float model on the whole validation split."""
-        return self.evaluated_float(self._fitted.split(VALIDATION))
-
-    def evaluated_float(self, split: Split) -> Evaluation:
-        """Return how the float model does on a split."""
-        with KerasPredictor(self.loaded) as predictor:
-            return self._evaluate(predictor, split, "the float model")
+        return self.judge.baseline
 
     @cached_property
     def float_file(self) -> Path:
@@ -105,9 +96,17 @@ class Workbench:
             return None  # and the rules leave out what needs it
 
     @cached_property
-    def records(self) -> Records:
+    def records(self) -> SearchRecords:
         """What was found out so far."""
-        return Records(self.folder, self.key)
+        return SearchRecords(self.folder, self.key)
+
+    def perform(self, task: Task) -> Cost | Finding:
+        """Do a task. Raises DeviceError when the device failed, twice."""
+        if task.kind == "shape":
+            return self.shape_cost(task.candidate)
+        if task.kind == "final":
+            return self.final_cost(task.candidate, self.file(task.candidate))
+        return self.accuracy(task.candidate, task.level)
 
     def key(self, task: Task) -> str:
         """Return the digest of all that the result of a task depends on."""
@@ -193,13 +192,11 @@ class Workbench:
                 candidate=one.id, level=level, n=n, value=None, drop=None, drop_ci95=None,
                 seconds=time.monotonic() - began, failure=reason(error),
             )  # fmt: skip
-        with open_artifact(file) as predictor:
-            found = self._evaluate(predictor, self._part(n), one.label)
-        base = self._base(n)
-        drop = base.metric.told(drop_between(base, found.first))
+        found = self.judge.judged(file, name=one.label, n=n)
         return Finding(
-            candidate=one.id, level=level, n=n, value=found.value, drop=drop.value, drop_ci95=drop.ci95,
-            before=base.value, size_bytes=file.stat().st_size, sha256=sha256(file), seconds=time.monotonic() - began,
+            candidate=one.id, level=level, n=n, value=found.value, drop=found.drop.value, drop_ci95=found.drop.ci95,
+            before=found.before, size_bytes=file.stat().st_size, sha256=sha256(file),
+            seconds=time.monotonic() - began,
         )  # fmt: skip
 
     def recipe(self, one: Candidate, level: Level = "full", title: str = "") -> Any:
@@ -212,9 +209,7 @@ class Workbench:
 
     def samples(self, level: Level) -> int:
         """Return on how many samples a candidate is judged."""
-        whole = len(self._fitted.split(VALIDATION))
-        most = self.site.coarse_samples if level == "coarse" else self.site.final_samples
-        return whole if most is None else min(most, whole)
+        return self.judge.samples(self.site.coarse_samples if level == "coarse" else self.site.final_samples)
 
     def looks_twice(self, one: Candidate) -> bool:
         """Say whether a first look at a candidate is less than the judgement in full."""
@@ -231,14 +226,6 @@ class Workbench:
             self.site.source, self.recipe(one, level), self.folder / "steps", splits=self.splits,
             suffix=self.site.suffix, reporter=Unseen(About(one.label, self._reporter)),
         )  # fmt: skip
-
-    def judged(self, file: Path, split: str) -> tuple[Evaluation, Evaluation, Drop]:
-        """Return how the float model and a file do on a split, and the drop between them."""
-        part = self._fitted.split(split)
-        before = self.evaluated_float(part)
-        with open_artifact(file) as predictor:
-            after = self._evaluate(predictor, part, file.name)
-        return before, after, before.metric.told(drop_between(before, after))
 
     @property
     def _place(self) -> dict[str, Any]:
@@ -268,26 +255,6 @@ class Workbench:
             why = f"target {self.site.target} has no cost model for this file"
             return Cost(ratio=None, ratio_ci95=None, size_bytes=size, kind="predicted", failure=why)
         return Cost(ratio=told.ms, ratio_ci95=None, size_bytes=size, latency_ms=told.ms, kind="predicted")
-
-    def _part(self, n: int) -> Split:
-        whole = self._fitted.split(VALIDATION)
-        return whole if n == len(whole) else whole.take(self._subset(n))
-
-    def _subset(self, n: int) -> Any:
-        count = len(self._fitted.split(VALIDATION))
-        return np.sort(np.random.default_rng(SUBSET_SEED).permutation(count)[:n])
-
-    def _base(self, n: int) -> HeadEvaluation:
-        """Return how the float model does on the first `n` samples of a first look, or on all."""
-        whole = self.baseline.first
-        if n == len(whole.evidence):
-            return whole
-        kept = tuple(whole.evidence[index] for index in self._subset(n))
-        return replace(whole, evidence=kept, value=task_of(whole.head).score(kept, whole.head).value)
-
-    def _evaluate(self, predictor: Any, split: Split, name: str) -> Evaluation:
-        whole = self._fitted
-        return evaluate(predictor, split, whole.name, targets=whole.targets, name=name, reporter=Unseen(self._reporter))
 
     def _key(self, settings: Mapping[str, Any]) -> str:
         spec = codec.encode(self.loaded.require_spec())

@@ -17,7 +17,8 @@ from edgecv.jobs.optimize.driver import Searched
 from edgecv.jobs.optimize.engine import Study
 from edgecv.jobs.optimize.recipe_file import toml_of
 from edgecv.jobs.optimize.space import Space
-from edgecv.jobs.optimize.workbench import TEST, VALIDATION, Workbench
+from edgecv.jobs.optimize.workbench import Workbench
+from edgecv.jobs.trials.judge import TEST, VALIDATION
 from edgecv.report import search_page
 from edgecv.values.scores import Drop
 from edgecv.values.search import Applied, Cost, Judged, Outcome, Winner
@@ -131,8 +132,8 @@ def _tested(work: Workbench, file: Path, limit: float | None, reporter: Reporter
         return None
     if models.has_seen(work.loaded.manifest, work.dataset, TEST):
         reporter.warn(loss.seen(TEST, work.dataset.name))
-    before, after, drop = work.judged(file, TEST)
-    return summing_up.judged(TEST, after.n, before.value, after.value, drop, limit)
+    found = work.judge_on(TEST).judged(file, name=file.name)
+    return summing_up.judged(TEST, found.n, found.before, found.value, found.drop, limit)
 
 
 def _remarks(chosen: Candidate, cost: object) -> list[str]:

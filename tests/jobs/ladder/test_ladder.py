@@ -24,6 +24,7 @@ from edgecv.jobs import convert as artifacts
 from edgecv.jobs import ladder, models
 from edgecv.jobs.evaluate import EvaluationRequest, evaluate_file
 from edgecv.jobs.ladder import steps
+from edgecv.jobs.trials.judge import Judge
 from edgecv.modelio import env, manifest_for, save_keras
 from edgecv.runtime.container import read_manifest
 from edgecv.runtime.image import preprocess_batch
@@ -119,13 +120,13 @@ def test_the_first_file_that_passes_ends_the_climb(files, tmp_path):
 @pytest.fixture
 def worse(monkeypatch):
     """Make every file seem to lose 10 points more than it does, so that none passes."""
-    real = steps.Steps._drop
+    real = Judge.drop
 
-    def drop(self, evaluation):
-        found = real(self, evaluation)
+    def drop(self, before, after):
+        found = real(self, before, after)
         return Drop(value=found.value + 10, ci95=(found.ci95[0] + 10, found.ci95[1] + 10))
 
-    monkeypatch.setattr(steps.Steps, "_drop", drop)
+    monkeypatch.setattr(Judge, "drop", drop)
 
 
 def test_without_a_recipe_of_the_users_own_ranges_are_searched(files, tmp_path, worse):
@@ -159,7 +160,7 @@ def test_a_killed_climb_goes_on_to_the_top(files, tmp_path, worse, monkeypatch):
         ladder.climb(source, plan(0.0), out=out)
     assert made == ["ptq", "+equalise"]
     folder = tmp_path / ".out.tflite.ladder"
-    trials = [json.loads((folder / f"{name}.json").read_text()) for name in ("ptq", "equalise")]
+    trials = [json.loads(path.read_text()) for name in ("ptq", "equalise") for path in folder.glob(f"{name}-*.json")]
     best = min((t for t in trials if t["drop"] is not None), key=lambda t: t["drop"])
     assert sha256(out) == best["sha256"]
 
@@ -198,12 +199,13 @@ def test_a_climb_under_sigkill_ends_with_the_same_bytes(files, tmp_path):
     command = [str(part) for part in (*asked, "--out", out)]
     folder = tmp_path / ".out.tflite.ladder"
     kill_when(command, lambda said: "step +equalise" in said, log=log)
-    first = {name: (folder / name).stat().st_mtime_ns for name in ("ptq.json",)}
-    assert not (folder / "equalise.json").exists()
+    first = {path: path.stat().st_mtime_ns for path in folder.glob("ptq-*.json")}
+    assert len(first) == 1
+    assert not list(folder.glob("equalise-*.json"))
     kill_when(command, lambda said: "evaluate +equalise" in said, log=log)
     assert "step ptq" not in log.read_text()
-    assert not (folder / "equalise.json").exists()
-    assert {name: (folder / name).stat().st_mtime_ns for name in first} == first
+    assert not list(folder.glob("equalise-*.json"))
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("ptq-*.json")} == first
     said = finish(command)
     assert "step ptq" not in said
     assert "step +equalise" in said

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecv.jobs.optimize.candidates import Candidate
 from edgecv.jobs.optimize.objective import objective
-from edgecv.jobs.optimize.records import Records, Task
+from edgecv.jobs.optimize.records import SearchRecords, Task
 from edgecv.jobs.optimize.rules import Facts, enumerated
 from edgecv.jobs.optimize.space import Space, space
 from edgecv.values.search import Cost, Finding
@@ -56,8 +56,8 @@ def key(task: Task) -> str:
     return f"{task.kind}-{task.candidate.shape if task.kind == 'shape' else task.candidate.id}-{task.level}"
 
 
-def records(folder: Path) -> Records:
-    return Records(folder, key)
+def records(folder: Path) -> SearchRecords:
+    return SearchRecords(folder, key)
 
 
 def optimum(seed: int = 0) -> Candidate:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgecv.jobs.optimize.candidates import Candidate
 from edgecv.jobs.optimize.cluster import Parcel, Work
-from edgecv.jobs.optimize.records import Blob
+from edgecv.jobs.trials.records import Blob
 from edgecv.values.search import Cost, Finding, Level
 from tests.jobs.optimize import made_up
 

@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
 from edgecv.core.errors import ConfigError
-from edgecv.jobs.optimize import engine
-from edgecv.jobs.optimize.cluster import Cluster
+from edgecv.jobs.optimize import cluster, engine
 from edgecv.jobs.optimize.driver import Search, Searched
-from tests.jobs.optimize import clusters, made_up, slept
+from tests.jobs.optimize import made_up, slept
+from tests.jobs.trials import clusters
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[clusters.Runni
 
 def search(address: str, folder: Path) -> Searched:
     records = made_up.records(folder)
-    with Cluster(address, records, None, devices=("local",), work=slept.WORK) as executor:
+    with cluster.executor(address, records, None, devices=("local",), work=slept.WORK) as executor:
         return Search(made_up.CANDIDATES, made_up.SOUGHT, executor).run()
 
 
@@ -83,13 +83,13 @@ def test_a_worker_that_is_killed_costs_only_its_trial(running: clusters.Running,
 def test_what_a_cluster_lacks_is_said_with_the_way_out(
     running: clusters.Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgecv.jobs.optimize.cluster.CONNECT_S", 0.5)
+    monkeypatch.setattr("edgecv.jobs.trials.cluster.CONNECT_S", 0.5)
     with pytest.raises(ConfigError, match=r"no worker at .* has the resource 'device:pi5'") as error:  # noqa: SIM117
-        with Cluster(running.address, made_up.records(tmp_path), None, devices=("pi5",)):
+        with cluster.executor(running.address, made_up.records(tmp_path), None, devices=("pi5",)):
             pass
     assert "--resources 'device:pi5=1'" in error.value.hint
     with pytest.raises(ConfigError, match="no dask scheduler answers"):  # noqa: SIM117
-        with Cluster("tcp://127.0.0.1:9", made_up.records(tmp_path), None, devices=("local",)):
+        with cluster.executor("tcp://127.0.0.1:9", made_up.records(tmp_path), None, devices=("local",)):
             pass
 
 

@@ -13,10 +13,12 @@ from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET
 from edgecv.jobs.optimize import engine, summing_up, writing
 from edgecv.jobs.optimize.candidates import AS_IT_IS, candidate
-from edgecv.jobs.optimize.driver import Limits, Search, Searched
-from edgecv.jobs.optimize.local import Local
-from edgecv.jobs.optimize.records import Blob, Task
+from edgecv.jobs.optimize.driver import Search, Searched
+from edgecv.jobs.optimize.records import Task
 from edgecv.jobs.optimize.serving import served
+from edgecv.jobs.trials.asking import Limits
+from edgecv.jobs.trials.executor import Local
+from edgecv.jobs.trials.records import Blob
 from edgecv.values.search import Cost, Finding
 from tests.jobs.optimize import made_up
 

@@ -11,11 +11,12 @@ pytest.importorskip("optuna", reason="optuna is not installed")
 
 from edgecv.core.errors import ConfigError
 from edgecv.jobs.optimize import engine, optuna_study
-from edgecv.jobs.optimize.driver import Limits, Search, Searched
-from edgecv.jobs.optimize.local import Local
+from edgecv.jobs.optimize.driver import Search, Searched
 from edgecv.jobs.optimize.objective import objective
 from edgecv.jobs.optimize.records import Task
 from edgecv.jobs.optimize.space import space
+from edgecv.jobs.trials.asking import Limits
+from edgecv.jobs.trials.executor import Local
 from edgecv.values.search import Cost, Finding, Objective
 from tests.jobs.optimize import made_up
 
