@@ -6,18 +6,18 @@
 Weights are random: this shows graphs, converters, checks and op tables, not accuracy. Each network runs in a process of
 its own, and the file is written after each, so the same line goes on after an interruption: networks that have every
 file asked for, or have failed, are left alone, and files of ways not asked for stay. `--network` does named ones again.
+With `--cluster` the workers of a dask scheduler that have the resource "train" share the networks.
 With `--readiness FILE` the verdicts per target also go, summed up, to FILE: what `edgecv zoo show` tells.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
-import resource
-import subprocess
 import sys
-import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,22 @@ from edgecv import zoo
 from edgecv.core import codec
 from edgecv.core.files import atomic_path
 from edgecv.jobs import zoo_check as matrix
+from edgecv.jobs.conversions import Conversion, Converted, convert_apart, executor
+from edgecv.jobs.trials.asking import asked
+from edgecv.jobs.trials.executor import Done
 
 
-def one(name: str, variant: str, options: Any) -> dict[str, Any]:
-    """Return the cells of one network, computed in this process."""
-    entry = zoo.get(name)
-    shape = entry.small_shape if options.size == "small" else entry.input_shape
-    start = time.perf_counter()
-    found = matrix.cells(name, variant=variant, input_shape=shape, ways=options.ways, formats=options.formats)
-    cells = [codec.encode(cell) for cell in found]
+def recorded(task: Conversion, made: Converted) -> dict[str, Any]:
+    """Return the record of a network."""
+    if made.failure:
+        return {"network": task.name, "variant": task.variant, "failed": made.failure}
     return {
-        "network": name,
-        "variant": variant,
-        "input_shape": list(shape),
-        "seconds": round(time.perf_counter() - start, 1),
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "cells": [_short(cell) for cell in cells],
+        "network": task.name,
+        "variant": task.variant,
+        "input_shape": list(task.input_shape),
+        "seconds": round(made.seconds, 1),
+        "peak_rss_mb": None if made.peak_bytes is None else made.peak_bytes >> 20,
+        "cells": [_short(codec.encode(cell)) for cell in made.cells],
     }
 
 
@@ -51,23 +51,6 @@ def _short(cell: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in cell.items() if key not in ("network", "variant", "input_shape")}
     rounded = {key: round(kept[key], 2) for key in ("sqnr_db", "seconds") if kept[key] is not None}
     return kept | rounded
-
-
-def in_process(name: str, variant: str, options: Any) -> dict[str, Any]:
-    """Return the cells of one network, computed in a process of its own."""
-    limit = options.limit
-    arguments = ["--one", f"{name}/{variant}", "--size", options.size]
-    arguments += ["--ways", *options.ways, "--formats", *options.formats]
-    try:
-        done = subprocess.run(
-            [sys.executable, __file__, *arguments], capture_output=True, text=True, timeout=limit, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {"network": name, "variant": variant, "failed": f"no result after {limit} s"}
-    if done.returncode != 0:
-        return {"network": name, "variant": variant, "failed": (done.stderr.strip() or "killed").splitlines()[-1]}
-    record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return record
 
 
 def readiness(records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -99,12 +82,8 @@ def main() -> int:
     parser.add_argument("--readiness", type=Path, help="write the verdicts per target here as well")
     parser.add_argument("--limit", type=int, default=1800, help="seconds for one network")
     parser.add_argument("--json", action="store_true", help="the records on stdout")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--cluster", help="a dask scheduler whose workers convert: tcp://scheduler:8786")
     options = parser.parse_args()
-    if options.one:
-        name, variant = options.one.split("/")
-        print(json.dumps(one(name, variant, options)))
-        return 0
     records = run(options)
     if options.readiness:
         _write(options.readiness, readiness(records))
@@ -115,22 +94,38 @@ def main() -> int:
 def run(options: Any) -> list[dict[str, Any]]:
     known = json.loads(options.out.read_text()) if options.out and options.out.exists() else []
     done = {(record["network"], record["variant"]): record for record in known}
-    asked = options.network or zoo.names()
-    for name in asked:
-        for variant in ["canonical"] if options.canonical else zoo.get(name).variants:
-            before = done.get((name, variant), {})
-            if _complete(before, options) and not options.network:
-                continue
-            print(f"{name}/{variant} …", end=" ", file=sys.stderr, flush=True)
-            record = _merged(before, in_process(name, variant, options))
-            done[name, variant] = record
-            print(_line(record), file=sys.stderr, flush=True)
-            if options.out:
-                _write(options.out, list(done.values()))
+    left = iter(
+        [task for task in asked_for(options) if not _complete(done.get((task.name, task.variant), {}), options)]
+    )
+
+    def tell(came: Done[Conversion, Converted]) -> Sequence[Conversion]:
+        key = came.task.name, came.task.variant
+        done[key] = _merged(done.get(key, {}), recorded(came.task, came.result))
+        print(f"{came.task.label}: {_line(done[key])}", file=sys.stderr, flush=True)
+        if options.out:
+            _write(options.out, list(done.values()))
+        return ()
+
+    apart = functools.partial(convert_apart, seconds=options.limit)
+    with executor(apart, cluster=options.cluster) as machines:
+        asked(machines, lambda: next(left, "done"), tell)
     return list(done.values())
 
 
+def asked_for(options: Any) -> Iterator[Conversion]:
+    """Yield what the options name: every variant of every network, or of some."""
+    for name in options.network or zoo.names():
+        entry = zoo.get(name)
+        for variant in ["canonical"] if options.canonical else entry.variants:
+            yield Conversion(
+                name=name, variant=variant, ways=tuple(options.ways), formats=tuple(options.formats),
+                input_shape=entry.small_shape if options.size == "small" else entry.input_shape,
+            )  # fmt: skip
+
+
 def _complete(record: dict[str, Any], options: Any) -> bool:
+    if options.network:
+        return False
     has = {(cell["way"], cell["format"]) for cell in record.get("cells", ())}
     return "failed" in record or has >= set(itertools.product(options.ways, options.formats))
 

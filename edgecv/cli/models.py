@@ -85,18 +85,31 @@ def zoo_build(
 
 
 def zoo_convert(
-    name: Annotated[str, typer.Argument(help="An architecture id: `lenet5`.", autocompletion=completion.architectures)],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Architecture ids: `lenet5`.", autocompletion=completion.architectures),
+    ],
     variant: Variant = "canonical",
     input_size: InputSize = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            help="A dask scheduler whose workers convert: tcp://scheduler:8786.",
+            rich_help_panel=panels.RUNNING,
+        ),
+    ] = None,
     json_: opt.Json = False,
 ) -> None:
-    """Convert an architecture, with random weights, to every scheme and format, and show what each target takes of it.
+    """Convert architectures, with random weights, to every scheme and format, and show what each target takes of them.
 
     Example: `edgecv zoo convert lenet5`
     """
-    from edgecv.jobs import zoo_check as matrix
+    from edgecv.jobs import conversions
 
-    cells = matrix.check(name, variant=variant, input_size=input_size, reporter=ConsoleReporter())
+    cells = conversions.check(
+        names, variant=variant, input_size=input_size, cluster=cluster, reporter=ConsoleReporter()
+    )
     emit_json(cells) if json_ else render.matrix(cells)
     if any(cell.error for cell in cells):
         raise typer.Exit(1)

@@ -113,31 +113,43 @@ def cells(
     Raises:
         ConfigError: Unknown names, or a shape that the architecture does not take.
     """
+    settled = network(name, variant=variant, input_shape=input_shape, labels=labels)
+    for way in ways:
+        yield from cells_of(settled, way, formats=formats, targets=targets, reporter=reporter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A float network with random weights, and what feeds it."""
+
+    model: Any
+    spec: ModelSpec
+    data: Dataset
+
+
+def network(name: str, *, variant: str, input_shape: tuple[int, ...] | None, labels: int | None = LABELS) -> Network:
+    """Return a network whose activations and answers are of a trained one's size; the same one each time.
+
+    Args, raises: As `cells`.
+    """
     model, spec = zoo.build(name, variant=variant, input_shape=input_shape, **_few_labels(name, variant, labels))
     data = synthetic(spec)
     _settle(model, spec, data)
+    return Network(model=model, spec=spec, data=data)
+
+
+def cells_of(
+    settled: Network,
+    way: str,
+    *,
+    formats: Sequence[str] = FORMATS,
+    targets: Sequence[str] = TARGETS,
+    reporter: Reporter = QUIET,
+) -> Iterator[Cell]:
+    """Yield a cell for each format of one way. Args: As `cells`."""
     with tempfile.TemporaryDirectory() as folder:
-        source = _Source(model=model, spec=spec, data=data, folder=Path(folder))
-        for way in ways:
-            yield from _way(source, way, formats, targets, Unseen(reporter))
-
-
-def check(
-    name: str, *, variant: str = "canonical", input_size: int | None = None, reporter: Reporter = QUIET
-) -> tuple[Cell, ...]:
-    """Return every cell of one network, at its smallest input size unless another one is given.
-
-    Raises:
-        ConfigError: Unknown name or variant, or a size that the architecture does not take.
-    """
-    entry = zoo.get(name)
-    shape = (input_size, input_size, *entry.input_shape[2:]) if input_size else entry.small_shape
-    with reporter.bar(f"convert {name}", len(WAYS) * len(FORMATS)) as advance:
-        found = []
-        for cell in cells(name, variant=variant, input_shape=shape, reporter=reporter):
-            found.append(cell)
-            advance(1, note=f"{cell.way} {cell.format}")
-    return tuple(found)
+        source = _Source(network=settled, folder=Path(folder))
+        yield from _way(source, way, formats, targets, Unseen(reporter))
 
 
 def settled_file(
@@ -167,11 +179,8 @@ def settled_file(
         ConversionError: It does not convert.
     """
     shape = input_shape or zoo.get(name).small_shape
-    model, spec = zoo.build(name, variant=variant, input_shape=shape, **_few_labels(name, variant, labels))
-    data = synthetic(spec)
-    _settle(model, spec, data)
-    source = _Source(model=model, spec=spec, data=data, folder=folder)
-    made: Path = _convert(source, model, way, format, reporter).path
+    settled = network(name, variant=variant, input_shape=shape, labels=labels)
+    made: Path = _convert(_Source(network=settled, folder=folder), settled.model, way, format, reporter).path
     return made
 
 
@@ -233,11 +242,9 @@ def _scale_head(model: Any, head: Any, batch: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """A float network, what feeds it, and where files go."""
+    """A float network, and where files go."""
 
-    model: Any
-    spec: ModelSpec
-    data: Dataset
+    network: Network
     folder: Path
 
 
@@ -269,23 +276,27 @@ def _way(
 
 
 def _plain(source: _Source, reporter: Any) -> Any:
-    return source.model
+    return source.network.model
 
 
 def _aware(source: _Source, reporter: Any) -> Any:
     recipe = compress.QatRecipe(epochs=1, batch_size=BATCH, learning_rate=1e-5)
-    return compress.quantize_aware(source.model, source.spec, source.data, recipe, reporter=reporter).model
+    return compress.quantize_aware(
+        source.network.model, source.network.spec, source.network.data, recipe, reporter=reporter
+    ).model
 
 
 def _pruned(source: _Source, reporter: Any) -> Any:
     recipe = compress.PruneRecipe(sparsity=SPARSITY, epochs=1, ramp=1.0, batch_size=BATCH, learning_rate=1e-5)
-    return compress.prune(source.model, source.spec, source.data, recipe, reporter=reporter).model
+    return compress.prune(
+        source.network.model, source.network.spec, source.network.data, recipe, reporter=reporter
+    ).model
 
 
 def _cell(
     source: _Source, model: Any, failure: str, way: str, format: str, targets: Sequence[str], collector: _Collector
 ) -> Cell:
-    spec, made = source.spec, None
+    spec, made = source.network.spec, None
     readings: tuple[TargetReading, ...] = ()
     start = time.perf_counter()
     if not failure:
@@ -314,7 +325,7 @@ def _convert(source: _Source, model: Any, way: str, format: str, reporter: Any) 
     qat = method == "qat"
     keras = source.folder / f"{way}.keras"
     if not keras.exists():
-        manifest = manifest_for(source.spec, recipe={"step": "matrix"}, method="qat" if qat else "none")
+        manifest = manifest_for(source.network.spec, recipe={"step": "matrix"}, method="qat" if qat else "none")
         save_keras(model, keras, manifest)
     loaded = LoadedModel(model=model, manifest=None, path=keras, sha256=sha256(keras))
     return convert(
@@ -324,8 +335,8 @@ def _convert(source: _Source, model: Any, way: str, format: str, reporter: Any) 
         out=source.folder / f"{way}.{format}",
         method="qat" if qat else "ptq" if scheme == "int8" else "none",
         calibration=profiles.calibration("minmax") if scheme == "int8" else None,
-        dataset=source.data,
-        spec=source.spec,
+        dataset=source.network.data,
+        spec=source.network.spec,
         force=True,
         reporter=reporter,
     )
