@@ -1,6 +1,6 @@
 """How many accuracy evaluations a search needs to reach the optimum: edgecv's, Optuna's TPE, and random choice.
 
-    python benchmarks/search.py [--table benchmarks/reference/search_trials.json] [--seeds 20] [--json]
+    python benchmarks/search.py [--table benchmarks/reference/search_trials.json] [--seeds 20] [--out FILE] [--json]
 
 Two spaces, both known in full, so that the optimum is known as well: the fastest, or smallest, candidate whose whole
 interval is within the budget. A synthetic one, looked through for the fastest, whose drops and times are formulas with
@@ -29,6 +29,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edgecv.core import codec
+from edgecv.core.files import write_text
 from edgecv.core.optional import require
 from edgecv.jobs.optimize import engine
 from edgecv.jobs.optimize.candidates import Candidate, candidate
@@ -230,12 +231,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--out", type=Path, help="the figures, as JSON")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     spaces: dict[str, Callable[[int], Known]] = {"synthetic": synthetic}
     if given.table.exists():
         spaces["recorded"] = lambda _: recorded(given.table)
     rows = measured(spaces, given.seeds)
+    if given.out:
+        optuna = require("optuna", why="to compare with its sampler")
+        found = {"schema": "edgecv.search/1", "optuna": optuna.__version__, "seeds": given.seeds, "rows": rows}
+        write_text(given.out, json.dumps(found) + "\n")
     if given.json:
         print(json.dumps(rows, indent=1))
         return

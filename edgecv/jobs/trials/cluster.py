@@ -75,7 +75,8 @@ class Cluster(Generic[T, R]):
             ) from error
         self._done = distributed.as_completed()
         self._workers = self._declared()
-        self._given = self._client.scatter(self._way.given, hash=False)
+        # To all workers: what only one of them holds is lost with it, and cannot be made again.
+        self._given = self._client.scatter(self._way.given, hash=False, broadcast=True)
         self._reporter.info(f"{self._address}: {self._workers} workers {self._way.resources[0]}")
         return self
 
@@ -85,8 +86,8 @@ class Cluster(Generic[T, R]):
 
     @property
     def slots(self) -> int:
-        """One per unit of the first resource, and one more, so that no worker waits for us."""
-        return self._workers + 1
+        """One per unit of the first resource, and one per resource, so that no worker waits for us or for another."""
+        return self._workers + len(self._way.resources)
 
     def _declared(self) -> int:
         """Return how many tasks run at once.

@@ -1,5 +1,6 @@
 """The ladder: which file it stops at, what it keeps when it is killed, and that a budget ends it."""
 
+import contextlib
 import json
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ from edgecv.runtime.image import preprocess_batch
 from edgecv.values.scores import Drop
 from edgecv.values.specs import Head, Preprocessing, one_input
 from tests.jobs.killing import finish, kill_when
+from tests.reporters import Told
 
 PER_TENSOR = 'title = "Per tensor"\ncount = 64\ngranularity = "per_tensor"\n'
 
@@ -310,6 +312,23 @@ def test_weights_are_prepared_once_for_all_mixed_files_of_a_step(files, tmp_path
     assert {t.steps for t in mixed} == {min(made, key=lambda t: t.drop).steps}
     assert asked[:3] == [t.steps for t in done.trials[1:4]]
     assert len(asked) <= 4
+
+
+def test_progress_says_how_much_is_left_and_what_is_known_from_before(files, tmp_path, worse):
+    class Notes(Told):
+        @contextlib.contextmanager
+        def bar(self, label, total):
+            yield lambda steps=1, note="": notes.append((label, total, note)) if label == "climb" else None
+
+    source, request = models.Source(path=files["plain"]), plan(0.0, max_trials=2)
+    for run in range(2):
+        notes, told = [], Notes()
+        ladder.climb(source, request, out=tmp_path / "out.tflite", reporter=told)
+        whole = notes[0][1]
+        assert [(label, total) for label, total, _ in notes] == [("climb", whole)] * 2
+        left = [int(note.split(" left at most, about ")[0]) for *_, note in notes]
+        assert left == [whole - 1, whole - 2]
+        assert [line for line in told.infos if line.startswith("step ")] == (["step ptq", "step +equalise"], [])[run]
 
 
 def test_budgets(files, tmp_path, worse):

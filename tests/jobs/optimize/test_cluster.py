@@ -93,6 +93,12 @@ def test_what_a_cluster_lacks_is_said_with_the_way_out(
             pass
 
 
+def test_what_workers_need_is_held_by_all_of_them(running: clusters.Running, tmp_path: Path) -> None:
+    with cluster.executor(running.address, made_up.records(tmp_path), None, devices=("local",)) as executor:
+        (holders,) = executor._client.who_has([executor._given]).values()
+        assert len(holders) == len(executor._client.scheduler_info(n_workers=-1)["workers"]) > 1
+
+
 def test_workers_do_the_real_work(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="tensorflow is not installed")
     from edgecv.core.files import sha256
