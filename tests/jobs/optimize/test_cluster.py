@@ -52,6 +52,7 @@ def test_a_worker_that_is_killed_costs_only_its_trial(running: clusters.Running,
     def kill_in_mid_trial() -> None:
         while len(lines(running, "end")) < 2 or not open_by(running.workers[0].pid):
             time.sleep(0.01)
+        time.sleep(0.3)  # in the middle: what ended before has come home
         running.workers[0].kill()
 
     def open_by(pid: int) -> bool:
