@@ -161,7 +161,9 @@ def _problems(record: dict[str, Any]) -> list[str]:
 def _line(record: dict[str, Any]) -> str:
     problems = _problems(record)
     made = sum(not cell["error"] for cell in record.get("cells", ()))
-    return f"{made} of {len(record.get('cells', ()))} in {record.get('seconds', '?')} s {'; '.join(problems)}"
+    noise = [c["sqnr_db"] for c in record.get("cells", ()) if c["way"].startswith("int8") and c["sqnr_db"] is not None]
+    worst = f", int8 {min(noise):.1f} dB at least" if noise else ""
+    return f"{made} of {len(record.get('cells', ()))} in {record.get('seconds', '?')} s{worst} {'; '.join(problems)}"
 
 
 def summary(records: list[dict[str, Any]]) -> str:
