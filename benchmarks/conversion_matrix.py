@@ -7,7 +7,8 @@ Weights are random: this shows graphs, converters, checks and op tables, not acc
 its own, and the file is written after each, so the same line goes on after an interruption: networks that have every
 file asked for, or have failed, are left alone, and files of ways not asked for stay. `--network` does named ones again.
 With `--cluster` the workers of a dask scheduler that have the resource "train" share the networks.
-With `--readiness FILE` the verdicts per target also go, summed up, to FILE: what `edgecv zoo show` tells.
+With `--readiness FILE` the verdicts per target also go, summed up, to FILE: what `edgecv zoo show` tells. What FILE
+says of other networks stays.
 """
 
 from __future__ import annotations
@@ -71,6 +72,12 @@ def readiness(records: list[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
+def beside(path: Path, new: dict[str, Any]) -> dict[str, Any]:
+    """Return the verdicts with those that a file has of other networks and variants."""
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return known | {name: known.get(name, {}) | variants for name, variants in new.items()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="the records, one per network and variant")
@@ -86,7 +93,7 @@ def main() -> int:
     options = parser.parse_args()
     records = run(options)
     if options.readiness:
-        _write(options.readiness, readiness(records))
+        _write(options.readiness, beside(options.readiness, readiness(records)))
     print(json.dumps(records) if options.json else summary(records))
     return 1 if any(_problems(record) for record in records) else 0
 
@@ -156,7 +163,9 @@ def _problems(record: dict[str, Any]) -> list[str]:
 def _line(record: dict[str, Any]) -> str:
     problems = _problems(record)
     made = sum(not cell["error"] for cell in record.get("cells", ()))
-    return f"{made} of {len(record.get('cells', ()))} in {record.get('seconds', '?')} s {'; '.join(problems)}"
+    noise = [c["sqnr_db"] for c in record.get("cells", ()) if c["way"].startswith("int8") and c["sqnr_db"] is not None]
+    worst = f", int8 {min(noise):.1f} dB at least" if noise else ""
+    return f"{made} of {len(record.get('cells', ()))} in {record.get('seconds', '?')} s{worst} {'; '.join(problems)}"
 
 
 def summary(records: list[dict[str, Any]]) -> str:

@@ -38,3 +38,13 @@ def test_the_figures_are_those_of_the_reference() -> None:
                 low, high = row["drop_ci95"]
                 assert f"| {row['value']:.4f} | {row['drop']:+.2f} [{low:+.2f}, {high:+.2f}] |" in line
                 assert f"| {row['size_bytes'] / run_['float_size_bytes']:.3f} |" in line
+
+
+def test_the_figures_of_int4_are_those_of_the_reference() -> None:
+    (row,) = json.loads((ROOT / "benchmarks" / "reference" / "int4.json").read_text())["rows"]
+    found, told = row["ways"]["int4"], " ".join(TEXT.split())
+    low, high = found["drop_ci95"]
+    assert f"other {row['n']}: top-1 is {found['value']:.4f} in int4 and {row['float']:.4f} in float" in told
+    assert f"a drop of {found['drop']:+.2f} points [{low:+.2f}, {high:+.2f}]" in told
+    assert f"first on {found['agreement']:.3f} of them" in told
+    assert f"{found['size_bytes'] / 1e6:.2f} MB, float {row['float_size_bytes'] / 1e6:.2f} MB" in told
