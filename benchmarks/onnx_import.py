@@ -11,7 +11,9 @@ their place. With `--onnx2tf`, an environment that has onnx2tf converts the same
 turn, two threads.
 
 A spec beside a file, NAME.toml, is its contract; a file with one counts as trained. Without one, pixels are scaled as
-torchvision does. NAME.npz beside it holds images of its own. `--docs` writes the table into docs/importing.md.
+torchvision does. NAME.npz beside it holds images of its own, as `benchmarks/prepare_data.py` writes them: for the two
+trained networks in the table, CIFAR-10 and a thousand of ImageNet's, with the specs in `benchmarks/specs/`. `--docs`
+writes the table into docs/importing.md.
 """
 
 from __future__ import annotations
@@ -272,7 +274,8 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
             rows.append(f"| {record['network']} | refused: {record['refused']} |" + " |" * 8)
             continue
         other = record.get("onnx2tf", {})
-        same = f"{record['int8_agreement']:.3f}" if record["trained"] and "int8_agreement" in record else ""
+        judged = record["trained"] and "int8_agreement" in record
+        same = f"{record['int8_agreement']:.3f} of {record['n']:,}" if judged else ""
         cells = (
             record["network"], record["nodes"], f"{record['difference']:.1e}", record.get("operators", "refused"),
             record.get("transposes", ""), record.get("int8_snr_db", "refused" if "int8_refused" in record else ""),
