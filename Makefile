@@ -20,7 +20,7 @@ export EDGECV_MEDIAPIPE_PYTHON ?= $(abspath $(wildcard $(MEDIAPIPE_VENV)/bin/pyt
 # Browsers run npm's packages, which lie beside the environment; `edgecv.web.packages` finds them there.
 export EDGECV_WEB ?= $(abspath $(VENV)-web)
 
-.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search ci-schemas web browsers sshd adb qemu arm clean
+.PHONY: help demo test test-flows test-slow test-matrix fuzz soak lint format docs swiftshader tflite-runtime mediapipe ethos-u search ci-schemas web web-wheel browsers sshd adb qemu arm clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ web: ## LiteRT.js and onnxruntime-web from npm, so that browsers are devices: in
 	  && npm ci --prefix "$(EDGECV_WEB)" --ignore-scripts --no-audit --no-fund --silent \
 	  && cp edgecv/web/npm/package-lock.json "$(EDGECV_WEB)/.installed"; }
 	@echo "browser scripts: $(EDGECV_WEB)"
+
+web-wheel: $(VENV)/.dev web ## those as a wheel, dist/edgecv_web-….whl, for machines without npm: pip install it beside edgecv
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist edgecv-web
 
 browsers: ## Debian's Chromium and Firefox, so that the tests run models in both
 	@{ command -v chromium && command -v firefox-esr; } >/dev/null \

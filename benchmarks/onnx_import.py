@@ -11,7 +11,9 @@ their place. With `--onnx2tf`, an environment that has onnx2tf converts the same
 turn, two threads.
 
 A spec beside a file, NAME.toml, is its contract; a file with one counts as trained. Without one, pixels are scaled as
-torchvision does. NAME.npz beside it holds images of its own. `--docs` writes the table into docs/importing.md.
+torchvision does. NAME.npz beside it holds images of its own, as `benchmarks/prepare_data.py` writes them: for the two
+trained networks in the table, CIFAR-10 and a thousand of ImageNet's, with the specs in `benchmarks/specs/`. `--docs`
+writes the table into docs/importing.md.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- onnx: begin -->", "<!-- onnx: end -->"
 CALIBRATION, JUDGED, ROUNDS = 32, 32, 500
 CONVERTED_S = 900
+MINMAX = "minmax"
 
 
 def filled(path: Path, out: Path, seed: int = 0) -> None:
@@ -70,13 +73,13 @@ def _drawn(shape: tuple[int, ...], op: str, place: int, rng: np.random.Generator
     return rng.normal(0, 0.1, shape).astype(np.float32) + (1.0 if op in ("Mul", "Unsqueeze") and place == 1 else 0.0)
 
 
-def one(path: Path, images: Path | None, onnx2tf: Path | None) -> dict[str, Any]:
+def one(path: Path, images: Path | None, onnx2tf: Path | None, calibration: str = MINMAX) -> dict[str, Any]:
     """Return the record of one file; runs in a process of its own."""
     from edgecv.core.errors import EdgecvError
     from edgecv.jobs.importing import Asked, import_file
 
     spec = path.with_suffix(".toml")
-    record: dict[str, Any] = {"network": path.stem, "trained": spec.is_file(), "imported": False}
+    record: dict[str, Any] = {"network": named(path, calibration), "trained": spec.is_file(), "imported": False}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
@@ -89,13 +92,18 @@ def one(path: Path, images: Path | None, onnx2tf: Path | None) -> dict[str, Any]
             "imported": True, "nodes": made.nodes, "layers": made.layers, "input": list(made.input_shape),
             "difference": max(made.differences.values()), "seconds": round(time.perf_counter() - start, 1),
         }  # fmt: skip
-        record |= _converted(folder, path, images)
+        record |= _converted(folder, path, images, calibration)
         if onnx2tf is not None:
             record["onnx2tf"] = _beside(folder, path, onnx2tf)
     return record
 
 
-def _converted(folder: Path, path: Path, images: Path | None) -> dict[str, Any]:
+def named(path: Path, calibration: str) -> str:
+    """Return what a row is called: after the file, and after the calibration where that is not the default."""
+    return path.stem if calibration == MINMAX else f"{path.stem}, {calibration}"
+
+
+def _converted(folder: Path, path: Path, images: Path | None, calibration: str) -> dict[str, Any]:
     from edgecv.convert import convert
     from edgecv.core.errors import EdgecvError
     from edgecv.data import open_dataset
@@ -116,7 +124,7 @@ def _converted(folder: Path, path: Path, images: Path | None) -> dict[str, Any]:
     try:
         convert(
             loaded, format="tflite", scheme="int8", method="ptq", io_dtype="float32", out=folder / "int8.tflite",
-            calibration=profiles.calibration("minmax"), dataset=dataset,
+            calibration=profiles.calibration(calibration), dataset=dataset,
         )  # fmt: skip
     except EdgecvError as error:
         return found | {"int8_refused": error.message}
@@ -272,7 +280,8 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
             rows.append(f"| {record['network']} | refused: {record['refused']} |" + " |" * 8)
             continue
         other = record.get("onnx2tf", {})
-        same = f"{record['int8_agreement']:.3f}" if record["trained"] and "int8_agreement" in record else ""
+        judged = record["trained"] and "int8_agreement" in record
+        same = f"{record['int8_agreement']:.3f} of {record['n']:,}" if judged else ""
         cells = (
             record["network"], record["nodes"], f"{record['difference']:.1e}", record.get("operators", "refused"),
             record.get("transposes", ""), record.get("int8_snr_db", "refused" if "int8_refused" in record else ""),
@@ -297,13 +306,14 @@ def main() -> int:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--light", action="store_true", help="also the networks that the onnx package ships")
     parser.add_argument("--images", type=Path, help="a folder of images: int8 files are made and judged")
+    parser.add_argument("--calibration", default=MINMAX, help="of int8 files: a name, as `edgecv quantize` takes it")
     parser.add_argument("--onnx2tf", type=Path, help="an environment that has onnx2tf")
     parser.add_argument("--json", type=Path, help="write the records here; goes on where such a file was stopped")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/importing.md")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
-        print(json.dumps(one(options.one, options.images, options.onnx2tf)))
+        print(json.dumps(one(options.one, options.images, options.onnx2tf, options.calibration)))
         return 0
     records = json.loads(options.json.read_text()) if options.json and options.json.is_file() else []
     with tempfile.TemporaryDirectory() as name:
@@ -311,12 +321,12 @@ def main() -> int:
         images = packed(options.images, folder / "images.npz") if options.images else None
         files = [*options.files, *(light(folder) if options.light else [])]
         for file in files:
-            known = next((record for record in records if record["network"] == file.stem), None)
+            known = next((record for record in records if record["network"] == named(file, options.calibration)), None)
             if known is None:
-                known = _in_process(file, images, options.onnx2tf)
+                known = _in_process(file, images, options.onnx2tf, options.calibration)
                 records.append(known)
             elif options.onnx2tf and known["imported"] and "onnx2tf" not in known:
-                known["onnx2tf"] = _in_process(file, None, options.onnx2tf).get("onnx2tf", {})
+                known["onnx2tf"] = _in_process(file, None, options.onnx2tf, options.calibration).get("onnx2tf", {})
             print(json.dumps(known), file=sys.stderr, flush=True)
             if options.json:
                 options.json.write_text(json.dumps(records, indent=1) + "\n")
@@ -326,13 +336,18 @@ def main() -> int:
     return 0
 
 
-def _in_process(file: Path, images: Path | None, onnx2tf: Path | None) -> dict[str, Any]:
-    line = [sys.executable, __file__, "--one", str(file)]
+def _in_process(file: Path, images: Path | None, onnx2tf: Path | None, calibration: str) -> dict[str, Any]:
+    line = [sys.executable, __file__, "--one", str(file), "--calibration", calibration]
     line += ["--images", str(images)] if images else []
     line += ["--onnx2tf", str(onnx2tf)] if onnx2tf else []
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"network": file.stem, "trained": False, "imported": False, "refused": done.stderr.strip()[-300:]}
+        return {
+            "network": named(file, calibration),
+            "trained": False,
+            "imported": False,
+            "refused": done.stderr.strip()[-300:],
+        }
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

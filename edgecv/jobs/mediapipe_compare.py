@@ -17,10 +17,30 @@ from edgecv.values.specs import ModelSpec
 Array = np.ndarray[Any, Any]
 Answer = Mapping[str, Array]
 
-CORNER_PIXELS = 2.5
-"""Between corners of one box: MediaPipe cuts places and sides down to whole pixels."""
-SCORE = 0.02
-"""Between scores of one box."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far one box may lie apart in two answers.
+
+    Attributes:
+        pixels: Between corners: MediaPipe cuts places and sides down to whole pixels.
+        share: Between corners, of the box's longer side; the larger of the two counts.
+        score: Between scores.
+        border: A box that one of the two alone tells does not count with a score so little above the least one.
+    """
+
+    pixels: float = 2.5
+    share: float = 0.0
+    score: float = 0.02
+    border: float = 0.0
+
+
+EXACT = Tolerance()
+ROUNDED = Tolerance(share=0.05, score=0.15, border=0.15)
+"""Of files of integers: kernels round otherwise from one version to the next, and a detector is deep. Of a trained SSD,
+LiteRT's own reference kernels are up to 0.05 of a score and a third of a raw box's unit away from XNNPACK's, and those
+in MediaPipe 1.2.3 up to 0.11 of a score."""
+
 WHAT = {
     "image_classifier": ("largest difference of a score", "the best label is the same on"),
     "image_embedder": ("largest distance of vectors, as a share of their length", ""),
@@ -40,12 +60,16 @@ class Asked:
         heads: How it reads each head.
         places: Of each head, the places of its outputs in the file.
         spec: The contract.
+        tolerance: Of boxes.
+        least: Of a detector, the score from which boxes are told.
     """
 
     kind: str
     heads: tuple[MediapipeHead, ...]
     places: tuple[tuple[int, ...], ...]
     spec: ModelSpec
+    tolerance: Tolerance = EXACT
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +132,39 @@ def _segmented(asked: Asked, prediction: Any, answer: Answer, size: tuple[int, i
 
 
 def _detected(asked: Asked, prediction: Any, answer: Answer, size: tuple[int, int]) -> Apart:
-    own = prediction.heads[asked.spec.head.name]
+    own, within = prediction.heads[asked.spec.head.name], asked.tolerance
     labels, said = asked.spec.head.labels, answer["names"] if asked.spec.head.labels else answer["classes"]
     theirs = boxes.clip(answer["boxes"], size)
     free = list(range(len(theirs)))
-    worst = 0.0
-    count = max(len(own.xyxy), len(theirs))
+    worst, alone = 0.0, []
     for box, score, class_id in zip(own.xyxy, own.confidence, own.class_id, strict=True):
         label = labels[class_id] if labels else int(class_id)
         differences = {index: abs(float(answer["scores"][index]) - float(score)) for index in free
-                       if said[index] == label and _is_same_box(box, theirs[index])}  # fmt: skip
+                       if said[index] == label and _is_same_box(box, theirs[index], within)}  # fmt: skip
         best = min(differences, key=lambda index: differences[index], default=None)
-        if best is not None and differences[best] <= SCORE:
+        if best is not None and differences[best] <= within.score:
             worst = max(worst, differences[best])
             free.remove(best)
-    return Apart(worst, len(theirs) - len(free), count)
+        else:
+            alone.append(float(score))
+    same = len(theirs) - len(free)
+    others = (alone, [float(answer["scores"][index]) for index in free])
+    return Apart(worst, same, same + max(_counted(scores, asked) for scores in others))
 
 
-def _is_same_box(own: Array, theirs: Array) -> bool:
+def _counted(scores: list[float], asked: Asked) -> int:
+    """Return how many boxes of one side alone count."""
+    border = asked.tolerance.border
+    return sum(not border or score >= asked.least + border for score in scores)
+
+
+def _is_same_box(own: Array, theirs: Array, within: Tolerance = EXACT) -> bool:
     """Say whether two boxes are one; of one that begins at the border, MediaPipe's far corner may lie too far out."""
     difference = np.asarray(theirs, np.float64) - own
     moved = own[:2] <= 0
     far = np.where(moved, np.minimum(difference[2:], 0.0), difference[2:])
-    return bool(np.abs(np.concatenate([difference[:2], far])).max() <= CORNER_PIXELS)
+    allowed = max(within.pixels, within.share * float(np.max(own[2:] - own[:2])))
+    return bool(np.abs(np.concatenate([difference[:2], far])).max() <= allowed)
 
 
 def _largest(own: Array, theirs: Array) -> float:

@@ -130,7 +130,8 @@ def verify_as_mediapipe(
         for limit in described.limits:
             reporter.warn(f"MediaPipe: {limit}")
         with _mediapipe(file, described.kind, predictor.spec.head, python) as (child, engine):
-            pair = _Pair(predictor=predictor, child=child, described=described)
+            floats = opened.manifest is not None and opened.manifest.scheme in FLOATS
+            pair = _Pair(predictor=predictor, child=child, described=described, floats=floats)
             small = [_fitted(image, predictor.spec.input, described.kind) for image in chosen]
             contract, predictor.spec = predictor.spec, _as_pixels(predictor.spec, ends.inputs[0])
             fitted = _summed(described.kind, [pair.apart(image) for image in small])
@@ -139,7 +140,7 @@ def verify_as_mediapipe(
             as_is = _summed(described.kind, [pair.apart(image) for image in chosen]) if other or changed else None
     if described.kind == "object_detector" and fitted.same is None:
         reporter.warn(f"neither of the two found anything in {source}: --data with objects in it tells more")
-    allowed = FLOAT if opened.manifest is not None and opened.manifest.scheme in FLOATS else INTEGER
+    allowed = FLOAT if floats else comparing.ROUNDED.score if described.kind == "object_detector" else INTEGER
     failure = _failure(file, described.kind, fitted, allowed)
     return MediapipeVerification(
         path=str(file), engine=engine, task=described.kind, n=len(chosen), images=source, fitted=fitted, as_is=as_is,
@@ -171,6 +172,7 @@ class _Pair:
     predictor: Any
     child: Child
     described: Described
+    floats: bool
 
     def apart(self, image: Array) -> comparing.Apart:
         """Return how far their answers to an image are apart."""
@@ -179,6 +181,8 @@ class _Pair:
             heads=self.described.heads,
             places=self.predictor.bound_outputs,
             spec=self.predictor.spec,
+            tolerance=comparing.EXACT if self.floats else comparing.ROUNDED,
+            least=float(getattr(_settings(self.predictor.spec.head), "score", 0.0)),
         )
         raw = self.described.heads[0].decoding is not None
         # As MediaPipe suppresses, whatever the class, so that decoding is what is compared.
@@ -189,11 +193,15 @@ class _Pair:
 
 @contextmanager
 def _mediapipe(file: Path, kind: str, head: Head, python: str) -> Iterator[tuple[Child, str]]:
-    settings = task_of(head).settings(head)
+    settings = _settings(head)
     given = {name: getattr(settings, name) for name in PASSED_ON if hasattr(settings, name)}
     factory = "edgecv.runtime.mediapipe_task:MediapipeTask"
     with Child(factory, kind, str(file.resolve()), given, about=file, python=python) as child:
         yield child, f"MediaPipe {child.call('version')}"
+
+
+def _settings(head: Head) -> Any:
+    return task_of(head).settings(head)
 
 
 def _content(opened: ModelFile) -> bytes:

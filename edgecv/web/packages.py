@@ -1,16 +1,18 @@
 """The npm packages that browsers run: where they lie, and which versions they are.
 
-`make web` installs them with `npm ci` from `npm/package.json` and its lock, which pin versions and checksums and name
-no registry, into the first of these folders that is set:
+The first of these folders that is there counts:
 
 1. the one that `$EDGECV_WEB` names,
-2. else the one beside the Python environment that is called like it with `-web` behind: `.venv-web` for `.venv`.
+2. the one in the wheel `edgecv-web`, where that is installed,
+3. the one beside the Python environment that is called like it with `-web` behind: `.venv-web` for `.venv`.
 
-Nothing of them is part of edgecv, and edgecv looks for them nowhere else.
+`make web` installs them into the first or the third with `npm ci` from `npm/package.json` and its lock, which pin
+versions and checksums and name no registry. Nothing of them is part of edgecv, and edgecv looks for them nowhere else.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -27,12 +29,19 @@ LITERT = "@litertjs/core"
 LITERT_LOADER = "@litertjs/wasm-utils"
 ONNXRUNTIME = "onnxruntime-web"
 MAKE = "make web"
+WHEEL = "edgecv_web"
+"""The module of the wheel `edgecv-web`, in whose folder npm's packages lie."""
 
 
 def folder() -> Path:
-    """Return the folder that `make web` installs into; it need not exist."""
+    """Return the folder that holds node_modules, or that `make web` makes it in; it need not exist."""
     named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named).expanduser() if named else Path(f"{sys.prefix}-web")
+    if named:
+        return Path(named).expanduser()
+    wheel = importlib.util.find_spec(WHEEL)
+    if wheel is not None and wheel.origin is not None:
+        return Path(wheel.origin).parent
+    return Path(f"{sys.prefix}-web")
 
 
 def pinned() -> Mapping[str, str]:
@@ -77,12 +86,14 @@ def _checked(name: str, wanted: str) -> str:
     if not described.is_file():
         raise MissingDependencyError(
             f"the browser's scripts are not installed: {name} is not in {folder()}",
-            hint=f"run `{MAKE}`, or set {FOLDER_VARIABLE} to the folder where `{MAKE}` put them",
+            hint=f"run `{MAKE}`, install the wheel edgecv-web, or set {FOLDER_VARIABLE} to a folder where `{MAKE}` put "
+            "them",
         )
     found = str(_described(described).get("version"))
     if found != wanted:
         raise MissingDependencyError(
-            f"{name} in {folder()} is version {found}, and this edgecv is made for {wanted}", hint=f"run `{MAKE}`"
+            f"{name} in {folder()} is version {found}, and this edgecv is made for {wanted}",
+            hint="install the edgecv-web of this edgecv's version" if folder().name == WHEEL else f"run `{MAKE}`",
         )
     return found
 

@@ -69,6 +69,18 @@ def onnxruntime() -> Mapping[str, Content]:
     return {f"ort/{name}": dist / name for name in _ONNXRUNTIME_FILES}
 
 
+def sources() -> tuple[Path, ...]:
+    """Return the files of npm's packages that edgecv reads, as they lie there: what the wheel `edgecv-web` packs.
+
+    Raises:
+        MissingDependencyError: One of the packages is not installed in the pinned version.
+    """
+    described = [packages.package(name) / "package.json" for name in packages.pinned()]
+    core = packages.package(packages.LITERT) / "dist" / "index.js"
+    served = [content for content in {**litert(), **onnxruntime()}.values() if isinstance(content, Path)]
+    return (*described, core, *served)
+
+
 def media_type(address: str) -> str:
     """Return the Content-Type of a file, by the end of its address."""
     return _MEDIA_TYPES.get(Path(address).suffix, "application/octet-stream")

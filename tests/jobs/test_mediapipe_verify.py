@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,21 @@ def test_detections_are_matched_by_corners_label_and_score():
     found = comparing.compared(asked("raw detector"), own, theirs, (SIDE, SIDE))
     assert (found.same, found.count) == (1, 3)  # the second has another label, the third lies elsewhere
     assert round(found.value, 4) == 0.005
+
+
+def test_boxes_of_integers_may_lie_further_apart_and_come_and_go_at_the_least_score():
+    sides = np.array([[0, 0, 100, 200], [10, 10, 30, 30], [40, 40, 60, 60]], np.float32)
+    own = Said(heads={"out": Said(
+        xyxy=sides, confidence=np.array([0.8, 0.7, 0.45], np.float32), class_id=np.array([0, 1, 2]), labels=(),
+    )})  # fmt: skip
+    moved = sides[:2] + np.array([[4, 9, -4, 0], [0, 0, 9, 0]], np.float32)
+    theirs = {
+        "boxes": moved, "scores": np.array([0.74, 0.7], np.float32), "names": np.array(["ape", "bee"]),
+        "classes": np.array([-1, -1]),
+    }  # fmt: skip
+    exact = asked("raw detector")
+    rounded = replace(exact, tolerance=comparing.ROUNDED, least=0.4)
+    found = [comparing.compared(one, own, theirs, (300, 300)) for one in (exact, rounded)]
+    # 9 pixels are little beside 200 and much beside 20; 0.45 is at the border of 0.4.
+    assert [(one.same, one.count) for one in found] == [(0, 3), (1, 2)]
+    assert round(found[1].value, 4) == 0.06

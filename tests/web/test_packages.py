@@ -71,3 +71,20 @@ def test_a_damaged_description_is_an_error_of_ours(web: Path) -> None:
     (web / "node_modules" / packages.LITERT / "package.json").write_text("{")
     with pytest.raises(MissingDependencyError, match="cannot be read"):
         packages.versions()
+
+
+def test_the_wheel_counts_before_the_folder_beside_and_after_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = tmp_path / "site" / packages.WHEEL
+    wheel.mkdir(parents=True)
+    (wheel / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(wheel.parent))
+    monkeypatch.delenv(packages.FOLDER_VARIABLE, raising=False)
+    assert packages.folder() == wheel
+    install(wheel, **{packages.LITERT: "0.0.1"})
+    with pytest.raises(MissingDependencyError, match=r"0\.0\.1") as caught:
+        packages.versions()
+    assert "edgecv-web" in caught.value.hint
+    monkeypatch.setenv(packages.FOLDER_VARIABLE, str(tmp_path / "named"))
+    assert packages.folder() == tmp_path / "named"
