@@ -14,8 +14,10 @@ from edgecv.zoo.entry import Build, Variant, ZooEntry
 from edgecv.zoo.families import efficientnet_lite, inputs, labels, pretrained
 from edgecv.zoo.families import notes as remarks
 
-MOMENTUM = 0.97
-"""Of batch normalisations in backbones of detectors. Source: TensorFlow's object detection API, its SSD MobileNets."""
+MOMENTUM = 0.99
+"""Of batch normalisations, at most: what Keras gives a layer of which nothing else is said."""
+BACKBONE_MOMENTUM = 0.97
+"""Of those in backbones of detectors. Source: TensorFlow's object detection API, its SSD MobileNets."""
 DENSE = "most weights sit in the first dense layer: bound by memory; use a global average pool instead"
 DEPTHWISE = "depthwise layers lose most under int8: per-channel weights, and quantisation-aware training if needed"
 PREACTIVATION = "batch normalisation before a convolution does not fold: edgecv makes one 1x1 depthwise operator of it"
@@ -25,6 +27,8 @@ GATES = "swish and squeeze-and-excitation collapse under plain int8: train with 
 def application(constructor: str, request: Build, **options: Any) -> Any:
     """Return `tf_keras.applications.<constructor>` for what is asked for; `options` are its further arguments.
 
+    Its batch normalisations follow a training of some hundred steps: see `following`.
+
     Raises:
         ConfigError: It does not take the input shape or the weights, or the weights cannot be had.
     """
@@ -32,7 +36,7 @@ def application(constructor: str, request: Build, **options: Any) -> Any:
     try:
         # Keras tells of downloads on stdout, which is for results.
         with contextlib.redirect_stdout(sys.stderr):
-            return make(weights=pretrained.source(request), **options)
+            return following(make(weights=pretrained.source(request), **options), MOMENTUM)
     except ValueError as error:
         raise ConfigError(
             f"{constructor} cannot be built for {request.input_shape} and {request.labels} labels: "
@@ -53,26 +57,30 @@ def application(constructor: str, request: Build, **options: Any) -> Any:
 
 
 def backbone(constructor: str, request: Build, *, image: Any, **options: Any) -> Any:
-    """Return an application without its classifier, on an input, whose statistics follow a training of few steps.
-
-    Keras' MobileNets keep 0.999 of a batch normalisation's statistics at each step: after the few hundred steps that a
-    detector is often trained for, inference would still see those that the network was built with.
-    """
+    """Return an application without its classifier, on an input: what is often trained for a few hundred steps."""
     found = application(constructor, request, input_tensor=image, include_top=False, **options)
-    for layer in found.layers:
-        if hasattr(layer, "momentum"):
-            layer.momentum = MOMENTUM
-    return found
+    return following(found, BACKBONE_MOMENTUM)
+
+
+def following(model: Any, momentum: float) -> Any:
+    """Return a model whose batch normalisations keep at most a share of their statistics at each step.
+
+    Keras' MobileNets keep 0.999: after a training of some hundred steps, inference would still see the statistics that
+    the network was built with.
+    """
+    for layer in model.layers:
+        if getattr(layer, "momentum", 0.0) > momentum:
+            layer.momentum = momentum
+    return model
 
 
 def builder(constructor: str, *, scalable: bool = False) -> Callable[[Build], Any]:
     """Return what builds `tf_keras.applications.<constructor>` with its softmax classifier."""
 
     def build(request: Build) -> Any:
-        options = {"alpha": request.width} if scalable else {}
-        return application(
-            constructor, request, input_shape=request.input_shape, classes=request.labels, include_top=True, **options
-        )
+        options: dict[str, Any] = {"alpha": request.width} if scalable else {}
+        options |= {"input_shape": request.input_shape, "classes": request.labels, "include_top": True}
+        return application(constructor, request, **options)
 
     return build
 

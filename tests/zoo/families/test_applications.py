@@ -43,6 +43,14 @@ def test_the_small_input_is_large_enough(name):
     assert tuple(model.output_shape) == (None, len(spec.labels))
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "deeplab_mnv2"])
+def test_statistics_follow_a_training_of_some_hundred_steps(name):
+    """Keras' MobileNets keep 0.999 at each step, 0.74 of what they were built with after 300."""
+    model, _ = outline(name)
+    momenta = {layer.momentum for layer in model.layers if type(layer).__name__ == "BatchNormalization"}
+    assert max(momenta) <= 0.99
+
+
 def test_stages_of_vgg():
     found = shapes(outline("vgg16")[0])
     assert [found[f"block{i}_pool"][0] for i in range(1, 6)] == [112, 56, 28, 14, 7]
