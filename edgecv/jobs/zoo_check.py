@@ -22,10 +22,10 @@ from edgecv.convert import convert
 from edgecv.core.errors import EdgecvError
 from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, Reporter, Unseen
-from edgecv.data import Dataset
+from edgecv.data import Dataset, fitted
 from edgecv.data.synthetic import synthetic
 from edgecv.modelio import LoadedModel, env, manifest_for, save_keras
-from edgecv.runtime.image import preprocess_batch
+from edgecv.runtime.image import preprocess_sample
 from edgecv.targets import inspect
 from edgecv.values import profiles
 from edgecv.values.specs import ModelSpec
@@ -201,8 +201,10 @@ def _settle(model: Any, spec: ModelSpec, data: Dataset) -> None:
     same, and rounding noise is all that a check would see. A single logit far from zero, whose sigmoid is 0 or 1 for
     every image, is centred.
     """
-    split = data.split("train")
-    batch = preprocess_batch([split.image(index) for index in range(min(len(split), BATCH))], spec)
+    split = fitted(data, spec).split("train")
+    samples = [preprocess_sample(split.sample(index), spec) for index in range(min(len(split), BATCH))]
+    tensors = [np.concatenate(parts) for parts in zip(*samples, strict=True)]
+    batch = tensors if len(tensors) > 1 else tensors[0]
     norms = [layer for layer in model.submodules if type(layer).__name__ == "BatchNormalization"]
     calls = [layer.call for layer in norms]
     for layer in norms:

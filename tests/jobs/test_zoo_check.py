@@ -13,6 +13,7 @@ SUBSET = [
     ("cnn_mnist_b4", "canonical"),
     pytest.param("line7", "stride2", marks=pytest.mark.slow),
     pytest.param("depth_maxpool", "edge", marks=pytest.mark.slow),
+    pytest.param("siamese_mnist", "pair", marks=pytest.mark.slow),
 ]
 # Networks of bundles convert apart (tests/jobs/test_bundle.py): as one file, regions alone take gigabytes of samples.
 WHOLE = [
@@ -50,6 +51,13 @@ def check(name: str, variant: str) -> None:
 
 def size_of(found: list[matrix.Cell], way: str) -> int:
     return next(cell.size_bytes for cell in found if cell.way == way and cell.format == "tflite")
+
+
+def test_networks_of_two_inputs_get_one_of_each():
+    settled = matrix.network("siamese_mnist", variant="pair", input_shape=zoo.get("siamese_mnist").small_shape)
+    (cell,) = matrix.cells_of(settled, "float32", formats=("tflite",), targets=("cpu",))
+    assert cell.error == ""
+    assert len(settled.spec.inputs) == 2
 
 
 @pytest.mark.parametrize(("name", "variant"), SUBSET)

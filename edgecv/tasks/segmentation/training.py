@@ -34,6 +34,8 @@ class SegmentationTraining:
         classes: Labels of the head.
         binary: Whether two labels share one channel where an output has one.
         covers: The box (x1, y1, x2, y2) of the input that the outputs are about; empty for the whole input.
+        enlarged: Whether smaller outputs are interpolated to the input's size, as the runtime does; else each of their
+            pixels is held against the label at its centre.
     """
 
     logits: bool
@@ -43,6 +45,7 @@ class SegmentationTraining:
     classes: int
     binary: bool
     covers: Tuple[float, ...] = ()
+    enlarged: bool = True
 
     @classmethod
     def of(cls, head: Head, settings: Any) -> SegmentationTraining:
@@ -68,6 +71,7 @@ class SegmentationTraining:
             classes=len(head.labels),
             binary=len(head.labels) == 2,
             covers=tuple(settings.covers),
+            enlarged=settings.resize == "bilinear" and not settings.covers,
         )
 
     def class_weights(self, truths: Sequence[Any]) -> Optional[Array]:
@@ -89,7 +93,7 @@ class SegmentationTraining:
     def encode(self, truth: Any, frame: Optional[Frame]) -> Tuple[Array, ...]:
         """Return the label map at the input's size, int32 (H, W); -1 where a pixel does not count.
 
-        The losses take from it what an output of smaller size needs.
+        Outputs of smaller size are enlarged to it.
         """
         labels = np.asarray(truth).astype(np.int32)
         if self.ignore_index is not None:
@@ -101,7 +105,7 @@ class SegmentationTraining:
     def loss(self, targets: Sequence[Any], outputs: Sequence[Any], options: LossOptions) -> Any:
         """Return (1 - dice_weight) * cross-entropy + dice_weight * (1 - soft Dice)."""
         tf = require("tensorflow", why="to train")
-        logs = self._log_probabilities(outputs[0], 1.0)
+        logs = self._log_probabilities(self._enlarged(outputs[0], targets[0]), 1.0)
         labels = _at_size(targets[0], logs, self.covers)
         total = 0.0
         if self.dice_weight < 1.0:
@@ -114,7 +118,7 @@ class SegmentationTraining:
     def statistics(self, targets: Sequence[Any], outputs: Sequence[Any]) -> Any:
         """Return the counts of `metrics`, flattened from (3, K)."""
         tf = require("tensorflow", why="to train")
-        logs = self._log_probabilities(outputs[0], 1.0)
+        logs = self._log_probabilities(self._enlarged(outputs[0], targets[0]), 1.0)
         labels = _at_size(targets[0], logs, self.covers)
         classes = logs.shape[-1]
         right = tf.one_hot(labels, classes)  # all zeros for -1
@@ -123,7 +127,7 @@ class SegmentationTraining:
         return tf.concat([tf.reduce_sum(part, axis=[0, 1, 2]) for part in (right * said, said, right)], axis=0)
 
     def value(self, sums: Array) -> float:
-        """Return the mean IoU of the outputs at their own size; 0 when no pixel was judged."""
+        """Return the mean IoU, 0 when no pixel was judged: at the input's size, or at the outputs' that stay theirs."""
         value = float(metrics.mean_iou(np.asarray(sums, np.float64).reshape(3, -1)))
         return value if np.isfinite(value) else 0.0
 
@@ -139,6 +143,18 @@ class SegmentationTraining:
 
     def order(self, truths: Sequence[Any], rng: np.random.Generator) -> Array:
         return np.asarray(rng.permutation(len(truths)), np.int64)
+
+    def _enlarged(self, output: Any, labels: Any) -> Any:
+        """Scores at the size of label maps, as the runtime enlarges them.
+
+        Source: Chen et al. 2017, "Rethinking Atrous Convolution for Semantic Image Segmentation", 4.1: shrinking
+        the truth instead loses its details.
+        """
+        if not self.enlarged:
+            return output
+        tf = require("tensorflow", why="to train")
+        size = tf.maximum(tf.shape(output)[1:3], tf.shape(labels)[1:3])
+        return tf.image.resize(tf.cast(output, tf.float32), size)
 
     def _log_probabilities(self, output: Any, temperature: float) -> Any:
         """Natural logarithm of each class's probability at a temperature, float32 (n, h, w, K)."""

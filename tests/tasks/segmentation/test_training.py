@@ -102,9 +102,19 @@ def test_statistics_are_the_counts_and_give_the_mean_iou():
 
 def test_outputs_may_be_smaller_than_the_input():
     labels = np.repeat(np.repeat(np.array([[[0, 1], [2, 0]]], np.int32), 4, axis=1), 4, axis=2)
-    right = np.eye(3, dtype=np.float32)[labels[:, ::4, ::4]]
-    assert training("probabilities").value(training("probabilities").statistics([labels], [right])) == 1.0
-    assert float(training("probabilities").loss([labels], [right], PLAIN)) == pytest.approx(0.0, abs=1e-5)
+    right, nearest = np.eye(3, dtype=np.float32)[labels[:, ::4, ::4]], training("probabilities", resize="nearest")
+    assert nearest.value(nearest.statistics([labels], [right])) == 1.0
+    assert float(nearest.loss([labels], [right], PLAIN)) == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["logits", "probabilities"])
+def test_smaller_outputs_are_judged_as_the_runtime_enlarges_them(activation):
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 3, (1, 16, 24)).astype(np.int32), rng.random((1, 4, 6, 3)).astype(np.float32)
+    frame = frame_of(Preprocessing(color="gray", resize="stretch"), (16, 24), (16, 24))
+    said = TASK.decode([scores[0]], Head("mask", "segmentation", activation, ("a", "b", "c")), frame).mask
+    expected = metrics.count_pixels(labels[0], said, 3, -1)
+    np.testing.assert_array_equal(np.reshape(training(activation).statistics([labels], [scores]), (3, 3)), expected)
 
 
 def test_one_channel_stands_for_two_labels():
