@@ -1,6 +1,6 @@
 r"""Where the end of a segmentation network runs: time of the network and of reading its answer apart, and the overlap.
 
-    edgecv train deeplab_mnv2 --variant edge --data scenes --width 0.35 --input-size 128 --epochs 30 \
+    edgecv train deeplab_mnv2 --variant edge --data scenes --width 0.35 --input-size 128 --epochs 20 \
         --learning-rate 5e-3 --batch-size 16 --out deeplab.keras
     python benchmarks/segmentation_outputs.py deeplab.keras --data scenes --out outputs.json
 
