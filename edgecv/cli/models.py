@@ -177,12 +177,8 @@ def train(
         ),
     ] = None,
     epochs: opt.Epochs = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", min=1, help="Images per step.", rich_help_panel=panels.TRAINING)
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Of the first epoch.", rich_help_panel=panels.TRAINING)
-    ] = None,
+    batch_size: opt.BatchSize = None,
+    learning_rate: opt.LearningRate = None,
     teacher: Annotated[
         Path | None,
         typer.Option("--teacher", help="A trained `.keras` to learn from.", rich_help_panel=panels.TRAINING),

@@ -28,6 +28,12 @@ Seed = Annotated[int, typer.Option("--seed", help="Of every random choice; the s
 Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Passes over the training data.", rich_help_panel=panels.TRAINING)
 ]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Images per step.", rich_help_panel=panels.TRAINING)
+]
+LearningRate = Annotated[
+    float | None, typer.Option("--learning-rate", help="Of the first epoch.", rich_help_panel=panels.TRAINING)
+]
 Unsafe = Annotated[
     bool,
     typer.Option(

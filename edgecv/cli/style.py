@@ -119,12 +119,8 @@ def train(
         typer.Option("--recipe", help="A recipe's name, or a TOML file.", rich_help_panel=panels.TRAINING),
     ] = None,
     epochs: opt.Epochs = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", min=1, help="Images per step.", rich_help_panel=panels.TRAINING)
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Of the first epoch.", rich_help_panel=panels.TRAINING)
-    ] = None,
+    batch_size: opt.BatchSize = None,
+    learning_rate: opt.LearningRate = None,
     seed: opt.Seed = 0,
     force: opt.Force = False,
     json_: opt.Json = False,

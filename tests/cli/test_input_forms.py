@@ -25,6 +25,7 @@ NETS = "import keras\nfrom tests.cli.test_input_forms import network\ndef build(
 
 
 def network(keras, shape=(16, 16, 3), *, dtype="float32", first=False):
+    keras.utils.set_random_seed(0)
     layers, formatted = keras.layers, {"data_format": "channels_first"} if first else {}
     image = keras.Input(shape, dtype=dtype, name="image")
     x = layers.Rescaling(1 / 255.0)(image) if dtype == "uint8" else image
