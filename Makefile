@@ -46,10 +46,15 @@ fuzz: $(VENV)/.dev ## 10,000 damaged files of every kind: nothing but edgecv's e
 soak: $(VENV)/.dev ## half an hour of runtime, agent, bench over a link that is cut, full disks: no loss, no leak; SECONDS=
 	EDGECV_SOAK_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -m soak -s
 
+# Scripts import each other, as files of one folder, and tools that have no types or are not installed.
+SCRIPTS := --explicit-package-bases --follow-imports=silent --ignore-missing-imports --allow-untyped-calls \
+	--allow-subclassing-any --no-warn-return-any --no-warn-unused-ignores
+
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=benchmarks:. $(BIN)/mypy $(SCRIPTS) benchmarks/*.py
 
 format: $(VENV)/.dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

@@ -146,8 +146,8 @@ def main() -> int:
             if arguments.file:
                 document = summarize(arguments, arguments.file, arguments.slower, None)
             else:
-                pair = [chain(Path(folder), layers) for layers in (LAYERS, MORE_LAYERS)]
-                document = summarize(arguments, *pair, MORE_LAYERS / LAYERS)
+                less, more = (chain(Path(folder), layers) for layers in (LAYERS, MORE_LAYERS))
+                document = summarize(arguments, less, more, MORE_LAYERS / LAYERS)
     except EdgecvError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -187,7 +187,7 @@ def main() -> int:
     for which in options.browser or [name for name, (program, *_) in BROWSERS.items() if shutil.which(program)]:
         with BrowserServer() as server, opened(which, server) as device:
             facts, store = device.facts(), ResultsFile(options.work / f"{which}.json")
-            found = {"facts": {name: facts.get(name) for name in FACTS}, "records": []}
+            found: dict[str, Any] = {"facts": {name: facts.get(name) for name in FACTS}, "records": []}
             document["browsers"].append(found)
             for network, made_of_it in files.items():
                 found["records"] += measured(device, network, made_of_it, counts, store, chosen)

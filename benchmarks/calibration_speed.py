@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def child(path: Path, count: int) -> None:
 
 def timings(options: argparse.Namespace, function: Any, data: bytes) -> dict[str, Any]:
     steps: dict[str, Callable[[], Timing]] = {
-        f"edgecv {recipe}": lambda recipe=recipe: ours(data, options.images, recipe) for recipe in options.recipes
+        f"edgecv {recipe}": partial(ours, data, options.images, recipe) for recipe in options.recipes
     }
     steps["stock"] = lambda: stock(function, options.images)
     missing = unavailable("ai_edge_quantizer")

@@ -31,10 +31,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
     import cv2
+    from cv2.data import haarcascades
 
     cv2.setNumThreads(1)
     rows, refused = [], []
-    for path in sorted(Path(cv2.data.haarcascades).glob("*.xml")):
+    for path in sorted(Path(haarcascades).glob("*.xml")):
         try:
             rows += [_compared(cv2, path, name) for name in PICTURES]
         except UnsupportedModelError as error:

@@ -22,7 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.convert_speed import MODELS, stock
+from convert_speed import MODELS, stock
+
 from edgecv.convert.converted import converted_tflite
 from edgecv.convert.freeze import freeze
 from edgecv.convert.onnx import converter as onnx

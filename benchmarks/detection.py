@@ -31,8 +31,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from stock_quantisers import by_tflite
+
 import edgecv
-from benchmarks.stock_quantisers import by_tflite
 from edgecv import runtime
 from edgecv.bench.statistics import midmean
 from edgecv.convert.check import samples

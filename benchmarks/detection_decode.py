@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def measure(runs: int, files: dict[str, Path], head: Head) -> dict[str, Any]:
         for scheme, path in files.items():
             session = stack.enter_context(contextlib.closing(open_session(path)))
             given = [np.zeros(session.inputs[0].shape, session.inputs[0].dtype)]
-            work[f"inference {scheme}"] = lambda session=session, given=given: session.run(given)
+            work[f"inference {scheme}"] = partial(session.run, given)
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
         for _ in range(runs + 1):
             for name, call in work.items():

@@ -19,6 +19,7 @@ Operations that the GPU lacks are errors, not run on the CPU.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -115,11 +116,11 @@ def _gram(maps: Any) -> Any:
 
 def cases(sizes: Sequence[int], sides: Sequence[int]) -> dict[str, Callable[[], Step]]:
     """Return what is measured, by name; each is made under the device that it runs on."""
-    found: dict[str, Callable[[], Step]] = {f"product {n}x{n}": lambda n=n: product(n) for n in sizes}
+    found: dict[str, Callable[[], Step]] = {f"product {n}x{n}": functools.partial(product, n) for n in sizes}
     found["mlp_mnist_1024x2, training step of 64"] = lambda: dense_network(64, training=True)
     found["mlp_mnist_1024x2, inference of 64"] = lambda: dense_network(64, training=False)
     found["mlp_mnist_1024x2, inference of 1"] = lambda: dense_network(1, training=False)
-    found.update({f"style step, {side} pixels": lambda side=side: style(side) for side in sides})
+    found.update({f"style step, {side} pixels": functools.partial(style, side) for side in sides})
     return found
 
 

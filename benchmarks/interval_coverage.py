@@ -122,8 +122,8 @@ def box_iou_coverage(images: int, runs: int) -> dict[str, Any]:
     truth, intervals = float((base - candidate).mean()), []
     for seed in range(runs):
         chosen = np.random.default_rng(seed).integers(0, size, images)
-        sides = ([Found(iou, True, 0) for iou in overlap[chosen].tolist()] for overlap in (base, candidate))
-        intervals.append(task.drop(*sides, head).ci95)
+        before, after = ([Found(iou, True, 0) for iou in side[chosen].tolist()] for side in (base, candidate))
+        intervals.append(task.drop(before, after, head).ci95)
     return {
         "kind": "simulated",
         "of": "mean_iou",

@@ -43,10 +43,13 @@ def record(file: Path, data: str | None) -> dict[str, Any]:
     """Return what a file finds, and how far MediaPipe is from it."""
     judged = edgecv.evaluate(file, data=data, quiet=True)
     (head,) = judged.heads
+    ap50 = head.figures["ap50"]
+    if ap50 is None:
+        raise SystemExit(f"{data} has no boxes to judge by")
     return {
         "size_bytes": file.stat().st_size,
         head.metric.name: round(head.value, 4),
-        "ap50": round(head.figures["ap50"], 4),
+        "ap50": round(ap50, 4),
         "images": judged.n,
         "mediapipe": {split: compared(file, data, split) for split in SPLITS},
     }

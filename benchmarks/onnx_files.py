@@ -18,8 +18,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
+from conversion_memory import ours_onnx, stock_onnx
 
-from benchmarks.conversion_memory import ours_onnx, stock_onnx
 from edgecv.bench import BenchCase, bench, open_device, plan
 from edgecv.modelio import env
 from edgecv.runtime.engines.native_log import captured

@@ -42,7 +42,10 @@ MINMAX = "minmax"
 
 
 def filled(path: Path, out: Path, seed: int = 0) -> None:
-    """Write a network of the onnx package with random weights in place of its constants."""
+    """Write a network of the onnx package with random weights in place of its constants, and without its last softmax.
+
+    Softmax of random scores is one class or none, whose noise says nothing about the layers before it.
+    """
     import onnx
 
     rng = np.random.default_rng(seed)
@@ -58,6 +61,9 @@ def filled(path: Path, out: Path, seed: int = 0) -> None:
         taker, place = takers[node.output[0]]
         values = _drawn(shape, taker.op_type, place, rng)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, node.output[0]))
+    (answer,) = model.graph.output
+    if rest[-1].op_type == "Softmax" and rest[-1].output[0] == answer.name:
+        answer.name = rest.pop().input[0]
     kept = [type(node).FromString(node.SerializeToString()) for node in rest]
     del model.graph.node[:]
     model.graph.node.extend(kept)

@@ -80,7 +80,7 @@ def listed(labels: Path, calibrate: int) -> dict[str, Array]:
     classes = np.array([int(row["index"]) for row in rows], np.int64)
     drawn = np.random.default_rng(SEED).permutation(len(rows))[:calibrate]
     train, rest = np.sort(drawn), np.setdiff1d(np.arange(len(rows)), drawn)
-    out = {}
+    out: dict[str, Array] = {}
     for split, chosen in (("train", train), ("val", rest), ("test", rest)):
         out |= {f"x_{split}": images[chosen], f"y_{split}": classes[chosen]}
     # By number, as the contract of a network that was trained elsewhere has them.
@@ -105,7 +105,8 @@ def main() -> int:
         if target.exists():
             continue
         with atomic_path(target) as partial, partial.open("wb") as stream:
-            np.savez(stream, **(listed(source, options.calibrate) if source.suffix == ".csv" else arrays(source)))
+            held: Any = listed(source, options.calibrate) if source.suffix == ".csv" else arrays(source)
+            np.savez(stream, **held)
         print(f"{target}: {target.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
     for part in options.part:
         write_part(options.out, *part.split(":"))

@@ -41,7 +41,7 @@ from edgecv.modelio import LoadedModel, tool_versions
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.profiles import calibration
 
-STEPS: dict[str, dict[str, bool]] = {
+STEPS: dict[str, dict[str, Any]] = {
     "ptq": {},
     "equalise": {"equalise": True},
     "correct bias": {"correct_bias": True},

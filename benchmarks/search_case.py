@@ -41,7 +41,9 @@ def row(name: str, one: Candidate, bench: Workbench) -> dict[str, Any]:
     file = bench.file(one)
     found = bench.judge_on(TEST).judged(file, name=name)
     cost = bench.final_cost(one, file)
-    low, high = cost.ratio_ci95 or (float("nan"), float("nan"))
+    if cost.ratio is None or cost.ratio_ci95 is None:
+        raise SystemExit(f"{name}: the file was not timed: {cost.failure}")
+    low, high = cost.ratio_ci95
     return {
         "file": name, "recipe": one.label, "faster": 1 / cost.ratio, "faster_ci95": [1 / high, 1 / low],
         "bytes": file.stat().st_size, "smaller": bench.float_file.stat().st_size / file.stat().st_size,

@@ -175,7 +175,7 @@ def gradient(u: Array, v: Array, rng: Random) -> Array:
 
 
 def fine_noise(u: Array, v: Array, rng: Random) -> Array:
-    return rng.standard_normal(u.shape)
+    return np.asarray(rng.standard_normal(u.shape))
 
 
 def coarse_noise(u: Array, v: Array, rng: Random) -> Array:

@@ -22,7 +22,8 @@ from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models
 from edgecv.jobs.ladder.rungs import LAST, rungs
 from edgecv.jobs.ladder.steps import Steps
-from edgecv.jobs.ladder.values import LadderPlan, Trial, better
+from edgecv.jobs.ladder.values import LadderPlan, Trial
+from edgecv.jobs.trials.executor import Local
 
 
 def climbed(source: models.Source, plan: artifacts.Plan, folder: Path) -> list[Trial]:
@@ -31,15 +32,12 @@ def climbed(source: models.Source, plan: artifacts.Plan, folder: Path) -> list[T
     dataset = models.open_data(plan.data, models.require_manifest(loaded))
     request = LadderPlan(max_drop=0.0, plan=plan)
     ladder = Steps(source.path, loaded, request, dataset, folder, ConsoleReporter())
+    steps = Local(ladder.make, ladder.records)
     trials: list[Trial] = []
-    best: Trial | None = None
     for rung in rungs(ladder, trials):
-        trial = ladder.measured(rung, best)
-        trials.append(trial)
-        ladder.tell(trial)
-        if trial.drop is not None and (best is None or better(trial, best)):
-            best = trial
-        if trial.step == LAST:
+        steps.start(rung)
+        trials.append(steps.finished().result)
+        if rung.step == LAST:
             break
     return trials
 
