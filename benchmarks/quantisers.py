@@ -217,7 +217,7 @@ def row(place: Place) -> dict[str, Any]:
     contract = models.require_manifest(models.load(source)).spec
     answers = {name: evaluated(place, place.file(name), contract) for name in made}
     times = latencies(place, [name for name in made if name in WAYS and name != "float32"])
-    stock = [name for name in made if WAYS[name].stock]
+    stock = [name for name in made if (WAYS | ALONE)[name].stock]
     best = max(stock, key=lambda name: answers[name].value)
     ways = {
         name: {

@@ -44,6 +44,10 @@ WAYS = {
 
 ALONE = {
     "adaround": Way(title="edgecv, learned rounding", command=(*EDGECV, "quantize"), more=("--adaround",)),
+    "adaround-mse": Way(
+        title="edgecv, learned rounding, ranges mse", command=(*EDGECV, "quantize"),
+        more=("--adaround", "--calibration", "mse"),
+    ),
     "int4": Way(title="edgecv int4", command=(*EDGECV, "quantize"), more=("--scheme", "int4")),
-}
+}  # fmt: skip
 """Ways that only a case with `steps` has, beside the ladder's own."""

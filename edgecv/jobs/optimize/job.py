@@ -134,8 +134,8 @@ def optimize(
     known = defaults.facts(site.loaded, plan.target)
     given = spaces.read(plan.space) if plan.space else defaults.default_space(site.loaded, known)
     candidates, applied = rules.enumerated(given, known)
-    candidates = _beside_float32(candidates, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
+    candidates = _beside_float32(candidates, known)
     coarse = frozenset(one.id for one in candidates if site.looks_twice(one))
     with contextlib.ExitStack() as held:
         search = Search(
