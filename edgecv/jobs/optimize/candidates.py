@@ -154,15 +154,13 @@ def _slim_steps(one: Candidate, share: float) -> list[CompressionStep]:
         if one[f"slim.{way}"] != 1.0:
             more = {"multiple": one["slim.multiple"], "min_share": one["slim.min_share"], "score": one["slim.score"],
                     "rounds": one["slim.rounds"]}  # fmt: skip
-            if one["slim.learning_rate"]:
-                more["learning_rate"] = one["slim.learning_rate"]
-            options = {way: one[f"slim.{way}"], **more, **_epochs(one["slim.epochs"], share)}
+            options = {way: one[f"slim.{way}"], **more, **_training(one, "slim", share)}
             found.append(CompressionStep(method="slim", options=options))
     if one["low_rank.energy"] != 1.0:
-        options = {"low_rank": one["low_rank.energy"], **_epochs(one["low_rank.epochs"], share)}
+        options = {"low_rank": one["low_rank.energy"], **_training(one, "low_rank", share)}
         found.append(CompressionStep(method="slim", options=options))
     if one["units.drop"]:
-        options = {"drop_units": one["units.drop"], **_epochs(one["units.epochs"], share)}
+        options = {"drop_units": one["units.drop"], **_training(one, "units", share)}
         found.append(CompressionStep(method="slim", options=options))
     return found
 
@@ -196,6 +194,12 @@ def _file_step(one: Candidate, share: float, target: str) -> CompressionStep:
         if one[f"quantize.{knob}"]:
             options[knob] = list(one[f"quantize.{knob}"])
     return CompressionStep(method="quantize", options=options)
+
+
+def _training(one: Candidate, table: str, share: float) -> dict[str, Any]:
+    """Return how a step trains: what the table says of it; the default recipe decides the rest."""
+    rate = one[f"{table}.learning_rate"]
+    return {**({"learning_rate": rate} if rate else {}), **_epochs(one[f"{table}.epochs"], share)}
 
 
 def _epochs(epochs: int, share: float) -> dict[str, int]:

@@ -87,10 +87,14 @@ KNOBS: dict[str, KnobKind] = {
     "low_rank.epochs": KnobKind(
         what="epochs of training after factoring", neutral=0, kinds=WHOLE, harsh="less", needs="low_rank.energy"
     ),
+    "low_rank.learning_rate": KnobKind(
+        what="its rate at the start", neutral=0.0, kinds=NUMBER, needs="low_rank.energy"
+    ),
     "units.drop": KnobKind(what="residual units to drop", neutral=0, kinds=WHOLE, harsh="more", shapes=True),
     "units.epochs": KnobKind(
         what="epochs of training after dropping units", neutral=0, kinds=WHOLE, harsh="less", needs="units.drop"
     ),
+    "units.learning_rate": KnobKind(what="its rate at the start", neutral=0.0, kinds=NUMBER, needs="units.drop"),
     "prune.sparsity": KnobKind(what="share of zero weights", neutral=0.0, kinds=NUMBER, harsh="more"),
     "prune.pattern": KnobKind(what="2:4 zeros", neutral="none", kinds=TEXT, choices=("none", "2:4"), harsh="order"),
     "prune.epochs": KnobKind(what="epochs of pruning", neutral=0, kinds=WHOLE, harsh="less", needs="prune"),

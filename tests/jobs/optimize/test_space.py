@@ -114,6 +114,17 @@ def test_a_recipe_is_its_steps_in_order_with_a_share_of_the_epochs() -> None:
     assert one.epochs == 11
 
 
+def test_every_way_of_slimming_trains_at_the_rate_of_its_table() -> None:
+    settings = {"slim.macs": 0.5, "low_rank.energy": 0.7, "units.drop": 1}
+    rates = {"slim.learning_rate": 0.002, "low_rank.learning_rate": 0.003, "units.learning_rate": 0.004}
+    steps = recipe_of(candidate({**settings, **rates}), data=None, seed=0).steps
+    assert [step.options["learning_rate"] for step in steps if step.method == "slim"] == [0.002, 0.003, 0.004]
+    default = recipe_of(candidate(settings), data=None, seed=0).steps
+    assert not any("learning_rate" in step.options for step in default)
+    # A rate means nothing where its table does nothing.
+    assert candidate({"units.learning_rate": 0.004}).id == candidate({}).id
+
+
 def test_only_what_changes_the_operators_is_timed_anew() -> None:
     plain = candidate({"slim.macs": 0.5, "slim.epochs": 2, "quantize.scheme": "int8"})
     longer = candidate({"slim.macs": 0.5, "slim.epochs": 8, "quantize.scheme": "int8", "quantize.rung": "equalise"})
