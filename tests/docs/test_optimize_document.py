@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "optimize.md").read_text()
 COLUMNS = ("edgecv, latency first", "Optuna TPE", "Optuna TPE, helped by times", "random")
@@ -48,3 +50,18 @@ def test_what_workers_are_worth_is_that_of_the_reference() -> None:
         row = cells(f"| {name} |")
         assert row[1:] == [f"{run['seconds']:.0f}", f"{run['of_one']:.2f}", str(run["begun_again"])]
     assert runs[2]["begun_again"] <= 1, "a worker that is killed costs its trial at most"
+
+
+@pytest.mark.parametrize("name", ["search_case.json", "search_resnet20.json"])
+def test_whole_searches_are_those_of_the_references(name: str) -> None:
+    found = reference(name)
+    assert [row["file"] for row in found["rows"]] == ["int8 alone", "by hand", "edgecv optimize"]
+    for row in found["rows"]:
+        assert row["kind"] == "measured"
+        ends = [row["faster"], *row["faster_ci95"]]
+        drops = [row["drop_points"], *row["drop_points_ci95"]]
+        told = "| {:.2f} [{:.2f}, {:.2f}] | {:.1f} | {:+.2f} [{:+.2f}, {:+.2f}] |"
+        assert told.format(*ends, row["smaller"], *drops) in TEXT
+    assert found["verdict"] == "passed"
+    assert found["rows"][-1]["smaller"] >= found["smaller"]
+    assert found["rows"][-1]["drop_points_ci95"][1] <= found["max_drop"]
