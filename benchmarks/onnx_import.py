@@ -27,7 +27,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +36,15 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- onnx: begin -->", "<!-- onnx: end -->"
-CALIBRATION, JUDGED, ROUNDS = 32, 32, 500
+CALIBRATION, JUDGED = 32, 32
+ROUNDS, LEAST_ROUNDS, TIMED_S = 500, 30, 20.0
 CONVERTED_S = 900
 MINMAX = "minmax"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How the int8 file is made, as `edgecv quantize` takes it."""
-
-    calibration: str = MINMAX
-    softmax: str = "file"
-
-    def named(self, file: Path) -> str:
-        """Return what a row is called: after the file, and after what is not the default."""
-        said = [self.calibration] if self.calibration != MINMAX else []
-        said += ["softmax in the runtime"] if self.softmax == "runtime" else []
-        return ", ".join([file.stem, *said])
+def named(path: Path, calibration: str) -> str:
+    """Return what a row is called: after the file, and after the calibration where that is not the default."""
+    return path.stem if calibration == MINMAX else f"{path.stem}, {calibration}"
 
 
 def filled(path: Path, out: Path, seed: int = 0) -> None:
@@ -94,13 +85,13 @@ def _drawn(shape: tuple[int, ...], op: str, place: int, rng: np.random.Generator
     return rng.normal(0, 0.1, shape).astype(np.float32) + (1.0 if op in ("Mul", "Unsqueeze") and place == 1 else 0.0)
 
 
-def one(path: Path, images: Path | None, onnx2tf: Path | None, way: Way) -> dict[str, Any]:
+def one(path: Path, images: Path | None, onnx2tf: Path | None, calibration: str) -> dict[str, Any]:
     """Return the record of one file; runs in a process of its own."""
     from edgecv.core.errors import EdgecvError
     from edgecv.jobs.importing import Asked, import_file
 
     spec = path.with_suffix(".toml")
-    record: dict[str, Any] = {"network": way.named(path), "trained": spec.is_file(), "imported": False}
+    record: dict[str, Any] = {"network": named(path, calibration), "trained": spec.is_file(), "imported": False}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()
@@ -113,14 +104,13 @@ def one(path: Path, images: Path | None, onnx2tf: Path | None, way: Way) -> dict
             "imported": True, "nodes": made.nodes, "layers": made.layers, "input": list(made.input_shape),
             "difference": max(made.differences.values()), "seconds": round(time.perf_counter() - start, 1),
         }  # fmt: skip
-        record |= _converted(folder, path, images, way)
+        record |= _converted(folder, path, images, calibration)
         if onnx2tf is not None:
             record["onnx2tf"] = _beside(folder, path, onnx2tf)
     return record
 
 
-def _converted(folder: Path, path: Path, images: Path | None, way: Way) -> dict[str, Any]:
-    from edgecv.compress import at_logits
+def _converted(folder: Path, path: Path, images: Path | None, calibration: str) -> dict[str, Any]:
     from edgecv.convert import convert
     from edgecv.core.errors import EdgecvError
     from edgecv.data import open_dataset
@@ -138,16 +128,14 @@ def _converted(folder: Path, path: Path, images: Path | None, way: Way) -> dict[
         return found
     own = path.with_suffix(".npz")
     dataset = open_dataset(f"npz:{own if own.is_file() else images}")
-    if way.softmax == "runtime":
-        loaded = at_logits(loaded).loaded
     try:
         convert(
             loaded, format="tflite", scheme="int8", method="ptq", io_dtype="float32", out=folder / "int8.tflite",
-            calibration=profiles.calibration(way.calibration), dataset=dataset,
+            calibration=profiles.calibration(calibration), dataset=dataset,
         )  # fmt: skip
     except EdgecvError as error:
         return found | {"int8_refused": error.message}
-    return found | _held(folder, path, loaded, dataset, way)
+    return found | _held(folder, path, loaded, dataset)
 
 
 def counted(file: Path) -> dict[str, Any]:
@@ -158,7 +146,7 @@ def counted(file: Path) -> dict[str, Any]:
     return {"operators": sum(kinds.values()), "transposes": kinds["TRANSPOSE"]}
 
 
-def _held(folder: Path, path: Path, loaded: Any, dataset: Any, way: Way) -> dict[str, Any]:
+def _held(folder: Path, path: Path, loaded: Any, dataset: Any) -> dict[str, Any]:
     """Return how the int8 file's answers lie beside ONNX Runtime's float ones."""
     import onnxruntime
 
@@ -176,8 +164,6 @@ def _held(folder: Path, path: Path, loaded: Any, dataset: Any, way: Way) -> dict
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
         interpreter.invoke()
         got = interpreter.get_tensor(outputs[0]["index"])
-        if loaded.require_spec().heads[0].activation == "logits" and way.softmax == "runtime":
-            got = np.exp(got - got.max()) / np.exp(got - got.max()).sum()
         if wanted.ndim == 4 and wanted.shape != got.shape:
             wanted = wanted.transpose(0, 2, 3, 1)
         if wanted.size != got.size:
@@ -254,7 +240,8 @@ def _ratio(theirs: Path, ours: Path) -> float | None:
         for detail in interpreter.get_input_details():
             interpreter.set_tensor(detail["index"], rng.random(detail["shape"], np.float32))
         interpreter.invoke()
-    for _ in range(ROUNDS):
+    began = time.perf_counter()
+    while len(times[1]) < ROUNDS and (len(times[1]) < LEAST_ROUNDS or time.perf_counter() - began < TIMED_S):
         for interpreter, found in zip(both, times, strict=True):
             start = time.perf_counter()
             interpreter.invoke()
@@ -328,15 +315,13 @@ def main() -> int:
     parser.add_argument("--light", action="store_true", help="also the networks that the onnx package ships")
     parser.add_argument("--images", type=Path, help="a folder of images: int8 files are made and judged")
     parser.add_argument("--calibration", default=MINMAX, help="of int8 files: a name, as `edgecv quantize` takes it")
-    parser.add_argument("--softmax", choices=("file", "runtime"), default="file", help="of int8 files, likewise")
     parser.add_argument("--onnx2tf", type=Path, help="an environment that has onnx2tf")
     parser.add_argument("--json", type=Path, help="write the records here; goes on where such a file was stopped")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/importing.md")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    way = Way(calibration=options.calibration, softmax=options.softmax)
     if options.one is not None:
-        print(json.dumps(one(options.one, options.images, options.onnx2tf, way)))
+        print(json.dumps(one(options.one, options.images, options.onnx2tf, options.calibration)))
         return 0
     records = json.loads(options.json.read_text()) if options.json and options.json.is_file() else []
     with tempfile.TemporaryDirectory() as name:
@@ -344,12 +329,12 @@ def main() -> int:
         images = packed(options.images, folder / "images.npz") if options.images else None
         files = [*options.files, *(light(folder) if options.light else [])]
         for file in files:
-            known = next((record for record in records if record["network"] == way.named(file)), None)
+            known = next((record for record in records if record["network"] == named(file, options.calibration)), None)
             if known is None:
-                known = _in_process(file, images, options.onnx2tf, way)
+                known = _in_process(file, images, options.onnx2tf, options.calibration)
                 records.append(known)
             elif options.onnx2tf and known["imported"] and "onnx2tf" not in known:
-                known["onnx2tf"] = _in_process(file, None, options.onnx2tf, way).get("onnx2tf", {})
+                known["onnx2tf"] = _in_process(file, None, options.onnx2tf, options.calibration).get("onnx2tf", {})
             print(json.dumps(known), file=sys.stderr, flush=True)
             if options.json:
                 options.json.write_text(json.dumps(records, indent=1) + "\n")
@@ -359,14 +344,14 @@ def main() -> int:
     return 0
 
 
-def _in_process(file: Path, images: Path | None, onnx2tf: Path | None, way: Way) -> dict[str, Any]:
-    line = [sys.executable, __file__, "--one", str(file), "--calibration", way.calibration, "--softmax", way.softmax]
+def _in_process(file: Path, images: Path | None, onnx2tf: Path | None, calibration: str) -> dict[str, Any]:
+    line = [sys.executable, __file__, "--one", str(file), "--calibration", calibration]
     line += ["--images", str(images)] if images else []
     line += ["--onnx2tf", str(onnx2tf)] if onnx2tf else []
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         return {
-            "network": way.named(file),
+            "network": named(file, calibration),
             "trained": False,
             "imported": False,
             "refused": done.stderr.strip()[-300:],
