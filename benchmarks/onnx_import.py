@@ -12,8 +12,9 @@ turn, two threads.
 
 A spec beside a file, NAME.toml, is its contract; a file with one counts as trained. Without one, pixels are scaled as
 torchvision does. NAME.npz beside it holds images of its own, as `benchmarks/prepare_data.py` writes them: for the two
-trained networks in the table, CIFAR-10 and a thousand of ImageNet's, with the specs in `benchmarks/specs/`. `--docs`
-writes the table into docs/importing.md.
+trained networks in the table, CIFAR-10 and a thousand of ImageNet's, with the specs in `benchmarks/specs/`.
+EfficientNet-Lite0 comes as .h5: its .onnx is written by `edgecv convert --format onnx`. `--docs` writes the table into
+docs/importing.md.
 """
 
 from __future__ import annotations
@@ -40,11 +41,6 @@ CALIBRATION, JUDGED = 32, 32
 ROUNDS, LEAST_ROUNDS, TIMED_S = 500, 30, 20.0
 CONVERTED_S = 900
 MINMAX = "minmax"
-
-
-def named(path: Path, calibration: str) -> str:
-    """Return what a row is called: after the file, and after the calibration where that is not the default."""
-    return path.stem if calibration == MINMAX else f"{path.stem}, {calibration}"
 
 
 def filled(path: Path, out: Path, seed: int = 0) -> None:
@@ -108,6 +104,11 @@ def one(path: Path, images: Path | None, onnx2tf: Path | None, calibration: str)
         if onnx2tf is not None:
             record["onnx2tf"] = _beside(folder, path, onnx2tf)
     return record
+
+
+def named(path: Path, calibration: str) -> str:
+    """Return what a row is called: after the file, and after the calibration where that is not the default."""
+    return path.stem if calibration == MINMAX else f"{path.stem}, {calibration}"
 
 
 def _converted(folder: Path, path: Path, images: Path | None, calibration: str) -> dict[str, Any]:

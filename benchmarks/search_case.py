@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,13 @@ def main() -> None:
     if done.winner is not None:
         best = next(one for one in done.trials if one.id == done.winner.id)
         rows.append(row("edgecv optimize", candidate(best.settings), bench))
+    # Where the files lie says something of one machine alone.
+    winner = done.winner and replace(
+        done.winner, path=Path(done.winner.path).name, recipe=Path(done.winner.recipe).name
+    )
     document = {"schema": "edgecv.search-case/1", "host": host_facts(), "max_drop": given.max_drop,
                 "smaller": given.smaller, "accuracies": done.accuracies, "shapes": done.shapes, "seconds": seconds,
-                "verdict": done.verdict, "rows": rows, "winner": done.winner}  # fmt: skip
+                "verdict": done.verdict, "rows": rows, "winner": winner}  # fmt: skip
     if given.json:
         print(json.dumps(codec.encode(document), indent=1))
         return
