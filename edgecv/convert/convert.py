@@ -30,6 +30,7 @@ from edgecv.convert.tflite.older import with_older_operators
 from edgecv.convert.tflite.sparse import with_sparse_weights
 from edgecv.convert.tflite.spread_softmax import STEPS, spread_softmax
 from edgecv.convert.tflite.unread import without_unread_parts
+from edgecv.convert.tflite.xnnpack_forms import in_forms_of_xnnpack
 from edgecv.core import files
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.progress import QUIET, Reporter
@@ -176,7 +177,7 @@ def _build(job: Job) -> tuple[Converted, Job]:
     job.reporter.info(f"converting {job.spec.name} to {request.format} {request.scheme}")
     if request.scheme in STATIC:
         data, calibrated, job = _static(job)
-        data = _as_targets_read(_in_integers(data, job), request.targets)
+        data = _as_targets_read(_in_integers(data, job), request.targets, request.format)
         twin = replace(_told(converted_tflite(data), job), calibrated=calibrated)
         return twin if request.format == "tflite" else onnx.convert(twin, "int8"), job
     if request.format == "onnx":
@@ -213,12 +214,14 @@ def _float(job: Job, scheme: str) -> bytes:
     return _named(tflite.convert_float(frozen, scheme), frozen, job.source.model)
 
 
-def _as_targets_read(data: bytes, targets: tuple[str, ...]) -> bytes:
+def _as_targets_read(data: bytes, targets: tuple[str, ...], format_: str) -> bytes:
     """Return an integer file without operators that one of its targets refuses for their form, or computes in float."""
     known = [profiles.target(name) for name in targets]
     # CPUs and Edge TPUs have no integer kernel for HARD_SWISH; Ethos-U NPUs have one.
     if any(profile.accelerator in ("cpu", "edgetpu") for profile in known):
         data = without_hard_swish(data)
+    if format_ == "tflite" and all(profile.accelerator == "cpu" for profile in known):
+        data = in_forms_of_xnnpack(data)
     return with_older_operators(data, known)
 
 

@@ -3,11 +3,14 @@
 XNNPACK computes HARD_SWISH in float only: in an int8 file the interpreter's own kernel runs it, one value at a time,
 and each one breaks the graph that XNNPACK runs in one piece. An Edge TPU does not take it at all. Here it becomes
 
-    x * relu6(x + 3) / 6  =  (x / 6) * relu6(x + 3)
+    x * relu6(x + 3) / 6
 
-as MUL, ADD with a fused RELU6, and MUL. The first product changes the scale only, since every integer stays as it is:
-it has no error of its own. relu6(x + 3) has 255 steps in 0..6.
-Sources: Howard et al. 2019, "Searching for MobileNetV3", section 5.2; TFLite's XNNPACK delegate, README, operators.
+as ADD with a fused RELU6, MUL and MUL. relu6(x + 3) has 255 steps in 0..6. The last product changes the scale only,
+since every integer stays as it is: it has no error of its own. Each operator reads the one before it and nothing but x
+and constants beside it: XNNPACK makes one table of 256 results of such a row, and looks every value up.
+
+Sources: Howard et al. 2019, "Searching for MobileNetV3", section 5.2; TFLite's XNNPACK delegate, README, operators;
+XNNPACK, src/subgraph.c, xnn_subgraph_fuse_unary_quantized_into_lut.
 """
 
 from __future__ import annotations
@@ -44,21 +47,21 @@ def _parts(model: Any, op: Any) -> list[Any]:
     """Return what computes a HARD_SWISH in its place."""
     graph, generated = model.subgraphs[0], flatbuffer.schema()
     source, result = int(op.inputs[0]), int(op.outputs[0])
-    given, name = graph.tensors[source], graph.tensors[result].name
-    scale, zero = float(given.quantization.scale[0]), int(given.quantization.zeroPoint[0])
-    sixth = _activation(graph, given, name, b"/sixth", scale / SIX, zero)
-    gate = _activation(graph, given, name, b"/gate", SIX / (_HIGHEST - _LOWEST), _LOWEST)
+    made = graph.tensors[result]
+    scale, zero = float(made.quantization.scale[0]), int(made.quantization.zeroPoint[0])
+    gate = _activation(graph, made, b"/gate", SIX / (_HIGHEST - _LOWEST), _LOWEST)
+    sixfold = _activation(graph, made, b"/sixfold", scale * SIX, zero)
     relu6 = generated.ActivationFunctionType.RELU6
     return [
-        _operator(model, "MUL", (source, _constant(model, b"sixth", 1.0 / SIX)), sixth),
         _operator(model, "ADD", (source, _constant(model, b"three", THREE)), gate, activation=relu6),
-        _operator(model, "MUL", (sixth, gate), result),
+        _operator(model, "MUL", (gate, source), sixfold),
+        _operator(model, "MUL", (sixfold, _constant(model, b"sixth", 1.0 / SIX)), result),
     ]
 
 
-def _activation(graph: Any, like: Any, name: Any, suffix: bytes, scale: float, zero: int) -> int:
-    """Add a tensor of the shape of another one, with a scale of its own; returns its index."""
-    tensor = copy.copy(like)
+def _activation(graph: Any, like: Any, suffix: bytes, scale: float, zero: int) -> int:
+    """Add a tensor of the shape of another one and named after it, with a scale of its own; returns its index."""
+    tensor, name = copy.copy(like), like.name
     tensor.name = bytes(name) + suffix if not isinstance(name, str) else name + suffix.decode()
     tensor.buffer = 0
     tensor.quantization = _quantisation(scale, zero)

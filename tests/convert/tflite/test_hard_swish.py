@@ -45,7 +45,7 @@ def test_every_input_value_comes_within_the_rounding_of_both_forms(scale: float,
     step = max(truth.max() + 0.375, 0.375) / 255
     plain = one(scale, zero, step)
     made = without_hard_swish(plain)
-    assert [op.op for op in read_tflite(made).ops] == ["MUL", "ADD", "MUL"]
+    assert [op.op for op in read_tflite(made).ops] == ["ADD", "MUL", "MUL"]
     # Half a step of the result, and of the gate's 255 steps, which x / 6 multiplies; fixed-point scales add a little.
     allowed = 0.55 * step + 0.55 * np.abs(x) / 255 + 1e-3
     inside = truth <= truth.min() + 255 * step
@@ -58,7 +58,7 @@ def test_two_of_them_share_their_constants() -> None:
     made = read_tflite(
         without_hard_swish(build(Net(tensors, [N("HARD_SWISH", ["x"], ["a"]), N("HARD_SWISH", ["a"], ["y"])])))
     )
-    assert [op.op for op in made.ops] == ["MUL", "ADD", "MUL"] * 2
+    assert [op.op for op in made.ops] == ["ADD", "MUL", "MUL"] * 2
     assert sum(tensor.is_constant for tensor in made.tensors) == 2
 
 
