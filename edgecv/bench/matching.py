@@ -61,6 +61,8 @@ _XNNPACK: dict[str, tuple[str, ...]] = {
     "cosine": ("COS",),
     "ceiling": ("CEIL",),
     "bankersrounding": ("ROUND",),
+    # A table of 256 results in the place of a chain of operators of one value each.
+    "invalidunaryop": ("ADD", "SUB", "MUL", "DIV", "LOGISTIC", "TANH", "HARD_SWISH", "ELU", "QUANTIZE", "LEAKY_RELU"),
 }
 _DEPTHWISE = "dwconv"
 _SUFFIXES = re.compile(r"^(fused )|(_nchwc|_token_\d+|_quant|_nhwc|_transformed)+$")

@@ -137,6 +137,10 @@ MOST_UNMAPPED = 8
 """Operators that a verdict names; --json has all."""
 
 
+MOST_LAYERS = 4
+"""Layers that a line of operators in float names; --json has all."""
+
+
 def _verdicts(found: Any) -> None:
     for one in found:
         runs = "run" if one.n_ops != 1 else "runs"
@@ -156,7 +160,9 @@ def stays_float(found: Any) -> None:
     for one in found.operators:
         layers.setdefault((one.op, one.asked), []).append(one.layer or "no layer of its own")
     for (op, asked), names in layers.items():
-        emit(f"  in float{' as asked' if asked else ''}: {op} ({', '.join(dict.fromkeys(names))})")
+        named = list(dict.fromkeys(names))
+        more = f" and {len(named) - MOST_LAYERS} more" if len(named) > MOST_LAYERS else ""
+        emit(f"  in float{' as asked' if asked else ''}: {op} ({', '.join(named[:MOST_LAYERS])}{more})")
     emit(f"  these are {found.cost}")
 
 

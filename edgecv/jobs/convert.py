@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -19,10 +20,11 @@ from edgecv.convert.mediapipe import CHOICES, Mediapipe
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
-from edgecv.core.progress import QUIET, Reporter
+from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.core.shown import Shown
 from edgecv.data import Dataset
-from edgecv.jobs import contract, loss, models, sense, sparse_kernels
+from edgecv.jobs import contract, float_islands, loss, models, sense, sparse_kernels
+from edgecv.jobs.float_islands import FASTER, Islands
 from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
@@ -48,7 +50,8 @@ class Plan:
     Attributes:
         scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
         method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
-        keep_float: Names of source layers, with wildcards, that an int8 file computes in float32.
+        keep_float: Names of source layers, with wildcards, that an int8 file computes in float32; "faster" among them
+            stands for those that this machine's CPU computes faster so, by measured time.
         int16: Likewise, that it computes with int16 activations.
         int8: Likewise, whose weights have 8 bits in an int4 file; None: the depthwise ones and the smallest.
         equalise: Before calibration: cross-layer equalisation.
@@ -102,6 +105,12 @@ class Plan:
         own = self.keep_float or self.int16 or self.recipe.steps or self.exact_scale
         return bool(own or self.scheme != "int8" or self.method != "ptq")
 
+    def taking(self, steps: Collection[str]) -> Plan:
+        """Return the plan with just these steps before conversion, as a recipe names them."""
+        return replace(
+            self, equalise="equalise" in steps, correct_bias="bias correction" in steps, adaround="adaround" in steps
+        )
+
     @property
     def recipe(self) -> compress.PtqRecipe:
         """Return the steps before conversion, but for the weights' granularity."""
@@ -134,6 +143,7 @@ class MadeArtifact(Shown):
         exact: Layers whose weights are whole multiples of a step that was chosen for them: filters.
         verdicts: What each target does with the file's operators, predicted.
         mediapipe: Whether MediaPipe can read the file by its metadata, and if not, why; None when it has none.
+        islands: Layers left in float because they are faster so; None where nobody asked for them.
     """
 
     path: str
@@ -156,6 +166,7 @@ class MadeArtifact(Shown):
     verdicts: tuple[TargetVerdict, ...] = ()
     exact: tuple[str, ...] = ()
     mediapipe: Mediapipe | None = None
+    islands: Islands | None = None
 
 
 def make(
@@ -194,9 +205,10 @@ def make(
     if qat and manifest.method != "qat":
         training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)
         loaded, _ = quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
+    plan, islands = with_islands(loaded, plan, dataset, format_=format_, reporter=reporter)
     artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
     models.forget_state(out)
-    made = _made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ())
+    made = replace(_made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ()), islands=islands)
     if plan.sparse:
         made = replace(made, sparse=sparse_kernels.of_file(out, artifact.manifest.layer_map))
     if judge and dataset is not None and (dataset.targets or plan.scheme in STATIC):
@@ -289,6 +301,7 @@ def built(
     """
     static = plan.scheme in STATIC
     preparation = None
+    plan, _ = with_islands(loaded, plan, dataset, format_=format_, reporter=reporter)
     if takes_steps(plan):
         loaded, preparation = ready or prepared(loaded, plan, dataset, reporter=reporter)
     return convert(
@@ -312,6 +325,36 @@ def built(
         force=force,
         reporter=reporter,
     )
+
+
+def with_islands(
+    loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, format_: str = "tflite", reporter: Reporter = QUIET
+) -> tuple[Plan, Islands | None]:
+    """Return a plan with the names of the layers that "faster" stands for, and what was measured; others as they are.
+
+    Raises:
+        ConfigError: The file is no int8 .tflite, or is not for this machine's CPU.
+        MissingDependencyError: Nothing here profiles operators.
+    """
+    if FASTER not in plan.keep_float:
+        return plan, None
+    if format_ != "tflite" or plan.scheme not in ("int8", "mixed") or plan.method != "ptq":
+        raise ConfigError(
+            f"--keep-float {FASTER} is of int8 .tflite files by ptq, not of {plan.scheme} {format_} by {plan.method}",
+            hint="leave it out",
+        )
+    float_islands.check(plan.targets)
+    named = tuple(name for name in plan.keep_float if name != FASTER)
+    plain = plan.taking(())
+
+    def build(scheme: str, kept: tuple[str, ...], out: Path) -> object:
+        chosen = replace(plain, scheme="int8", keep_float=(*named, *kept))
+        if scheme != "int8":
+            chosen = replace(plain, scheme=scheme, keep_float=(), int16=())
+        return built(loaded, chosen, dataset, out=out, force=True, reporter=Unseen(reporter))
+
+    islands = float_islands.found(build, seed=plan.seed, reporter=reporter)
+    return replace(plan, scheme="int8", keep_float=(*named, *islands.layers)), islands
 
 
 def _io_dtype(plan: Plan) -> str | None:

@@ -1,7 +1,8 @@
 """`edgecv export`: from a float model to the file to ship for each target, with the reason.
 
-The files are candidates of increasing effort: the float model, float16, and int8 by the quantisation ladder. They are
-judged on a split that chose none of them, timed beside the float model, and the report's verdict says which to ship.
+The files are candidates of increasing effort: the float model, float16, and int8 by the quantisation ladder; for this
+machine's CPU also int8 with the layers in float that are faster so. They are judged on a split that chose none of them,
+timed beside the float model, and the report's verdict says which to ship.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from edgecv.core.errors import ConfigError, ConversionError, GateFailure
 from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
-from edgecv.jobs import contract, ladder, models, web_page
+from edgecv.graphs import read_graph
+from edgecv.jobs import contract, float_islands, ladder, models, web_page
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import report as measure
 from edgecv.jobs.journal import Journal, read_record, write_record
@@ -27,6 +29,7 @@ from edgecv.values import profiles
 from edgecv.values.report import ArtifactResult, Report, ShipVerdict
 
 FLOATS = ("float32", "float16")
+LOCAL = "local"
 MAX_DROP = 1.0
 """In points of the metric; of an error, in its unit."""
 
@@ -129,6 +132,8 @@ def export(
     whole = [name for name in plan.targets if profiles.target(name).schemes[0] == "int8"]
     climbs = [_climbed(model, target, plan, out, journal, reporter) for target in whole]
     files += [Path(climbed.path) for climbed in climbs if climbed.chosen]
+    found = [_islands(model, *pair, plan, out, journal, reporter) for pair in zip(whole, climbs, strict=True)]
+    files += [file for file in found if file is not None]
     request = measure.ReportRequest(
         data=plan.data, targets=plan.targets, plan=plan.bench, device=plan.device, seed=plan.seed,
         max_drop=plan.max_drop,
@@ -258,6 +263,36 @@ def _climbed(
         settings=codec.encode(asked),
     )
     return codec.decode(Climb, read_record(record), where=str(record))
+
+
+def _islands(
+    model: models.Source, target: str, climbed: Climb, plan: ExportPlan, out: Path, journal: Journal, reporter: Reporter
+) -> Path | None:
+    """Make the ladder's file anew with the layers in float that are faster so; None where there are none."""
+    chosen = next((trial for trial in climbed.trials if trial.step == climbed.chosen), None)
+    if chosen is None or chosen.method != "ptq" or plan.device != LOCAL or not float_islands.are_of(target):
+        return None
+    if not any(op.op == "DEPTHWISE_CONV_2D" for op in read_graph(climbed.path).ops):
+        return None  # the other integer kernels are faster than those of float
+    asked = artifacts.Plan(
+        scheme="int8", target=target, data=plan.data, seed=plan.seed, metadata=plan.metadata,
+        calibration=chosen.calibration, keep_float=(*chosen.keep_float, float_islands.FASTER), int16=chosen.int16,
+    ).taking(chosen.steps)  # fmt: skip
+    file = Path(climbed.path).with_name(f"{Path(climbed.path).stem}-islands.tflite")
+    record = out / f".{file.stem}.json"
+
+    def make() -> None:
+        made = artifacts.make(model, asked, out=file, force=True, reporter=reporter)
+        layers = made.islands.layers if made.islands else ()
+        if not layers:
+            file.unlink()  # it is the ladder's
+        write_record(record, {"layers": list(layers), "sha256": made.sha256})
+
+    known = read_record(record) if record.exists() else {}
+    if known.get("layers") and (not file.exists() or sha256(file) != known["sha256"]):
+        record.unlink()
+    journal.run(record, make, inputs=(model.path,), settings=codec.encode(asked))
+    return file if read_record(record)["layers"] else None
 
 
 def _intact(record: Path, file: Path) -> bool:

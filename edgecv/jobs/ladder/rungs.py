@@ -51,12 +51,7 @@ def _mixed(ladder: Steps, trials: list[Trial], base: artifacts.Plan) -> Iterator
     if best is None:
         yield _refused("mixed", base, "no step before made a file whose layers could be ranked")
         return
-    plan = replace(
-        base,
-        equalise="equalise" in best.steps,
-        correct_bias="bias correction" in best.steps,
-        adaround="adaround" in best.steps,
-    )
+    plan = base.taking(best.steps)
     try:
         found = ladder.ranked(best.step, plan, needed=MOST_KEPT)
     except EdgecvError as error:

@@ -115,6 +115,7 @@ class Steps:
             int16=rung.plan.int16,
             ranked_by=rung.ranked.by if rung.ranked else "",
             ranking=rung.ranked.reason if rung.ranked else "",
+            calibration=rung.plan.calibration,
         )
 
     def ranked(self, step: str, plan: artifacts.Plan, *, needed: float) -> Ranked:

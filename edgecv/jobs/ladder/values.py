@@ -47,6 +47,7 @@ class Trial:
         seconds: That it took, conversion and measurement.
         sha256: Of the file; "" without one.
         failure: Why there is no file; "" when there is.
+        calibration: How ranges were found.
     """
 
     step: str
@@ -65,6 +66,7 @@ class Trial:
     ranked_by: str = ""
     ranking: str = ""
     gained: float | None = None
+    calibration: str = "minmax"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

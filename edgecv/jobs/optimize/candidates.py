@@ -10,6 +10,7 @@ from typing import Any
 
 from edgecv.core import codec
 from edgecv.jobs.compress_recipe import CompressionRecipe, CompressionStep
+from edgecv.jobs.float_islands import FASTER
 from edgecv.jobs.optimize.knobs import KNOBS, RUNGS, Value
 
 INTEGER = ("int8", "int16x8", "int4")
@@ -89,7 +90,9 @@ def means(name: str, full: Mapping[str, Value]) -> bool:
         return scheme == "int8"
     if name in ("quantize.rung", "quantize.calibration"):
         return scheme in INTEGER and not (full["quantize.method"] == "qat" and scheme == "int8")
-    if name in ("quantize.io", "quantize.keep_float", "quantize.int16"):
+    if name in ("quantize.keep_float", "quantize.int16"):
+        return scheme == "int8" and full["quantize.method"] == "ptq"
+    if name == "quantize.io":
         return scheme == "int8"
     return True
 
@@ -235,6 +238,8 @@ SPOKEN = {
 
 
 def _said(name: str, value: Value) -> str:
+    if value == (FASTER,):
+        return "float where faster"
     text = "+".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
     return SPOKEN.get(name, name.replace(".", " ") + " {}").format(text)
 

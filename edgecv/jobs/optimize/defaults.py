@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgecv import zoo
@@ -9,28 +10,34 @@ from edgecv.compress import lowrank, units
 from edgecv.compress import slim as channels
 from edgecv.compress.layer_graph import flattened, read
 from edgecv.core.errors import EdgecvError
-from edgecv.jobs import models, retrain
+from edgecv.jobs import float_islands, models, retrain
 from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.space import Space, space
 from edgecv.modelio import LoadedModel
 from edgecv.values import profiles
 from edgecv.zoo.profiling import profile
 
+LOCAL = "local"
+"""The device that is this machine."""
 SHARES = [1.0, 0.75, 0.5, 0.35, 0.25]
 DENSE = 0.3
 """Share of the multiply-accumulates in dense layers from which on factoring them may gain time."""
+DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
+"""Layers whose int8 kernels are slower than the float ones on some CPUs."""
 WIDE = 32
 """Channels from which on kernels gain by multiples of 8."""
 
 
-def facts(loaded: LoadedModel, target: str) -> Facts:
-    """Return what a model and a target allow."""
+def facts(loaded: LoadedModel, target: str, timing: Sequence[str] = (LOCAL,)) -> Facts:
+    """Return what a model, a target and the devices that files are timed on allow."""
     profile = profiles.target(target)
     return Facts(
         target=target, schemes=tuple(profile.schemes), buildable=_why_not(lambda: _buildable(loaded)),
         scalable=_why_not(lambda: _scalable(loaded)), slimmable=_why_not(lambda: _slimmable(loaded.model)),
         factorable=_why_not(lambda: _factorable(loaded)), droppable=_why_not(lambda: _droppable(loaded.model)),
         inputs=len(loaded.require_spec().inputs),
+        timed_here=tuple(timing) == (LOCAL,) and float_islands.are_of(target),
+        depthwise=not _why_not(lambda: _without_depthwise(loaded.model)),
     )  # fmt: skip
 
 
@@ -54,17 +61,23 @@ def default_space(loaded: LoadedModel, known: Facts) -> Space:
         given["quantize.method"] = ["ptq", "qat"]
         given["quantize.epochs"] = [2]
         given["quantize.rung"] = ["plain", "equalise", "adaround"] if known.inputs == 1 else ["plain"]
+        if known.timed_here and known.depthwise:
+            given["quantize.keep_float"] = [(), (float_islands.FASTER,)]
     return space(given, where="the default space")
 
 
 def _dense_share(model: Any) -> float:
     """Return which share of the multiply-accumulates dense layers have."""
-    dense = sum(call.weights[0].size for call in read(flattened(model)).calls if call.kind == "Dense")
+    dense = sum(call.weights[0].size for call in _calls(model) if call.kind == "Dense")
     return float(dense) / max(1, profile(model).macs)
 
 
 def _widths(model: Any) -> list[int]:
-    return [int(call.shape[-1]) for call in read(flattened(model)).calls if call.weights]
+    return [int(call.shape[-1]) for call in _calls(model) if call.weights]
+
+
+def _calls(model: Any) -> Sequence[Any]:
+    return read(flattened(model)).calls
 
 
 def _why_not(look: Any) -> str:
@@ -87,6 +100,11 @@ def _scalable(loaded: LoadedModel) -> str:
 def _slimmable(model: Any) -> str:
     known = channels.dependencies(read(flattened(model)))
     return "" if known.groups else "the model has no channel that can be removed"
+
+
+def _without_depthwise(model: Any) -> str:
+    kinds = {call.kind for call in _calls(model)}
+    return "" if kinds & set(DEPTHWISE) else "the model has no depthwise convolution"
 
 
 def _factorable(loaded: LoadedModel) -> str:

@@ -131,7 +131,7 @@ def optimize(
     if models.has_seen(site.loaded.manifest, site.dataset, VALIDATION):
         reporter.warn(loss.seen(VALIDATION, site.dataset.name))
     sense.check_sense(site.loaded, site.dataset, promised=sought.max_drop is not None, reporter=reporter)
-    known = defaults.facts(site.loaded, plan.target)
+    known = defaults.facts(site.loaded, plan.target, site.site.timing)
     given = spaces.read(plan.space) if plan.space else defaults.default_space(site.loaded, known)
     candidates, applied = rules.enumerated(given, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")

@@ -120,7 +120,8 @@ KNOBS: dict[str, KnobKind] = {
         what="where the last softmax is computed", neutral="file", kinds=TEXT, choices=("file", "runtime"), shapes=True
     ),
     "quantize.keep_float": KnobKind(
-        what="layers left in float32, with wildcards", neutral=(), kinds=(tuple,), shapes=True
+        what="layers left in float32, with wildcards; faster: those that are faster so", neutral=(), kinds=(tuple,),
+        shapes=True,
     ),
     "quantize.int16": KnobKind(
         what="layers with int16 activations, with wildcards", neutral=(), kinds=(tuple,), shapes=True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from edgecv.core.errors import ConfigError
+from edgecv.jobs.float_islands import FASTER
 from edgecv.jobs.optimize.candidates import INTEGER, Candidate, candidate
 from edgecv.jobs.optimize.knobs import KNOBS, Value
 from edgecv.jobs.optimize.space import MOST, Space
@@ -24,6 +25,8 @@ class Facts:
         buildable: Why its architecture cannot be trained anew; "" when it can. `scalable`: why not in another width.
         slimmable: Why no channel can be removed; "" when some can. `factorable` and `droppable` likewise.
         inputs: Number of the model's inputs.
+        timed_here: Whether files are for the CPU of this machine and are timed on it.
+        depthwise: Whether the model has depthwise convolutions.
     """
 
     target: str = "cpu"
@@ -34,6 +37,8 @@ class Facts:
     factorable: str = ""
     droppable: str = ""
     inputs: int = 1
+    timed_here: bool = True
+    depthwise: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,13 @@ def rules(facts: Facts) -> tuple[Rule, ...]:
             and s["quantize.rung"] != "plain",
         ),
     ]  # fmt: skip
+    if not facts.timed_here:
+        found.append(
+            Rule(
+                name="islands", why="which layers are faster in float is found by times on this machine's CPU",
+                drops=lambda s: FASTER in _names(s["quantize.keep_float"]),
+            )
+        )  # fmt: skip
     impossible = (
         ("zoo", facts.buildable, ("zoo.width", "zoo.size")),
         ("width", facts.scalable, ("zoo.width",)),
@@ -87,6 +99,10 @@ def rules(facts: Facts) -> tuple[Rule, ...]:
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _names(value: Value) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _turned(knobs: tuple[str, ...]) -> Callable[[Settings], bool]:

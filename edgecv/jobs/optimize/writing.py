@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from edgecv.core import codec
 from edgecv.core.files import atomic_path, sha256, write_text
 from edgecv.core.progress import Reporter
 from edgecv.jobs import loss, models
+from edgecv.jobs.compress_recipe import CompressionRecipe
+from edgecv.jobs.float_islands import FASTER
 from edgecv.jobs.optimize import engine, summing_up
 from edgecv.jobs.optimize.candidates import Candidate
 from edgecv.jobs.optimize.driver import Searched
@@ -19,6 +22,7 @@ from edgecv.jobs.optimize.recipe_file import toml_of
 from edgecv.jobs.optimize.space import Space
 from edgecv.jobs.optimize.workbench import Workbench
 from edgecv.jobs.trials.judge import TEST, VALIDATION
+from edgecv.modelio.model_file import model_file
 from edgecv.report import search_page
 from edgecv.values.scores import Drop
 from edgecv.values.search import Applied, Cost, Judged, Outcome, Winner
@@ -103,7 +107,7 @@ def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out
     lost = Drop(value=found.drop, ci95=found.drop_ci95)
     validation = summing_up.judged(VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit)
     test = None if done.stopped == "interrupted" else _tested(work, file, limit, reporter)
-    write_text(recipe, toml_of(work.recipe(chosen), _remarks(chosen, cost)))
+    write_text(recipe, toml_of(_as_made(work.recipe(chosen), file), _remarks(chosen, cost)))
     float_bytes = work.float_file.stat().st_size
     slower = slower_than_float(cost)
     if slower and study.objective.goal == "fastest":
@@ -115,6 +119,18 @@ def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out
         smaller=float_bytes / path.stat().st_size, validation=validation, test=test,
         tied=summing_up.tied(study, chosen), trail=summing_up.trail(study, chosen, float_bytes),
     )  # fmt: skip
+
+
+def _as_made(recipe: CompressionRecipe, file: Path) -> CompressionRecipe:
+    """Return the recipe with the names of the layers that were timed to be faster in float: another time may differ."""
+    *before, last = recipe.steps
+    if FASTER not in last.options.get("keep_float", ()):
+        return recipe
+    manifest = model_file(file).manifest
+    kept = list(manifest.provenance.recipe.get("keep_float", ())) if manifest else []
+    others = {name: value for name, value in last.options.items() if name != "keep_float"}
+    options = {**others, "keep_float": kept} if kept else others
+    return replace(recipe, steps=(*before, replace(last, options=options)))
 
 
 def slower_than_float(cost: Cost) -> str:
