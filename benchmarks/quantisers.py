@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from quantisers_chart import chart
 from quantisers_tables import findings, markdown
-from quantisers_ways import ALONE, EDGECV, MAX_DROP, WAYS, WHOLE
+from quantisers_ways import ALONE, EDGECV, MAX_DROP, SPEED, WAYS, WHOLE
 
 from edgecv.core import codec
 from edgecv.core.files import atomic_path
@@ -101,7 +101,7 @@ class Place:
         return ("--spec", str(ROOT / "benchmarks" / self.case.spec)) if self.case.spec else ()
 
     def file(self, way: str) -> Path:
-        return self.folder / f"{way}{(WAYS | ALONE)[way].suffix}"
+        return self.folder / f"{way}{(WAYS | ALONE | SPEED)[way].suffix}"
 
     def uri(self, name: str) -> str:
         return f"npz:{self.data / name}.npz"
@@ -113,7 +113,7 @@ def make(place: Place, name: str) -> dict[str, Any]:
     if record.exists():
         known: dict[str, Any] = json.loads(record.read_text())
         return known
-    way, case = (WAYS | ALONE)[name], place.case
+    way, case = (WAYS | ALONE | SPEED)[name], place.case
     data = place.uri(case.qat_data if name == "qat" and case.qat_data else case.data)
     options = (*way.more, *(case.qat if name == "qat" else ()), *place.spec, "--data", data)
     return _recorded(

@@ -51,3 +51,10 @@ ALONE = {
     "int4": Way(title="edgecv int4", command=(*EDGECV, "quantize"), more=("--scheme", "int4")),
 }  # fmt: skip
 """Ways that only a case with `steps` has, beside the ladder's own."""
+
+SPEED = {
+    "islands": Way(
+        title="edgecv PTQ, float where faster", command=(*EDGECV, "quantize"), more=("--keep-float", "faster")
+    ),
+}  # fmt: skip
+"""Ways that `integer_speed.py` times beside others."""

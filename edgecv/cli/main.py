@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         text, hint = f"the command line needs '{error.name}'", "pip install 'edgecv[cli]'"
         raise SystemExit(failed("MissingDependencyError", text, hint, WRONG, as_json=as_json)) from None
     atexit.register(_mute)
-    sys.exit(_run(app, arguments, debug=debug, as_json=as_json))
+    code = _run(app, arguments, debug=debug, as_json=as_json)
+    if code == INTERRUPTED and "tensorflow" in sys.modules:
+        _leave(code)
+    sys.exit(code)
 
 
 def _renamed(argument: str) -> str:
@@ -49,6 +52,15 @@ def _mute() -> None:
     # The GPU accelerator's library logs while the process is torn down, after the last word of the command.
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _leave(code: int) -> None:
+    # A thread of TensorFlow may ask Python for the next batch while Python is torn down, and that aborts the process
+    # (SIGABRT in place of the exit code). What was registered for the end is done, and nothing is torn down.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _run(app: Any, arguments: list[str], *, debug: bool, as_json: bool) -> int:
