@@ -290,7 +290,7 @@ def test_ctrl_c_says_that_nothing_is_lost(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err
     assert [p.name for p in tmp_path.iterdir()] == [".m.keras.state"]

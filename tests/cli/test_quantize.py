@@ -46,7 +46,8 @@ def test_int4_says_what_computes_it(made: Made, tmp_path: Path) -> None:
     told = json.loads(done.out)
     assert told["steps"] == ["adaround"]
     assert sum(told["kernels"]["own"].values()) + sum(told["kernels"]["delegated"].values()) >= 4
-    assert (tmp_path / "int4.tflite").stat().st_size < 0.65 * made.int8.stat().st_size
+    # Half a byte for each weight, but for the fifth of them that keeps 8 bits; and the manifest, the same in both.
+    assert (tmp_path / "int4.tflite").stat().st_size < 0.7 * made.int8.stat().st_size
     shown = edgecv("quantize", made.keras, "--scheme", "int4", "-o", tmp_path / "int4.tflite", "--force")
     assert "XNNPACK computes" in shown.out
 

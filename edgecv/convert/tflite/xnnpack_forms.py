@@ -22,6 +22,8 @@ from edgecv.convert.tflite import flatbuffer
 ENDS = {"RELU": None, "RELU6": 6.0}
 """By the operator: where it cuts large values off."""
 POOL = "AVERAGE_POOL_2D"
+WINDOW = "/window"
+"""End of the name of a pool's equal weights, which are no layer's."""
 _LOWEST, _HIGHEST = -128, 127
 _QUANTIZE, _DEPTHWISE = 2, 3
 """Versions: the first with int8."""
@@ -87,7 +89,7 @@ def _convolution(model: Any, op: Any) -> Any:
     bias, bias_step = np.zeros(channels, np.int32), step * float(given.quantization.scale[0])
     inputs = (
         source,
-        _constant(model, name, b"/window", weights, generated.TensorType.INT8, step),
+        _constant(model, name, WINDOW.encode(), weights, generated.TensorType.INT8, step),
         _constant(model, name, b"/bias", bias, generated.TensorType.INT32, bias_step),
     )
     made = flatbuffer.operator(model, "DEPTHWISE_CONV_2D", _DEPTHWISE, inputs, result)
@@ -100,15 +102,13 @@ def _convolution(model: Any, op: Any) -> Any:
 
 
 def _constant(model: Any, name: Any, suffix: bytes, values: Any, kind: int, step: float) -> int:
-    """Add a constant with one scale for all its channels, which are on its last axis; returns its index."""
+    """Add a constant with one scale; returns its index."""
     generated, graph = flatbuffer.schema(), model.subgraphs[0]
-    tensor, channels = generated.TensorT(), values.shape[-1]
+    tensor = generated.TensorT()
     tensor.name = (name.encode() if isinstance(name, str) else bytes(name)) + suffix
     tensor.shape, tensor.type = np.array(values.shape, np.int32), kind
     tensor.buffer = flatbuffer.add_buffer(model, values)
     tensor.quantization = generated.QuantizationParametersT()
-    tensor.quantization.scale = np.full(channels, step, np.float32)
-    tensor.quantization.zeroPoint = np.zeros(channels, np.int64)
-    tensor.quantization.quantizedDimension = values.ndim - 1
+    tensor.quantization.scale, tensor.quantization.zeroPoint = np.array([step], np.float32), np.zeros(1, np.int64)
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
