@@ -1,4 +1,4 @@
-"""Are int8 files faster than float on this CPU? TFLite's quantiser, edgecv's, and edgecv's with float where it is faster.
+"""Is int8 faster than float on this CPU? TFLite's quantiser, edgecv's, and edgecv's with float where it is faster.
 
     python benchmarks/prepare_data.py SETS --out data --part cifar10:10000
     python benchmarks/zoo_results.py data --out results
