@@ -15,6 +15,7 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.diagnose.all_tensors import AllTensors
 from edgecv.diagnose.quantised_layers import layers_of
 from edgecv.graphs import Graph, naming_operators, read_tflite
+from edgecv.graphs.pool_windows import as_pool
 
 Array = np.ndarray[Any, Any]
 
@@ -156,7 +157,7 @@ def _records(graph: Graph, pairs: Sequence[_Pair], sums: Sequence[Sums]) -> tupl
         records.append(
             LayerNoise(
                 layer=pair.layer,
-                op=op.op,
+                op=as_pool(graph, op).op,
                 sqnr_db=here,
                 lost_db=lost,
                 range=_range(graph, pair.int8_tensor),

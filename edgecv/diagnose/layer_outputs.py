@@ -16,6 +16,7 @@ from edgecv.compress.layer_graph import build, flattened, read
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.diagnose.all_tensors import AllTensors
 from edgecv.graphs import Graph, Op, constant, naming_operators, read_tflite
+from edgecv.graphs.pool_windows import as_pool
 from edgecv.modelio.boundary import call, input_names
 from edgecv.runtime.container import read_manifest
 
@@ -161,7 +162,8 @@ def source_layer(graph: Graph, name: str, names: Sequence[str]) -> str | None:
 
 
 def _tflite_layer(graph: Graph, name: str, op: Op, names: Sequence[str]) -> Layer:
-    own = [one for one, its in zip(graph.ops, names, strict=True) if its == name]
+    op = as_pool(graph, op)
+    own = [as_pool(graph, one) for one, its in zip(graph.ops, names, strict=True) if its == name]
     kernels = [found for one in own if (found := _tflite_kernel(graph, one)) is not None]
     return Layer(
         name=name, op=op.op, kernel=kernels[0] if kernels else None, source=source_layer(graph, name, names),

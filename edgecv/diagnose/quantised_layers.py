@@ -13,6 +13,7 @@ import numpy as np
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.diagnose.rounding import Edit, Rounding, affine
 from edgecv.graphs import Graph, Op, Tensor, constant, naming_operators, read_tflite
+from edgecv.graphs.pool_windows import as_pool
 from edgecv.runtime.container import read_manifest
 
 Array = np.ndarray[Any, Any]
@@ -127,7 +128,7 @@ def _pairs(
 def _keyed(graph: Graph, layers: tuple[str, ...]) -> dict[Key, Op]:
     counts: Counter[tuple[str, str]] = Counter()
     found: dict[Key, Op] = {}
-    for op, layer in zip(graph.ops, layers, strict=True):
+    for op, layer in zip((as_pool(graph, op) for op in graph.ops), layers, strict=True):
         if op.op in ("QUANTIZE", "DEQUANTIZE"):
             continue
         found[layer, op.op, counts[layer, op.op]] = op

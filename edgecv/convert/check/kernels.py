@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgecv.convert.tflite.xnnpack_forms import WINDOW
 from edgecv.core import files
 from edgecv.core.optional import require
 from edgecv.graphs import read_tflite
-from edgecv.graphs.ir import Tensor
+from edgecv.graphs.pool_windows import is_window
 
 DELEGATE = "DELEGATE"
 WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -43,12 +42,10 @@ def computed_by(path: files.PathLike) -> Kernels:
     taken = {int(index) for node in nodes for index in node["inputs"]}
     found: tuple[dict[str, int], dict[str, int]] = ({}, {})
     for op in graph.ops:
-        weights = [i for i in op.inputs[1:2] if i >= 0 and _are_weights(graph.tensors[i])]
-        if weights and op.op in WITH_WEIGHTS:
+        weights = [
+            i for i in op.inputs[1:2] if i >= 0 and graph.tensors[i].is_constant and graph.tensors[i].elements > 1
+        ]
+        if weights and op.op in WITH_WEIGHTS and not is_window(graph, weights[0]):
             side = found[0 if weights[0] in taken else 1]
             side[op.op] = side.get(op.op, 0) + 1
     return Kernels(delegated=found[0], own=found[1])
-
-
-def _are_weights(tensor: Tensor) -> bool:
-    return tensor.is_constant and tensor.elements > 1 and not tensor.name.endswith(WINDOW)

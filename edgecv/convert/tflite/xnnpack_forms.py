@@ -18,12 +18,10 @@ from typing import Any
 import numpy as np
 
 from edgecv.convert.tflite import flatbuffer
+from edgecv.graphs.pool_windows import CONVOLUTION, POOL, WINDOW
 
 ENDS = {"RELU": None, "RELU6": 6.0}
 """By the operator: where it cuts large values off."""
-POOL = "AVERAGE_POOL_2D"
-WINDOW = "/window"
-"""End of the name of a pool's equal weights, which are no layer's."""
 _LOWEST, _HIGHEST = -128, 127
 _QUANTIZE, _DEPTHWISE = 2, 3
 """Versions: the first with int8."""
@@ -92,7 +90,7 @@ def _convolution(model: Any, op: Any) -> Any:
         _constant(model, name, WINDOW.encode(), weights, generated.TensorType.INT8, step),
         _constant(model, name, b"/bias", bias, generated.TensorType.INT32, bias_step),
     )
-    made = flatbuffer.operator(model, "DEPTHWISE_CONV_2D", _DEPTHWISE, inputs, result)
+    made = flatbuffer.operator(model, CONVOLUTION, _DEPTHWISE, inputs, result)
     options = generated.DepthwiseConv2DOptionsT()
     options.padding, options.depthMultiplier = pool.padding, 1
     options.strideH, options.strideW = pool.strideH, pool.strideW

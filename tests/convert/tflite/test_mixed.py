@@ -10,10 +10,10 @@ from edgecv.compress.weight_grid import largest
 from edgecv.convert import Preparation, convert
 from edgecv.convert.check.kernels import computed_by
 from edgecv.convert.tflite import int4
-from edgecv.convert.tflite.xnnpack_forms import WINDOW
 from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.graphs import read_tflite
 from edgecv.graphs.ir import constant
+from edgecv.graphs.pool_windows import is_window
 from edgecv.modelio import env, manifest_for
 from edgecv.runtime import load
 from edgecv.values import profiles
@@ -135,7 +135,7 @@ def test_int4_holds_the_chosen_integers_and_answers(int4_made, dataset):
     assert artifact.manifest.provenance.recipe["preparation"] == {"steps": ["adaround"]}
     graph = read_tflite(artifact.path)
     ops = [op for op in graph.ops if op.op in int4.VERSIONS]
-    ops = [op for op in ops if not graph.tensors[op.inputs[1]].name.endswith(WINDOW)]
+    ops = [op for op in ops if not is_window(graph, op.inputs[1])]
     weights = [graph.tensors[op.inputs[1]] for op in ops]
     assert [t.dtype for t in weights] == ["int4"] * 4
     assert {t.size_bytes for t in weights} == {(t.elements + 1) // 2 for t in weights}
