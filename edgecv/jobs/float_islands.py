@@ -37,6 +37,8 @@ LOOKS = 3
 FIRST_PRICE = 0.2
 """Nanoseconds that an element's conversion takes until one was measured."""
 PLAN = BenchPlan(target_width=0.04, min_launches=5, max_launches=12, launch_seconds=0.3, max_seconds=10.0)
+NONE = "no layer in float saves more time on this CPU than its conversions cost"
+ALL = "every layer is faster in float on this CPU: a float32 file is what to look at; this one is all int8"
 _NANO = 1e6
 """Nanoseconds in a millisecond."""
 _NEVER = 1 << 30
@@ -102,16 +104,16 @@ def found(build: Build, *, seed: int = 0, reporter: Reporter = QUIET) -> Islands
         )  # fmt: skip
         advance(2)
         chosen = cheapest(costs, FIRST_PRICE)
-        if chosen:
+        if chosen and len(chosen) < costs.count:
             build("int8", chosen, mixed)
             advance(1)
             again = cheapest(costs, _price(mixed, _profile(mixed, seed)))
-            if again and again != chosen:
+            if again and again != chosen and len(again) < costs.count:
                 build("int8", again, mixed)
             chosen = again
         advance(1)
-        if not chosen:
-            reporter.info("no layer in float saves more time on this CPU than its conversions cost")
+        if not chosen or len(chosen) == costs.count:
+            reporter.info(NONE if not chosen else ALL)
             return Islands(layers=())
         return _timed(plain, mixed, chosen, reporter)
 
@@ -178,6 +180,16 @@ class Costs:
     integer: Times
     real: Times
 
+    @property
+    def names(self) -> list[str]:
+        """The layers, sorted."""
+        return sorted({layer for layer in self.layers if layer})
+
+    @property
+    def count(self) -> int:
+        """How many layers there are."""
+        return len(self.names)
+
 
 def cheapest(costs: Costs, price: float) -> tuple[str, ...]:
     """Return the layers that cost least in float, all of them together, as patterns that name them; sorted.
@@ -186,7 +198,7 @@ def cheapest(costs: Costs, price: float) -> tuple[str, ...]:
         costs: Of the layers.
         price: Nanoseconds that an element's conversion takes.
     """
-    names = sorted({layer for layer in costs.layers if layer})
+    names = costs.names
     cut = _Cut(len(names))
     place = {name: cut.first + index for index, name in enumerate(names)}
     for name, node in place.items():
