@@ -6,11 +6,13 @@ import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edgecv.core.errors import ConfigError
+from edgecv.core.progress import Quiet
 from edgecv.graphs import Graph, read_graph, read_tflite
 from edgecv.jobs import float_islands
 from edgecv.jobs.float_islands import Costs, cheapest
@@ -66,6 +68,32 @@ def test_names_with_wildcards_mean_themselves() -> None:
     layers = ("a[0]", "b*", "C", "D", "S", "Y", "Z")
     costs = Costs(graph=graph, layers=layers, integer=dict.fromkeys(layers, 10.0), real={})
     assert cheapest(costs, 0.0) == ("C", "D", "S", "Y", "Z", "a[[]0]", "b[*]")
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"), [((), float_islands.NONE), (("A", "B"), float_islands.ALL)], ids=["none", "all"]
+)
+def test_no_layer_and_every_layer_are_plain_int8(monkeypatch, choice, said) -> None:
+    graph, _ = network()
+    opened = SimpleNamespace(graph=graph, layers=("A", "B", "", "", "", "", ""))
+    monkeypatch.setattr(float_islands, "model_file", lambda path: opened)
+    monkeypatch.setattr(float_islands, "_profile", lambda path, seed: [])
+    monkeypatch.setattr(float_islands, "cheapest", lambda costs, price: choice)
+    made, told = [], Told()
+    found = float_islands.found(lambda scheme, kept, out: made.append((scheme, kept)), reporter=told)
+    assert found == float_islands.Islands(layers=())
+    assert made == [("int8", ()), ("float32", ())]
+    assert told.infos == [said]
+
+
+class Told(Quiet):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.infos.append(message)
 
 
 @pytest.mark.parametrize("target", ["edgetpu", "armv7", "ethos-u65-256"])
