@@ -1,7 +1,7 @@
 """`edgecv optimize` on a trained network, beside what tools do by themselves and what a person does by hand.
 
     python benchmarks/search_case.py MODEL --data npz:PATH --space benchmarks/search_mnist.toml --work DIR
-        [--spec SPEC.toml] [--max-drop 1] [--smaller 8] [--trials N] [--epochs 2] [--json]
+        [--spec SPEC.toml] [--max-drop 1] [--smaller 8] [--trials N] [--epochs 2] [--first-look 0.34] [--json]
 
 Three files of the same model, each timed interleaved with the float32 file, and judged on the same test split: int8
 after training alone; slimmed to half the MACs, then int8, as a person would; and the winner of the search. What is
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--max-drop", type=float, default=1.0)
     parser.add_argument("--smaller", type=float, default=8.0)
     parser.add_argument("--trials", type=int)
+    parser.add_argument("--first-look", type=float, default=0.34, help="its share of the epochs; 1: there is none")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     source = models.Source(path=given.model, spec=given.spec)
@@ -71,7 +72,7 @@ def main() -> None:
     began = time.monotonic()
     plan = job.OptimizePlan(
         data=given.data, space=given.space, max_drop=given.max_drop, trials=given.trials, goal="fastest",
-        size_bytes=int(bench.float_file.stat().st_size / given.smaller),
+        size_bytes=int(bench.float_file.stat().st_size / given.smaller), coarse_epochs=given.first_look,
     )  # fmt: skip
     done = job.optimize(source, plan, out=given.work, reporter=Told())
     seconds = time.monotonic() - began

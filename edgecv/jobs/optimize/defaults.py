@@ -24,8 +24,8 @@ DENSE = 0.3
 """Share of the multiply-accumulates in dense layers from which on factoring them may gain time."""
 DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
 """Layers whose int8 kernels are slower than the float ones on some CPUs."""
-WIDE = 32
-"""Channels from which on kernels gain by multiples of 8."""
+MULTIPLES = ((64, (8, 16)), (32, (8,)), (0, (1,)))
+"""From so many channels on, which multiples kernels gain by; of several, the times of the shapes decide."""
 
 
 def facts(loaded: LoadedModel, target: str, timing: Sequence[str] = (LOCAL,)) -> Facts:
@@ -50,7 +50,7 @@ def default_space(loaded: LoadedModel, known: Facts) -> Space:
         rounds = channels.default_slim_recipe(loaded.require_spec(), budget="macs", share=0.5)
         widest = max(int(tensor) for tensor in _widths(loaded.model))
         given["slim.macs"] = SHARES
-        given["slim.multiple"] = [8 if widest >= WIDE else 1]
+        given["slim.multiple"] = next(list(multiples) for least, multiples in MULTIPLES if widest >= least)
         given["slim.rounds"] = [2]
         given["slim.epochs"] = [max(2, rounds.epochs)]
     if not known.factorable and _dense_share(loaded.model) >= DENSE:
