@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edgecv.core.errors import ConfigError
+from edgecv.core.errors import ConfigError, ConversionError
 from edgecv.core.progress import Quiet
 from edgecv.graphs import Graph, read_graph, read_tflite
 from edgecv.jobs import float_islands
@@ -84,6 +84,21 @@ def test_no_layer_and_every_layer_are_plain_int8(monkeypatch, choice, said) -> N
     assert found == float_islands.Islands(layers=())
     assert made == [("int8", ()), ("float32", ())]
     assert told.infos == [said]
+
+
+def test_layers_that_the_quantiser_does_not_leave_are_no_islands(monkeypatch) -> None:
+    graph, layers = network()
+    monkeypatch.setattr(float_islands, "model_file", lambda path: SimpleNamespace(graph=graph, layers=layers))
+    monkeypatch.setattr(float_islands, "_profile", lambda path, seed: [])
+    monkeypatch.setattr(float_islands, "cheapest", lambda costs, price: ("A",))
+
+    def refuses(scheme: str, kept: tuple[str, ...], out: Path) -> None:
+        if kept:
+            raise ConversionError("'A' was to stay float and became int8")
+
+    told = Told()
+    assert float_islands.found(refuses, reporter=told) == float_islands.Islands(layers=())
+    assert "'A' was to stay float and became int8" in told.infos[0]
 
 
 class Told(Quiet):
