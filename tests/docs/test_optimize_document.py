@@ -52,7 +52,7 @@ def test_what_workers_are_worth_is_that_of_the_reference() -> None:
     assert runs[2]["begun_again"] <= 1, "a worker that is killed costs its trial at most"
 
 
-@pytest.mark.parametrize("name", ["search_case.json", "search_resnet20.json"])
+@pytest.mark.parametrize("name", ["search_case.json", "search_resnet20.json", "search_mobilenet_v2_small.json"])
 def test_whole_searches_are_those_of_the_references(name: str) -> None:
     found = reference(name)
     assert [row["file"] for row in found["rows"]] == ["int8 alone", "by hand", "edgecv optimize"]

@@ -49,3 +49,13 @@ def test_the_figures_of_int4_are_those_of_the_reference() -> None:
     assert f"a drop of {found['drop']:+.2f} points [{low:+.2f}, {high:+.2f}]" in told
     assert f"first on {found['agreement']:.3f} of them" in told
     assert f"{found['size_bytes'] / 1e6:.2f} MB, float {row['ways']['float32']['size_bytes'] / 1e6:.2f} MB" in told
+
+
+def test_times_of_int8_are_those_of_the_reference() -> None:
+    rows = json.loads((ROOT / "benchmarks" / "reference" / "integer_speed.json").read_text())
+    assert rows
+    for row in rows:
+        for way in row["ways"].values():
+            low, high = way["ratio_ci95"]
+            assert f"{way['ratio']:.2f} [{low:.2f}, {high:.2f}]; {way['drop']:+.2f}" in TEXT
+            assert way["drop"] < 0.5, "every file is within half a point of float"
