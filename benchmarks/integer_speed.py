@@ -1,14 +1,15 @@
 """Is int8 faster than float on this CPU? TFLite's quantiser, edgecv's, and edgecv's with float where it is faster.
 
     python benchmarks/prepare_data.py SETS --out data --part cifar10:10000
-    python benchmarks/zoo_results.py data --out results
+    edgecv train lenet5 --data npz:data/mnist.npz --epochs 1 --out results/lenet5-mnist/float.keras
     python benchmarks/integer_speed.py data --parents results --out compared [--case NAME …] [--json FILE] [--docs]
 
-The cases are those of `quantisers.toml` whose integers gain least: small, depthwise, with gates, with tanh. Files are
-made by the tools' own commands from the same .keras on the same 100 calibration images; each file's time is a share of
-the float .tflite's, one thread, all interleaved in one run, and its loss is on the whole test split, with paired 95 %
-intervals. A finished step is not done again. `--json` keeps the rows, beside those of other cases that it has; `--docs`
-writes the table into docs/ptq.md.
+The cases are those of `quantisers.toml` whose integers gain least: small, depthwise, with gates, with tanh. Their
+networks come from `zoo_results.py`, or from `edgecv train` as above: for the published rows with one epoch (LeNet-5),
+two (xception_small) and eight (mobilenet_v2_small). Files are made by the tools' own commands from the same .keras on
+the same 100 calibration images; each file's time is a share of the float .tflite's, one thread, all interleaved in one
+run, and its loss is on the whole test split, with paired 95 % intervals. A finished step is not done again. `--json`
+keeps the rows, beside those of other cases that it has; `--docs` writes the table into docs/ptq.md.
 """
 
 from __future__ import annotations

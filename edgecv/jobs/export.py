@@ -17,6 +17,7 @@ from edgecv.core.files import sha256
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
 from edgecv.graphs import read_graph
+from edgecv.graphs.pool_windows import CONVOLUTION, as_pool
 from edgecv.jobs import contract, float_islands, ladder, models, web_page
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import report as measure
@@ -29,7 +30,6 @@ from edgecv.values import profiles
 from edgecv.values.report import ArtifactResult, Report, ShipVerdict
 
 FLOATS = ("float32", "float16")
-LOCAL = "local"
 MAX_DROP = 1.0
 """In points of the metric; of an error, in its unit."""
 
@@ -270,9 +270,15 @@ def _islands(
 ) -> Path | None:
     """Make the ladder's file anew with the layers in float that are faster so; None where there are none."""
     chosen = next((trial for trial in climbed.trials if trial.step == climbed.chosen), None)
-    if chosen is None or chosen.method != "ptq" or plan.device != LOCAL or not float_islands.are_of(target):
+    if (
+        chosen is None
+        or chosen.method != "ptq"
+        or plan.device != float_islands.HERE
+        or not float_islands.are_of(target)
+    ):
         return None
-    if not any(op.op == "DEPTHWISE_CONV_2D" for op in read_graph(climbed.path).ops):
+    graph = read_graph(climbed.path)
+    if not any(as_pool(graph, op).op == CONVOLUTION for op in graph.ops):
         return None  # the other integer kernels are faster than those of float
     asked = artifacts.Plan(
         scheme="int8", target=target, data=plan.data, seed=plan.seed, metadata=plan.metadata,

@@ -31,6 +31,8 @@ from edgecv.values.latency import OpProfile
 
 FASTER = "faster"
 """What stands among the names of layers to keep in float for those that are found here."""
+HERE = "local"
+"""The device that is this machine."""
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 LOOKS = 3
 """Profiles of each file; an operator's time is its shortest."""
@@ -125,7 +127,7 @@ def _timed(plain: Path, mixed: Path, chosen: tuple[str, ...], reporter: Reporter
     """Hold the file with islands against the plain one; without them where it is not shown to be faster."""
     case, base = (BenchCase(name=name, path=str(file), engine="litert") for name, file in
                   (("islands", mixed), ("int8", plain)))  # fmt: skip
-    device = bench.open_device("local", None)
+    device = bench.open_device(HERE, None)
     _, timed = bench.bench([case], baseline=base, device=device, plan=PLAN, retries=1, reporter=Unseen(reporter))
     ratio, interval = timed.latency.ratio_to_baseline, timed.latency.ratio_ci95
     words = f"{ratio:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]" if ratio and interval else "an unknown share"
@@ -140,7 +142,7 @@ def _timed(plain: Path, mixed: Path, chosen: tuple[str, ...], reporter: Reporter
 
 def _profile(file: Path, seed: int) -> list[OpProfile]:
     case = BenchCase(name=file.name, path=str(file), engine="litert")
-    looks = [bench.profile(case, bench.open_device("local", None), seed=seed) for _ in range(LOOKS)]
+    looks = [bench.profile(case, bench.open_device(HERE, None), seed=seed) for _ in range(LOOKS)]
     for look in looks:
         if look.profile is None:
             raise MissingDependencyError(f"the layers cannot be timed here: {look.reason}")

@@ -17,8 +17,6 @@ from edgecv.modelio import LoadedModel
 from edgecv.values import profiles
 from edgecv.zoo.profiling import profile
 
-LOCAL = "local"
-"""The device that is this machine."""
 SHARES = [1.0, 0.75, 0.5, 0.35, 0.25]
 DENSE = 0.3
 """Share of the multiply-accumulates in dense layers from which on factoring them may gain time."""
@@ -28,16 +26,16 @@ MULTIPLES = ((64, (8, 16)), (32, (8,)), (0, (1,)))
 """From so many channels on, which multiples kernels gain by; of several, the times of the shapes decide."""
 
 
-def facts(loaded: LoadedModel, target: str, timing: Sequence[str] = (LOCAL,)) -> Facts:
-    """Return what a model, a target and the devices that files are timed on allow."""
+def facts(loaded: LoadedModel, target: str, *, here: bool = True) -> Facts:
+    """Return what a model and a target allow; `here`: files are made and timed on this machine."""
     profile = profiles.target(target)
     return Facts(
         target=target, schemes=tuple(profile.schemes), buildable=_why_not(lambda: _buildable(loaded)),
         scalable=_why_not(lambda: _scalable(loaded)), slimmable=_why_not(lambda: _slimmable(loaded.model)),
         factorable=_why_not(lambda: _factorable(loaded)), droppable=_why_not(lambda: _droppable(loaded.model)),
         inputs=len(loaded.require_spec().inputs),
-        timed_here=tuple(timing) == (LOCAL,) and float_islands.are_of(target),
-        depthwise=not _why_not(lambda: _without_depthwise(loaded.model)),
+        timed_here=here and float_islands.are_of(target),
+        depthwise=not _why_not(lambda: _lacks_depthwise(loaded.model)),
     )  # fmt: skip
 
 
@@ -102,7 +100,7 @@ def _slimmable(model: Any) -> str:
     return "" if known.groups else "the model has no channel that can be removed"
 
 
-def _without_depthwise(model: Any) -> str:
+def _lacks_depthwise(model: Any) -> str:
     kinds = {call.kind for call in _calls(model)}
     return "" if kinds & set(DEPTHWISE) else "the model has no depthwise convolution"
 

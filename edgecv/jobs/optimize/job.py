@@ -10,7 +10,7 @@ from pathlib import Path
 import edgecv.bench as bench
 from edgecv.core.errors import ConfigError, unknown_name
 from edgecv.core.progress import QUIET, Reporter
-from edgecv.jobs import loss, models, sense
+from edgecv.jobs import float_islands, loss, models, sense
 from edgecv.jobs.optimize import cluster, defaults, engine, optuna_study, rules, writing
 from edgecv.jobs.optimize import space as spaces
 from edgecv.jobs.optimize.candidates import AS_IT_IS, Candidate, candidate
@@ -131,7 +131,7 @@ def optimize(
     if models.has_seen(site.loaded.manifest, site.dataset, VALIDATION):
         reporter.warn(loss.seen(VALIDATION, site.dataset.name))
     sense.check_sense(site.loaded, site.dataset, promised=sought.max_drop is not None, reporter=reporter)
-    known = defaults.facts(site.loaded, plan.target, site.site.timing)
+    known = defaults.facts(site.loaded, plan.target, here=_all_here(plan))
     given = spaces.read(plan.space) if plan.space else defaults.default_space(site.loaded, known)
     candidates, applied = rules.enumerated(given, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
@@ -156,6 +156,11 @@ def optimize(
     found = writing.outcome(site, done, given, applied, out, reporter)
     writing.write(found, given, out)
     return found
+
+
+def _all_here(plan: OptimizePlan) -> bool:
+    """Say whether files are made and timed on this machine: a worker makes them by the times of its own."""
+    return plan.cluster is None and (plan.device, *plan.further_devices) == (float_islands.HERE,)
 
 
 def _site(source: models.Source, plan: OptimizePlan) -> Site:
