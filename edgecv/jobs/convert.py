@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -10,13 +9,12 @@ from typing import cast
 import numpy as np
 
 import edgecv.compress as compress
-from edgecv.convert import FORMATS as CONVERTED
 from edgecv.convert import Artifact, Preparation, convert
 from edgecv.convert.check import samples
 from edgecv.convert.check.kernels import Kernels, computed_by
 from edgecv.convert.check.stays_float import StaysFloat
 from edgecv.convert.check.structure import STATIC
-from edgecv.convert.mediapipe import CHOICES, Mediapipe
+from edgecv.convert.mediapipe import Mediapipe
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
@@ -24,7 +22,9 @@ from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.core.shown import Shown
 from edgecv.data import Dataset
 from edgecv.jobs import contract, float_islands, loss, models, sense, sparse_kernels
-from edgecv.jobs.float_islands import FASTER, Islands
+from edgecv.jobs.convert_plan import Plan as Plan
+from edgecv.jobs.convert_plan import check_plan as check_plan
+from edgecv.jobs.float_islands import Islands
 from edgecv.jobs.loss import Loss
 from edgecv.jobs.qat import QatPlan, quantization_aware
 from edgecv.jobs.sparse_kernels import SparseKernels
@@ -39,90 +39,7 @@ from edgecv.values.specs import Format, Method, Scheme
 BUNDLE = ".edgecv"
 FORMATS = {".tflite": "tflite", ".onnx": "onnx"}
 UNCOMMON = ("int4", "int16x8", "mixed")
-STEPS = ("equalise", "correct_bias", "adaround")
 Prepared = tuple[LoadedModel, Preparation]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What file to make.
-
-    Attributes:
-        scheme: "float32", "float16", "dynamic", "int8", "mixed", "int16x8" or "int4".
-        method: For int8: "ptq" calibrates, "qat" trains on with quantisation. Other schemes ignore it.
-        keep_float: Names of source layers, with wildcards, that an int8 file computes in float32; "faster" among them
-            stands for those that this machine's CPU computes faster so, by measured time.
-        int16: Likewise, that it computes with int16 activations.
-        int8: Likewise, whose weights have 8 bits in an int4 file; None: the depthwise ones and the smallest.
-        equalise: Before calibration: cross-layer equalisation.
-        correct_bias: Likewise: bias correction.
-        adaround: Likewise: learned rounding; int4 always has it.
-        sparse: Leave the zeros of a pruned model out of a float32 .tflite.
-        strict_int8: Refuse operators that stay in float inside a file of integers.
-        exact_scale: Refuse weights that integers round: for filters.
-        format: "tflite" or "onnx"; None goes by the suffix of the output.
-        target: A deployment target's name; `further_targets` those of others that the file must run on too.
-        io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
-        softmax: Where the last softmax or sigmoid of each head is computed: "file", or "runtime": the file ends at its
-            logits, and its contract says so.
-        data: For calibration and training; None takes the training data when it is a bundled set.
-        calibration: Recipe name or TOML path.
-        epochs: Of quantisation-aware training; None takes the default recipe.
-        metadata: TFLite Metadata for MediaPipe: "auto" writes it where MediaPipe takes the file as it is, "mediapipe"
-            changes the model's ends until it does, or fails, "none" writes none.
-    """
-
-    scheme: str
-    method: str = "ptq"
-    format: str | None = None
-    target: str = "cpu"
-    io_dtype: str | None = None
-    data: str | None = None
-    calibration: str = "minmax"
-    epochs: int | None = None
-    seed: int = 0
-    keep_float: tuple[str, ...] = ()
-    int16: tuple[str, ...] = ()
-    int8: tuple[str, ...] | None = None
-    equalise: bool = False
-    correct_bias: bool = False
-    adaround: bool = False
-    sparse: bool = False
-    strict_int8: bool = False
-    exact_scale: bool = False
-    further_targets: tuple[str, ...] = ()
-    softmax: str = "file"
-    metadata: str = "auto"
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """All targets, the one that the file is made for first."""
-        return tuple(dict.fromkeys((self.target, *self.further_targets)))
-
-    @property
-    def names_a_way(self) -> bool:
-        """Whether it says how integers are reached, and does not leave that to the ladder."""
-        own = self.keep_float or self.int16 or self.recipe.steps or self.exact_scale
-        return bool(own or self.scheme != "int8" or self.method != "ptq")
-
-    def taking(self, steps: Collection[str]) -> Plan:
-        """Return the plan with just these steps before conversion, as a recipe names them."""
-        return replace(
-            self, equalise="equalise" in steps, correct_bias="bias correction" in steps, adaround="adaround" in steps
-        )
-
-    @property
-    def recipe(self) -> compress.PtqRecipe:
-        """Return the steps before conversion, but for the weights' granularity."""
-        bits = 4 if self.scheme == "int4" else 8
-        return compress.PtqRecipe(
-            equalise=self.equalise,
-            correct_bias=self.correct_bias,
-            adaround=self.adaround or bits == 4,
-            bits=bits,
-            int8=self.int8,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +122,7 @@ def make(
     if qat and manifest.method != "qat":
         training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)
         loaded, _ = quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
-    plan, islands = with_islands(loaded, plan, dataset, format_=format_, reporter=reporter)
+    plan, islands = _with_islands(loaded, plan, dataset, format_, reporter)
     artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
     models.forget_state(out)
     made = replace(_made(artifact, plan.recipe.steps if plan.scheme in STATIC and not qat else ()), islands=islands)
@@ -301,7 +218,7 @@ def built(
     """
     static = plan.scheme in STATIC
     preparation = None
-    plan, _ = with_islands(loaded, plan, dataset, format_=format_, reporter=reporter)
+    plan, _ = _with_islands(loaded, plan, dataset, format_, reporter)
     if takes_steps(plan):
         loaded, preparation = ready or prepared(loaded, plan, dataset, reporter=reporter)
     return convert(
@@ -327,34 +244,13 @@ def built(
     )
 
 
-def with_islands(
-    loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, format_: str = "tflite", reporter: Reporter = QUIET
+def _with_islands(
+    loaded: LoadedModel, plan: Plan, dataset: Dataset | None, format_: str, reporter: Reporter
 ) -> tuple[Plan, Islands | None]:
-    """Return a plan with the names of the layers that "faster" stands for, and what was measured; others as they are.
-
-    Raises:
-        ConfigError: The file is no int8 .tflite, or is not for this machine's CPU.
-        MissingDependencyError: Nothing here profiles operators.
-    """
-    if FASTER not in plan.keep_float:
-        return plan, None
-    if format_ != "tflite" or plan.scheme not in ("int8", "mixed") or plan.method != "ptq":
-        raise ConfigError(
-            f"--keep-float {FASTER} is of int8 .tflite files by ptq, not of {plan.scheme} {format_} by {plan.method}",
-            hint="leave it out",
-        )
-    float_islands.check(plan.targets)
-    named = tuple(name for name in plan.keep_float if name != FASTER)
-    plain = plan.taking(())
-
-    def build(scheme: str, kept: tuple[str, ...], out: Path) -> object:
-        chosen = replace(plain, scheme="int8", keep_float=(*named, *kept))
-        if scheme != "int8":
-            chosen = replace(plain, scheme=scheme, keep_float=(), int16=())
+    def build(chosen: Plan, out: Path) -> object:
         return built(loaded, chosen, dataset, out=out, force=True, reporter=Unseen(reporter))
 
-    islands = float_islands.found(build, seed=plan.seed, reporter=reporter)
-    return replace(plan, scheme="int8", keep_float=(*named, *islands.layers)), islands
+    return float_islands.resolved(plan, build, format_=format_, reporter=reporter)
 
 
 def _io_dtype(plan: Plan) -> str | None:
@@ -389,33 +285,6 @@ def prepared(loaded: LoadedModel, plan: Plan, dataset: Dataset | None, *, report
     facts = {"steps": list(recipe.steps), "recipe": codec.encode(recipe), **done.facts}
     preparation = Preparation(reference=loaded.model, integers=done.integers, facts=facts)
     return replace(loaded, model=done.model), preparation
-
-
-def check_plan(plan: Plan) -> None:
-    """Raise ConfigError, with the nearest match, for a name that a plan has wrong."""
-    made = {scheme for schemes in CONVERTED.values() for scheme in schemes}
-    if plan.scheme not in made:
-        raise unknown_name("scheme", plan.scheme, made)
-    if plan.method not in ("ptq", "qat"):
-        raise unknown_name("method", plan.method, ("ptq", "qat"))
-    if plan.io_dtype not in (None, "int8", "uint8", "float32"):
-        raise unknown_name("io type", plan.io_dtype, ("int8", "uint8", "float32"))
-    asked = [f"--{step.replace('_', '-')}" for step in STEPS if getattr(plan, step)]
-    if asked and (plan.scheme not in STATIC or plan.method == "qat"):
-        how = f"{plan.scheme} by {plan.method}"
-        raise ConfigError(f"{', '.join(asked)} cannot be used for {how}", hint="they prepare integer files by ptq")
-    if plan.int8 is not None and plan.scheme != "int4":
-        raise ConfigError(
-            f"--int8 names layers of an int4 file, the scheme is {plan.scheme}",
-            hint="pass --scheme int4, or leave it out",
-        )
-    if plan.softmax not in compress.PLACES:
-        raise unknown_name("place of the softmax", plan.softmax, compress.PLACES)
-    if plan.metadata not in CHOICES:
-        raise unknown_name("kind of metadata", plan.metadata, CHOICES)
-    for name in plan.targets:
-        profiles.target(name)
-    profiles.calibration(plan.calibration)
 
 
 def _format(plan: Plan, out: Path) -> str:

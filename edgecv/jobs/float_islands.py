@@ -13,7 +13,7 @@ from __future__ import annotations
 import glob
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from edgecv.core.optional import require
 from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.core.shown import Shown
 from edgecv.graphs import Graph
+from edgecv.jobs.convert_plan import Plan
 from edgecv.modelio.model_file import model_file
 from edgecv.runtime import host
 from edgecv.values import profiles
@@ -79,6 +80,41 @@ def check(targets: Sequence[str]) -> None:
                 f"--keep-float {FASTER} goes by times on this machine's CPU, and {name} is something else",
                 hint="run it on the device itself, or name the layers: --keep-float 'block*_depthwise'",
             )
+
+
+def resolved(
+    plan: Plan, build: Callable[[Plan, Path], object], *, format_: str, reporter: Reporter = QUIET
+) -> tuple[Plan, Islands | None]:
+    """Return a plan with the names of the layers that "faster" stands for, and what was measured; others as they are.
+
+    Args:
+        plan: Of the file.
+        build: Writes the file of a plan.
+        format_: Of the file.
+        reporter: Told of the outcome.
+
+    Raises:
+        ConfigError: The file is no int8 .tflite, or is not for this machine's CPU.
+        MissingDependencyError: Nothing here profiles operators.
+    """
+    if FASTER not in plan.keep_float:
+        return plan, None
+    if format_ != "tflite" or plan.scheme not in ("int8", "mixed") or plan.method != "ptq":
+        raise ConfigError(
+            f"--keep-float {FASTER} is of int8 .tflite files by ptq, not of {plan.scheme} {format_} by {plan.method}",
+            hint="leave it out",
+        )
+    check(plan.targets)
+    named = tuple(name for name in plan.keep_float if name != FASTER)
+    plain = plan.taking(())
+
+    def of_scheme(scheme: str, kept: tuple[str, ...], out: Path) -> object:
+        if scheme == "int8":
+            return build(replace(plain, scheme="int8", keep_float=(*named, *kept)), out)
+        return build(replace(plain, scheme=scheme, keep_float=(), int16=()), out)
+
+    islands = found(of_scheme, seed=plan.seed, reporter=reporter)
+    return replace(plan, scheme="int8", keep_float=(*named, *islands.layers)), islands
 
 
 def found(build: Build, *, seed: int = 0, reporter: Reporter = QUIET) -> Islands:
