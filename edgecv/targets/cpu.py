@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from edgecv.core.apart import call_apart
 from edgecv.core.errors import CrashError, EdgecvError, UnsupportedModelError
 from edgecv.graphs import Graph, Op, scale_limits
+from edgecv.graphs.pool_windows import as_pool
 from edgecv.runtime import host
 from edgecv.runtime.engines import onnx
 from edgecv.targets.kernel_kinds import is_weighted, kind_of
@@ -20,6 +21,7 @@ _XNNPACK = Finding(status="Delegated to XNNPACK", mapped=True, certainty="accele
 _KERNEL = Finding(status="Builtin kernel", mapped=True, certainty="accelerator")
 _UNASKED = Finding(status="Builtin kernel", mapped=True, certainty="likely")
 _ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="likely")
+_DEPTHWISE = "DEPTHWISE_CONV_2D"
 _ASKED_ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="accelerator")
 
 
@@ -56,13 +58,13 @@ def _with_kernels(request: Request, delegated: frozenset[int]) -> Verdict:
     findings = tuple(_finding(request.graph, op, op.index in delegated, profile) for op in request.graph.ops)
     kernels = _kernel_notes(request.graph, profile)
     if not foreign:
-        isa = f"this host's CPU is {profile.title}" if profile else "this host's instruction set has no kernel data"
+        isa = f"this host's CPU is {_called(profile)}" if profile else "this host's instruction set has no kernel data"
         asked = f"as XNNPACK decides on this host; {isa}; kernels follow from XNNPACK's source and were not traced"
         return Verdict(findings=findings, kind="measured", notes=(asked, *kernels))
     likely = tuple(replace(found, certainty="likely") for found in findings)
     note = (
-        f"predicted: nothing ran on {request.profile.title}; which operators XNNPACK takes is what it decides on this "
-        f"host ({here or 'unnamed'}), the kernels are documented; times on this host say nothing of that CPU"
+        f"predicted: nothing ran on {_called(request.profile)}; which operators XNNPACK takes is what it decides on "
+        f"this host ({here or 'unnamed'}), the kernels are documented; times on this host say nothing of that CPU"
     )
     return Verdict(findings=likely, kind="predicted", notes=(note, *kernels))
 
@@ -76,6 +78,10 @@ def _instruction_set(profile: TargetProfile, here: str | None) -> tuple[TargetPr
     return profiles.target(here), False
 
 
+def _called(profile: TargetProfile) -> str:
+    return profile.title.removeprefix("CPU: ")
+
+
 def _finding(graph: Graph, op: Op, delegated: bool, profile: TargetProfile | None) -> Finding:
     kind = kind_of(graph, op)
     if not delegated:
@@ -85,7 +91,7 @@ def _finding(graph: Graph, op: Op, delegated: bool, profile: TargetProfile | Non
     rule = profile.kernels.get(kind) if profile and is_weighted(op) else None
     if rule is None:
         return _XNNPACK
-    kernels = rule.depthwise if op.op == "DEPTHWISE_CONV_2D" and rule.depthwise else rule.kernels
+    kernels = rule.depthwise if op.op == _DEPTHWISE and rule.depthwise else rule.kernels
     return replace(_XNNPACK, status=f"{_XNNPACK.status}: {kind}, {kernels}")
 
 
@@ -93,14 +99,21 @@ def _kernel_notes(graph: Graph, profile: TargetProfile | None) -> tuple[str, ...
     """Return what is to be known of each kind of numbers that the file's layers compute with, and of threads."""
     if profile is None:
         return ()
-    counts = Counter(kind_of(graph, op) for op in graph.ops if is_weighted(op))
-    rules = [(kind, count, profile.kernels[kind]) for kind, count in counts.items() if kind in profile.kernels]
-    notes = [_kernel_note(kind, count, rule) for kind, count, rule in rules]
+    layers = [op for op in graph.ops if is_weighted(op) and as_pool(graph, op) is op]
+    counts = Counter((kind_of(graph, op), op.op == _DEPTHWISE) for op in layers)
+    rules = {kind: profile.kernels[kind] for kind, _ in counts if kind in profile.kernels}
+    notes = [note for kind, rule in rules.items() for note in _kernel_notes_of(kind, rule, counts)]
     return (*notes, f"threads: {profile.threads}") if profile.threads else tuple(notes)
 
 
-def _kernel_note(kind: str, count: int, rule: KernelRule) -> str:
-    return f"{kind}, {count} layers: {rule.pace}{f': {rule.why}' if rule.why else ''}"
+def _kernel_notes_of(kind: str, rule: KernelRule, counts: Mapping[tuple[str, bool], int]) -> Iterator[str]:
+    """Yield a note of a kind's layers, and one of the depthwise ones where their kernels keep another pace."""
+    apart = counts.get((kind, True), 0) if rule.depthwise_pace else 0
+    rest = counts.get((kind, False), 0) + counts.get((kind, True), 0) - apart
+    if rest:
+        yield f"{kind}, {rest} layers: {rule.pace}{f': {rule.why}' if rule.why else ''}"
+    if apart:
+        yield f"{kind} depthwise, {apart} layers: {rule.depthwise_pace}: {rule.depthwise_why}"
 
 
 def _onnx(request: Request) -> Verdict:

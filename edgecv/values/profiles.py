@@ -51,12 +51,16 @@ class KernelRule:
         pace: Beside what this instruction set can do at best: "fast", "fair" or "slow".
         why: What makes it so.
         depthwise: Kernels of depthwise convolutions, where they differ.
+        depthwise_pace: As `pace`, of depthwise convolutions, where it differs; "" where it does not.
+        depthwise_why: What makes it so.
     """
 
     kernels: str
     pace: Literal["fast", "fair", "slow"]
     why: str = ""
     depthwise: str = ""
+    depthwise_pace: Literal["", "fast", "fair", "slow"] = ""
+    depthwise_why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

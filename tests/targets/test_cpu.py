@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgecv.graphs import read_tflite
@@ -21,6 +22,16 @@ def lenet_file(tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(build(lenet()))
     return path
+
+
+def layer_and_pool() -> Net:
+    """Return an int8 depthwise layer, and an average pool in a depthwise convolution's form, which is no layer."""
+    how = options("DepthwiseConv2DOptions", padding=0, strideH=1, strideW=1, depthMultiplier=1)
+    weights = {name: T((1, 2, 2, 2), scale=0.25, data=np.ones((1, 2, 2, 2), np.int8)) for name in ("k", "pool/window")}
+    nothing = T((2,), "int32", 0.125, np.zeros(2, np.int32))
+    tensors = {"x": T(IMAGE), **weights, "b": nothing, "h": T(IMAGE), "y": T(IMAGE)}
+    layers = [N("DEPTHWISE_CONV_2D", ["x", "k", "b"], ["h"], how, 3)]
+    return Net(tensors, [*layers, N("DEPTHWISE_CONV_2D", ["h", "pool/window", "b"], ["y"], how, 3)])
 
 
 def test_tells_xnnpack_from_builtin_kernels(lenet_file) -> None:
@@ -60,8 +71,22 @@ def test_the_kernels_are_those_of_the_instruction_set(lenet_file, isa, monkeypat
     found = inspect(lenet_file, "cpu")
     conv = next(op for op in found.ops if op.op == "CONV_2D")
     assert conv.status == f"Delegated to XNNPACK: int8, {rule.kernels}"
-    assert any(profiles.target(isa).title in note for note in found.notes)
+    assert any(profiles.target(isa).title.removeprefix("CPU: ") in note for note in found.notes)
     assert any(note.startswith(f"int8, 4 layers: {rule.pace}") for note in found.notes)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_depthwise_layers_have_a_note_of_their_own_where_their_kernels_are_slow(tmp_path, isa, monkeypatch) -> None:
+    monkeypatch.setattr(host, "cpu_isa", lambda: isa)
+    path = tmp_path / "m.tflite"
+    path.write_bytes(build(layer_and_pool()))
+    notes = [note for note in inspect(path, "cpu").notes if note.startswith("int8")]
+    rule = profiles.target(isa).kernels["int8"]
+    assert len(notes) == 1
+    assert notes[0].startswith(
+        f"int8 depthwise, 1 layers: {rule.depthwise_pace}: " if rule.depthwise_pace else "int8, 1 layers: "
+    )
+    assert bool(rule.depthwise_pace) == isa.startswith("x86")
 
 
 @pytest.mark.parametrize("isa", [name for name in ISAS if name.startswith("arm")])
