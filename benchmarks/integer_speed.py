@@ -8,8 +8,10 @@ The cases are those of `quantisers.toml` whose integers gain least: small, depth
 networks come from `zoo_results.py`, or from `edgecv train` as above: for the published rows with one epoch (LeNet-5),
 two (xception_small) and eight (mobilenet_v2_small). Files are made by the tools' own commands from the same .keras on
 the same 100 calibration images; each file's time is a share of the float .tflite's, one thread, all interleaved in one
-run, and its loss is on the whole test split, with paired 95 % intervals. A finished step is not done again. `--json`
-keeps the rows, beside those of other cases that it has; `--docs` writes the table into docs/ptq.md.
+run, and its loss is on the whole test split, with paired 95 % intervals. The bound is what no choice of layers in int8
+and in float goes below: the sum of each layer's shorter time over the sum of their float times, conversions not
+counted. A finished step is not done again. `--json` keeps the rows, beside those of other cases that it has; `--docs`
+writes the table into docs/ptq.md.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from quantisers_ways import SPEED, WAYS
 
 from edgecv.core.files import atomic_path, write_text
 from edgecv.evaluate import drop_between
-from edgecv.jobs import models
+from edgecv.jobs import float_islands, models
 from edgecv.modelio import tool_versions
 from edgecv.report import host_facts
 
@@ -58,8 +60,10 @@ def row(place: quantisers.Place) -> dict[str, Any]:
             "value": answers[name].value, "drop": drop.value * 100, "drop_ci95": [one * 100 for one in drop.ci95],
             "size_bytes": place.file(name).stat().st_size,
         }  # fmt: skip
+    costs = float_islands.measured(place.file("ptq"), place.file("float32"))
     return {
         "case": place.case.name, "title": place.case.title, "n": answers["float32"].n,
+        "bound": costs.least / costs.in_float,
         "float": answers["float32"].value, "float_size_bytes": place.file("float32").stat().st_size, "ways": ways,
         "host": host_facts()["cpu_model"], "tools": tool_versions(),
     }  # fmt: skip
@@ -68,14 +72,14 @@ def row(place: quantisers.Place) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a table in Markdown, and where they were measured."""
     titles = [(WAYS | SPEED)[name].title for name in NAMES]
-    lines = [f"| network, test accuracy | {' | '.join(titles)} |", f"|{'---|' * (1 + len(NAMES))}"]
+    lines = [f"| network, test accuracy | {' | '.join([*titles, 'bound'])} |", f"|{'---|' * (2 + len(NAMES))}"]
     for one in rows:
         cells = [
             f"{way['ratio']:.2f} [{way['ratio_ci95'][0]:.2f}, {way['ratio_ci95'][1]:.2f}]; "
             f"{way['drop']:+.2f} [{way['drop_ci95'][0]:+.2f}, {way['drop_ci95'][1]:+.2f}]"
             for way in (one["ways"][name] for name in NAMES)
         ]
-        lines.append(f"| {one['title']}, {one['float']:.4f} | {' | '.join(cells)} |")
+        lines.append(f"| {one['title']}, {one['float']:.4f} | {' | '.join([*cells, format(one['bound'], '.2f')])} |")
     hosts = ", ".join(dict.fromkeys(one["host"] for one in rows))
     return "\n".join([*lines, "", f"Measured by `benchmarks/integer_speed.py` on {hosts}, one thread.", ""])
 

@@ -59,11 +59,14 @@ class Islands(Shown):
         layers: Their names, sorted; none where no choice of them was shown to be faster.
         ratio: Time of the file with them over that of plain int8, interleaved in one run; None when none was timed.
         ratio_ci95: Its 95 % interval.
+        bound: Share of plain int8's time that no choice of layers goes below: each in its shorter time, conversions
+            free, by the operators' times. None when they were not taken.
     """
 
     layers: tuple[str, ...]
     ratio: float | None = None
     ratio_ci95: tuple[float, float] | None = None
+    bound: float | None = None
 
 
 def are_of(target: str) -> bool:
@@ -133,11 +136,8 @@ def found(build: Build, *, seed: int = 0, reporter: Reporter = QUIET) -> Islands
         plain, real, mixed = (Path(folder) / f"{name}.tflite" for name in ("int8", "float32", "islands"))
         build("int8", (), plain)
         build("float32", (), real)
-        opened = model_file(real)
-        costs = Costs(
-            graph=opened.graph, layers=opened.layers, integer=_by_layer(_profile(plain, seed)),
-            real=_by_layer(_profile(real, seed)),
-        )  # fmt: skip
+        costs = measured(plain, real, seed=seed)
+        bound = costs.least / costs.in_integers if costs.in_integers else None
         advance(2)
         # What a conversion costs shows in a file that has some: with each layer where it alone is faster.
         chosen = cheapest(costs, 0.0)
@@ -151,15 +151,15 @@ def found(build: Build, *, seed: int = 0, reporter: Reporter = QUIET) -> Islands
         except ConversionError as error:
             # The quantiser does not leave every operator in float that is named to it.
             reporter.info(f"layers that are faster in float cannot all stay there: {error.message.splitlines()[0]}")
-            return Islands(layers=())
+            return Islands(layers=(), bound=bound)
         advance(1)
         if not chosen or len(chosen) == costs.count:
             reporter.info(NONE if not chosen else ALL)
-            return Islands(layers=())
-        return _timed(plain, mixed, chosen, reporter)
+            return Islands(layers=(), bound=bound)
+        return replace(_timed(plain, mixed, chosen, bound, reporter), bound=bound)
 
 
-def _timed(plain: Path, mixed: Path, chosen: tuple[str, ...], reporter: Reporter) -> Islands:
+def _timed(plain: Path, mixed: Path, chosen: tuple[str, ...], bound: float | None, reporter: Reporter) -> Islands:
     """Hold the file with islands against the plain one; without them where it is not shown to be faster."""
     case, base = (BenchCase(name=name, path=str(file), engine="litert") for name, file in
                   (("islands", mixed), ("int8", plain)))  # fmt: skip
@@ -170,8 +170,10 @@ def _timed(plain: Path, mixed: Path, chosen: tuple[str, ...], reporter: Reporter
     if ratio is None or interval is None or interval[1] >= 1:
         reporter.info(f"with {len(chosen)} layers in float the file takes {words} of plain int8's time: left in int8")
         return Islands(layers=(), ratio=ratio, ratio_ci95=interval)
+    least = f"; no choice of layers takes less than {bound:.2f}" if bound else ""
     reporter.info(
-        f"{len(chosen)} layers in float, which this CPU computes faster so: the file takes {words} of plain int8's time"
+        f"{len(chosen)} layers in float, which this CPU computes faster so: the file takes {words} of plain int8's "
+        f"time{least}"
     )
     return Islands(layers=chosen, ratio=ratio, ratio_ci95=interval)
 
@@ -227,9 +229,35 @@ class Costs:
         return sorted({layer for layer in self.layers if layer})
 
     @property
+    def in_integers(self) -> float:
+        """Nanoseconds of all layers in int8."""
+        return sum(self.integer.values())
+
+    @property
+    def in_float(self) -> float:
+        """Nanoseconds of all layers in float."""
+        return sum(self.real.values())
+
+    @property
+    def least(self) -> float:
+        """Nanoseconds of all layers, each in the kind of numbers that it is faster in, conversions not counted."""
+        return sum(min(self.integer.get(name, 0.0), self.real.get(name, 0.0)) for name in {*self.integer, *self.real})
+
+    @property
     def count(self) -> int:
         """How many layers there are."""
         return len(self.names)
+
+
+def measured(plain: Path, real: Path, *, seed: int = 0) -> Costs:
+    """Return what each layer costs, by profiles of an int8 file and of the float file of the same network.
+
+    Raises:
+        MissingDependencyError: Nothing here profiles operators.
+    """
+    opened = model_file(real)
+    integer, floats = _by_layer(_profile(plain, seed)), _by_layer(_profile(real, seed))
+    return Costs(graph=opened.graph, layers=opened.layers, integer=integer, real=floats)
 
 
 def cheapest(costs: Costs, price: float) -> tuple[str, ...]:

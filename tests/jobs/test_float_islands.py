@@ -61,6 +61,7 @@ def test_no_other_choice_costs_less(seed: int) -> None:
     every = [frozenset(some) for n in range(8) for some in itertools.combinations(layers, n)]
     least = min(price_of(some, costs, price) for some in every)
     assert price_of(frozenset(cheapest(costs, price)), costs, price) == least
+    assert costs.least == min(price_of(some, costs, 0.0) for some in every) <= least
 
 
 def test_names_with_wildcards_mean_themselves() -> None:
@@ -136,6 +137,7 @@ def test_a_file_with_islands_is_int8_but_for_layers_that_were_timed_faster(model
     done = edgecv("quantize", model, "--data", f"npz:{data}", "--keep-float", "faster", "--out", out, "--json")
     assert done.code in (0, 1), done.err  # an untrained network may lose anything
     told = json.loads(done.out)
+    assert 0 < told["islands"]["bound"] <= 1
     kinds = {op.op for op in read_graph(out).ops}
     if told["islands"]["layers"]:
         assert told["scheme"] == "mixed"
