@@ -48,8 +48,16 @@ def test_windows(tmp_path: Path) -> None:
         ((6, 1, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1], "group": 6}),
         ((6, 4, 3, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
         ((6, 4, 3, 3), {}),
+        ((6, 4, 3, 3), {"dilations": [2, 3], "pads": [1, 0, 1, 2]}),
+        ((6, 4, 3, 3), {"dilations": [2, 2], "strides": [2, 3], "output_padding": [1, 0]}),
+        ((6, 4, 3, 3), {"strides": [3, 2], "output_padding": [2, 1]}),
+        ((6, 4, 2, 2), {"strides": [3, 3], "output_padding": [1, 2], "pads": [1, 0, 0, 0]}),
+        ((6, 2, 3, 3), {"strides": [3, 2], "output_shape": [40, 25], "group": 3}),
+        ((6, 4, 3, 4), {"strides": [3, 2], "output_shape": [38, 23]}),
     ):
-        g.ends(g.node("ConvTranspose", "x", g.random(*shape), **settings))
+        g.ends(
+            g.node("ConvTranspose", "x", g.random(*shape), g.random(shape[1] * settings.get("group", 1)), **settings)
+        )
     check_imported(g, tmp_path)
 
 
@@ -150,7 +158,20 @@ def test_resizes(tmp_path: Path) -> None:
                 settings = {"mode": mode, "coordinate_transformation_mode": coordinates, **more}
                 g.ends(g.node("Resize", "x", "", "", g.hold(sizes), **settings))
     g.ends(g.node("Resize", "x", "", g.hold([1.0, 1.0, 2.0, 3.0]), mode="nearest"))
+    of_tensorflow = {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "floor"}
+    old = Branches({"x": (1, 3, 6, 5)}, opset=12)
+    for scales in ([1.0, 1.0, 2.0, 3.0], [1.0, 1.0, 1.5, 0.6]):
+        old.ends(old.node("Resize", "x", old.hold([], np.float32), old.hold(scales), mode="nearest", **of_tensorflow))
+    check_imported(old, tmp_path)
     check_imported(g, tmp_path)
+    some = Branches({"x": (1, 3, 6, 5)}, opset=18)
+    for axes, scales in (([2, 3], [2.0, 3.0]), ([3, 2], [3.0, 2.0]), ([-1], [1.7]), ([2], [2.0])):
+        for mode in ("nearest", "linear"):
+            some.ends(some.node("Resize", "x", "", some.hold(scales), mode=mode, axes=axes))
+    for policy in ("not_larger", "not_smaller"):
+        sizes = some.hold([12, 15])
+        some.ends(some.node("Resize", "x", "", "", sizes, axes=[2, 3], keep_aspect_ratio_policy=policy, mode="linear"))
+    check_imported(some, tmp_path)
 
 
 def test_reductions_and_norms(tmp_path: Path) -> None:
@@ -163,6 +184,8 @@ def test_reductions_and_norms(tmp_path: Path) -> None:
     g.ends(*(g.node("Softmax", maps, axis=axis) for axis in (1, 2, -1)), g.node("LogSoftmax", maps, axis=1))
     channels = [g.random(4), g.random(4), g.random(4), g.random(4, low=0.5)]
     g.ends(g.node("BatchNormalization", maps, *channels), g.node("InstanceNormalization", maps, *channels[:2]))
+    for p in (1, 2):
+        g.ends(g.node("LpNormalization", maps, axis=1, p=p), g.node("LpNormalization", maps, axis=-1, p=p))
     g.ends(g.node("LRN", maps, size=3, alpha=0.1), g.node("LayerNormalization", maps, g.random(6), g.random(6)))
     g.ends(g.node("LayerNormalization", maps, g.random(4, 5, 6), axis=1))
     turned = g.node("Transpose", maps, perm=[0, 2, 3, 1])

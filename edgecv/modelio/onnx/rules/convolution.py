@@ -175,11 +175,12 @@ def conv_transpose(b: Building, node: Node) -> Value:
     kernel, bias = b.fixed(node, 1, "kernel"), b.constant(node, 2)
     if kernel.ndim != 4:
         raise Refused(f"it convolves over {kernel.ndim - 2} axes; 2 are known")
-    if max(node.get("dilations", [1])) > 1:
-        raise Refused("it is dilated")
-    size, strides = kernel.shape[2:], node.get("strides", [1, 1])
+    strides = node.get("strides", [1, 1])
     given, out = b.shape(node.inputs[0])[2:], b.shape(node.outputs[0])[2:]
-    before = _cropped_before(node, given, out, size, strides)
+    kernel = _dilated(kernel, node.get("dilations", [1, 1]))
+    before = _cropped_before(node, given, out, kernel.shape[2:], strides)
+    kernel = _reaching(kernel, [c + o - (n - 1) * s for c, o, n, s in zip(before, out, given, strides, strict=True)])
+    size = kernel.shape[2:]
     # Keras' "valid" gives in * stride + max(kernel - stride, 0).
     full = [n * s + max(k - s, 0) for n, s, k in zip(given, strides, size, strict=True)]
     crops = [(c, f - c - o) for c, f, o in zip(before, full, out, strict=True)]
@@ -199,12 +200,23 @@ def conv_transpose(b: Building, node: Node) -> Value:
         use_bias=bias is not None,
         weights=[_ungrouped(kernel, int(node.get("group", 1))), *([] if bias is None else [bias])],
     )
-    if not all(same):
-        if min(behind for _, behind in crops) < 0:
-            raise Refused("its output padding reaches beyond its last window")
-        if any(c != (0, 0) for c in crops):
-            x = b.layer(node, layers.Cropping2D, x, tuple(crops), suffix="crop")
+    if not all(same) and any(c != (0, 0) for c in crops):
+        x = b.layer(node, layers.Cropping2D, x, tuple(crops), suffix="crop")
     return Value(x, CHANNELS_LAST)
+
+
+def _dilated(kernel: Array, dilations: Sequence[int]) -> Array:
+    """Return a kernel with zeros between its weights, which says the same undilated: TFLite has no other form."""
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[2:], dilations, strict=True)]
+    full = np.zeros((*kernel.shape[:2], *reach), kernel.dtype)
+    full[:, :, :: dilations[0], :: dilations[1]] = kernel
+    return full
+
+
+def _reaching(kernel: Array, needed: Sequence[int]) -> Array:
+    """Return a kernel with zeros behind it, so that its last window reaches as far as the output padding does."""
+    more = [max(0, wanted - k) for wanted, k in zip(needed, kernel.shape[2:], strict=True)]
+    return np.pad(kernel, [(0, 0), (0, 0), *((0, one) for one in more)])
 
 
 def _cropped_before(
@@ -212,8 +224,10 @@ def _cropped_before(
 ) -> list[int]:
     auto, extra = node.get("auto_pad", "NOTSET"), node.get("output_padding", [0, 0])
     if auto in ("SAME_UPPER", "SAME_LOWER") or "output_shape" in node.attributes:
-        total = [s * (n - 1) + e + k - o for s, n, e, k, o in zip(strides, given, extra, size, out, strict=True)]
-        return [t // 2 if auto != "SAME_LOWER" else t - t // 2 for t in total]
+        total = [
+            max(0, s * (n - 1) + e + k - o) for s, n, e, k, o in zip(strides, given, extra, size, out, strict=True)
+        ]
+        return [t // 2 if auto == "SAME_UPPER" else t - t // 2 for t in total]
     return [0, 0] if auto == "VALID" else list(node.get("pads", [0, 0, 0, 0])[:2])
 
 

@@ -89,10 +89,20 @@ def local_response(b: Building, node: Node) -> Value:
     return Value(x, CHANNELS_LAST)
 
 
+def unit(b: Building, node: Node) -> Value:
+    """Return vectors along one axis over their length, or over the sum of their absolute values; zeros stay zeros."""
+    found, squares = b.with_last(node.inputs[0], int(node.get("axis", -1))), int(node.get("p", 2)) == 2
+    x = b.function(node, "square" if squares else "absolute", [found.tensor], name="values")
+    x = b.function(node, "sum", [x], axis=-1, keepdims=True, name="sum")
+    length = b.function(node, "sqrt", [x], name="length") if squares else x
+    return Value(b.function(node, "divide_no_nan", [found.tensor, length]), found.perm)
+
+
 RULES = {
     "BatchNormalization": batch,
     "GroupNormalization": groups,
     "InstanceNormalization": groups,
     "LRN": local_response,
     "LayerNormalization": layer,
+    "LpNormalization": unit,
 }

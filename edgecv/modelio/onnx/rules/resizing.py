@@ -46,10 +46,13 @@ def resize(b: Building, node: Node) -> Value:
 
 def _scales(b: Building, node: Node) -> list[float]:
     given = b.constant(node, 2) if b.net.has(node, 2) else None
-    before, after = b.shape(node.inputs[0])[2:], b.shape(node.outputs[0])[2:]
+    before, after = b.shape(node.inputs[0]), b.shape(node.outputs[0])
+    scales = [new / old for old, new in zip(before, after, strict=True)]
     if given is not None and given.size:
-        return [float(one) for one in given.reshape(-1)[-2:]]
-    return [new / old for old, new in zip(before, after, strict=True)]
+        # From operator set 18 on, scales may be of some axes, in any order.
+        for axis, scale in zip(node.get("axes", range(len(before))), given.reshape(-1), strict=True):
+            scales[axis] = float(scale)
+    return scales[2:]
 
 
 def _positions(node: Node, old: int, new: int, scale: float) -> Array:
@@ -61,6 +64,8 @@ def _positions(node: Node, old: int, new: int, scale: float) -> Array:
         return np.zeros(new)
     if mode == "asymmetric":
         return at / scale
+    if mode == "tf_half_pixel_for_nn":  # tensorflow's nearest values, as tf2onnx writes them
+        return (at + 0.5) / scale
     if mode == "align_corners":
         return at * (old - 1) / (new - 1) if new > 1 else np.zeros(new)
     if mode == "half_pixel_symmetric":
