@@ -201,7 +201,7 @@ def _beside(folder: Path, path: Path, environment: Path) -> dict[str, Any]:
         ["-b", "1", "-nuo"],
         ["-b", "1"],
     ):  # it may take a file one way and not another
-        line = [environment / "bin" / "onnx2tf", "-i", path, "-o", out, *way, "-n"]
+        line = [environment.absolute() / "bin" / "onnx2tf", "-i", path.absolute(), "-o", out, *way, "-n"]
         try:
             done = subprocess.run(
                 list(map(str, line)), capture_output=True, text=True, check=False, timeout=CONVERTED_S, cwd=folder,
@@ -335,7 +335,10 @@ def main() -> int:
                 known = _in_process(file, images, options.onnx2tf, options.calibration)
                 records.append(known)
             elif options.onnx2tf and known["imported"] and "onnx2tf" not in known:
-                known["onnx2tf"] = _in_process(file, None, options.onnx2tf, options.calibration).get("onnx2tf", {})
+                found = _in_process(file, None, options.onnx2tf, options.calibration)
+                if "onnx2tf" not in found:
+                    raise SystemExit(f"{file}: {found['refused']}")
+                known["onnx2tf"] = found["onnx2tf"]
             print(json.dumps(known), file=sys.stderr, flush=True)
             if options.json:
                 options.json.write_text(json.dumps(records, indent=1) + "\n")
