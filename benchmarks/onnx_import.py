@@ -216,7 +216,10 @@ def _beside(folder: Path, path: Path, environment: Path) -> dict[str, Any]:
     if not files:
         lines = [one for one in said.splitlines() if "ERROR" in one or "Error" in one]
         return {"failed": lines[-1][-160:] if lines else "it wrote no file"}
-    return counted(files[0]) | {"time_over_ours": _ratio(files[0], folder / "float.tflite")}
+    try:
+        return counted(files[0]) | {"time_over_ours": _ratio(files[0], folder / "float.tflite")}
+    except (RuntimeError, ValueError) as error:  # for example operators of TensorFlow
+        return {"failed": f"the interpreter refuses its file: {str(error)[-160:]}"}
 
 
 def _shapes(path: Path) -> list[str]:

@@ -232,6 +232,13 @@ def convert(
         bool,
         typer.Option("--sparse", help="Leave a pruned model's zeros out of a float32 .tflite; says what runs sparse."),
     ] = False,
+    arithmetic: Annotated[
+        str,
+        typer.Option(
+            "--arithmetic",
+            help="float16: CPUs that have it (Raspberry Pi 5, phones since 2018) compute a float16 .tflite in float16.",
+        ),
+    ] = "float32",
     seed: opt.Seed = 0,
     force: opt.Force = False,
     opening: Opening = AS_IT_IS,
@@ -246,6 +253,8 @@ def convert(
     Example: `edgecv convert lenet5.keras --metadata mediapipe --out android.tflite`
 
     Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
+
+    Example: `edgecv convert lenet5.keras --scheme float16 --arithmetic float16 --data digits --out half.tflite`
     """
     from edgecv.jobs import convert as artifacts
 
@@ -255,6 +264,7 @@ def convert(
     plan = artifacts.Plan(
         scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
         calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8, metadata=metadata,
+        arithmetic=arithmetic,
     )  # fmt: skip
     _make(source, plan, out, force=force, json_=json_)
 

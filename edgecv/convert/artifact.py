@@ -257,6 +257,8 @@ def _provenance(job: Job, earlier: Manifest | None, built: Converted) -> Provena
         recipe["int16"] = list(job.request.int16)
     if job.request.sparse:
         recipe["sparse"] = True
+    if job.request.arithmetic != "float32":
+        recipe["arithmetic"] = job.request.arithmetic
     if job.request.strict_int8:
         recipe["strict_int8"] = True
     if job.exact:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from edgecv.convert.tflite import flatbuffer
 from edgecv.convert.tflite.associated_files import files_of, with_files
 from edgecv.core.errors import UnsupportedModelError
@@ -27,21 +23,8 @@ def embed_tflite(data: bytes, manifest: Manifest) -> bytes:
         UnsupportedModelError: `data` is not a TFLite file.
     """
     model = flatbuffer.unpack(data)
-    set_metadata(model, KEY, to_json(manifest).encode())
+    flatbuffer.set_metadata(model, KEY, to_json(manifest).encode())
     return with_files(flatbuffer.pack(model), files_of(data))
-
-
-def set_metadata(model: Any, name: str, content: bytes) -> None:
-    """Store bytes as the metadata of a name in an unpacked model; older ones are replaced."""
-    generated = flatbuffer.schema()
-    model.metadata = list(model.metadata or ())
-    entry = next((m for m in model.metadata if m.name == name.encode()), None)
-    if entry is None:
-        entry = generated.MetadataT()
-        entry.name, entry.buffer = name.encode(), len(model.buffers)
-        model.metadata.append(entry)
-        model.buffers.append(generated.BufferT())
-    model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
 
 
 def embed_onnx(data: bytes, manifest: Manifest) -> bytes:

@@ -18,6 +18,7 @@ from edgecv.values.specs import SCHEMES, Format, Method, Scheme
 
 FORMATS = {"tflite": tflite.SCHEMES, "onnx": onnx.SCHEMES}
 IO_DTYPES = {"tflite": ("int8", "uint8", "float32"), "onnx": ("int8", "float32")}
+ARITHMETIC = ("float32", "float16")
 # QDQ files of ONNX Runtime's own tools keep a float boundary; TFLite's integer accelerators want int8.
 DEFAULT_IO = {"tflite": "int8", "onnx": "float32"}
 
@@ -35,6 +36,7 @@ class Request:
         sparse: Store kernels without their zeros.
         strict_int8: Refuse a file of integers that computes an operator in float.
         exact_scale: Refuse a file of integers that rounds a weight.
+        arithmetic: In what CPUs that have it may compute: "float16", or "float32".
         spared: Those of `keep_float` that nobody asked for: 8 bits would spoil them.
     """
 
@@ -48,6 +50,7 @@ class Request:
     sparse: bool = False
     strict_int8: bool = False
     exact_scale: bool = False
+    arithmetic: str = "float32"
     spared: tuple[str, ...] = ()
 
     @property
@@ -69,6 +72,7 @@ def check_request(
     sparse: bool = False,
     strict_int8: bool = False,
     exact_scale: bool = False,
+    arithmetic: str = "float32",
 ) -> Request:
     """Return the request with its defaults filled in; int8 with layers in float, or with int16, is "mixed".
 
@@ -90,6 +94,7 @@ def check_request(
         _check_strict(scheme, keep_float)
     if exact_scale and (scheme not in STATIC or scheme == "int4" or method == "qat"):
         raise ConfigError(f"there are no exact steps for {scheme} by {method}", hint="use --scheme int8 --method ptq")
+    check_arithmetic(arithmetic, format, scheme)
     for name in targets:
         if sparse:
             _check_sparse(format, scheme, name)
@@ -105,7 +110,19 @@ def check_request(
         sparse=sparse,
         strict_int8=strict_int8,
         exact_scale=exact_scale,
+        arithmetic=arithmetic,
     )
+
+
+def check_arithmetic(arithmetic: str, format: str, scheme: str) -> None:
+    """Raise ConfigError for an arithmetic that does not exist, or that files of the format and scheme lack."""
+    if arithmetic not in ARITHMETIC:
+        raise unknown_name("arithmetic", arithmetic, ARITHMETIC)
+    if arithmetic == "float16" and (format, scheme) != ("tflite", "float16"):
+        raise ConfigError(
+            f"--arithmetic float16 is for .tflite files of scheme float16, not for {scheme} {format}",
+            hint="use --scheme float16 and --out FILE.tflite",
+        )
 
 
 def _check_strict(scheme: str, keep_float: tuple[str, ...]) -> None:

@@ -85,6 +85,7 @@ class Graph:
     Attributes:
         where: The file, for messages.
         size_bytes: Of the file.
+        half: Whether CPUs with float16 arithmetic compute it in float16: see `edgecv.graphs.reduced_precision`.
         load_constant: Tensor index to its stored values; use `constant`.
     """
 
@@ -96,6 +97,7 @@ class Graph:
     n_subgraphs: int = 1
     where: str = ""
     size_bytes: int = 0
+    half: bool = False
     load_constant: Callable[[int], np.ndarray[Any, Any]] | None = field(default=None, repr=False, compare=False)
 
     def tensor(self, index: int) -> Tensor | None:

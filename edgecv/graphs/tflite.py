@@ -19,6 +19,7 @@ import numpy as np
 from edgecv.core import files
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.optional import require
+from edgecv.graphs import reduced_precision
 from edgecv.graphs.ir import Graph, Op, Tensor
 from edgecv.graphs.sparsity import Dimension, dense
 
@@ -93,7 +94,7 @@ class _Reader:
         _check(self._count(model.SubgraphsLength()) > 0, "no subgraph")
         subgraph = model.Subgraphs(0)
         buffers = [self._buffer(i) for i in range(self._count(model.BuffersLength()))]
-        self._check_metadata()
+        half = self._half(buffers)
         tensors = tuple(
             self._tensor(subgraph.Tensors(i), i, buffers) for i in range(self._count(subgraph.TensorsLength()))
         )
@@ -108,6 +109,7 @@ class _Reader:
             n_subgraphs=model.SubgraphsLength(),
             where=self.where,
             size_bytes=len(self.data),
+            half=half,
             load_constant=_Constants(
                 self.data, self.where, tensors, tuple(self._tensor_ranges(subgraph, buffers)), self._sparse(subgraph)
             ),
@@ -126,13 +128,19 @@ class _Reader:
         _check(start >= 0 and start + size <= len(self.data), "buffer range")
         return start, size
 
-    def _check_metadata(self) -> None:
+    def _half(self, buffers: Sequence[tuple[int, int]]) -> bool:
+        """Check the metadata; return whether it lets CPUs compute in float16."""
+        half = False
         for i in range(self._count(self.model.MetadataLength())):
             entry = self.model.Metadata(i)
-            entry.Name()
+            name = entry.Name()
             _check(entry.Buffer() < self.model.BuffersLength(), "metadata buffer")
+            if name == reduced_precision.KEY.encode():
+                start, size = buffers[entry.Buffer()]
+                half = reduced_precision.is_half(self.data[start : start + size])
         for i in range(self._count(self.model.SignatureDefsLength())):
             schema().SignatureDefT.InitFromObj(self.model.SignatureDefs(i))
+        return half
 
     def _tensor_ranges(self, subgraph: Any, buffers: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         return [buffers[subgraph.Tensors(i).Buffer()] for i in range(subgraph.TensorsLength())]

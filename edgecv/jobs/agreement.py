@@ -11,6 +11,7 @@ import numpy as np
 
 from edgecv.bench.remote import DevicePredictor
 from edgecv.core.errors import EdgecvError
+from edgecv.modelio.model_file import model_file
 from edgecv.runtime import preprocess_sample
 from edgecv.runtime.apart_session import ApartSession
 from edgecv.runtime.golden import sample_of
@@ -64,7 +65,7 @@ def compare(file: Path, there: DevicePredictor, *, samples: int = RANDOM_SAMPLES
     got = [
         answer for i in range(0, len(inputs), there.batch) for answer in there.predict_raw(inputs[i : i + there.batch])
     ]
-    return _agreement(expected, got, there, here.engine)
+    return _agreement(expected, got, there, here.engine, half=model_file(file).graph.half)
 
 
 def _inputs(there: DevicePredictor, samples: int, seed: int) -> list[list[Array]]:
@@ -80,7 +81,12 @@ def _stored(sample: list[Array], there: DevicePredictor) -> list[Array]:
 
 
 def _agreement(
-    expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array]], there: DevicePredictor, engine: str
+    expected: Sequence[Sequence[Array]],
+    got: Sequence[Sequence[Array]],
+    there: DevicePredictor,
+    engine: str,
+    *,
+    half: bool,
 ) -> Agreement:
     steps: list[int] = []
     values = differing = 0
@@ -100,11 +106,11 @@ def _agreement(
         max_steps=max(steps, default=None),
         max_abs_diff=largest,
         host_engine=engine,
-        cause=_cause(engine, there, bool(steps)) if differing else "",
+        cause=_cause(engine, there, bool(steps), half) if differing else "",
     )
 
 
-def _cause(engine: str, there: DevicePredictor, integer: bool) -> str:
+def _cause(engine: str, there: DevicePredictor, integer: bool, half: bool) -> str:
     if engine != there.engine:
         return (
             f"another interpreter, {there.engine} there and {engine} here: their kernels round differently, as may "
@@ -112,4 +118,6 @@ def _cause(engine: str, there: DevicePredictor, integer: bool) -> str:
         )
     if integer:
         return f"the same interpreter ({engine}) picks other kernels on that processor, which round differently"
+    if half:
+        return f"the file lets processors that can compute in float16; the interpreter is the same ({engine})"
     return f"the same interpreter ({engine}) adds floats up in another order on that processor"

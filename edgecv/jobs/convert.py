@@ -15,13 +15,14 @@ from edgecv.convert.check.kernels import Kernels, computed_by
 from edgecv.convert.check.stays_float import StaysFloat
 from edgecv.convert.check.structure import STATIC
 from edgecv.convert.mediapipe import Mediapipe
+from edgecv.convert.request import check_arithmetic
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, UnsupportedModelError, unknown_name
 from edgecv.core.files import check_output
 from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.core.shown import Shown
 from edgecv.data import Dataset
-from edgecv.jobs import contract, float_islands, loss, models, sense, sparse_kernels
+from edgecv.jobs import contract, float16_arithmetic, float_islands, loss, models, sense, sparse_kernels
 from edgecv.jobs.convert_plan import Plan as Plan
 from edgecv.jobs.convert_plan import check_plan as check_plan
 from edgecv.jobs.float_islands import Islands
@@ -131,6 +132,8 @@ def make(
     if judge and dataset is not None and (dataset.targets or plan.scheme in STATIC):
         made = replace(made, loss=_loss(given, manifest, out, dataset, max_drop, reporter))
         _tell_ties(made.loss, plan, reporter)
+    if plan.arithmetic == "float16":
+        reporter.info(float16_arithmetic.ASK)
     told = verdicts(out, plan.targets, reporter=reporter)
     return replace(made, kept=kept(out, traits(manifest), scheme=made.scheme), verdicts=told)
 
@@ -219,6 +222,9 @@ def built(
     static = plan.scheme in STATIC
     preparation = None
     plan, _ = _with_islands(loaded, plan, dataset, format_, reporter)
+    check_arithmetic(plan.arithmetic, format_, plan.scheme)
+    if plan.arithmetic == "float16":
+        float16_arithmetic.check(loaded, dataset, seed=plan.seed, reporter=reporter)
     if takes_steps(plan):
         loaded, preparation = ready or prepared(loaded, plan, dataset, reporter=reporter)
     return convert(
@@ -237,6 +243,7 @@ def built(
         sparse=plan.sparse,
         strict_int8=plan.strict_int8,
         exact_scale=plan.exact_scale,
+        arithmetic=plan.arithmetic,
         metadata=plan.metadata,
         seed=plan.seed,
         force=force,

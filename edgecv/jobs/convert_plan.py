@@ -32,6 +32,7 @@ class Plan:
         sparse: Leave the zeros of a pruned model out of a float32 .tflite.
         strict_int8: Refuse operators that stay in float inside a file of integers.
         exact_scale: Refuse weights that integers round: for filters.
+        arithmetic: "float16" lets CPUs that have it compute a float16 .tflite in float16; "float32" does not.
         format: "tflite" or "onnx"; None goes by the suffix of the output.
         target: A deployment target's name; `further_targets` those of others that the file must run on too.
         io_dtype: Of an int8 file's input and output; None: int8 in a .tflite, float32 in an .onnx.
@@ -62,6 +63,7 @@ class Plan:
     sparse: bool = False
     strict_int8: bool = False
     exact_scale: bool = False
+    arithmetic: str = "float32"
     further_targets: tuple[str, ...] = ()
     softmax: str = "file"
     metadata: str = "auto"

@@ -28,10 +28,10 @@ def is_weighted(op: Op) -> bool:
 
 
 def kind_of(graph: Graph, op: Op) -> str:
-    """Return the kind of numbers: "float32", "float16", "dynamic", "int8", "uint8", "int16x8", "int4"; "" for others.
+    """Return the kind of numbers: "float32", "float16", "half", "dynamic", "int8", …, "int4"; "" for others.
 
-    "float16" has weights of 16 bits that are widened when the file is loaded, "dynamic" int8 weights under float
-    activations that are quantised on the way.
+    "float16" has weights of 16 bits that are widened when the file is loaded, "half" the same in a file that CPUs with
+    float16 arithmetic may compute in it, "dynamic" int8 weights under float activations that are quantised on the way.
     """
     data = _at(graph, op, _DATA.get(op.op, 0))
     if data is None:
@@ -40,7 +40,8 @@ def kind_of(graph: Graph, op: Op) -> str:
         alone = {"float32": "float32", "int8": "int8", "uint8": "uint8", "int16": "int16x8"}
         return alone.get(data.dtype, "")
     weights = _at(graph, op, _WEIGHTS[op.op])
-    return _KINDS.get((data.dtype, _stored_dtype(graph, weights)), "") if weights else ""
+    found = _KINDS.get((data.dtype, _stored_dtype(graph, weights)), "") if weights else ""
+    return "half" if graph.half and found == "float16" else found
 
 
 def _at(graph: Graph, op: Op, place: int) -> Tensor | None:

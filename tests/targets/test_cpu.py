@@ -112,7 +112,7 @@ def test_a_cpu_without_a_name_still_says_what_xnnpack_takes(lenet_file, monkeypa
 def test_every_instruction_set_has_its_kernels_threads_and_sources(isa) -> None:
     profile = profiles.target(isa)
     assert profile.isa == isa
-    assert set(profile.kernels) == KINDS
+    assert set(profile.kernels) - {"half"} == KINDS
     assert profile.threads
     assert all(rule.why for rule in profile.kernels.values() if rule.pace != "fast"), "a slow kernel needs its reason"
     assert any("gemm-config.c" in source for source in profile.sources)

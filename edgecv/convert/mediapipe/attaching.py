@@ -6,7 +6,6 @@ The metadata is a buffer of the model, as the manifest is. Files that it names a
 
 from __future__ import annotations
 
-from edgecv.convert.embed import set_metadata
 from edgecv.convert.mediapipe.describing import Described
 from edgecv.convert.tflite import flatbuffer
 from edgecv.convert.tflite.associated_files import with_files
@@ -21,7 +20,7 @@ def attach(data: bytes, described: Described) -> bytes:
         UnsupportedModelError: `data` is not a TFLite file.
     """
     model = flatbuffer.unpack(data)
-    set_metadata(model, KEY, described.metadata)
+    flatbuffer.set_metadata(model, KEY, described.metadata)
     return with_files(flatbuffer.pack(model), described.files)
 
 

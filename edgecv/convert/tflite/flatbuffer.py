@@ -90,6 +90,19 @@ def add_buffer(model: Any, values: Any) -> int:
     return len(model.buffers) - 1
 
 
+def set_metadata(model: Any, name: str, content: bytes) -> None:
+    """Store bytes as the metadata of a name in an unpacked model; older ones are replaced."""
+    generated = schema()
+    model.metadata = list(model.metadata or ())
+    entry = next((m for m in model.metadata if m.name == name.encode()), None)
+    if entry is None:
+        entry = generated.MetadataT()
+        entry.name, entry.buffer = name.encode(), len(model.buffers)
+        model.metadata.append(entry)
+        model.buffers.append(generated.BufferT())
+    model.buffers[entry.buffer].data = np.frombuffer(content, np.uint8)
+
+
 def operator(model: Any, kind: str, version: int, inputs: Sequence[int], output: int) -> Any:
     """Return a new operator with its options, which `model` does not hold yet.
 

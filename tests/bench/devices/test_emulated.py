@@ -65,6 +65,23 @@ def test_int8_answers_on_arm64_are_this_hosts_within_a_step(lenet):
     assert there.value == pytest.approx(here.value, abs=0.006), "more than two samples of 364 changed"
 
 
+def test_a_file_for_float16_arithmetic_is_computed_in_it_on_arm64(lenet, tmp_path):
+    ready("arm64")
+    from edgecv.jobs import convert, models
+    from edgecv.jobs import verify as verification
+
+    source = models.Source(path=lenet.with_name("m.keras"))
+    found = {}
+    for arithmetic in ("float32", "float16"):
+        out = tmp_path / f"{arithmetic}.tflite"
+        convert.make(source, convert.Plan(scheme="float16", arithmetic=arithmetic, data="digits"), out=out)
+        checked = verification.verify(out, device="arm64")
+        assert checked.passed
+        found[arithmetic] = checked.agreement
+    assert found["float32"].max_abs_diff < 1e-5 < found["float16"].max_abs_diff < 5e-3
+    assert "float16" in found["float16"].cause
+
+
 def test_int8_answers_on_armv7_differ_with_a_reason(lenet):
     ready("armv7")
     from edgecv.jobs import verify as verification
