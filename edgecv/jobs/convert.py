@@ -143,6 +143,8 @@ def _bundle(source: models.Source, plan: Plan, out: Path, *, force: bool, report
     from edgecv.jobs import bundle  # which makes its parts with this module
 
     check_plan(plan)
+    if plan.arithmetic != "float32":
+        raise ConfigError("--arithmetic is of one file, not of a bundle's parts", hint="leave it out")
     check_output(out, force=force)
     loaded = models.load(source)
     dataset = _dataset(plan, models.require_manifest(loaded))

@@ -104,6 +104,11 @@ def test_other_files_have_no_such_arithmetic(model: Path, tmp_path: Path, scheme
         convert.make(models.Source(path=model), plan, out=tmp_path / f"m.{format_}")
 
 
+def test_a_bundle_has_no_such_arithmetic(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not of a bundle's parts"):
+        convert.make(models.Source(path=model), HALF, out=tmp_path / "m.edgecv")
+
+
 def test_this_host_answers_within_the_golden_tolerance(half: Path) -> None:
     found = verify.verify(half)
     assert found.passed
