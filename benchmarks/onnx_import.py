@@ -219,7 +219,7 @@ def _beside(folder: Path, path: Path, environment: Path) -> dict[str, Any]:
     try:
         return counted(files[0]) | {"time_over_ours": _ratio(files[0], folder / "float.tflite")}
     except (RuntimeError, ValueError) as error:  # for example operators of TensorFlow
-        return {"failed": f"the interpreter refuses its file: {str(error)[-160:]}"}
+        return {"failed": f"the interpreter refuses its file: {str(error)[:160]}"}
 
 
 def _shapes(path: Path) -> list[str]:
@@ -304,13 +304,29 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
     return rows
 
 
+def summary(records: Sequence[dict[str, Any]]) -> str:
+    """Return in a sentence how onnx2tf's files lie beside ours; "" where it was not asked."""
+    tried = [record for record in records if record.get("onnx2tf")]
+    made = [record for record in tried if "failed" not in record["onnx2tf"]]
+    if not made:
+        return ""
+    ratios = [record["onnx2tf"]["time_over_ours"] for record in made]
+    more = sum(record["onnx2tf"]["transposes"] > record["transposes"] for record in made)
+    fewer = sum(record["onnx2tf"]["transposes"] < record["transposes"] for record in made)
+    return (
+        f"Of {len(tried)} networks onnx2tf makes {len(made)} files that run. They take {min(ratios):.2f} to "
+        f"{max(ratios):.2f} of ours' time, in the middle {statistics.median(ratios):.2f}; {more} have more TRANSPOSE "
+        f"operators than ours, {fewer} fewer."
+    )
+
+
 def write_docs(records: Sequence[dict[str, Any]]) -> None:
     """Put the table into docs/importing.md."""
     page = ROOT / "docs" / "importing.md"
     text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text("\n".join([before + BEGIN, *table(records), END]) + after, encoding="utf-8")
+    page.write_text("\n".join([before + BEGIN, *table(records), "", summary(records), END]) + after, encoding="utf-8")
 
 
 def main() -> int:
