@@ -254,7 +254,7 @@ def convert(
 
     Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
 
-    Example: `edgecv convert lenet5.keras --scheme float16 --arithmetic float16 --data digits --out half.tflite`
+    Example: `edgecv convert m.h5 --scheme float16 --arithmetic float16 -o h.tflite`
     """
     from edgecv.jobs import convert as artifacts
 
