@@ -219,8 +219,13 @@ def convert(
     out: opt.Out,
     format_: FormatOption = None,
     scheme: Annotated[
-        str, typer.Option("--scheme", help="float32, float16, dynamic or int8.", autocompletion=completion.schemes)
-    ] = "float32",
+        str | None,
+        typer.Option(
+            "--scheme",
+            help="float32, float16, dynamic or int8; default: float32, or that of --arithmetic.",
+            autocompletion=completion.schemes,
+        ),
+    ] = None,
     target: opt.Targets = None,
     data: opt.OptionalData = None,
     calibration: Calibration = "minmax",
@@ -254,7 +259,7 @@ def convert(
 
     Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
 
-    Example: `edgecv convert m.h5 --scheme float16 --arithmetic float16 -o h.tflite`
+    Example: `edgecv convert lenet5.keras --arithmetic float16 --out half.tflite`
     """
     from edgecv.jobs import convert as artifacts
 
@@ -262,9 +267,9 @@ def convert(
         return _rewrite(model, metadata, out, spec=opening.spec, force=force, json_=json_)
     source = opening.source(model)
     plan = artifacts.Plan(
-        scheme=scheme, method="ptq", format=format_, **_targets(target), io_dtype=io, softmax=softmax, data=data,
-        calibration=calibration, epochs=None, seed=seed, sparse=sparse, strict_int8=strict_int8, metadata=metadata,
-        arithmetic=arithmetic,
+        scheme=scheme or ("float16" if arithmetic == "float16" else "float32"), method="ptq", format=format_,
+        **_targets(target), io_dtype=io, softmax=softmax, data=data, calibration=calibration, epochs=None, seed=seed,
+        sparse=sparse, strict_int8=strict_int8, metadata=metadata, arithmetic=arithmetic,
     )  # fmt: skip
     _make(source, plan, out, force=force, json_=json_)
 

@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def half(model: Path) -> Path:
     out = model.with_name("half.tflite")
-    done = edgecv("convert", model, "--scheme", "float16", "--arithmetic", "float16", "--data", "digits", "--out", out)
+    done = edgecv("convert", model, "--arithmetic", "float16", "--data", "digits", "--out", out)
     assert done.code == 0, done.err
     assert "--device DEVICE" in done.err
     return out
