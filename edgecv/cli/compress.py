@@ -259,7 +259,7 @@ def convert(
 
     Example: `edgecv convert pruned.keras --sparse --out sparse.tflite`
 
-    Example: `edgecv convert lenet5.keras --arithmetic float16 --out half.tflite`
+    Example: `edgecv convert lenet5.keras --arithmetic float16 --out float16.tflite`
     """
     from edgecv.jobs import convert as artifacts
 
