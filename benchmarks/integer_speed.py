@@ -6,12 +6,12 @@
 
 The cases are those of `quantisers.toml` whose integers gain least: small, depthwise, with gates, with tanh. Their
 networks come from `zoo_results.py`, or from `edgecv train` as above: for the published rows with one epoch (LeNet-5),
-two (xception_small) and eight (mobilenet_v2_small). Files are made by the tools' own commands from the same .keras on
-the same 100 calibration images; each file's time is a share of the float .tflite's, one thread, all interleaved in one
-run, and its loss is on the whole test split, with paired 95 % intervals. The bound is what no choice of layers in int8
-and in float goes below: the sum of each layer's shorter time over the sum of their float times, conversions not
-counted. A finished step is not done again. `--json` keeps the rows, beside those of other cases that it has; `--docs`
-writes the table into docs/ptq.md.
+two (xception_small), three (mobilenet_v2_small, `--variant gated`) and eight (mobilenet_v2_small). Files are made by
+the tools' own commands from the same .keras on the same 100 calibration images; each file's time is a share of the
+float .tflite's, one thread, all interleaved in one run, and its loss is on the whole test split, with paired 95 %
+intervals. The bound is what no choice of layers in int8 and in float goes below: the sum of each layer's shorter time
+over the sum of their float times, conversions not counted. A finished step is not done again. `--json` keeps the rows,
+beside those of other cases that it has; `--docs` writes the table into docs/ptq.md.
 """
 
 from __future__ import annotations

@@ -315,8 +315,8 @@ def summary(records: Sequence[dict[str, Any]]) -> str:
     fewer = sum(record["onnx2tf"]["transposes"] < record["transposes"] for record in made)
     return (
         f"Of {len(tried)} networks onnx2tf makes {len(made)} files that run. They take {min(ratios):.2f} to "
-        f"{max(ratios):.2f} of ours' time, in the middle {statistics.median(ratios):.2f}; {more} have more TRANSPOSE "
-        f"operators than ours, {fewer} fewer."
+        f"{max(ratios):.2f} of the time of ours, in the middle {statistics.median(ratios):.2f}; {more} have more "
+        f"TRANSPOSE operators than ours, {fewer} fewer."
     )
 
 

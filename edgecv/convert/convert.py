@@ -99,7 +99,7 @@ def convert(
             it such operators stay float, which `Artifact.stays_float` and the manifest say.
         exact_scale: Refuse a file of integers that rounds a weight. Weights that have exact integers get them anyway,
             as those of filters do: see `edgecv.convert.tflite.exact_scale`.
-        arithmetic: "float16" lets CPUs that have it compute a float16 .tflite in float16, in half the time: see
+        arithmetic: "float16" lets CPUs that have it compute a float16 .tflite in float16: see
             `edgecv.graphs.reduced_precision`. Whether its values fit is not looked at here.
         preparation: What was done to the source's weights before; int4 needs weights on a 4-bit grid.
         metadata: TFLite Metadata beside the manifest, by which MediaPipe takes a .tflite: "none", "auto" (where it

@@ -224,8 +224,8 @@ def built(
     static = plan.scheme in STATIC
     preparation = None
     plan, _ = _with_islands(loaded, plan, dataset, format_, reporter)
-    check_arithmetic(plan.arithmetic, format_, plan.scheme)
-    if plan.arithmetic == "float16":
+    if plan.arithmetic != "float32":
+        check_arithmetic(plan.arithmetic, format_, plan.scheme)  # before the work that only such a file needs
         float16_arithmetic.check(loaded, dataset, seed=plan.seed, reporter=reporter)
     if takes_steps(plan):
         loaded, preparation = ready or prepared(loaded, plan, dataset, reporter=reporter)

@@ -21,9 +21,9 @@ _XNNPACK = Finding(status="Delegated to XNNPACK", mapped=True, certainty="accele
 _KERNEL = Finding(status="Builtin kernel", mapped=True, certainty="accelerator")
 _UNASKED = Finding(status="Builtin kernel", mapped=True, certainty="likely")
 _ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="likely")
+_ASKED_ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="accelerator")
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
 _WORDS = {"half": "float16 arithmetic"}
-_ASKED_ONNX = Finding(status="ONNX Runtime CPU kernel", mapped=True, certainty="accelerator")
 
 
 def judge_on_cpu(request: Request) -> Verdict:
@@ -84,16 +84,15 @@ def _called(profile: TargetProfile) -> str:
 
 
 def _finding(graph: Graph, op: Op, delegated: bool, profile: TargetProfile | None) -> Finding:
-    kind = kind_of(graph, op)
+    kind = _kind(profile, graph, op)
     if not delegated:
         cause = scale_limits.refused(graph, op) or (f"no {kind} kernel for it, or not with its options" if kind else "")
         why = f"; XNNPACK left it: {cause}" if cause else ""
         return replace(_KERNEL, status=f"Builtin kernel of TFLite{why}")
-    rule = profile.kernels.get(_kind(profile, kind)) if profile and is_weighted(op) else None
+    rule = profile.kernels.get(kind) if profile and is_weighted(op) else None
     if rule is None:
         return _XNNPACK
     kernels = rule.depthwise if op.op == _DEPTHWISE and rule.depthwise else rule.kernels
-    kind = _kind(profile, kind) if profile else kind
     return replace(_XNNPACK, status=f"{_XNNPACK.status}: {_WORDS.get(kind, kind)}, {kernels}")
 
 
@@ -102,15 +101,16 @@ def _kernel_notes(graph: Graph, profile: TargetProfile | None) -> tuple[str, ...
     if profile is None:
         return ()
     layers = [op for op in graph.ops if is_weighted(op) and as_pool(graph, op) is op]
-    counts = Counter((_kind(profile, kind_of(graph, op)), op.op == _DEPTHWISE) for op in layers)
+    counts = Counter((_kind(profile, graph, op), op.op == _DEPTHWISE) for op in layers)
     rules = {kind: profile.kernels[kind] for kind, _ in counts if kind in profile.kernels}
     notes = [note for kind, rule in rules.items() for note in _kernel_notes_of(kind, rule, counts)]
     return (*notes, f"threads: {profile.threads}") if profile.threads else tuple(notes)
 
 
-def _kind(profile: TargetProfile, kind: str) -> str:
+def _kind(profile: TargetProfile | None, graph: Graph, op: Op) -> str:
     """Return the kind of numbers as a CPU computes it: one without float16 arithmetic widens what may be half."""
-    return "float16" if kind == "half" and kind not in profile.kernels else kind
+    kind = kind_of(graph, op)
+    return "float16" if kind == "half" and (profile is None or kind not in profile.kernels) else kind
 
 
 def _kernel_notes_of(kind: str, rule: KernelRule, counts: Mapping[tuple[str, bool], int]) -> Iterator[str]:
