@@ -6,12 +6,13 @@
 
 The cases are those of `quantisers.toml` whose integers gain least: small, depthwise, with gates, with tanh. Their
 networks come from `zoo_results.py`, or from `edgecv train` as above: for the published rows with one epoch (LeNet-5),
-two (xception_small), three (mobilenet_v2_small, `--variant gated`) and eight (mobilenet_v2_small). Files are made by
-the tools' own commands from the same .keras on the same 100 calibration images; each file's time is a share of the
-float .tflite's, one thread, all interleaved in one run, and its loss is on the whole test split, with paired 95 %
-intervals. The bound is what no choice of layers in int8 and in float goes below: the sum of each layer's shorter time
-over the sum of their float times, conversions not counted. A finished step is not done again. `--json` keeps the rows,
-beside those of other cases that it has; `--docs` writes the table into docs/ptq.md.
+two or, on the EPYC, four (xception_small), three (mobilenet_v2_small, `--variant gated`) and eight
+(mobilenet_v2_small). Files are made by the tools' own commands from the same .keras on the same 100 calibration
+images; each file's time is a share of the float .tflite's, one thread, all interleaved in one run, and its loss is on
+the whole test split, with paired 95 % intervals. The bound is what no choice of layers in int8 and in float goes
+below: the sum of each layer's shorter time over the sum of their float times, conversions not counted. A finished step
+is not done again. `--json` keeps the rows, beside those of other cases and processors that it has; `--docs` writes the
+tables into docs/ptq.md.
 """
 
 from __future__ import annotations
@@ -69,8 +70,14 @@ def row(place: quantisers.Place) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows as a table in Markdown, and where they were measured."""
+def tables(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as tables in Markdown, one of each processor."""
+    hosts = dict.fromkeys(one["host"] for one in rows)
+    return "\n".join(table([one for one in rows if one["host"] == host], host) for host in hosts)
+
+
+def table(rows: list[dict[str, Any]], host: str) -> str:
+    """Return the rows of a processor as a table in Markdown."""
     titles = [(WAYS | SPEED)[name].title for name in NAMES]
     lines = [f"| network, test accuracy | {' | '.join([*titles, 'bound'])} |", f"|{'---|' * (2 + len(NAMES))}"]
     for one in rows:
@@ -80,8 +87,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             for way in (one["ways"][name] for name in NAMES)
         ]
         lines.append(f"| {one['title']}, {one['float']:.4f} | {' | '.join([*cells, format(one['bound'], '.2f')])} |")
-    hosts = ", ".join(dict.fromkeys(one["host"] for one in rows))
-    return "\n".join([*lines, "", f"Measured by `benchmarks/integer_speed.py` on {hosts}, one thread.", ""])
+    return "\n".join([*lines, "", f"Measured by `benchmarks/integer_speed.py` on {host}, one thread.", ""])
 
 
 def main() -> int:
@@ -96,16 +102,17 @@ def main() -> int:
     options.models, options.case = None, options.case or list(CASES)
     found = [row(place) for place in quantisers.places(options)]
     kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
-    fresh = {one["case"] for one in found}
-    rows = sorted([one for one in kept if one["case"] not in fresh] + found, key=lambda one: CASES.index(one["case"]))
+    fresh = {(one["case"], one["host"]) for one in found}
+    old = [one for one in kept if (one["case"], one["host"]) not in fresh]
+    rows = sorted(old + found, key=lambda one: (one["host"], CASES.index(one["case"])))
     if options.json:
         with atomic_path(options.json) as partial:
             partial.write_text(json.dumps(rows, indent=1) + "\n")
-    print(table(rows))
+    print(tables(rows))
     if options.docs:
         text = PAGE.read_text()
         before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        write_text(PAGE, f"{before}{BEGIN}\n{table(rows)}{END}{after}")
+        write_text(PAGE, f"{before}{BEGIN}\n{tables(rows)}{END}{after}")
     return 0
 
 

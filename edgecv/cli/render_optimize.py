@@ -68,8 +68,9 @@ def _winner(done: Any) -> None:
             low, high = one.drop_ci95
             verdict = "" if one.verdict is None else f": {one.verdict}"
             allowed = "" if done.objective.max_drop is None else f" (allowed {done.objective.max_drop:g})"
+            there = "" if one.device is None else f", on {one.device}"
             emit(
-                f"  {one.split}: {done.metric} {one.before:.4f} in float, {one.after:.4f} in this file, loses "
+                f"  {one.split}{there}: {done.metric} {one.before:.4f} in float, {one.after:.4f} in this file, loses "
                 f"{one.drop:+.2f} {done.unit} [{low:+.2f}, {high:+.2f}] on {one.n:,} samples{verdict}{allowed}"
             )
     if best.test is None and done.stopped != "interrupted":

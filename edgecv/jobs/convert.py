@@ -123,6 +123,9 @@ def make(
     if qat and manifest.method != "qat":
         training = QatPlan(data=plan.data, epochs=plan.epochs, seed=plan.seed)
         loaded, _ = quantization_aware(loaded, training, state=models.state_path(out), reporter=reporter)
+    if plan.arithmetic != "float32":
+        check_arithmetic(plan.arithmetic, format_, plan.scheme)  # before the work that only such a file needs
+        float16_arithmetic.check(loaded, dataset, seed=plan.seed, reporter=reporter)
     plan, islands = _with_islands(loaded, plan, dataset, format_, reporter)
     artifact = built(loaded, plan, dataset, format_=format_, out=out, force=force, reporter=reporter)
     models.forget_state(out)
@@ -224,9 +227,6 @@ def built(
     static = plan.scheme in STATIC
     preparation = None
     plan, _ = _with_islands(loaded, plan, dataset, format_, reporter)
-    if plan.arithmetic != "float32":
-        check_arithmetic(plan.arithmetic, format_, plan.scheme)  # before the work that only such a file needs
-        float16_arithmetic.check(loaded, dataset, seed=plan.seed, reporter=reporter)
     if takes_steps(plan):
         loaded, preparation = ready or prepared(loaded, plan, dataset, reporter=reporter)
     return convert(

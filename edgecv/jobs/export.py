@@ -1,7 +1,8 @@
 """`edgecv export`: from a float model to the file to ship for each target, with the reason.
 
 The files are candidates of increasing effort: the float model, float16, and int8 by the quantisation ladder; for this
-machine's CPU also int8 with the layers in float that are faster so. They are judged on a split that chose none of them,
+machine's CPU also int8 with the layers in float that are faster so, for a device that computes in float16 a file that
+lets it. They are judged on a split that chose none of them,
 timed beside the float model, and the report's verdict says which to ship.
 """
 
@@ -26,6 +27,7 @@ from edgecv.jobs.ladder import Climb
 from edgecv.modelio import save_keras
 from edgecv.modelio.model_file import model_file
 from edgecv.report import sentences
+from edgecv.targets import cpu
 from edgecv.values import profiles
 from edgecv.values.report import ArtifactResult, Report, ShipVerdict
 
@@ -206,7 +208,16 @@ def _floats(model: models.Source, plan: ExportPlan, out: Path, journal: Journal,
         running = [name for name in plan.targets if scheme in profiles.target(name).schemes]
         if running:
             files.append(_float(model, scheme, running, plan, out, journal, reporter))
+    half = [name for name in plan.targets if _computes_half(name, plan.device)]
+    if half:
+        files.append(_float(model, FLOATS[1], half, plan, out, journal, reporter, arithmetic=FLOATS[1]))
     return [file for file in files if file is not None]
+
+
+def _computes_half(target: str, device: str) -> bool:
+    """Say whether a target computes in float16, and the files for it are judged where they run."""
+    there = device != float_islands.HERE or float_islands.are_of(target)
+    return there and cpu.computes_half(target)
 
 
 def _float(
@@ -217,14 +228,17 @@ def _float(
     out: Path,
     journal: Journal,
     reporter: Reporter,
+    *,
+    arithmetic: str = "float32",
 ) -> Path | None:
     """Make a float file; None, with a warning, when a scheme other than float32 cannot be had."""
     first, *others = targets
     asked = artifacts.Plan(
         scheme=scheme, target=first, further_targets=tuple(others), data=plan.data, seed=plan.seed,
-        metadata=plan.metadata,
+        metadata=plan.metadata, arithmetic=arithmetic,
     )  # fmt: skip
-    file = out / f"{_stem(model.path)}-{scheme}.tflite"
+    computed = "" if arithmetic == "float32" else "-arithmetic"
+    file = out / f"{_stem(model.path)}-{scheme}{computed}.tflite"
     try:
         journal.run(
             file,

@@ -89,14 +89,21 @@ def _pruned(
     loaded: LoadedModel, spec: ModelSpec, dataset: Dataset, plan: PrunePlan, *, state: Path, reporter: Reporter
 ) -> tuple[Any, TrainRecipe]:
     """Return the pruned or clustered model with its history, and the recipe."""
-    changes = {"epochs": plan.epochs, "seed": plan.seed}
     if plan.clusters is not None:
+        changes = {"epochs": plan.epochs, "seed": plan.seed}
         few = clustering.default_cluster_recipe(spec, clusters=plan.clusters, keep_zeros=True, **changes)
         done = clustering.cluster(loaded.model, spec, dataset, few, state=state, reporter=reporter)
         return done, few
+    recipe = recipe_for(plan, spec)
+    return compress.prune(loaded.model, spec, dataset, recipe, state=state, reporter=reporter), recipe
+
+
+def recipe_for(plan: PrunePlan, spec: ModelSpec) -> compress.PruneRecipe:
+    """Return how a plan with a sparsity or a pattern prunes a model of this contract."""
     sparsity, pattern = plan.sparsity or 0.0, None
     if plan.pattern is not None:
         zeros, block = (int(part) for part in plan.pattern.split(":"))
         sparsity, pattern = zeros / block, (zeros, block)
-    recipe = models.with_changes(compress.default_prune_recipe(spec, sparsity=sparsity), pattern=pattern, **changes)
-    return compress.prune(loaded.model, spec, dataset, recipe, state=state, reporter=reporter), recipe
+    recipe = compress.default_prune_recipe(spec, sparsity=sparsity)
+    found: compress.PruneRecipe = models.with_changes(recipe, pattern=pattern, epochs=plan.epochs, seed=plan.seed)
+    return found

@@ -21,7 +21,7 @@ from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.exhibits import Answers, Picture
 from edgecv.jobs.slow import explained
 from edgecv.modelio.model_file import model_file
-from edgecv.targets import edgetpu, inspect, summarize
+from edgecv.targets import cpu, edgetpu, inspect, summarize
 from edgecv.values import profiles
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.kind import Kind
@@ -122,7 +122,7 @@ def _compare(
     reference = float_model.evaluation
     found, pictures = {}, {}
     for file, manifest in manifests.items():
-        answer = _evaluate(file, _accelerator(file, manifest), dataset, request.split, reporter)
+        answer = _answered(file, manifest, dataset, request, reporter)
         pictures[file] = exhibits.pictures(
             float_model.shown, answer.shown, dataset, request.split, name=file_name(file), scheme=manifest.scheme
         )
@@ -197,13 +197,34 @@ class _Answer:
     shown: Answers | None = None
 
 
-def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter) -> _Answer:
+def _answered(file: Path, manifest: Manifest, dataset: Dataset, request: ReportRequest, reporter: Reporter) -> _Answer:
+    """Evaluate a file: here, or on the device where that computes what no other CPU does, in float16."""
+    accelerator = _accelerator(file, manifest)
+    opened = model_file(file)
+    half = opened.format == "tflite" and opened.graph.half
+    device = request.device if half else "local"
+    answer = _evaluate(file, accelerator, dataset, request.split, reporter, device=device)
+    if not half or answer.remark:
+        return answer
+    name = file_name(file)
+    if device != "local":
+        return replace(answer, remark=f"{name}: accuracy evaluated on {device}, which may compute it in float16")
+    if cpu.computes_half("cpu"):
+        return answer
+    why = "this host does not compute in float16, as other CPUs do with this file"
+    return replace(answer, remark=f"{name}: accuracy of float32 arithmetic: {why}; --device NAME asks one of them")
+
+
+def _evaluate(
+    file: Path, accelerator: str, dataset: Dataset, split: str, reporter: Reporter, *, device: str = "local"
+) -> _Answer:
     """Evaluate on the accelerator that the file is for when there is one here, else, with a remark, on the CPU.
 
     A file that was compiled for an Edge TPU runs nowhere else.
     """
     try:
-        predictor = open_predictor(file, EvaluationRequest(options=RunOptions(accelerator=accelerator)))
+        options = RunOptions(accelerator=accelerator)
+        predictor = open_predictor(file, EvaluationRequest(options=options, device=device))
     except DeviceError as error:
         if accelerator in ("cpu", "edgetpu"):
             raise
@@ -216,7 +237,8 @@ def _evaluate(file: Path, accelerator: str, dataset: Dataset, split: str, report
         meaning.doubt(evaluation, file_name(file), reporter)
         shown = exhibits.answers(predictor, dataset, split)
         if not getattr(predictor, "is_software_adapter", False):
-            return _Answer(evaluation=evaluation, shown=shown)
+            kind: Kind = getattr(predictor, "kind", "measured")
+            return _Answer(evaluation=evaluation, kind=kind, shown=shown)
         where = f"the software adapter {predictor.adapter}, in {predictor.precision or 'an unknown precision'}"
         remark = f"{file_name(file)}: accuracy simulated: evaluated on {where}"
         return _Answer(evaluation=evaluation, kind="simulated", remark=remark, shown=shown)

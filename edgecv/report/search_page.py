@@ -87,12 +87,16 @@ def _judgements(done: Outcome, found: Sequence[Judged]) -> Markup:
     why = {"validation": "chosen by it: of many candidates the best looks better here than it is",
            "test": "nothing was chosen by it; looked at once"}  # fmt: skip
     rows = [
-        (one.split, f"{one.n:,}", f"{one.before:.4f}", f"{one.after:.4f}", f"{one.drop:+.2f}", _interval(one.drop_ci95),
-         _verdict(one), why.get(one.split, ""))
+        (_where(one), f"{one.n:,}", f"{one.before:.4f}", f"{one.after:.4f}", f"{one.drop:+.2f}",
+         _interval(one.drop_ci95), _verdict(one), why.get(one.split, ""))
         for one in found
     ]  # fmt: skip
     columns = ("split", "samples", "float", "this file", f"drop, {done.unit}", "95 %", "verdict", "")
     return _table(columns, rows, numbers=(1, 2, 3, 4, 5), label="The winner's accuracy")
+
+
+def _where(one: Judged) -> str:
+    return one.split if one.device is None else f"{one.split}, on {one.device}"
 
 
 def _verdict(one: Judged) -> str:

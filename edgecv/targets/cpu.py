@@ -79,6 +79,12 @@ def _instruction_set(profile: TargetProfile, here: str | None) -> tuple[TargetPr
     return profiles.target(here), False
 
 
+def computes_half(target: str) -> bool:
+    """Say whether the CPU that a target means computes in float16; of "cpu" the one of this host."""
+    known, _ = _instruction_set(profiles.target(target), host.cpu_isa())
+    return known is not None and "half" in known.kernels
+
+
 def _called(profile: TargetProfile) -> str:
     return profile.title.removeprefix("CPU: ")
 

@@ -181,6 +181,8 @@ class Judged:
         drop: In points or the error's unit, with its paired 95 % interval.
         verdict: Against what may be lost; None without a limit.
         needed: How many samples would show that it passes, if the drop stays what it is; None when no number would.
+        device: Where the file answered, when its answers are that device's own; of several the worst one counts. None:
+            on this host.
     """
 
     split: str
@@ -191,6 +193,7 @@ class Judged:
     drop_ci95: tuple[float, float]
     verdict: Verdict | None = None
     needed: int | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

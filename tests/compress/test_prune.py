@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgecv.compress import PruneRecipe, measure, prune
-from edgecv.compress.prune import check_reached
+from edgecv.compress.prune import check_reached, zeroed
 from edgecv.compress.sparsity import Sparsity
 from edgecv.core.errors import ConfigError, ConversionError, UnsupportedModelError
 from edgecv.data import Dataset
@@ -49,6 +49,23 @@ def test_the_largest_weights_of_the_source_survive(digits: Dataset) -> None:
     done = prune(source, SPEC, digits, recipe(epochs=2, learning_rate=1e-6))
     before, after = source.get_layer("output").get_weights()[0], done.model.get_layer("output").get_weights()[0]
     assert np.abs(before[after != 0]).min() >= np.abs(before[after == 0]).max() - 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"), [({}, 0.75), ({"sparsity": 0.5, "pattern": (2, 4)}, 0.5)], ids=["share", "2:4"]
+)
+def test_without_training_it_has_the_zeros_that_pruning_ends_with(changes: dict[str, object], share: float) -> None:
+    source = model()
+    made = zeroed(source, recipe(**changes))
+    trained = measure(made)
+    pruned = [name for name, found in trained.by_layer.items() if found]
+    assert pruned
+    assert all(trained.by_layer[name] == pytest.approx(share, abs=0.01) for name in pruned)
+    for name in pruned:
+        before, after = (one.get_layer(name).get_weights()[0] for one in (source, made))
+        assert np.array_equal(after[after != 0], before[after != 0]), "what is left is the source's"
+        if "pattern" not in changes:
+            assert np.abs(before[after == 0]).max() <= np.abs(before[after != 0]).min()
 
 
 def test_excluded_layers_keep_their_weights_and_are_reported(digits: Dataset) -> None:

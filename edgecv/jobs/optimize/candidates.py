@@ -17,7 +17,7 @@ INTEGER = ("int8", "int16x8", "int4")
 """Schemes whose ranges are calibrated."""
 SLIM = ("macs", "bytes")
 ANEW = ("width", "size")
-SCHEME = "quantize.scheme"
+SCHEME, ARITHMETIC = "quantize.scheme", "quantize.arithmetic"
 TRAINED = ("zoo", "slim", "low_rank", "units", "prune")
 """Steps that train on."""
 
@@ -30,7 +30,8 @@ class Candidate:
         settings: Knobs that are not neutral, by name, in the order of a recipe.
         id: Eight hex digits, of the settings.
         shape: What candidates of equal time share: of the settings that change what the device computes.
-        named: Knobs that the label speaks of: those with several values in the space, and the scheme; empty: all.
+        named: Knobs that the label speaks of: those with several values in the space, the scheme and the arithmetic;
+            empty: all.
     """
 
     settings: tuple[tuple[str, Value], ...]
@@ -40,7 +41,10 @@ class Candidate:
     shape: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        timed = tuple((name, value) for name, value in self.settings if KNOBS[name].shapes)
+        turned = {name for name, _ in self.settings}
+        timed = tuple(
+            (name, value) for name, value in self.settings if KNOBS[name].shapes or KNOBS[name].shapes_with in turned
+        )
         object.__setattr__(self, "id", _digest(self.settings))
         object.__setattr__(self, "shape", _digest(timed))
 
@@ -50,10 +54,15 @@ class Candidate:
     @property
     def label(self) -> str:
         """For people: "MACs 0.5, int8"."""
-        spoken = self.named | {SCHEME} if self.named else KNOBS.keys()
+        spoken = self.named | {SCHEME, ARITHMETIC} if self.named else KNOBS.keys()
         said = [_said(name, value) for name, value in self.settings if name in spoken]
         float32 = self[SCHEME] == KNOBS[SCHEME].neutral
         return ", ".join([*said, *(["float32"] if float32 else [])])
+
+    @property
+    def answers_there(self) -> bool:
+        """Whether its answers are its device's own, so that it is judged there: other CPUs compute it otherwise."""
+        return bool(self[ARITHMETIC] != KNOBS[ARITHMETIC].neutral)
 
     @property
     def trains(self) -> bool:
@@ -81,11 +90,14 @@ def means(name: str, full: Mapping[str, Value]) -> bool:
     if needs == "slim":
         return any(full[f"slim.{way}"] != 1.0 for way in SLIM)
     if needs == "prune":
-        return full["prune.sparsity"] != 0.0 or full["prune.pattern"] != "none"
+        pruned = full["prune.sparsity"] != 0.0 or full["prune.pattern"] != "none"
+        return pruned and (name != "prune.sparse" or scheme == "float32")
     if needs == "qat":
         return full["quantize.method"] == "qat" and scheme == "int8"
     if needs:
         return full[needs] != KNOBS[needs].neutral
+    if name == ARITHMETIC:
+        return scheme == "float16"
     if name == "quantize.method":
         return scheme == "int8"
     if name in ("quantize.rung", "quantize.calibration"):
@@ -184,6 +196,10 @@ def _file_step(one: Candidate, share: float, target: str) -> CompressionStep:
     options: dict[str, Any] = {"scheme": scheme, "target": target}
     if one["quantize.softmax"] != "file":
         options["softmax"] = one["quantize.softmax"]
+    if one["prune.sparse"]:
+        options["sparse"] = True
+    if one.answers_there:
+        options["arithmetic"] = one[ARITHMETIC]
     if scheme in ("float32", "float16"):
         return CompressionStep(method="convert", options=options)
     if one["quantize.method"] == "qat":
@@ -223,7 +239,9 @@ SPOKEN = {
     "units.drop": "{} units dropped",
     "prune.sparsity": "zeros {}",
     "prune.pattern": "{} zeros",
+    "prune.sparse": "zeros left out",
     "quantize.scheme": "{}",
+    "quantize.arithmetic": "computed in {}",
     "quantize.method": "{}",
     "quantize.rung": "{}",
     "quantize.calibration": "ranges {}",

@@ -14,6 +14,7 @@ from edgecv.jobs import float_islands, models, retrain
 from edgecv.jobs.optimize.rules import Facts
 from edgecv.jobs.optimize.space import Space, space
 from edgecv.modelio import LoadedModel
+from edgecv.targets import cpu
 from edgecv.values import profiles
 from edgecv.zoo.profiling import profile
 
@@ -26,8 +27,15 @@ MULTIPLES = ((64, (8, 16)), (32, (8,)), (0, (1,)))
 """From so many channels on, which multiples kernels gain by; of several, the times of the shapes decide."""
 
 
-def facts(loaded: LoadedModel, target: str, *, here: bool = True) -> Facts:
-    """Return what a model and a target allow; `here`: files are made and timed on this machine."""
+def facts(loaded: LoadedModel, target: str, *, here: bool = True, half: str = "") -> Facts:
+    """Return what a model and a target allow.
+
+    Args:
+        loaded: The model.
+        target: Its name.
+        here: Whether files are made and timed on this machine.
+        half: See `Facts`.
+    """
     profile = profiles.target(target)
     return Facts(
         target=target, schemes=tuple(profile.schemes), buildable=_why_not(lambda: _buildable(loaded)),
@@ -36,6 +44,7 @@ def facts(loaded: LoadedModel, target: str, *, here: bool = True) -> Facts:
         inputs=len(loaded.require_spec().inputs),
         timed_here=here and float_islands.are_of(target),
         depthwise=not _why_not(lambda: _lacks_depthwise(loaded.model)),
+        half=half,
     )  # fmt: skip
 
 
@@ -55,6 +64,9 @@ def default_space(loaded: LoadedModel, known: Facts) -> Space:
         given["low_rank.energy"] = [1.0, 0.7]
         given["low_rank.epochs"] = [2]
     given["quantize.scheme"] = fast or list(known.schemes[:1])
+    if not known.half and cpu.computes_half(known.target):
+        given["quantize.scheme"].append("float16")
+        given["quantize.arithmetic"] = ["float16"]
     if "int8" in given["quantize.scheme"]:
         given["quantize.method"] = ["ptq", "qat"]
         given["quantize.epochs"] = [2]

@@ -25,6 +25,7 @@ from edgecv.jobs.optimize.workbench import Workbench
 from edgecv.jobs.trials.asking import Limits
 from edgecv.jobs.trials.executor import Executor, Local
 from edgecv.jobs.trials.judge import VALIDATION
+from edgecv.targets import cpu
 from edgecv.values.search import Objective, Outcome, Outcomes
 
 WORK = "study"
@@ -131,7 +132,7 @@ def optimize(
     if models.has_seen(site.loaded.manifest, site.dataset, VALIDATION):
         reporter.warn(loss.seen(VALIDATION, site.dataset.name))
     sense.check_sense(site.loaded, site.dataset, promised=sought.max_drop is not None, reporter=reporter)
-    known = defaults.facts(site.loaded, plan.target, here=_all_here(plan))
+    known = defaults.facts(site.loaded, plan.target, here=_all_here(plan), half=why_not_half(plan))
     given = spaces.read(plan.space) if plan.space else defaults.default_space(site.loaded, known)
     candidates, applied = rules.enumerated(given, known)
     reporter.info(f"{len(candidates)} candidates of {given.size:,} combinations")
@@ -161,6 +162,15 @@ def optimize(
 def _all_here(plan: OptimizePlan) -> bool:
     """Say whether files are made and timed on this machine: a worker makes them by the times of its own."""
     return plan.cluster is None and (plan.device, *plan.further_devices) == (float_islands.HERE,)
+
+
+def why_not_half(plan: OptimizePlan) -> str:
+    """Say why no file that CPUs compute in float16 can be judged; "" when the devices can do that themselves."""
+    if plan.cluster is not None:
+        return "files that CPUs compute in float16 are judged on the device, which no worker that trains has"
+    if float_islands.HERE in (plan.device, *plan.further_devices) and not cpu.computes_half("cpu"):
+        return "this machine's CPU does not compute in float16: name the --device that does"
+    return ""
 
 
 def _site(source: models.Source, plan: OptimizePlan) -> Site:

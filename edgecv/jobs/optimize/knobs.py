@@ -21,6 +21,7 @@ class KnobKind:
         harsh: Which way it costs accuracy.
         choices: All values of a knob that has few.
         shapes: Whether it changes what the device computes, so that it has to be timed.
+        shapes_with: Likewise, beside this knob only; "" for none.
         needs: A knob that must not be neutral for this one to mean anything; "" for none.
     """
 
@@ -30,10 +31,11 @@ class KnobKind:
     harsh: Harsh = "none"
     choices: tuple[Value, ...] = ()
     shapes: bool = False
+    shapes_with: str = ""
     needs: str = ""
 
 
-NUMBER, WHOLE, TEXT = (float, int), (int,), (str,)
+NUMBER, WHOLE, TEXT, FLAG = (float, int), (int,), (str,), (bool,)
 SCHEMES = ("float32", "float16", "int16x8", "dynamic", "int8", "int4")
 RUNGS: dict[str, dict[str, bool]] = {
     "plain": {},
@@ -95,12 +97,25 @@ KNOBS: dict[str, KnobKind] = {
         what="epochs of training after dropping units", neutral=0, kinds=WHOLE, harsh="less", needs="units.drop"
     ),
     "units.learning_rate": KnobKind(what="its rate at the start", neutral=0.0, kinds=NUMBER, needs="units.drop"),
-    "prune.sparsity": KnobKind(what="share of zero weights", neutral=0.0, kinds=NUMBER, harsh="more"),
-    "prune.pattern": KnobKind(what="2:4 zeros", neutral="none", kinds=TEXT, choices=("none", "2:4"), harsh="order"),
+    "prune.sparsity": KnobKind(
+        what="share of zero weights", neutral=0.0, kinds=NUMBER, harsh="more", shapes_with="prune.sparse"
+    ),
+    "prune.pattern": KnobKind(
+        what="2:4 zeros", neutral="none", kinds=TEXT, choices=("none", "2:4"), harsh="order",
+        shapes_with="prune.sparse",
+    ),
     "prune.epochs": KnobKind(what="epochs of pruning", neutral=0, kinds=WHOLE, harsh="less", needs="prune"),
+    "prune.sparse": KnobKind(
+        what="leave the zeros out of a float32 file, for sparse kernels on Arm", neutral=False, kinds=FLAG, shapes=True,
+        needs="prune",
+    ),
     "quantize.scheme": KnobKind(
         what="type of weights and activations", neutral="float32", kinds=TEXT, choices=SCHEMES, harsh="order",
         shapes=True,
+    ),
+    "quantize.arithmetic": KnobKind(
+        what="what a CPU that has float16 arithmetic computes a float16 file in", neutral="float32", kinds=TEXT,
+        choices=("float32", "float16"), harsh="order", shapes=True,
     ),
     "quantize.method": KnobKind(
         what="calibration (ptq) or training on with quantisation (qat)", neutral="ptq", kinds=TEXT,

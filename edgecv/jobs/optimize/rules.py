@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edgecv.core.errors import ConfigError
 from edgecv.jobs.float_islands import FASTER
-from edgecv.jobs.optimize.candidates import INTEGER, Candidate, candidate
+from edgecv.jobs.optimize.candidates import ARITHMETIC, INTEGER, Candidate, candidate
 from edgecv.jobs.optimize.knobs import KNOBS, Value
 from edgecv.jobs.optimize.space import MOST, Space
 from edgecv.values.search import Applied
@@ -27,6 +27,7 @@ class Facts:
         inputs: Number of the model's inputs.
         timed_here: Whether files are for the CPU of this machine and are timed on it.
         depthwise: Whether the model has depthwise convolutions.
+        half: Why files that CPUs compute in float16 cannot be judged where they run; "" when they can.
     """
 
     target: str = "cpu"
@@ -39,6 +40,7 @@ class Facts:
     inputs: int = 1
     timed_here: bool = True
     depthwise: bool = False
+    half: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ def rules(facts: Facts) -> tuple[Rule, ...]:
         ("slim", facts.slimmable, ("slim.macs", "slim.bytes")),
         ("low_rank", facts.factorable, ("low_rank.energy",)),
         ("units", facts.droppable, ("units.drop",)),
+        ("arithmetic", facts.half, (ARITHMETIC,)),
     )
     found += [Rule(name=name, why=why, drops=_turned(knobs)) for name, why, knobs in impossible if why]
     if facts.inputs != 1:

@@ -52,12 +52,14 @@ def _ratio(cost: Cost | None) -> float:
     return math.inf if cost is None or cost.ratio is None else cost.ratio
 
 
-def judged(split: str, n: int, before: float, after: float, drop: Drop, limit: float | None) -> Judged:
+def judged(
+    split: str, n: int, before: float, after: float, drop: Drop, limit: float | None, *, device: str | None = None
+) -> Judged:
     """Return how a file did on a split."""
     return Judged(
         split=split, n=n, before=before, after=after, drop=drop.value, drop_ci95=drop.ci95,
         verdict=None if limit is None else drop.against(limit),
-        needed=None if limit is None else drop.samples_to_show(limit, n),
+        needed=None if limit is None else drop.samples_to_show(limit, n), device=device,
     )  # fmt: skip
 
 

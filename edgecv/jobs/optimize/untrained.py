@@ -10,15 +10,18 @@ from edgecv import zoo
 from edgecv.compress import lowrank, units
 from edgecv.compress import slim as channels
 from edgecv.compress.layer_graph import build, flattened, read
+from edgecv.compress.prune import PruneRecipe, zeroed
 from edgecv.core.errors import UnsupportedModelError
 from edgecv.core.progress import Reporter, Unseen
 from edgecv.data import Dataset
 from edgecv.jobs import convert as artifacts
 from edgecv.jobs import models, retrain
+from edgecv.jobs import prune as pruning
 from edgecv.jobs import train as training_job
 from edgecv.jobs.compress_recipe import request_of
 from edgecv.jobs.optimize.candidates import ANEW, SLIM, Built, Candidate, recipe_of
 from edgecv.modelio import LoadedModel
+from edgecv.values.specs import ModelSpec
 
 ORDINARY = {"method": "ptq", "epochs": None, "equalise": False, "correct_bias": False, "adaround": False}
 """What changes no operator of a file: left out of one that is only timed."""
@@ -53,6 +56,8 @@ def shaped(loaded: LoadedModel, one: Candidate, dataset: Dataset, *, seed: int, 
         model = build(lowrank.factored(read(model), lowrank.ranks_for(read(model), factors)))
     if one["units.drop"]:
         model = _shorter(flattened(model), one["units.drop"])
+    if one["prune.sparse"]:
+        model = zeroed(model, _zeros(one, spec, seed))
     return replace(loaded, model=model)
 
 
@@ -69,6 +74,14 @@ def built(loaded: LoadedModel) -> Built:
     """Return what training anew starts from. Raises UnsupportedModelError: the architecture is not known."""
     width = float(retrain.architecture_of(models.require_manifest(loaded))["width"])
     return Built(width=width, input_size=loaded.require_spec().input_shape[0])
+
+
+def _zeros(one: Candidate, spec: ModelSpec, seed: int) -> PruneRecipe:
+    recipe = recipe_of(one, data=None, seed=seed)
+    step = next(step for step in recipe.steps if step.method == "prune")
+    plan = request_of(step, recipe, one.label)
+    assert isinstance(plan, pruning.PrunePlan)
+    return pruning.recipe_for(plan, spec)
 
 
 def _shorter(model: Any, count: int) -> Any:

@@ -18,12 +18,13 @@ from edgecv.core.progress import QUIET, About, Reporter, Unseen
 from edgecv.data import Dataset
 from edgecv.jobs import contract, models
 from edgecv.jobs import convert as artifacts
+from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.journal import content_key
 from edgecv.jobs.optimize import several, steps, untrained
 from edgecv.jobs.optimize.candidates import Built, Candidate, content, recipe_of
 from edgecv.jobs.optimize.records import SearchRecords, Task
 from edgecv.jobs.optimize.site import Site
-from edgecv.jobs.trials.judge import VALIDATION, Judge
+from edgecv.jobs.trials.judge import VALIDATION, Judge, Judgement
 from edgecv.modelio import LoadedModel
 from edgecv.runtime.host import host_facts
 from edgecv.targets import inspect
@@ -116,7 +117,8 @@ class Workbench:
             return self._key({"shape": one.shape, "plan": plan, **self._place})
         done = {"recipe": content(self.recipe(one, task.level)), "data": self.splits}
         if task.kind == "accuracy":
-            return self._key({**done, "n": self.samples(task.level)})
+            there = {"device": list(self.site.timing)} if one.answers_there else {}
+            return self._key({**done, **there, "n": self.samples(task.level)})
         run = {"threads": one["device.threads"], "accelerator": one["device.accelerator"]}
         return self._key({**done, **run, "plan": codec.encode(self.site.final_plan), **self._place})
 
@@ -192,12 +194,33 @@ class Workbench:
                 candidate=one.id, level=level, n=n, value=None, drop=None, drop_ci95=None,
                 seconds=time.monotonic() - began, failure=reason(error),
             )  # fmt: skip
-        found = self.judge.judged(file, name=one.label, n=n)
+        found = self.judged(file, one, self.judge, n=n)
         return Finding(
             candidate=one.id, level=level, n=n, value=found.value, drop=found.drop.value, drop_ci95=found.drop.ci95,
             before=found.before, size_bytes=file.stat().st_size, sha256=sha256(file),
             seconds=time.monotonic() - began,
         )  # fmt: skip
+
+    def judged(self, file: Path, one: Candidate, judge: Judge, *, n: int | None = None) -> Judgement:
+        """Hold a file against the float model: here, or where its answers are its device's own, on the device.
+
+        Of several devices the one counts on which it loses most.
+
+        Raises:
+            EdgecvError: As `Judge.judged`. DeviceError: The device cannot run it.
+        """
+        if not one.answers_there:
+            return judge.judged(file, name=one.label, n=n)
+        found = []
+        for device in self.site.timing:
+            request = EvaluationRequest(device=device, devices=self.site.devices)
+            with open_predictor(file, request) as predictor:
+                found.append(judge.held(predictor, name=f"{one.label} on {device}", n=n))
+        return max(found, key=lambda judgement: judgement.drop.value)
+
+    def judged_on(self, one: Candidate) -> str | None:
+        """Return the devices that a candidate is judged on; None for one that is judged here."""
+        return ", ".join(self.site.timing) if one.answers_there else None
 
     def recipe(self, one: Candidate, level: Level = "full", title: str = "") -> Any:
         """Return a candidate's recipe; of a first look with a share of the epochs."""

@@ -105,8 +105,10 @@ def _winner(work: Workbench, done: Searched, chosen: Candidate, shown: bool, out
     assert found.drop is not None
     assert found.drop_ci95 is not None
     lost = Drop(value=found.drop, ci95=found.drop_ci95)
-    validation = summing_up.judged(VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit)
-    test = None if done.stopped == "interrupted" else _tested(work, file, limit, reporter)
+    validation = summing_up.judged(
+        VALIDATION, found.n, found.before or 0.0, found.value or 0.0, lost, limit, device=work.judged_on(chosen)
+    )
+    test = None if done.stopped == "interrupted" else _tested(work, file, chosen, limit, reporter)
     write_text(recipe, toml_of(_as_made(work.recipe(chosen), file), _remarks(chosen, cost)))
     float_bytes = work.float_file.stat().st_size
     slower = slower_than_float(cost)
@@ -141,15 +143,16 @@ def slower_than_float(cost: Cost) -> str:
     return f"takes {cost.ratio:.2f} [{low:.2f}, {high:.2f}] of the float32 file's time"
 
 
-def _tested(work: Workbench, file: Path, limit: float | None, reporter: Reporter) -> Judged | None:
+def _tested(work: Workbench, file: Path, chosen: Candidate, limit: float | None, reporter: Reporter) -> Judged | None:
     """Return how the winner does on the split that nothing was chosen by."""
     if TEST not in work.dataset.splits:
         reporter.warn(f"{work.dataset.name} has no test split: the winner was chosen and judged on the same samples")
         return None
     if models.has_seen(work.loaded.manifest, work.dataset, TEST):
         reporter.warn(loss.seen(TEST, work.dataset.name))
-    found = work.judge_on(TEST).judged(file, name=file.name)
-    return summing_up.judged(TEST, found.n, found.before, found.value, found.drop, limit)
+    found = work.judged(file, chosen, work.judge_on(TEST))
+    on = work.judged_on(chosen)
+    return summing_up.judged(TEST, found.n, found.before, found.value, found.drop, limit, device=on)
 
 
 def _remarks(chosen: Candidate, cost: object) -> list[str]:

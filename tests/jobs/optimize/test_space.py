@@ -39,6 +39,8 @@ def read(tmp_path: Path, text: str) -> spaces.Space:
         ("[quantize]\nscheme = ['int7']\n", "int16x8"),
         ("[quantize]\nkeep_float = ['conv1']\n", "list of layer names"),
         ("[prune]\nsparsity = [1.0]\n", "below 1"),
+        ("[prune]\nsparse = ['yes']\n", "takes bool"),
+        ("[quantize]\narithmetic = ['bfloat16']\n", "float16"),
         ("[device]\nthreads = [0]\n", "1 or more"),
     ],
 )
@@ -75,6 +77,35 @@ def test_rules_name_what_they_leave_out_and_why() -> None:
     assert applied[1].why == "every channel is tied"
     with pytest.raises(ConfigError, match="every channel is tied"):
         enumerated(spaces.space({"slim.macs": [0.5]}), Facts(slimmable="every channel is tied"))
+
+
+def test_zeros_change_the_time_of_a_file_that_leaves_them_out_and_of_no_other() -> None:
+    given = spaces.space({"prune.sparsity": [0.0, 0.7, 0.8], "prune.sparse": [False, True],
+                          "quantize.scheme": ["float32", "int8"]})  # fmt: skip
+    found, _ = enumerated(given, Facts())
+    assert {one.label for one in found} == {
+        "float32", "int8", "zeros 0.7, float32", "zeros 0.8, float32", "zeros 0.7, int8", "zeros 0.8, int8",
+        "zeros 0.7, zeros left out, float32", "zeros 0.8, zeros left out, float32",
+    }  # fmt: skip
+    shapes = {one.label: one.shape for one in found}
+    assert shapes["float32"] == shapes["zeros 0.7, float32"] == shapes["zeros 0.8, float32"]
+    assert len({shapes[label] for label in shapes if "left out" in label} | {shapes["float32"]}) == 3
+    sparse = next(one for one in found if one.label.startswith("zeros 0.8, zeros left out"))
+    prune, convert = recipe_of(sparse, data="digits", seed=0).steps
+    assert (prune.method, prune.options) == ("prune", {"sparsity": 0.8})
+    assert convert.options == {"scheme": "float32", "target": "cpu", "sparse": True}
+
+
+def test_files_computed_in_float16_are_left_out_where_nothing_can_judge_them() -> None:
+    given = spaces.space({"quantize.scheme": ["float16", "int8"], "quantize.arithmetic": ["float32", "float16"]})
+    found, _ = enumerated(given, Facts())
+    assert [one.label for one in found] == ["float16", "float16, computed in float16", "int8"]
+    assert [one.answers_there for one in found] == [False, True, False]
+    assert len({one.shape for one in found}) == 3
+    assert recipe_of(found[1], data=None, seed=0).steps[-1].options["arithmetic"] == "float16"
+    left, applied = enumerated(given, Facts(half="no CPU here does"))
+    assert [one.label for one in left] == ["float16", "int8"]
+    assert ("arithmetic", "no CPU here does") in [(rule.rule, rule.why) for rule in applied]
 
 
 def test_a_space_that_cannot_be_counted_out_is_refused() -> None:
