@@ -13,10 +13,15 @@ from edgecv.cli.main import main
 from edgecv.core import codec
 from edgecv.core.errors import ConfigError, GateFailure
 from edgecv.core.files import sha256
+from edgecv.graphs import read_tflite
 from edgecv.jobs import compress, models
 from edgecv.jobs import train as training_job
 from edgecv.jobs.optimize import defaults, job, verdict
+from edgecv.jobs.optimize.candidates import candidate
+from edgecv.jobs.optimize.knobs import Value
+from edgecv.jobs.optimize.site import Site
 from edgecv.jobs.optimize.space import read
+from edgecv.jobs.optimize.workbench import Workbench
 from edgecv.values.search import Outcome
 from tests.jobs.killing import kill_when
 
@@ -111,6 +116,25 @@ def test_the_default_space_is_of_the_model_and_the_target(lenet5: Path) -> None:
         assert values["quantize.scheme"] == schemes
         assert values["slim.macs"] == set(defaults.SHARES)
         assert "units.drop" not in values
+
+
+def test_what_is_timed_of_a_sparse_file_has_its_zeros_left_out(lenet5: Path, tmp_path: Path) -> None:
+    work = Workbench(Site(source=models.Source(path=lenet5)), tmp_path)
+    settings: dict[str, Value] = {"prune.sparsity": 0.8, "prune.sparse": True}
+    shape = work.shape_file(candidate(settings))
+    assert sum(op.op == "DENSIFY" for op in read_tflite(shape.read_bytes()).ops) >= 3
+    assert shape.stat().st_size < 0.4 * work.float_file.stat().st_size
+    dense = candidate({"prune.sparsity": 0.8})
+    assert dense.shape == candidate({}).shape, "zeros that stay in the file change no time"
+
+
+def test_a_default_space_has_float16_arithmetic_where_it_can_be_judged(lenet5: Path) -> None:
+    loaded = models.load(models.Source(path=lenet5))
+    for half, schemes in (("", {"float16"}), ("no such CPU here", set())):
+        known = defaults.facts(loaded, "arm64-dotprod", here=False, half=half)
+        values = {knob.name: set(knob.values) for knob in defaults.default_space(loaded, known).knobs}
+        assert values["quantize.scheme"] & {"float16"} == schemes
+        assert ("quantize.arithmetic" in values) == bool(schemes)
 
 
 @pytest.mark.parametrize(
