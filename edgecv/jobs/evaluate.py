@@ -13,7 +13,7 @@ from edgecv.bench.remote import open_on_device
 from edgecv.core.errors import ConfigError
 from edgecv.core.progress import QUIET, Reporter
 from edgecv.evaluate import KerasPredictor, assess
-from edgecv.jobs import contract, delegates, meaning, models
+from edgecv.jobs import contract, delegates, float16_arithmetic, meaning, models
 from edgecv.modelio.model_file import ModelFile, model_file
 from edgecv.runtime import Predictor
 from edgecv.runtime.call_settings import with_settings
@@ -111,6 +111,9 @@ def evaluate_file(file: Path, request: EvaluationRequest, *, reporter: Reporter 
         delegates.remark(predictor, reporter)
         delegates.warn_wrong(opened, request.options.accelerator, reporter)
         delegates.warn_float16(opened, predictor, dataset, split, reporter)
+        elsewhere = float16_arithmetic.otherwise_elsewhere(opened, request.device)
+        if elsewhere:
+            reporter.warn(elsewhere)
         meaning.check_inputs(opened, predictor.spec, reporter)
         meaning.check_steps(opened, predictor.spec, reporter)
         meaning.check_answers(opened, predictor, dataset, split, reporter)

@@ -11,6 +11,8 @@ from edgecv.core.progress import QUIET, Reporter, Unseen
 from edgecv.data import Dataset
 from edgecv.jobs import delegates, models
 from edgecv.modelio import LoadedModel
+from edgecv.modelio.model_file import ModelFile
+from edgecv.targets import cpu
 from edgecv.values.inspection import Float16Tensor
 
 ASK = (
@@ -52,6 +54,29 @@ def check(loaded: LoadedModel, dataset: Dataset | None, *, seed: int = 0, report
         )
     if found.near:
         reporter.warn(f"values come near the end of float16, 65504: {_named(list(found.near))} ({found.source})")
+
+
+def is_half(opened: ModelFile) -> bool:
+    """Say whether CPUs that have float16 arithmetic compute a file in it."""
+    return opened.format == "tflite" and opened.graph.half
+
+
+def otherwise_elsewhere(opened: ModelFile, device: str) -> str:
+    """Return what is to be known of an accuracy that was found here, of a file that other CPUs compute in float16.
+
+    Args:
+        opened: The file.
+        device: Where it answered.
+
+    Returns:
+        A sentence; "" where the answers are those of the device that it is for.
+    """
+    if not is_half(opened) or device != "local" or cpu.computes_half("cpu"):
+        return ""
+    return (
+        f"{opened.path.name}: accuracy of float32 arithmetic: this host does not compute in float16, as other CPUs do "
+        "with this file; --device NAME asks one of them"
+    )
 
 
 def _named(found: list[Float16Tensor]) -> str:

@@ -15,13 +15,13 @@ from edgecv.core.progress import QUIET, Reporter
 from edgecv.core.shown import Shown
 from edgecv.data import Dataset
 from edgecv.evaluate import assess, head_results
-from edgecv.jobs import exhibits, loss, meaning, models
+from edgecv.jobs import exhibits, float16_arithmetic, loss, meaning, models
 from edgecv.jobs.baselines import BaselineFile, contract, open_baseline
 from edgecv.jobs.evaluate import EvaluationRequest, open_predictor
 from edgecv.jobs.exhibits import Answers, Picture
 from edgecv.jobs.slow import explained
 from edgecv.modelio.model_file import model_file
-from edgecv.targets import cpu, edgetpu, inspect, summarize
+from edgecv.targets import edgetpu, inspect, summarize
 from edgecv.values import profiles
 from edgecv.values.evaluation import Evaluation
 from edgecv.values.kind import Kind
@@ -201,18 +201,12 @@ def _answered(file: Path, manifest: Manifest, dataset: Dataset, request: ReportR
     """Evaluate a file: here, or on the device where that computes what no other CPU does, in float16."""
     accelerator = _accelerator(file, manifest)
     opened = model_file(file)
-    half = opened.format == "tflite" and opened.graph.half
-    device = request.device if half else "local"
+    device = request.device if float16_arithmetic.is_half(opened) else "local"
     answer = _evaluate(file, accelerator, dataset, request.split, reporter, device=device)
-    if not half or answer.remark:
-        return answer
-    name = file_name(file)
     if device != "local":
-        return replace(answer, remark=f"{name}: accuracy evaluated on {device}, which may compute it in float16")
-    if cpu.computes_half("cpu"):
-        return answer
-    why = "this host does not compute in float16, as other CPUs do with this file"
-    return replace(answer, remark=f"{name}: accuracy of float32 arithmetic: {why}; --device NAME asks one of them")
+        remark = f"{file_name(file)}: accuracy evaluated on {device}, which may compute it in float16"
+        return replace(answer, remark=remark)
+    return replace(answer, remark=answer.remark or float16_arithmetic.otherwise_elsewhere(opened, device))
 
 
 def _evaluate(

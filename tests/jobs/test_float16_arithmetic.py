@@ -10,8 +10,9 @@ import pytest
 from edgecv.core.errors import ConfigError
 from edgecv.graphs import read_tflite
 from edgecv.graphs.reduced_precision import is_half
-from edgecv.jobs import convert, models, verify
+from edgecv.jobs import convert, float16_arithmetic, models, verify
 from edgecv.modelio import load_keras, save_keras
+from edgecv.modelio.model_file import model_file
 from edgecv.runtime import read_manifest
 from edgecv.targets import inspect
 from tests.cli.conftest import edgecv
@@ -112,3 +113,18 @@ def test_this_host_answers_within_the_golden_tolerance(half: Path) -> None:
     found = verify.verify(half)
     assert found.passed
     assert found.tolerance == pytest.approx(5e-3)
+
+
+def test_an_accuracy_found_here_is_that_of_float32_arithmetic(half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, plain = model_file(half), model_file(half.with_name("m.keras"))
+    for here, device, told in ((False, "local", True), (True, "local", False), (False, "arm64", False)):
+        monkeypatch.setattr("edgecv.targets.cpu.computes_half", lambda target, here=here: here)
+        assert ("float32 arithmetic" in float16_arithmetic.otherwise_elsewhere(opened, device)) == told
+        assert not float16_arithmetic.otherwise_elsewhere(plain, device)
+
+
+def test_evaluate_says_so(half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecv.targets.cpu.computes_half", lambda target: False)
+    done = edgecv("evaluate", half, "--data", "digits")
+    assert done.code == 0, done.err
+    assert "accuracy of float32 arithmetic" in " ".join(done.err.split())
