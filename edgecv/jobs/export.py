@@ -2,8 +2,8 @@
 
 The files are candidates of increasing effort: the float model, float16, and int8 by the quantisation ladder; for this
 machine's CPU also int8 with the layers in float that are faster so, for a device that computes in float16 a file that
-lets it. They are judged on a split that chose none of them,
-timed beside the float model, and the report's verdict says which to ship.
+lets it. They are judged on a split that chose none of them, timed beside the float model, and the report's verdict says
+which to ship.
 """
 
 from __future__ import annotations

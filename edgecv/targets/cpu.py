@@ -80,9 +80,10 @@ def _instruction_set(profile: TargetProfile, here: str | None) -> tuple[TargetPr
 
 
 def computes_half(target: str) -> bool:
-    """Say whether the CPU that a target means computes in float16; of "cpu" the one of this host."""
-    known, _ = _instruction_set(profiles.target(target), host.cpu_isa())
-    return known is not None and "half" in known.kernels
+    """Say whether a target is a CPU that computes in float16; of "cpu" the one of this host."""
+    profile = profiles.target(target)
+    known, _ = _instruction_set(profile, host.cpu_isa())
+    return profile.accelerator == "cpu" and known is not None and "half" in known.kernels
 
 
 def _called(profile: TargetProfile) -> str:

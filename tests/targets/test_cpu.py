@@ -170,3 +170,22 @@ def test_the_hosts_delegated_operators_do_not_depend_on_the_target(lenet_file) -
     delegated = cpu.xnnpack_ops(request)
     said = {op.index for op in inspect(lenet_file, "armv7").ops if op.status.startswith("Delegated")}
     assert said == delegated
+
+
+@pytest.mark.parametrize(
+    ("isa", "target", "computes"),
+    [
+        ("x86-vnni", "cpu", False),
+        ("arm64-dotprod", "cpu", True),
+        ("arm64", "cpu", False),
+        (None, "cpu", False),
+        ("x86-vnni", "arm64-dotprod", True),
+        ("x86-vnni", "arm64-i8mm", True),
+        ("arm64-dotprod", "arm64", False),
+        ("arm64-dotprod", "gpu", False),
+        ("arm64-dotprod", "edgetpu", False),
+    ],
+)
+def test_which_targets_are_cpus_that_compute_in_float16(isa, target, computes, monkeypatch) -> None:
+    monkeypatch.setattr(host, "cpu_isa", lambda: isa)
+    assert cpu.computes_half(target) == computes
