@@ -57,10 +57,10 @@ def test_the_largest_weights_of_the_source_survive(digits: Dataset) -> None:
 def test_without_training_it_has_the_zeros_that_pruning_ends_with(changes: dict[str, object], share: float) -> None:
     source = model()
     made = zeroed(source, recipe(**changes))
-    trained = measure(made)
-    pruned = [name for name, found in trained.by_layer.items() if found]
+    zeros = measure(made)
+    pruned = [name for name, found in zeros.by_layer.items() if found]
     assert pruned
-    assert all(trained.by_layer[name] == pytest.approx(share, abs=0.01) for name in pruned)
+    assert all(zeros.by_layer[name] == pytest.approx(share, abs=0.01) for name in pruned)
     for name in pruned:
         before, after = (one.get_layer(name).get_weights()[0] for one in (source, made))
         assert np.array_equal(after[after != 0], before[after != 0]), "what is left is the source's"

@@ -17,7 +17,7 @@ INTEGER = ("int8", "int16x8", "int4")
 """Schemes whose ranges are calibrated."""
 SLIM = ("macs", "bytes")
 ANEW = ("width", "size")
-SCHEME, ARITHMETIC = "quantize.scheme", "quantize.arithmetic"
+SCHEME, ARITHMETIC, SPARSE = "quantize.scheme", "quantize.arithmetic", "prune.sparse"
 TRAINED = ("zoo", "slim", "low_rank", "units", "prune")
 """Steps that train on."""
 
@@ -30,7 +30,7 @@ class Candidate:
         settings: Knobs that are not neutral, by name, in the order of a recipe.
         id: Eight hex digits, of the settings.
         shape: What candidates of equal time share: of the settings that change what the device computes.
-        named: Knobs that the label speaks of: those with several values in the space, the scheme and the arithmetic;
+        named: Knobs that the label speaks of: those with several values in the space, and what kind of file it is;
             empty: all.
     """
 
@@ -54,7 +54,7 @@ class Candidate:
     @property
     def label(self) -> str:
         """For people: "MACs 0.5, int8"."""
-        spoken = self.named | {SCHEME, ARITHMETIC} if self.named else KNOBS.keys()
+        spoken = self.named | {SCHEME, ARITHMETIC, SPARSE} if self.named else KNOBS.keys()
         said = [_said(name, value) for name, value in self.settings if name in spoken]
         float32 = self[SCHEME] == KNOBS[SCHEME].neutral
         return ", ".join([*said, *(["float32"] if float32 else [])])
@@ -91,7 +91,7 @@ def means(name: str, full: Mapping[str, Value]) -> bool:
         return any(full[f"slim.{way}"] != 1.0 for way in SLIM)
     if needs == "prune":
         pruned = full["prune.sparsity"] != 0.0 or full["prune.pattern"] != "none"
-        return pruned and (name != "prune.sparse" or scheme == "float32")
+        return pruned and (name != SPARSE or scheme == "float32")
     if needs == "qat":
         return full["quantize.method"] == "qat" and scheme == "int8"
     if needs:
@@ -196,7 +196,7 @@ def _file_step(one: Candidate, share: float, target: str) -> CompressionStep:
     options: dict[str, Any] = {"scheme": scheme, "target": target}
     if one["quantize.softmax"] != "file":
         options["softmax"] = one["quantize.softmax"]
-    if one["prune.sparse"]:
+    if one[SPARSE]:
         options["sparse"] = True
     if one.answers_there:
         options["arithmetic"] = one[ARITHMETIC]

@@ -19,7 +19,7 @@ from edgecv.jobs import models, retrain
 from edgecv.jobs import prune as pruning
 from edgecv.jobs import train as training_job
 from edgecv.jobs.compress_recipe import request_of
-from edgecv.jobs.optimize.candidates import ANEW, SLIM, Built, Candidate, recipe_of
+from edgecv.jobs.optimize.candidates import ANEW, SLIM, SPARSE, Built, Candidate, recipe_of
 from edgecv.modelio import LoadedModel
 from edgecv.values.specs import ModelSpec
 
@@ -56,7 +56,7 @@ def shaped(loaded: LoadedModel, one: Candidate, dataset: Dataset, *, seed: int, 
         model = build(lowrank.factored(read(model), lowrank.ranks_for(read(model), factors)))
     if one["units.drop"]:
         model = _shorter(flattened(model), one["units.drop"])
-    if one["prune.sparse"]:
+    if one[SPARSE]:
         model = zeroed(model, _zeros(one, spec, seed))
     return replace(loaded, model=model)
 

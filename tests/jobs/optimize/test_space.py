@@ -91,6 +91,8 @@ def test_zeros_change_the_time_of_a_file_that_leaves_them_out_and_of_no_other() 
     assert shapes["float32"] == shapes["zeros 0.7, float32"] == shapes["zeros 0.8, float32"]
     assert len({shapes[label] for label in shapes if "left out" in label} | {shapes["float32"]}) == 3
     sparse = next(one for one in found if one.label.startswith("zeros 0.8, zeros left out"))
+    alone, _ = enumerated(spaces.space({"prune.sparsity": [0.0, 0.8], "prune.sparse": [True]}), Facts())
+    assert [one.label for one in alone] == ["float32", "zeros 0.8, zeros left out, float32"]
     prune, convert = recipe_of(sparse, data="digits", seed=0).steps
     assert (prune.method, prune.options) == ("prune", {"sparsity": 0.8})
     assert convert.options == {"scheme": "float32", "target": "cpu", "sparse": True}
